@@ -1,0 +1,1 @@
+"""Which method, which data, how good, how fast."""

@@ -1,0 +1,1 @@
+"""What a volume means: segmentation, registration, composites, morphometry."""

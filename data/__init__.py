@@ -1,0 +1,6 @@
+"""What comes in and what goes out: projections, reconstructions, readers, writers, phantoms."""
+
+from .projections import Projections
+from .reconstruction import Reconstruction
+
+__all__ = ["Projections", "Reconstruction"]

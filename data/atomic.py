@@ -1,0 +1,47 @@
+"""Write to a temporary name, then rename: nothing half-written is ever left under the final name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def refuse_existing(path: str | Path, force: bool) -> Path:
+    """The path, or FileExistsError naming the remedy when something is there and ``force`` is not given."""
+    path = Path(path)
+    if path.exists() and not force:
+        raise FileExistsError(f"{path} exists; give another name, or --force (force=True) to replace it")
+    return path
+
+
+@contextmanager
+def atomic_path(path: str | Path, *, force: bool = False) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` (same ending) to write a file or a folder to; rename it on success, delete it on any failure.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, atomic_path(Path(folder) / "a.txt") as temporary:
+    ...     _ = temporary.write_text("done")
+    """
+    final = refuse_existing(path, force)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.with_name(f".{uuid.uuid4().hex[:8]}.part.{final.name}")
+    try:
+        yield temporary
+        if final.is_dir() and not final.is_symlink():
+            shutil.rmtree(final)
+        os.replace(temporary, final)
+    except BaseException:
+        remove(temporary)
+        raise
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

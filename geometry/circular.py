@@ -1,0 +1,53 @@
+"""The recipe of a circular scan, and the vectors it stands for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError
+
+
+@dataclass(frozen=True)
+class Circular:
+    """The numbers of `Scan.circular`, kept so that a scan can print itself in one line."""
+
+    dso_mm: float
+    dsd_mm: float
+    rows: int
+    cols: int
+    pixel_mm: float
+    axis_shift_mm: float = 0.0
+    row_shift_mm: float = 0.0
+    roll_deg: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if not math.isfinite(value):
+                raise InputError(f"{name} is {value}", expected="a finite number")
+        for name in ("dso_mm", "dsd_mm", "rows", "cols", "pixel_mm"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"{name} is {getattr(self, name)}", expected="a positive number")
+
+    def arguments(self) -> str:
+        """The keyword arguments as source text."""
+        return ", ".join(f"{name}={value!r}" for name, value in asdict(self).items())
+
+
+def circular_vectors(recipe: Circular, angles_deg: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """(source, detector, u, v), each (n, 3), of a circular scan; see `Scan.circular` for the frame."""
+    b = np.deg2rad(angles_deg)
+    zero, one = np.zeros_like(b), np.ones_like(b)
+    across = np.stack([np.cos(b), np.sin(b), zero], axis=-1)
+    up = np.stack([zero, zero, one], axis=-1)
+    outward = np.stack([np.sin(b), -np.cos(b), zero], axis=-1)
+    roll = math.radians(recipe.roll_deg)
+    u_hat = math.cos(roll) * across + math.sin(roll) * up
+    v_hat = math.cos(roll) * up - math.sin(roll) * across
+    source = recipe.dso_mm * outward
+    hit = (recipe.dso_mm - recipe.dsd_mm) * outward
+    detector = hit - recipe.axis_shift_mm * u_hat - recipe.row_shift_mm * v_hat
+    return source, detector, recipe.pixel_mm * u_hat, recipe.pixel_mm * v_hat

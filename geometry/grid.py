@@ -1,0 +1,96 @@
+"""The grid: where the voxels of a volume are."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError
+
+if TYPE_CHECKING:
+    from .scan import Scan
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Isotropic voxels. ``shape`` is (nz, ny, nx); ``voxel_mm`` the edge; ``center_mm`` the (x, y, z) of the middle.
+
+    The volume is an array ``[z, y, x]`` in 1/mm whose index increases with +z, +y, +x. It covers
+    ``center_mm +- n * voxel_mm / 2`` along each axis; voxel centres lie half a voxel inside that.
+
+    >>> Grid(shape=(2, 4, 4), voxel_mm=0.5).x_mm
+    array([-0.75, -0.25,  0.25,  0.75])
+    """
+
+    shape: tuple[int, int, int]
+    voxel_mm: float
+    center_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        shape = tuple(int(n) for n in np.atleast_1d(self.shape))
+        center = tuple(float(c) for c in np.atleast_1d(self.center_mm))
+        if len(shape) != 3 or min(shape) < 1 or any(int(n) != n for n in self.shape):
+            raise InputError(f"Grid shape is {self.shape}", expected="three positive whole numbers (nz, ny, nx)")
+        if not (math.isfinite(self.voxel_mm) and self.voxel_mm > 0):
+            raise InputError(f"Grid voxel_mm is {self.voxel_mm}", expected="a positive length in mm")
+        if len(center) != 3 or not all(map(math.isfinite, center)):
+            raise InputError(f"Grid center_mm is {self.center_mm}", expected="three finite numbers (x, y, z) in mm")
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "voxel_mm", float(self.voxel_mm))
+        object.__setattr__(self, "center_mm", center)
+
+    @property
+    def size_mm(self) -> tuple[float, float, float]:
+        """Edge lengths (x, y, z) in mm."""
+        nz, ny, nx = self.shape
+        return (nx * self.voxel_mm, ny * self.voxel_mm, nz * self.voxel_mm)
+
+    @property
+    def origin_mm(self) -> NDArray[np.float64]:
+        """(x, y, z) of the centre of voxel [0, 0, 0]."""
+        n = np.array(self.shape[::-1], dtype=np.float64)
+        return np.array(self.center_mm) - (n - 1) / 2 * self.voxel_mm
+
+    def _axis(self, axis: int) -> NDArray[np.float64]:
+        return self.origin_mm[axis] + np.arange(self.shape[2 - axis]) * self.voxel_mm
+
+    @property
+    def x_mm(self) -> NDArray[np.float64]:
+        """(nx,) voxel centres along x."""
+        return self._axis(0)
+
+    @property
+    def y_mm(self) -> NDArray[np.float64]:
+        """(ny,) voxel centres along y."""
+        return self._axis(1)
+
+    @property
+    def z_mm(self) -> NDArray[np.float64]:
+        """(nz,) voxel centres along z."""
+        return self._axis(2)
+
+    def coarser(self, factor: int) -> Grid:
+        """The same box with voxels ``factor`` times as large (shape rounded up, centre kept)."""
+        if factor < 1:
+            raise InputError(f"factor is {factor}", expected="a whole number of 1 or more")
+        nz, ny, nx = (-(-n // factor) for n in self.shape)
+        return Grid((nz, ny, nx), self.voxel_mm * factor, self.center_mm)
+
+    @classmethod
+    def fit(cls, scan: Scan, voxel_mm: float | None = None) -> Grid:
+        """The grid that holds the scan's field of view: the cylinder about the axis that every view sees.
+
+        ``voxel_mm`` defaults to the detector pixel scaled to the rotation axis, the natural resolution.
+        """
+        radius_mm, half_height_mm, pixel_mm = scan.field_of_view_mm
+        voxel = float(f"{pixel_mm:.12g}") if voxel_mm is None else float(voxel_mm)
+        if not (math.isfinite(voxel) and voxel > 0):
+            raise InputError(f"voxel_mm is {voxel_mm}", expected="a positive length in mm")
+        across = max(1, math.ceil(2 * radius_mm / voxel - 1e-6))
+        high = max(1, math.ceil(2 * half_height_mm / voxel - 1e-6))
+        x, y, z = (float(c) for c in scan.axis_point_mm)
+        return cls((high, across, across), voxel, (x, y, z))

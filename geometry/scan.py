@@ -1,0 +1,212 @@
+"""The scan: where the source and the detector were in every view. Nothing else in the toolkit assumes a geometry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .axis import Axis, rotation_axis
+from .circular import Circular, circular_vectors
+from .errors import InputError
+
+Vectors = NDArray[np.float64]
+_VECTORS = ("source", "detector", "u", "v")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Scan:
+    """Per-view geometry of a flat-panel scan, in mm and degrees; frozen, arrays are read-only.
+
+    ``shape`` is (rows, cols). ``source``, ``detector`` (the panel's centre), ``u`` (step from one column to the next)
+    and ``v`` (step from one row to the next) are (n, 3) float64 arrays of (x, y, z). The centre of pixel
+    ``[view, row, col]`` is ``detector + (col - (cols - 1) / 2) u + (row - (rows - 1) / 2) v``.
+    ``angles_deg`` is a label kept with each view; the vectors alone decide where the rays run.
+
+    >>> scan = Scan.circular(dso_mm=100, dsd_mm=200, rows=4, cols=6, pixel_mm=0.5, angles_deg=[0, 90])
+    >>> scan.source.round(6).tolist()
+    [[0.0, -100.0, 0.0], [100.0, -0.0, 0.0]]
+    >>> eval(repr(scan[1:])) == scan[[1]]
+    True
+    """
+
+    shape: tuple[int, int]
+    source: Vectors
+    detector: Vectors
+    u: Vectors
+    v: Vectors
+    angles_deg: NDArray[np.float64]
+    _circular: Circular | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        shape = tuple(int(n) for n in np.atleast_1d(self.shape))
+        if len(shape) != 2 or min(shape) < 1:
+            raise InputError(f"Scan shape is {self.shape}", expected="two positive whole numbers (rows, cols)")
+        object.__setattr__(self, "shape", shape)
+        angles = _frozen(np.atleast_1d(np.asarray(self.angles_deg, dtype=np.float64)))
+        if angles.ndim != 1 or angles.size == 0:
+            raise InputError(f"angles_deg has shape {angles.shape}", expected="one angle a view, and at least one view")
+        if not np.isfinite(angles).all():
+            raise InputError("angles_deg holds NaN or Inf", expected="finite angles in degrees")
+        object.__setattr__(self, "angles_deg", angles)
+        for name in _VECTORS:
+            object.__setattr__(self, name, _vectors(name, getattr(self, name), angles.size))
+        normal = np.cross(self.u, self.v)
+        height = np.abs(np.einsum("ij,ij->i", normal, self.source - self.detector))
+        if (height <= 1e-12 * (np.linalg.norm(normal, axis=1) + 1e-300)).any():
+            raise InputError(
+                "a view's source lies in the plane of its detector, or its u and v are parallel", expected="a source off the panel"
+            )
+
+    @classmethod
+    def circular(
+        cls,
+        *,
+        dso_mm: float,
+        dsd_mm: float,
+        rows: int,
+        cols: int,
+        pixel_mm: float,
+        angles_deg: ArrayLike,
+        axis_shift_mm: float = 0.0,
+        row_shift_mm: float = 0.0,
+        roll_deg: float = 0.0,
+    ) -> Scan:
+        """A circular cone-beam scan about the z axis (one row: fan beam; a large ``dso_mm``: parallel beam).
+
+        Source at ``dso_mm (sin b, -cos b, 0)`` for view angle b, counter-clockwise positive; rows increase with +z.
+        The central ray (from the source through the axis, in the plane z = 0) meets the panel at column
+        ``(cols - 1) / 2 + axis_shift_mm / pixel_mm`` and row ``(rows - 1) / 2 + row_shift_mm / pixel_mm``; the panel is
+        turned about that ray by ``roll_deg`` (u towards v). Shifts are measured on the panel, along its own u and v.
+        """
+        recipe = Circular(
+            float(dso_mm), float(dsd_mm), int(rows), int(cols), float(pixel_mm), float(axis_shift_mm), float(row_shift_mm), float(roll_deg)
+        )
+        angles = np.atleast_1d(np.asarray(angles_deg, dtype=np.float64))
+        source, detector, u, v = circular_vectors(recipe, angles)
+        scan = cls((recipe.rows, recipe.cols), source, detector, u, v, angles)
+        object.__setattr__(scan, "_circular", recipe)
+        return scan
+
+    def __len__(self) -> int:
+        return int(self.angles_deg.size)
+
+    def __getitem__(self, index: slice | int | ArrayLike) -> Scan:
+        """A subset of the views, each with its own vectors and angle: a slice, an index list, one index, or a mask."""
+        keep = view_indices(len(self), index)
+        part = Scan(self.shape, self.source[keep], self.detector[keep], self.u[keep], self.v[keep], self.angles_deg[keep])
+        object.__setattr__(part, "_circular", self._circular)
+        return part
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Scan):
+            return NotImplemented
+        same = self.shape == other.shape and len(self) == len(other)
+        return same and all(np.array_equal(getattr(self, n), getattr(other, n)) for n in (*_VECTORS, "angles_deg"))
+
+    def __hash__(self) -> int:
+        return hash((self.shape, *(getattr(self, n).tobytes() for n in (*_VECTORS, "angles_deg"))))
+
+    def __repr__(self) -> str:
+        angles = self.angles_deg.tolist()
+        if self._circular is not None:
+            return f"Scan.circular({self._circular.arguments()}, angles_deg={angles})"
+        rows = ", ".join(f"{name}={getattr(self, name).tolist()}" for name in _VECTORS)
+        return f"Scan(shape={self.shape}, {rows}, angles_deg={angles})"
+
+    def __str__(self) -> str:
+        a, (wide, high) = self.angles_deg, self.cone_angles_deg
+        radius, half_height, pixel = self.field_of_view_mm
+        return (
+            f"{len(self)} views of {self.shape[0]} x {self.shape[1]} pixels, {a[0]:g} to {a[-1]:g} deg, "
+            f"cone {wide:.6f} x {high:.6f} deg, field of view {2 * radius:.4g} mm wide and {2 * half_height:.4g} mm high, "
+            f"{pixel * 1000:.4g} um a pixel at the axis"
+        )
+
+    @property
+    def axis(self) -> Axis:
+        """The axis of rotation, found from the vectors (see `rotation_axis`)."""
+        return rotation_axis(self.source, self.detector)
+
+    @property
+    def axis_point_mm(self) -> Vectors:
+        """(x, y, z) of the point of the rotation axis in the plane of the sources."""
+        return self.axis.point_mm
+
+    @property
+    def dso_mm(self) -> float:
+        """Source to rotation axis, mean over the views."""
+        return float(np.linalg.norm(self.source - self.axis_point_mm, axis=1).mean())
+
+    @property
+    def dsd_mm(self) -> float:
+        """Source to detector along the panel's normal, mean over the views."""
+        return float(np.abs(np.einsum("ij,ij->i", self.detector - self.source, self.normal)).mean())
+
+    @property
+    def normal(self) -> Vectors:
+        """(n, 3) unit normals of the panel, pointing away from the source."""
+        n = np.cross(self.u, self.v)
+        n /= np.linalg.norm(n, axis=1, keepdims=True)
+        return n * np.sign(np.einsum("ij,ij->i", n, self.detector - self.source))[:, None]
+
+    @property
+    def cone_angles_deg(self) -> tuple[float, float]:
+        """Full opening angles (across the columns, across the rows) of a centred panel, as NRecon prints them."""
+        (rows, cols), dsd = self.shape, self.dsd_mm
+        half = [n * np.linalg.norm(step, axis=1).mean() / 2 / dsd for n, step in ((cols, self.u), (rows, self.v))]
+        return float(2 * np.degrees(np.arctan(half[0]))), float(2 * np.degrees(np.arctan(half[1])))
+
+    @property
+    def field_of_view_mm(self) -> tuple[float, float, float]:
+        """(radius, half height, pixel) at the rotation axis: the cylinder that all views see, and the pixel scaled to it.
+
+        A panel shifted off the axis sees, over a full turn, the wider side; that wider radius is given.
+        """
+        dso, dsd, (rows, cols) = self.dso_mm, self.dsd_mm, self.shape
+        to_axis = self.axis_point_mm - self.source
+        depth = np.einsum("ij,ij->i", to_axis, self.normal)
+        hit = self.source + to_axis * (dsd / depth)[:, None] - self.detector
+        pu, pv = np.linalg.norm(self.u, axis=1), np.linalg.norm(self.v, axis=1)
+        off_u = np.abs(np.einsum("ij,ij->i", hit, self.u) / pu).mean()
+        half_u, half_v = cols * pu.mean() / 2 + off_u, rows * pv.mean() / 2
+        return float(dso * np.sin(np.arctan(half_u / dsd))), float(half_v * dso / dsd), float(pu.mean() * dso / dsd)
+
+
+def view_indices(count: int, index: slice | int | ArrayLike) -> NDArray[np.intp]:
+    """Turn a slice, an integer, an index list or a boolean mask into indices of ``count`` views; clear errors otherwise."""
+    if isinstance(index, slice):
+        keep = np.arange(count)[index]
+    else:
+        given = np.atleast_1d(np.asarray(index))
+        if given.dtype == bool:
+            if given.shape != (count,):
+                raise InputError(f"a view mask of shape {given.shape}", expected=f"one flag for each of the {count} views")
+            keep = np.flatnonzero(given)
+        elif np.issubdtype(given.dtype, np.integer) and given.ndim == 1:
+            if given.size and (given.min() < -count or given.max() >= count):
+                raise IndexError(f"view index {int(given.max())} (least {int(given.min())}) is outside the scan's {count} views")
+            keep = np.arange(count)[given]
+        else:
+            raise InputError(f"a view index of type {given.dtype}", expected="a slice, whole numbers, or a boolean mask")
+    if keep.size == 0:
+        raise InputError("the selection keeps no view", expected="at least one view")
+    return keep
+
+
+def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    array = np.array(array, dtype=np.float64)
+    array.setflags(write=False)
+    return array
+
+
+def _vectors(name: str, given: ArrayLike | Sequence[Any], count: int) -> Vectors:
+    array = np.asarray(given, dtype=np.float64)
+    if array.shape != (count, 3):
+        raise InputError(f"Scan {name} has shape {array.shape}", expected=f"({count}, 3): one (x, y, z) in mm for each angle")
+    if not np.isfinite(array).all():
+        raise InputError(f"Scan {name} holds NaN or Inf", expected="finite lengths in mm")
+    return _frozen(array)

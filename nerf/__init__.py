@@ -1,0 +1,1 @@
+"""Neural reconstructors, their training and checkpoints."""

@@ -1,0 +1,177 @@
+"""`fewview`: find the command, run it, and turn what goes wrong into one line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import io
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from typing import Any
+
+from ..geometry import UnknownNameError
+
+
+@dataclass(frozen=True)
+class Command:
+    """Where a command's function is (``module:function`` beside this file, imported when it is run) and what it does, in a line."""
+
+    place: str
+    summary: str
+
+    def load(self) -> Callable[..., Any]:
+        """The function; its annotations and docstring are the command's arguments and help."""
+        module, _, name = self.place.partition(":")
+        return getattr(importlib.import_module(f".{module}", __package__), name)
+
+
+# A new command is one file with one function, and one line here.
+COMMANDS = {
+    "demo": Command("demo:demo", "simulate a scan, reconstruct it from 260, 52 and 26 views, and write a report"),
+    "doctor": Command("doctor:doctor", "what this machine offers: cores, GPU, backends, optional packages, a self-check"),
+    "info": Command("info:info", "the geometry of a scan and what was assumed to get it"),
+    "recon": Command("recon:recon", "a scan, or some of its views, to a volume"),
+    "calibrate": Command("calibrate:calibrate", "find axis shift, optical row and roll of a scan from its own projections"),
+    "simulate": Command("simulate:simulate", "volumes to the scan folders that a scanner would have written"),
+    "train": Command("train:train", "train a neural method on a folder of scans"),
+    "bench table2": Command("bench:table2", "the paper's Table 2 beside ours, per protocol"),
+    "bench views": Command("bench:views", "quality against number of views and dose"),
+    "bench speed": Command("bench:speed", "speed of the operator and of FDK on this machine, also beside other packages"),
+    "report": Command("report:report", "results of a benchmark to one self-contained page"),
+    "bone segment": Command("bone:segment", "a CT volume to spine, tibiae and femora"),
+    "bone register": Command("bone:register", "align a tibia to a reference or to its own first week"),
+    "bone roi": Command("bone:roi", "composite of two weeks below the tibia-fibula junction"),
+    "bone morphometry": Command("bone:morphometry", "cortical and trabecular quantities of a bone"),
+    "data list": Command("data:list_", "the external data sets and weight files that fewview can use"),
+    "data fetch": Command("data:fetch", "download a data set, or a part of it, with hash check and resume"),
+    "data verify": Command("data:verify", "check downloaded files against the manifest"),
+}
+
+
+def available() -> dict[str, Command]:
+    """The commands whose module is part of this installation."""
+    here = {c.place.partition(":")[0] for c in COMMANDS.values()}
+    here = {module for module in here if importlib.util.find_spec(f"{__package__}.{module}")}
+    return {name: command for name, command in COMMANDS.items() if command.place.partition(":")[0] in here}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; the exit code: 0 done, 1 a fault of fewview or of a method, 2 bad input, 130 Ctrl-C."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        return _run(words)
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing half-written is left under a final name", 130, debug, label="")
+    except BrokenPipeError:  # `fewview info SCAN | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except ModuleNotFoundError as error:
+        return _fail(f"the Python package {error.name!r} is not installed; `fewview doctor` says what brings it", 2, debug)
+    except MemoryError as error:
+        return _fail(
+            f"not enough memory ({error or 'an array could not be allocated'}); take a larger --voxel-mm or a smaller --box", 2, debug
+        )
+    except (ValueError, OSError) as error:  # InputError is a ValueError
+        return _fail(_one_line(error), 2, debug)
+    except Exception as error:
+        return _fail(f"{type(error).__name__}: {_one_line(error)} (this is a fault of the program; --debug shows where)", 1, debug)
+
+
+def _run(words: list[str]) -> int:
+    known = available()
+    if words in ([], ["--help"], ["-h"], ["help"]):
+        print(overview(known))
+        return 0 if words else 2
+    if words == ["--version"]:
+        from .. import __version__
+
+        print(f"fewview {__version__}")
+        return 0
+    name, rest = _split(words, known)
+    if name not in known:  # a group, such as `fewview bench`
+        members = {n: c for n, c in known.items() if n.startswith(name + " ")}
+        if not rest or rest[0] in ("--help", "-h"):
+            print(overview(members))
+            return 0 if rest else 2
+        raise UnknownNameError(f"command of fewview {name}", rest[0], [n.split()[1] for n in members])
+    return _call(name, known[name].load(), rest)
+
+
+def _split(words: list[str], known: dict[str, Command]) -> tuple[str, list[str]]:
+    if " ".join(words[:2]) in known:
+        return " ".join(words[:2]), words[2:]
+    if words[0] in known or words[0] in {name.split()[0] for name in known}:
+        return words[0], words[1:]
+    raise UnknownNameError("command", words[0], {name.split()[0] for name in known})
+
+
+def _call(name: str, function: Callable[..., Any], words: list[str]) -> int:
+    """Parse the words by the function's signature and call it; its return value, if it is a number, is the exit code."""
+    import tyro
+
+    description, _, _ = inspect.cleandoc(function.__doc__ or "").partition("\nArgs:")
+    seen: dict[str, Any] = {}
+
+    def parsed(**arguments: Any) -> None:
+        seen.update(arguments)
+
+    # tyro reads the signature, the type hints and the docstring; only the parsing is inside the capture of its error box.
+    parsed.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
+    parsed.__annotations__ = inspect.get_annotations(function, eval_str=True)
+    parsed.__doc__ = function.__doc__
+    complaint = io.StringIO()
+    try:
+        with redirect_stderr(complaint):
+            tyro.cli(parsed, prog=f"fewview {name}", description=description, args=words, config=(tyro.conf.FlagCreatePairsOff,))
+    except SystemExit as stop:
+        if stop.code:
+            return _fail(f"{_unbox(complaint.getvalue())} (see fewview {name} --help)", 2, False)
+        return 0
+    code = function(**seen)
+    return code if isinstance(code, int) else 0
+
+
+def overview(commands: dict[str, Command]) -> str:
+    """The help page: every command in a line."""
+    width = max(map(len, commands))
+    lines = [f"  {name:<{width}}  {command.summary}" for name, command in commands.items()]
+    return "\n".join(
+        [
+            "usage: fewview COMMAND [ARGUMENTS]      fewview COMMAND --help explains one, with examples",
+            "",
+            "Cone-beam CT from few X-ray views, and how far the result can be trusted.",
+            "",
+            *lines,
+            "",
+            "Anywhere: --debug shows the traceback of an error. Outputs are never overwritten without --force.",
+            "Exit codes: 0 done, 1 a fault of the program or of a method, 2 bad input, 130 interrupted.",
+        ]
+    )
+
+
+def _fail(message: str, code: int, debug: bool, label: str = "error: ") -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"fewview: {label}{message}", file=sys.stderr)
+    return code
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or error.__class__.__name__}: {error.strerror.lower()}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _unbox(text: str) -> str:
+    """The message inside the box that tyro draws around a parse error, as one line without the pointer to the help page."""
+    body = re.sub(r"[╭╰].*|[│╮╯]", "", text)
+    parts = [" ".join(part.split()).rstrip(".") for part in re.split(r"─{3,}", body)]
+    return "; ".join(part for part in parts if part and not part.startswith("For full helptext"))

@@ -15,7 +15,7 @@ def resample(volume: Float[NDArray, "z y x"], grid: Grid, to: Grid) -> Float[NDA
     Larger voxels take the exact volume average of what they cover (so totals are kept and nothing aliases); smaller ones are
     interpolated linearly between voxel centres. Separable, one small matrix an axis.
 
-    >>> resample(np.arange(4.0).reshape(1, 1, 4), Grid((1, 1, 4), 1.0), Grid((1, 1, 2), 2.0))
+    >>> resample(np.tile(np.arange(4.0), (2, 2, 1)), Grid((2, 2, 4), 1.0), Grid((1, 1, 2), 2.0))
     array([[[0.5, 2.5]]], dtype=float32)
     """
     if volume.shape != grid.shape:

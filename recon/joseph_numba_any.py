@@ -1,0 +1,166 @@
+"""Joseph's pair for any detector: one ray at a time. Forward in parallel over rays, transposed in parallel over slabs of slices.
+
+A slab belongs to one thread, so that nothing is written twice at once; the price is that each slab walks over all rays.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import get_num_threads, njit, prange
+from numpy.typing import NDArray
+
+from .joseph_rays import TIE
+
+# Reordering and contraction keep a sum of the same products; flags that assume no NaN or Inf are left out.
+_FLAGS: Any = {"cache": True, "nogil": True, "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+Array = NDArray[np.float32]
+
+
+@njit(inline="always", **_FLAGS)
+def _main_axis(dx, dy, dz):
+    x, y, z = abs(dx), abs(dy), abs(dz)
+    if x * TIE >= y and x * TIE >= z:
+        return 0
+    return 1 if y * TIE >= z else 2
+
+
+@njit(inline="always", **_FLAGS)
+def _line(ray, row, col):
+    """(main axis, a0, da, b0, db, t0, dt, |D|/|D_main|): at slice k the ray is at a0 + k da, b0 + k db, and t0 + k dt along itself."""
+    dx = ray[3] + col * ray[6] + row * ray[9]
+    dy = ray[4] + col * ray[7] + row * ray[10]
+    dz = ray[5] + col * ray[8] + row * ray[11]
+    norm = math.sqrt(dx * dx + dy * dy + dz * dz)
+    axis = _main_axis(dx, dy, dz)
+    if axis == 0:
+        dt, t0 = 1.0 / dx, -ray[0] / dx
+        return axis, ray[1] + t0 * dy, dt * dy, ray[2] + t0 * dz, dt * dz, t0, dt, norm * abs(dt)
+    if axis == 1:
+        dt, t0 = 1.0 / dy, -ray[1] / dy
+        return axis, ray[0] + t0 * dx, dt * dx, ray[2] + t0 * dz, dt * dz, t0, dt, norm * abs(dt)
+    dt, t0 = 1.0 / dz, -ray[2] / dz
+    return axis, ray[0] + t0 * dx, dt * dx, ray[1] + t0 * dy, dt * dy, t0, dt, norm * abs(dt)
+
+
+@njit(inline="always", **_FLAGS)
+def clip_to(low, high, at, step, size):
+    """The part of slices low <= k < high where -1 < at + k step < size; only a bound: the taps themselves are checked."""
+    if abs(step) < 1e-12:
+        return (low, high) if -1.0 < at < size else (low, low)
+    first, last = (-1.0 - at) / step, (size - at) / step
+    if first > last:
+        first, last = last, first
+    low = max(low, math.ceil(max(first, -1.0)))
+    return low, max(low, min(high, math.floor(min(last, 1e9)) + 1))
+
+
+@njit(inline="always", **_FLAGS)
+def _slices(low, high, line, size_a, size_b):
+    """The slices low <= k < high that the ray meets inside the grid and in front of the source."""
+    _, a0, da, b0, db, t0, dt, _ = line
+    low, high = clip_to(low, high, a0, da, size_a)
+    low, high = clip_to(low, high, b0, db, size_b)
+    behind = -t0 / dt
+    if dt > 0:
+        low = max(low, math.floor(min(max(behind, -1.0), 1e9)) + 1)
+    else:
+        high = min(high, math.ceil(min(max(behind, -1.0), 1e9)))
+    return low, high
+
+
+@njit(parallel=True, **_FLAGS)
+def project_any(volume: Array, packed: NDArray[np.float64], voxel_mm: float, out: Array) -> None:
+    """Write the line integrals of ``volume`` into ``out`` (view, row, col); ``packed`` is `Rays.packed`."""
+    sizes = (volume.shape[2], volume.shape[1], volume.shape[0])
+    strides = (1, sizes[0], sizes[0] * sizes[1])
+    flat = volume.ravel()
+    views, rows, cols = out.shape
+    for job in prange(views * rows):
+        view, row = job // rows, job % rows
+        for col in range(cols):
+            line = _line(packed[view], row, col)
+            axis, a0, da, b0, db, _, _, length = line
+            a, b = (1 if axis == 0 else 0), (1 if axis == 2 else 2)
+            low, high = _slices(0, sizes[axis], line, sizes[a], sizes[b])
+            total = np.float32(0)
+            for k in range(low, high):
+                at_a, at_b = a0 + k * da, b0 + k * db
+                ia, ib = math.floor(at_a), math.floor(at_b)
+                fa, fb = np.float32(at_a - ia), np.float32(at_b - ib)
+                at = k * strides[axis] + ia * strides[a] + ib * strides[b]
+                lower, upper = np.float32(0), np.float32(0)
+                in0, in1 = 0 <= ia < sizes[a], 0 <= ia + 1 < sizes[a]
+                if 0 <= ib < sizes[b]:
+                    if in0:
+                        lower += (np.float32(1) - fa) * flat[at]
+                    if in1:
+                        lower += fa * flat[at + strides[a]]
+                if 0 <= ib + 1 < sizes[b]:
+                    if in0:
+                        upper += (np.float32(1) - fa) * flat[at + strides[b]]
+                    if in1:
+                        upper += fa * flat[at + strides[b] + strides[a]]
+                total += lower + fb * (upper - lower)
+            out[view, row, col] = total * np.float32(length * voxel_mm)
+
+
+def backproject_any(projections: Array, packed: NDArray[np.float64], voxel_mm: float, out: Array) -> None:
+    """Add the transpose of `project_any` to ``out`` (nz, ny, nx): one pass for each main axis that occurs."""
+    for axis in range(3):
+        views = np.flatnonzero(_may_run_along(packed, axis, projections.shape[1], projections.shape[2]))
+        if views.size:
+            slabs = min(out.shape[2 - axis], 4 * get_num_threads())
+            _backproject_along(axis, slabs, views, projections, packed, voxel_mm, out)
+
+
+def _may_run_along(packed: NDArray[np.float64], axis: int, rows: int, cols: int) -> NDArray[np.bool_]:
+    """Whether a view may have rays with this main axis: a cone of directions is convex, so four corners that agree settle it."""
+    first, u, v = packed[:, None, 3:6], packed[:, None, 6:9], packed[:, None, 9:12]
+    row, col = (np.array(c)[:, None] for c in ([0, 0, rows - 1, rows - 1], [0, cols - 1, 0, cols - 1]))
+    corner = first + col * u + row * v
+    x, y, z = np.moveaxis(np.abs(corner), -1, 0)
+    main = np.where((x * TIE >= y) & (x * TIE >= z), 0, np.where(y * TIE >= z, 1, 2))
+    sign = np.sign(np.take_along_axis(corner, main[..., None], axis=2)[..., 0])
+    same = (main == main[:, :1]).all(axis=1) & (sign == sign[:, :1]).all(axis=1)
+    return ~same | (main[:, 0] == axis)
+
+
+@njit(parallel=True, **_FLAGS)
+def _backproject_along(axis, slabs, views, projections, packed, voxel_mm, out):
+    sizes = (out.shape[2], out.shape[1], out.shape[0])
+    strides = (1, sizes[0], sizes[0] * sizes[1])
+    a, b = (1 if axis == 0 else 0), (1 if axis == 2 else 2)
+    size_a, size_b, step, step_a, step_b = sizes[a], sizes[b], strides[axis], strides[a], strides[b]
+    flat = out.reshape(-1)
+    _, rows, cols = projections.shape
+    for slab in prange(slabs):
+        begin, end = slab * sizes[axis] // slabs, (slab + 1) * sizes[axis] // slabs
+        for view in views:
+            for row in range(rows):
+                for col in range(cols):
+                    line = _line(packed[view], row, col)
+                    if line[0] != axis:
+                        continue
+                    _, a0, da, b0, db, _, _, length = line
+                    low, high = _slices(begin, end, line, size_a, size_b)
+                    value = projections[view, row, col] * np.float32(length * voxel_mm)
+                    for k in range(low, high):
+                        at_a, at_b = a0 + k * da, b0 + k * db
+                        ia, ib = math.floor(at_a), math.floor(at_b)
+                        fa, fb = np.float32(at_a - ia), np.float32(at_b - ib)
+                        at = k * step + ia * step_a + ib * step_b
+                        lower, upper = value - value * fb, value * fb
+                        in0, in1 = 0 <= ia < size_a, 0 <= ia + 1 < size_a
+                        if 0 <= ib < size_b:
+                            if in0:
+                                flat[at] += (np.float32(1) - fa) * lower
+                            if in1:
+                                flat[at + step_a] += fa * lower
+                        if 0 <= ib + 1 < size_b:
+                            if in0:
+                                flat[at + step_b] += (np.float32(1) - fa) * upper
+                            if in1:
+                                flat[at + step_b + step_a] += fa * upper

@@ -1,9 +1,30 @@
-"""Where everything is: scans, grids, view selections. numpy only."""
+"""Where everything is: scans, grids, view selections, log files. numpy only."""
 
-from . import views
+from . import transform, views
+from .draw import draw_svg
 from .errors import InputError, MissingBackendError, UnknownNameError
 from .grid import Grid
+from .recipe import circular_recipe
 from .scan import Scan
 from .skyscan import skyscan_1276
+from .skyscan_format import format_skyscan_log
+from .skyscan_log import SkyScanLog, parse_skyscan_log, read_skyscan_log
+from .skyscan_shifts import read_view_shifts
 
-__all__ = ["Grid", "InputError", "MissingBackendError", "Scan", "UnknownNameError", "skyscan_1276", "views"]
+__all__ = [
+    "Grid",
+    "InputError",
+    "MissingBackendError",
+    "Scan",
+    "SkyScanLog",
+    "UnknownNameError",
+    "circular_recipe",
+    "draw_svg",
+    "format_skyscan_log",
+    "parse_skyscan_log",
+    "read_skyscan_log",
+    "read_view_shifts",
+    "skyscan_1276",
+    "transform",
+    "views",
+]

@@ -1,4 +1,4 @@
-"""The axis of rotation of a scan, found from where the sources were."""
+"""The axis of rotation of a scan, found from where the sources and the panels were."""
 
 from __future__ import annotations
 
@@ -7,34 +7,90 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+Vectors = NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class Axis:
     """A point of the axis in the plane of the sources (mm), and its unit direction (along +z for an unmoved scan)."""
 
-    point_mm: NDArray[np.float64]
-    direction: NDArray[np.float64]
+    point_mm: Vectors
+    direction: Vectors
 
 
-def rotation_axis(source: NDArray[np.float64], detector: NDArray[np.float64]) -> Axis:
-    """Fit the circle that the sources lie on: centre and normal, whatever rigid motion the scan went through.
+@dataclass(frozen=True)
+class _Fit:
+    point: Vectors
+    direction: Vectors
+    uncertainty: float
+    """Standard error of the point that the scatter about the fit implies, mm."""
 
-    Fewer than three distinct sources, or sources along a line, do not define a circle: the axis is then z through the origin,
-    the convention of every scan that was not moved. The direction has a non-negative z (or y, or x) component.
+
+def rotation_axis(source: Vectors, u: Vectors, v: Vectors) -> Axis:
+    """The axis from the vectors alone, whatever rigid motion the scan went through.
+
+    Two fits, and the one with the smaller standard error counts: the circle through the sources (best for long arcs, blind to how
+    the panels were turned), and the rigid rotation that carries panel and source from view to view (works from two views on, and
+    keeps its head in short arcs with jitter, where a circle is hardly bent). One view, or views that differ by no rotation, define no
+    axis: it is then z through the origin, the convention of every scan that was not moved. The direction has a non-negative z
+    (or y, or x) component.
     """
-    default = Axis(np.zeros(3), np.array([0.0, 0.0, 1.0]))
+    fits = [fit for fit in (_circle(source), _rigid(source, u, v)) if fit is not None]
+    if not fits:
+        return Axis(np.zeros(3), np.array([0.0, 0.0, 1.0]))
+    best = min(fits, key=lambda fit: fit.uncertainty)
+    point = np.where(np.abs(best.point) < 1e-12 * np.abs(source).max(), 0.0, best.point)  # rounding noise of a scan about the origin
+    direction = np.where(np.abs(best.direction) < 1e-12, 0.0, best.direction)
+    lead = next(component for component in direction[::-1] if abs(component) > 1e-9)
+    return Axis(point, direction * np.sign(lead) + 0.0)
+
+
+def _error(residual: Vectors, design: Vectors, unknowns: int, size: float) -> float:
+    """Standard error of the first ``unknowns`` columns of a least-squares fit; rounding counts as scatter."""
+    freedom = max(1, residual.size - np.linalg.matrix_rank(design))
+    variance = float((residual**2).sum()) / freedom + (1e-15 * size) ** 2
+    covariance = np.linalg.pinv(design.T @ design, rcond=1e-13, hermitian=True)
+    return float(np.sqrt(variance * np.trace(covariance[:unknowns, :unknowns])))
+
+
+def _circle(source: Vectors) -> _Fit | None:
+    """Circle through three or more sources: its centre and normal (algebraic fit, Kasa 1976)."""
     if len(source) < 3:
-        return default
+        return None
     mean = source.mean(axis=0)
     centred = source - mean
     _, spread, basis = np.linalg.svd(centred, full_matrices=False)
     if spread[1] <= 1e-6 * spread[0] or spread[0] == 0:
-        return default
+        return None
     plane, direction = basis[:2], np.cross(basis[0], basis[1])
     xy = centred @ plane.T
-    design = np.column_stack([2 * xy, np.ones(len(xy))])
-    center, *_ = np.linalg.lstsq(design, (xy**2).sum(axis=1), rcond=None)
-    point = mean + center[:2] @ plane
-    point = np.where(np.abs(point) < 1e-12 * np.abs(source).max(), 0.0, point)  # rounding noise of a scan about the origin
-    lead = direction[np.argmax(np.abs(direction) > 1e-9 * np.abs(direction).max())] if abs(direction[2]) < 1e-9 else direction[2]
-    return Axis(point, direction * (1.0 if lead >= 0 else -1.0) + 0.0)
+    scale = float(spread[0]) / np.sqrt(len(source))
+    design = np.column_stack([2 * xy / scale, np.ones(len(xy))])
+    right = (xy**2).sum(axis=1) / scale
+    center, *_ = np.linalg.lstsq(design, right, rcond=None)
+    size = float(np.abs(source).max()) * max(1.0, float(np.linalg.norm(center[:2])) / scale)
+    return _Fit(mean + center[:2] @ plane, direction, _error(right - design @ center, design, 2, size))
+
+
+def _rigid(source: Vectors, u: Vectors, v: Vectors) -> _Fit | None:
+    """Source i = point + F_i w, with F_i the frame of panel i and w constant; the axis is the direction that all frames share."""
+    frames = _frames(u, v)
+    left, shared, _ = np.linalg.svd(frames.mean(axis=0))
+    if shared[1] > 1 - 1e-10:  # arcs below a thousandth of a degree
+        return None
+    direction = left[:, 0]
+    n = len(source)
+    design = np.concatenate([np.broadcast_to(np.eye(3), (n, 3, 3)), frames], axis=2).reshape(3 * n, 6)
+    mean = source.mean(axis=0)
+    right = (source - mean).ravel()
+    found, *_ = np.linalg.lstsq(design, right, rcond=1e-9)
+    point = found[:3] - direction * (direction @ found[:3])
+    return _Fit(mean + point, direction, _error(right - design @ found, design, 3, float(np.abs(source).max())))
+
+
+def _frames(u: Vectors, v: Vectors) -> Vectors:
+    """(n, 3, 3) orthonormal frames of the panels, columns u, v, normal."""
+    first = u / np.linalg.norm(u, axis=1, keepdims=True)
+    normal = np.cross(first, v)
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    return np.stack([first, np.cross(normal, first), normal], axis=-1)

@@ -82,7 +82,7 @@ class Grid:
 
     @classmethod
     def fit(cls, scan: Scan, voxel_mm: float | None = None) -> Grid:
-        """The grid that holds the scan's field of view: the cylinder about the axis that every view sees.
+        """The grid that holds the scan's field of view: the box around the cylinder about the axis that every view sees.
 
         ``voxel_mm`` defaults to the detector pixel scaled to the rotation axis, the natural resolution.
         """
@@ -90,7 +90,10 @@ class Grid:
         voxel = float(f"{pixel_mm:.12g}") if voxel_mm is None else float(voxel_mm)
         if not (math.isfinite(voxel) and voxel > 0):
             raise InputError(f"voxel_mm is {voxel_mm}", expected="a positive length in mm")
-        across = max(1, math.ceil(2 * radius_mm / voxel - 1e-6))
-        high = max(1, math.ceil(2 * half_height_mm / voxel - 1e-6))
-        x, y, z = (float(c) for c in scan.axis_point_mm)
-        return cls((high, across, across), voxel, (x, y, z))
+        axis, height = scan.axis, scan.field_of_view_height_mm
+        along = np.abs(axis.direction)
+        across = np.hypot(along[[1, 2, 0]], along[[2, 0, 1]])
+        half = radius_mm * across + half_height_mm * along  # the box around a cylinder about the axis
+        nx, ny, nz = (max(1, math.ceil(2 * length / voxel - 1e-6)) for length in half)
+        x, y, z = (float(c) for c in axis.point_mm + height * axis.direction)
+        return cls((nz, ny, nx), voxel, (x, y, z))

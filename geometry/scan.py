@@ -86,6 +86,8 @@ class Scan:
             float(dso_mm), float(dsd_mm), int(rows), int(cols), float(pixel_mm), float(axis_shift_mm), float(row_shift_mm), float(roll_deg)
         )
         angles = np.atleast_1d(np.asarray(angles_deg, dtype=np.float64))
+        if not np.isfinite(angles).all():
+            raise InputError("angles_deg holds NaN or Inf", expected="finite angles in degrees")
         source, detector, u, v = circular_vectors(recipe, angles)
         scan = cls((recipe.rows, recipe.cols), source, detector, u, v, angles)
         object.__setattr__(scan, "_circular", recipe)
@@ -129,7 +131,7 @@ class Scan:
     @property
     def axis(self) -> Axis:
         """The axis of rotation, found from the vectors (see `rotation_axis`)."""
-        return rotation_axis(self.source, self.detector)
+        return rotation_axis(self.source, self.u, self.v)
 
     @property
     def axis_point_mm(self) -> Vectors:
@@ -167,13 +169,23 @@ class Scan:
         A panel shifted off the axis sees, over a full turn, the wider side; that wider radius is given.
         """
         dso, dsd, (rows, cols) = self.dso_mm, self.dsd_mm, self.shape
-        to_axis = self.axis_point_mm - self.source
-        depth = np.einsum("ij,ij->i", to_axis, self.normal)
-        hit = self.source + to_axis * (dsd / depth)[:, None] - self.detector
+        off = self._off_center()
         pu, pv = np.linalg.norm(self.u, axis=1), np.linalg.norm(self.v, axis=1)
-        off_u = np.abs(np.einsum("ij,ij->i", hit, self.u) / pu).mean()
+        off_u = np.abs(np.einsum("ij,ij->i", off, self.u) / pu).mean()
         half_u, half_v = cols * pu.mean() / 2 + off_u, rows * pv.mean() / 2
         return float(dso * np.sin(np.arctan(half_u / dsd))), float(half_v * dso / dsd), float(pu.mean() * dso / dsd)
+
+    @property
+    def field_of_view_height_mm(self) -> float:
+        """How far along the axis the middle of the field of view lies from ``axis_point_mm``: a panel not centred in height."""
+        height = float(-(self._off_center() @ self.axis.direction).mean() * self.dso_mm / self.dsd_mm)
+        return 0.0 if abs(height) < 1e-9 * self.dso_mm else height
+
+    def _off_center(self) -> Vectors:
+        """(n, 3): from the panel's centre to the point of its plane that the ray through ``axis_point_mm`` meets."""
+        to_axis = self.axis_point_mm - self.source
+        reach = np.einsum("ij,ij->i", self.detector - self.source, self.normal) / np.einsum("ij,ij->i", to_axis, self.normal)
+        return self.source + to_axis * reach[:, None] - self.detector
 
 
 def view_indices(count: int, index: slice | int | ArrayLike) -> NDArray[np.intp]:

@@ -1,0 +1,85 @@
+"""A picture of a scan: from above and from the side, to scale, as SVG text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .grid import Grid
+from .scan import Scan
+
+_SIZE, _MARGIN = 420, 28
+_SOURCE, _PANEL, _GRID, _RAY = "#c2410c", "#1d4ed8", "#15803d", "#94a3b8"
+
+
+def draw_svg(scan: Scan, grid: Grid | None = None, *, title: str = "") -> str:
+    """The SVG text (no file is written): left the view along -z, right along +y; sources, panels, the first view's fan and the grid's box.
+
+    At most about 60 panels are drawn; the first view's are thick. Lengths are in mm and to scale.
+    """
+    grid = Grid.fit(scan) if grid is None else grid
+    corners = _panel_corners(scan)
+    shown = np.unique(np.linspace(0, len(scan) - 1, min(len(scan), 60)).round().astype(int))
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{2 * _SIZE}" height="{_SIZE + 60}" font-family="sans-serif" font-size="12">',
+        f"<title>{escape(title or 'scan geometry')}</title>",
+        f'<rect width="{2 * _SIZE}" height="{_SIZE + 60}" fill="white"/>',
+        _plane(scan, grid, corners, shown, (0, 1), "from above (x right, y up)", 0),
+        _plane(scan, grid, corners, shown, (0, 2), "from the side (x right, z up)", _SIZE),
+        f'<text x="{_MARGIN}" y="{_SIZE + 24}">{escape(title)}</text>' if title else "",
+        f'<text x="{_MARGIN}" y="{_SIZE + 44}">{escape(str(scan))}</text>',
+        "</svg>",
+    ]
+    return "\n".join(part for part in parts if part) + "\n"
+
+
+def _panel_corners(scan: Scan) -> NDArray[np.float64]:
+    """(n, 4, 3): the corners of each panel, around."""
+    rows, cols = scan.shape
+    across, up = scan.u * cols / 2, scan.v * rows / 2
+    return np.stack([scan.detector + a * across + b * up for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))], axis=1)
+
+
+def _box(grid: Grid) -> NDArray[np.float64]:
+    half, center = np.array(grid.size_mm) / 2, np.array(grid.center_mm)
+    signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+    return center + signs * half
+
+
+def _plane(
+    scan: Scan, grid: Grid, corners: NDArray[np.float64], shown: NDArray[np.intp], axes: tuple[int, int], label: str, left: int
+) -> str:
+    pick = list(axes)
+    every = np.concatenate([scan.source[:, pick], corners[..., pick].reshape(-1, 2), _box(grid)[:, pick]])
+    low, high = every.min(axis=0), every.max(axis=0)
+    scale = (_SIZE - 2 * _MARGIN) / max(float((high - low).max()), 1e-9)
+    middle = (low + high) / 2
+
+    def at(points: NDArray[np.float64]) -> str:
+        xy = (np.atleast_2d(points)[:, pick] - middle) * scale
+        return " ".join(f"{left + _SIZE / 2 + x:.2f},{_SIZE / 2 - y:.2f}" for x, y in xy)
+
+    low_box, high_box = _box(grid)[0], _box(grid)[7]
+    box = np.array([low_box, low_box, high_box, high_box])
+    box[1, axes[0]], box[3, axes[0]] = high_box[axes[0]], low_box[axes[0]]
+    box[1, axes[1]], box[3, axes[1]] = low_box[axes[1]], high_box[axes[1]]
+    lines = [f'<polyline points="{at(np.stack([scan.source[0], corner]))}" fill="none" stroke="{_RAY}"/>' for corner in corners[0]]
+    lines += [f'<polygon points="{at(corners[i])}" fill="none" stroke="{_PANEL}" stroke-width="0.5" opacity="0.5"/>' for i in shown]
+    lines.append(f'<polygon points="{at(corners[0])}" fill="none" stroke="{_PANEL}" stroke-width="2"/>')
+    lines.append(f'<polygon points="{at(box)}" fill="{_GRID}" fill-opacity="0.15" stroke="{_GRID}"/>')
+    for i in shown:
+        x, y = at(scan.source[i]).split(",")
+        lines.append(f'<circle cx="{x}" cy="{y}" r="{4 if i == 0 else 1.5}" fill="{_SOURCE}"/>')
+    lines.append(f'<text x="{left + _MARGIN}" y="18">{escape(label)}</text>')
+    return "\n".join(lines)
+
+
+def save_svg(path: str | Path, scan: Scan, grid: Grid | None = None, *, title: str = "") -> Path:
+    """Write `draw_svg` to a file that is not there yet; FileExistsError otherwise."""
+    path = Path(path)
+    with path.open("x", encoding="utf-8") as stream:
+        stream.write(draw_svg(scan, grid, title=title))
+    return path

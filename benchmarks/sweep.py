@@ -92,7 +92,7 @@ def _records(tasks: Sequence[Task], run: Run, folder: Path, where: Where) -> Ite
     from dask.distributed import Client, as_completed
 
     target: dict[str, Any] = {"address": where.scheduler} if where.scheduler else {"n_workers": where.workers, "threads_per_worker": 1}
-    with Client(**target, set_as_default=False) as client:  # a task keeps its own threads: numba and torch use the cores
+    with Client(**target) as client:  # a task keeps its own threads: numba and torch use the cores
         futures = {client.submit(perform, task, run, folder.resolve(), key=f"fewview-{task.key}", pure=False): task for task in tasks}
         for future in as_completed(list(futures)):
             yield futures[future], future.result()

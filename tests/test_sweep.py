@@ -117,11 +117,26 @@ def test_harness_overhead_is_small(tmp_path: Path) -> None:
     assert (whole - slept) / whole < 0.05
 
 
+_WORKERS = """
+import json, sys
+from fewview.benchmarks.sweep import Where, run_sweep
+from fewview.benchmarks.task import Task
+def run(task):
+    if task.seed % 2: raise RuntimeError(f"no {task.seed}")
+    return {"scores": {"psnr": task.seed * 1.5}}
+if __name__ == "__main__":
+    tasks = [Task(f"{850 + i}", 0, 26, "evenly", i, "fdk", 8) for i in range(6)]
+    for workers in (0, 2):
+        records = run_sweep(tasks, run, f"{sys.argv[1]}/{workers}", where=Where(workers=workers))
+        print(json.dumps([{k: r.get(k) for k in ("key", "scores", "failed")} for r in records]))
+"""
+
+
 @pytest.mark.slow
 def test_local_workers_give_the_same_records(tmp_path: Path) -> None:
-    alone = run_sweep(_tasks(6), _fails_on_odd, tmp_path / "a")
-    together = run_sweep(_tasks(6), _fails_on_odd, tmp_path / "b", where=Where(workers=2))
-    strip = ("total_seconds", "peak_memory_mib", "where")
-    assert [{k: v for k, v in r.items() if k not in strip} for r in alone] == [
-        {k: v for k, v in r.items() if k not in strip} for r in together
-    ]
+    script = tmp_path / "workers.py"
+    script.write_text(_WORKERS)
+    done = subprocess.run([sys.executable, str(script), str(tmp_path)], check=True, capture_output=True, text=True, timeout=120)
+    alone, together = (json.loads(line) for line in done.stdout.splitlines())
+    assert alone == together
+    assert [r["failed"] for r in together] == [None, "RuntimeError: no 1"] + [None, "RuntimeError: no 3"] + [None, "RuntimeError: no 5"]

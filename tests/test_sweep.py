@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fewview.benchmarks.sweep import Where, run_sweep
+from fewview.benchmarks.sweep import run_sweep
 from fewview.benchmarks.task import Task, read_record, write_record
 from fewview.geometry import InputError
 
@@ -119,7 +119,7 @@ def test_harness_overhead_is_small(tmp_path: Path) -> None:
 
 _WORKERS = """
 import json, sys
-from fewview.benchmarks.sweep import Where, run_sweep
+from fewview.benchmarks.sweep import run_sweep
 from fewview.benchmarks.task import Task
 def run(task):
     if task.seed % 2: raise RuntimeError(f"no {task.seed}")
@@ -139,4 +139,4 @@ def test_local_workers_give_the_same_records(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, str(script), str(tmp_path)], check=True, capture_output=True, text=True, timeout=120)
     alone, together = (json.loads(line) for line in done.stdout.splitlines())
     assert alone == together
-    assert [r["failed"] for r in together] == [None, "RuntimeError: no 1"] + [None, "RuntimeError: no 3"] + [None, "RuntimeError: no 5"]
+    assert [r["failed"] for r in together] == [None, "RuntimeError: no 1", None, "RuntimeError: no 3", None, "RuntimeError: no 5"]

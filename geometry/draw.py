@@ -23,10 +23,12 @@ def draw_svg(scan: Scan, grid: Grid | None = None, *, title: str = "") -> str:
     grid = Grid.fit(scan) if grid is None else grid
     corners = _panel_corners(scan)
     shown = np.unique(np.linspace(0, len(scan) - 1, min(len(scan), 60)).round().astype(int))
+    wide, high = 2 * _SIZE, _SIZE + 60
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{2 * _SIZE}" height="{_SIZE + 60}" font-family="sans-serif" font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" viewBox="0 0 {wide} {high}" font-family="sans-serif" '
+        'font-size="12">',
         f"<title>{escape(title or 'scan geometry')}</title>",
-        f'<rect width="{2 * _SIZE}" height="{_SIZE + 60}" fill="white"/>',
+        f'<rect width="{wide}" height="{high}" fill="white"/>',
         _plane(scan, grid, corners, shown, (0, 1), "from above (x right, y up)", 0),
         _plane(scan, grid, corners, shown, (0, 2), "from the side (x right, z up)", _SIZE),
         f'<text x="{_MARGIN}" y="{_SIZE + 24}">{escape(title)}</text>' if title else "",

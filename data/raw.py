@@ -55,6 +55,22 @@ class RawScan:
         return f"RawScan({self.scan}; {self.intensity.dtype} counts{', ' if extras else ''}{', '.join(extras)})"
 
 
+@dataclass(frozen=True, eq=False)
+class RawSource:
+    """A raw scan that is still on disk: ``views[i]`` reads view i (an ImageStack, an HDF5 dataset, or an array)."""
+
+    views: Any
+    scan: Scan
+    flat: NDArray[Any] | None = None
+    dark: NDArray[Any] | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def load(self, progress: bool = False) -> RawScan:
+        """All views in memory, in the files' own type."""
+        array = self.views if isinstance(self.views, np.ndarray) else self.views.load(progress)
+        return RawScan(array, self.scan, self.flat, self.dark, self.meta)
+
+
 def _check_numbers(name: str, array: NDArray[Any]) -> None:
     if not isinstance(array, np.ndarray) or not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
         found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__

@@ -1,0 +1,68 @@
+"""Pixels without a usable value, filled from their neighbours in the same view."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_AROUND = np.array([(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if r or c])
+LEAST_GOOD = 3  # of the 8 neighbours, for a pixel to count as isolated
+STUCK_VIEWS = 8  # with fewer views a pixel may well keep its count
+
+
+def stuck_pixels(least: NDArray[np.generic], most: NDArray[np.generic], views: int) -> NDArray[np.bool_]:
+    """Mask [row, col] of pixels whose count never changes while that of their neighbours does, or lies outside what those show.
+
+    ``least`` and ``most`` are the extremes of each pixel over all views. Air around a noise-free object never changes either, nor
+    do its neighbours: that is not stuck.
+    """
+    from scipy.ndimage import median_filter
+
+    same = least == most
+    if views < STUCK_VIEWS or not same.any() or min(least.shape) < 3:
+        return np.zeros(least.shape, dtype=bool)
+    low, high = (median_filter(a.astype(np.float32), size=3, mode="nearest") for a in (least, most))
+    value = most.astype(np.float32)
+    outside = (value < 0.9 * low) | (value > 1.1 * high)
+    alone = median_filter(same.astype(np.uint8), footprint=[[0, 1, 0], [1, 0, 1], [0, 1, 0]], mode="nearest") == 0
+    return same & (outside | (alone & (high - low > 0.05 * high)))
+
+
+def _neighbours(image: NDArray[np.float32], at: NDArray[np.intp], usable: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(m, 8) values around the pixels ``at`` (flat indices), NaN where there is no usable one."""
+    rows, cols = image.shape
+    row, col = np.divmod(at, cols)
+    r, c = row[:, None] + _AROUND[:, 0], col[:, None] + _AROUND[:, 1]
+    inside = (r >= 0) & (r < rows) & (c >= 0) & (c < cols)
+    r, c = np.where(inside, r, 0), np.where(inside, c, 0)
+    return np.where(inside & usable[r, c], image[r, c], np.float32(np.nan))
+
+
+def mend_isolated(image: NDArray[np.float32], bad: NDArray[np.intp], dead: NDArray[np.bool_], ceiling: float) -> int:
+    """Set the pixels ``bad`` (flat indices), in place, to the median of their usable neighbours; return how many were mended so.
+
+    Those with fewer than three usable neighbours lie in a black region (photon starvation): they get ``ceiling``, the line integral
+    of the least intensity that was seen.
+    """
+    usable = ~dead
+    usable.flat[bad] = False
+    around = _neighbours(image, bad, usable)
+    isolated = np.isfinite(around).sum(axis=1) >= LEAST_GOOD
+    filled = np.full(bad.size, ceiling, dtype=np.float32)
+    if isolated.any():
+        filled[isolated] = np.nanmedian(around[isolated], axis=1)
+    image.flat[bad] = filled
+    return int(isolated.sum())
+
+
+def mend_dead(image: NDArray[np.float32], dead: NDArray[np.bool_]) -> None:
+    """Fill the pixels of the mask, in place, from their rim inwards with the median of the neighbours known so far."""
+    left, usable = np.flatnonzero(dead), ~dead
+    if left.size == dead.size:
+        return
+    while left.size:
+        around = _neighbours(image, left, usable)
+        reached = np.isfinite(around).any(axis=1)
+        image.flat[left[reached]] = np.nanmedian(around[reached], axis=1)
+        usable.flat[left[reached]] = True
+        left = left[~reached]

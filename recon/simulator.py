@@ -33,7 +33,7 @@ def simulate(volume: ArrayLike, grid: Grid, scan: Scan, physics: Physics | None 
     >>> from fewview.geometry import skyscan_1276
     >>> scan = skyscan_1276(rows=2, cols=64, voxel_mm=0.5)[:1]
     >>> p = simulate(np.full((4, 8, 8), 0.1), Grid((4, 8, 8), 0.5), scan, Physics.ideal())
-    >>> float(p.values.max().round(2))  # 4 mm of 0.1 per mm
+    >>> round(float(p.values.max()), 2)  # 4 mm of 0.1 per mm
     0.4
     """
     raw = simulate_raw(volume, grid, scan, physics, seed=seed, **changes)

@@ -109,6 +109,11 @@ def fan_geometry(scan: Scan) -> dict[str, Any]:
     return load().create_proj_geom("fanflat_vec", scan.shape[1], vectors)
 
 
+def parallel_geometry(cols: int, pixel_mm: float, angles_deg: NDArray[np.float64]) -> dict[str, Any]:
+    """ASTRA's 2-D parallel-beam geometry, the only one its ``FBP`` on the CPU takes; angle b as in `Scan.circular`, u along (cos b, sin b)."""
+    return load().create_proj_geom("parallel", pixel_mm, cols, np.deg2rad(angles_deg))
+
+
 def project_2d(image: Array, scan: Scan, grid: Grid, projector: str = "line_fanflat") -> Array:
     """Line integrals (view, col) of one slice (ny, nx) in the fan of the middle row, on the CPU."""
     astra = load()

@@ -58,28 +58,32 @@ def clip_to(low, high, at, step, size):
 
 
 @njit(inline="always", **_FLAGS)
+def clip_in_front(low, high, t0, dt):
+    """The part of slices low <= k < high in front of the source: t0 + k dt > 0."""
+    behind = min(max(-t0 / dt, -1.0), 1e9)
+    if dt > 0:
+        return max(low, math.floor(behind) + 1), high
+    return low, min(high, math.ceil(behind))
+
+
+@njit(inline="always", **_FLAGS)
 def _slices(low, high, line, size_a, size_b):
     """The slices low <= k < high that the ray meets inside the grid and in front of the source."""
     _, a0, da, b0, db, t0, dt, _ = line
     low, high = clip_to(low, high, a0, da, size_a)
     low, high = clip_to(low, high, b0, db, size_b)
-    behind = -t0 / dt
-    if dt > 0:
-        low = max(low, math.floor(min(max(behind, -1.0), 1e9)) + 1)
-    else:
-        high = min(high, math.ceil(min(max(behind, -1.0), 1e9)))
-    return low, high
+    return clip_in_front(low, high, t0, dt)
 
 
 @njit(parallel=True, **_FLAGS)
-def project_any(volume: Array, packed: NDArray[np.float64], voxel_mm: float, out: Array) -> None:
-    """Write the line integrals of ``volume`` into ``out`` (view, row, col); ``packed`` is `Rays.packed`."""
+def project_any(volume, packed, chosen, voxel_mm, out):
+    """Write the line integrals of the ``chosen`` views into ``out`` (view, row, col); ``packed`` is `Rays.packed`."""
     sizes = (volume.shape[2], volume.shape[1], volume.shape[0])
     strides = (1, sizes[0], sizes[0] * sizes[1])
     flat = volume.ravel()
-    views, rows, cols = out.shape
-    for job in prange(views * rows):
-        view, row = job // rows, job % rows
+    _, rows, cols = out.shape
+    for job in prange(len(chosen) * rows):
+        view, row = chosen[job // rows], job % rows
         for col in range(cols):
             line = _line(packed[view], row, col)
             axis, a0, da, b0, db, _, _, length = line
@@ -107,10 +111,10 @@ def project_any(volume: Array, packed: NDArray[np.float64], voxel_mm: float, out
             out[view, row, col] = total * np.float32(length * voxel_mm)
 
 
-def backproject_any(projections: Array, packed: NDArray[np.float64], voxel_mm: float, out: Array) -> None:
+def backproject_any(projections: Array, packed: NDArray[np.float64], chosen: NDArray[np.intp], voxel_mm: float, out: Array) -> None:
     """Add the transpose of `project_any` to ``out`` (nz, ny, nx): one pass for each main axis that occurs."""
     for axis in range(3):
-        views = np.flatnonzero(_may_run_along(packed, axis, projections.shape[1], projections.shape[2]))
+        views = chosen[_may_run_along(packed[chosen], axis, projections.shape[1], projections.shape[2])]
         if views.size:
             slabs = min(out.shape[2 - axis], 4 * get_num_threads())
             _backproject_along(axis, slabs, views, projections, packed, voxel_mm, out)

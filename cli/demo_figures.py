@@ -36,13 +36,12 @@ class Cut:
         return volume[index]
 
 
-def choose_cut(reference: Volume, background: float) -> Cut:
-    """Slices through the densest part of the object, cropped to what is above ``background`` and a margin of air."""
-    power = np.maximum(reference - background, 0) ** 2
+def choose_cut(reference: Volume, background: float, dense: float) -> Cut:
+    """Slices through the most of what is above ``dense``, cropped to what is above ``background`` and a margin of air."""
     at, box = [], []
     for axis in range(3):
         others = tuple(i for i in range(3) if i != axis)
-        at.append(int(power.sum(axis=others).argmax()))
+        at.append(int((reference > dense).sum(axis=others).argmax()))
         filled = np.flatnonzero((reference > background).any(axis=others))
         margin = max(2, reference.shape[axis] // 40)
         low, high = (int(filled[0]), int(filled[-1])) if filled.size else (0, reference.shape[axis] - 1)

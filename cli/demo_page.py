@@ -149,7 +149,7 @@ def _decibel(value: float) -> str:
 
 def _pictures(shown: Shown, scored: Mapping[str, Score]) -> dict[str, Any]:
     voxel = shown.grid.voxel_mm
-    cut = draw.choose_cut(shown.truth, 0.1 * shown.data_range)
+    cut = draw.choose_cut(shown.truth, 0.15 * shown.data_range, shown.bone_threshold)
     top = draw.round_number(1.25 * float(np.percentile(shown.truth[shown.truth > 0.1 * shown.data_range], 99)))
     grey, blue_red = (0.0, top), (-top / 4, top / 4)
     volumes = {"truth": shown.truth} | {label: rec.volume for label, rec in shown.reconstructions.items()}

@@ -70,13 +70,13 @@ def _versions() -> Iterator[str]:
 
 
 def _machine() -> Iterator[str]:
+    import numba
     import torch
 
     from ..data.memory import GIB, available_bytes
-    from ..recon.backproject_numba import threads
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield f"{platform.system()} {platform.machine()}, {cores} cores for this process, {threads()} compute threads"
+    yield f"{platform.system()} {platform.machine()}, {cores} cores for this process, {numba.get_num_threads()} numba threads, {torch.get_num_threads()} torch threads"
     yield f"SIMD: {', '.join(_simd()) or 'none known'}"
     free = available_bytes()
     yield f"memory: {free / GIB:.1f} GiB free" if free else "memory: this system does not say how much is free"
@@ -113,7 +113,11 @@ def _methods() -> Iterator[str]:
     from ..recon import METHODS
 
     for name in METHODS:
-        method = METHODS[name]
+        try:
+            method = METHODS[name]
+        except ImportError as error:
+            yield f"{name:<10} cannot be loaded: {error}"
+            continue
         yield f"{name:<10} {'needs a trained checkpoint; ' if method.trained else ''}{method.reference}".rstrip()
 
 

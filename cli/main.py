@@ -74,6 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except ModuleNotFoundError as error:
+        if (error.name or "").startswith("fewview"):
+            return _fail(_fault(error), 1, debug)
         return _fail(f"the Python package {error.name!r} is not installed; `fewview doctor` says what brings it", 2, debug)
     except MemoryError as error:
         return _fail(
@@ -82,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:  # InputError is a ValueError
         return _fail(_one_line(error), 2, debug)
     except Exception as error:
-        return _fail(f"{type(error).__name__}: {_one_line(error)} (this is a fault of the program; --debug shows where)", 1, debug)
+        return _fail(_fault(error), 1, debug)
 
 
 def _run(words: list[str]) -> int:
@@ -162,6 +164,10 @@ def _fail(message: str, code: int, debug: bool, label: str = "error: ") -> int:
         traceback.print_exc()
     print(f"fewview: {label}{message}", file=sys.stderr)
     return code
+
+
+def _fault(error: Exception) -> str:
+    return f"{type(error).__name__}: {_one_line(error)} (a fault of the program or of the method; --debug shows where)"
 
 
 def _one_line(error: BaseException) -> str:

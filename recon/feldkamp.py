@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..data import Projections
 from ..geometry import Grid, InputError, Scan
-from .backproject_numba import backproject, projection_matrices, threads, upright
+from .backproject_numba import Columns, backproject, projection_matrices, upright
+from .filtered_views import filtered_columns
 from .method import Callback, Method, Progress, Volume
-from .orbit import Orbit, pixel_directions
-from .ramp import filter_name, filter_rows, padded_length, ramp_response
-from .redundancy import Coverage, coverage, full_circle_weight, short_scan_cell_weight
+from .orbit import Orbit
+from .ramp import filter_name, ramp_response
+from .redundancy import Coverage, coverage
 
-_BLOCK_BYTES = 192 << 20  # filtered views held at once, with the padded copies that the FFT needs
+_BLOCK_BYTES = 256 << 20  # filtered views held at once
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def fdk(
     fast = upright(matrices, grid)
     volume = np.zeros(grid.shape, dtype=np.float32)
     for views in _blocks(scan):
-        columns = _filtered_columns(projections, orbit, covered, response, views)
+        columns = filtered_columns(projections.values, scan, orbit, covered, response, views)
         backproject(volume, grid, columns, matrices[views], covered.width[views], fast)
         for call in callbacks:
             call(Progress(views.stop, len(scan), volume))
@@ -70,40 +70,8 @@ METHOD = Method(
 
 def _blocks(scan: Scan) -> list[slice]:
     rows, cols = scan.shape
-    size = max(1, _BLOCK_BYTES // (4 * rows * (cols + 3 * padded_length(cols))))
+    size = max(1, _BLOCK_BYTES // (4 * Columns.size(1, rows, cols)))
     return [slice(i, min(i + size, len(scan))) for i in range(0, len(scan), size)]
-
-
-def _filtered_columns(
-    projections: Projections, orbit: Orbit, covered: Coverage, response: NDArray[np.float32], views: slice
-) -> NDArray[np.float32]:
-    """Weighted and ramp-filtered views, [view, col, row]."""
-    weighted = projections.values[views] * ray_weights(projections.scan, orbit, covered, views)
-    filtered = filter_rows(weighted, response, workers=threads())
-    return np.ascontiguousarray(filtered.transpose(0, 2, 1))
-
-
-def ray_weights(scan: Scan, orbit: Orbit, covered: Coverage, views: slice) -> NDArray[np.float32]:
-    """(view, row, col) or what broadcasts to it: cosine times redundancy weight, over the sample spacing at the axis (1/mm)."""
-    rows, cols = scan.shape
-    depth, across, along = pixel_directions(scan, orbit, views)
-    col, row = np.arange(cols)[None, None, :], np.arange(rows)[None, :, None]
-
-    def coordinate(c: NDArray[np.float64]) -> NDArray[np.float64]:
-        c = np.where(np.abs(c) < 1e-12 * np.abs(c).max(), 0, c)
-        plane = c[:, 0, None, None] + c[:, 1, None, None] * col
-        return plane + c[:, 2, None, None] * row if c[:, 2].any() else plane
-
-    d, a, h = coordinate(depth), coordinate(across), coordinate(along)
-    fan = np.arctan2(a, d)
-    if covered.full:
-        redundancy = full_circle_weight(fan, (float(fan.min()), float(fan.max())))
-    else:
-        redundancy = short_scan_cell_weight(covered.start[views, None, None], covered.end[views, None, None], fan, covered.range)
-    at_axis = orbit.dso_mm[views, None, None] / d.mean(axis=(1, 2), keepdims=True)
-    spacing = np.linalg.norm(scan.u[views], axis=1)[:, None, None] * at_axis
-    cosine = (d / np.sqrt(d**2 + a**2 + h**2)).astype(np.float32)
-    return cosine * (redundancy / spacing).astype(np.float32)
 
 
 def _refuse_repeats(scan: Scan) -> None:

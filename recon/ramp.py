@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 import scipy.fft as scipy_fft
 from numpy.typing import NDArray
 
 from ..geometry import InputError, UnknownNameError
-
 
 _fft: Any = scipy_fft  # its uarray wrappers hide the return types from the type checker
 
@@ -72,10 +72,16 @@ def padded_length(cols: int) -> int:
     return _fft.next_fast_len(2 * cols, real=True)
 
 
-def filter_rows(rows: NDArray[np.float32], response: NDArray[np.float32], workers: int = -1) -> NDArray[np.float32]:
-    """Convolve the last axis with the ramp; the result has the shape of ``rows``."""
-    cols = rows.shape[-1]
-    length = padded_length(cols)
-    spectrum = _fft.rfft(rows, n=length, axis=-1, workers=workers)
-    spectrum *= response
-    return _fft.irfft(spectrum, n=length, axis=-1, workers=workers, overwrite_x=True)[..., :cols]
+def convolve_pairs(rows: NDArray[np.complex64], response: NDArray[np.float32]) -> None:
+    """Convolve the last axis with the ramp, in place: two real rows at once, one as the real and one as the imaginary part.
+
+    ``rows`` is zero-padded to `padded_length`. The kernel is real and symmetric, so its transform is real and does not mix the two.
+    """
+    half = rows.shape[-1] - response.size
+    both = np.concatenate([response, response[half:0:-1]])
+    workers = numba.get_num_threads()
+    spectrum = _fft.fft(rows, axis=-1, workers=workers, overwrite_x=True)
+    spectrum *= both
+    result = _fft.ifft(spectrum, axis=-1, workers=workers, overwrite_x=True)
+    if not np.shares_memory(result, rows):
+        rows[...] = result

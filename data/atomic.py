@@ -11,10 +11,15 @@ from pathlib import Path
 
 
 def refuse_existing(path: str | Path, force: bool) -> Path:
-    """The path, or FileExistsError naming the remedy when something is there and ``force`` is not given."""
+    """The path, or FileExistsError naming the remedy when something is there and ``force`` is not given.
+
+    The home folder, the current folder and those above them are never replaced, whatever ``force`` says.
+    """
     path = Path(path)
     if path.exists() and not force:
         raise FileExistsError(f"{path} exists; give another name, or --force (force=True) to replace it")
+    if path.is_dir() and any(here.is_relative_to(path.resolve()) for here in (Path.cwd(), Path.home())):
+        raise FileExistsError(f"{path} is a folder that fewview never replaces; give another name")
     return path
 
 
@@ -28,15 +33,19 @@ def atomic_path(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     """
     final = refuse_existing(path, force)
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".{uuid.uuid4().hex[:8]}.part.{final.name}")
+    key = uuid.uuid4().hex[:8]
+    temporary, old = final.with_name(f".{key}.part.{final.name}"), final.with_name(f".{key}.old.{final.name}")
     try:
         yield temporary
         if final.is_dir() and not final.is_symlink():
-            shutil.rmtree(final)
+            os.replace(final, old)  # a folder cannot be replaced in one step: put it aside until the new one is in place
         os.replace(temporary, final)
     except BaseException:
         remove(temporary)
+        if old.exists() and not final.exists():
+            os.replace(old, final)
         raise
+    remove(old)
 
 
 def remove(path: Path) -> None:

@@ -21,7 +21,7 @@ def stuck_pixels(least: NDArray[np.generic], most: NDArray[np.generic], views: i
     same = least == most
     if views < STUCK_VIEWS or not same.any() or min(least.shape) < 3:
         return np.zeros(least.shape, dtype=bool)
-    low, high = (median_filter(a.astype(np.float32), size=3, mode="nearest") for a in (least, most))
+    low, high = (median_filter(a.astype(np.float32), size=5, mode="nearest") for a in (least, most))
     value = most.astype(np.float32)
     outside = (value < 0.9 * low) | (value > 1.1 * high)
     alone = median_filter(same.astype(np.uint8), footprint=[[0, 1, 0], [1, 0, 1], [0, 1, 0]], mode="nearest") == 0

@@ -50,7 +50,7 @@ def read_nifti(path: Path, voxel_mm: float | None = None) -> tuple[NDArray[Any],
     if np.abs(turn).max() > 1e-3 * np.abs(affine[:3, :3]).max():
         warnings.warn(f"{path} has an oblique orientation, which is left out", stacklevel=3)
     # The header keeps float32: its shortest decimal is what was meant (0.0106, not 0.010599999688565731).
-    voxel = float(str(np.float32(one_size([float(z) * unit for z in straight.header.get_zooms()[:3]], path))))
+    voxel = float(str(np.float32(one_size([float(z) * unit for z in straight.header.get_zooms()[:3]], path, voxel_mm))))
     volume = np.ascontiguousarray(array.transpose(2, 1, 0), dtype=array.dtype.newbyteorder("="))
     middle = affine @ np.append((np.array(array.shape) - 1) / 2, 1.0)
     origin = middle[:3] * unit - (np.array(array.shape) - 1) / 2 * voxel

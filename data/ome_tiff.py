@@ -45,12 +45,12 @@ def read_tiff_volume(path: Path, voxel_mm: float | None = None) -> tuple[NDArray
     except Exception as error:
         raise InputError(f"{path} cannot be read ({error})", expected="a whole TIFF volume", remedy="copy it again") from error
     array = array.reshape([n for n in shape if n != 1]) if array.ndim > 3 else array
-    voxel, center = _from_ome(ome, path) if ome else (_from_imagej(imagej), (0.0, 0.0, 0.0))
+    voxel, center = _from_ome(ome, path, voxel_mm) if ome else (_from_imagej(imagej), (0.0, 0.0, 0.0))
     grid = grid_of(array.shape, voxel, path, center_mm=center, given=voxel_mm)
     return np.ascontiguousarray(array), grid, {"format": "OME-TIFF" if ome else "TIFF"}
 
 
-def _from_ome(xml: str, path: Path) -> tuple[float | None, tuple[float, ...]]:
+def _from_ome(xml: str, path: Path, given: float | None) -> tuple[float | None, tuple[float, ...]]:
     root = ElementTree.fromstring(xml)
     tag = root.tag.removesuffix("OME")
     pixels = root.find(f".//{tag}Pixels")
@@ -59,7 +59,7 @@ def _from_ome(xml: str, path: Path) -> tuple[float | None, tuple[float, ...]]:
     if pixels is None or any(f"PhysicalSize{axis}" not in pixels.attrib for axis in "XYZ"):
         return None, at
     sizes = [float(pixels.attrib[f"PhysicalSize{a}"]) * unit_in_mm(pixels.attrib.get(f"PhysicalSize{a}Unit", "µm"), path) for a in "XYZ"]
-    return one_size(sizes, path), at
+    return one_size(sizes, path, given), at
 
 
 def _from_imagej(facts: dict[str, Any] | None) -> float | None:

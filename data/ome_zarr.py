@@ -51,7 +51,7 @@ def read_ome_zarr(path: Path, voxel_mm: float | None = None) -> tuple[NDArray[An
     array = array.reshape([n for n, axis in zip(array.shape, image.dims, strict=True) if axis in "zyx"])
     units = image.axes_units or {}
     mm = {axis: unit_in_mm(units.get(axis) or "mm", path) for axis in "zyx"}
-    voxel = one_size([image.scale[axis] * mm[axis] for axis in "xyz"], path)
+    voxel = one_size([image.scale[axis] * mm[axis] for axis in "xyz"], path, voxel_mm)
     origin = [image.translation.get(axis, 0.0) * mm[axis] for axis in "xyz"]
     grid = grid_of(array.shape, voxel, path, center_mm=center_of(origin, array.shape, voxel), given=voxel_mm)
     return np.ascontiguousarray(array), grid, {"format": "OME-Zarr"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,18 +31,26 @@ def unit_in_mm(unit: str, path: Path) -> float:
     return _MM[plain]
 
 
-def one_size(sizes_mm: Sequence[float], path: Path) -> float:
-    """The edge of an isotropic voxel from its three edges; InputError naming the file where they differ by more than 0.1 %."""
+def one_size(sizes_mm: Sequence[float], path: Path, given: float | None = None) -> float:
+    """The edge of a voxel from its three edges: their geometric mean, which keeps the volume of the whole.
+
+    Edges that differ by more than 0.1 % bring a warning, by more than 2 % InputError naming the file; ``given`` decides without either.
+    """
+    if given is not None:
+        return float(given)
     sizes = np.asarray(sizes_mm, dtype=np.float64)
     if not (np.isfinite(sizes).all() and (sizes > 0).all()):
         raise InputError(f"{path}: voxel size {tuple(sizes.tolist())} mm", expected="positive lengths", remedy="give voxel_mm=...")
-    if sizes.max() > sizes.min() * 1.001:
+    ratio, edges = sizes.max() / sizes.min(), " x ".join(f"{s:g}" for s in sizes)
+    if ratio > 1.02:
         raise InputError(
-            f"{path}: voxels of {' x '.join(f'{s:g}' for s in sizes)} mm",
-            expected="isotropic voxels",
-            remedy="resample the volume to cubes first",
+            f"{path}: voxels of {edges} mm", expected="isotropic voxels", remedy="resample the volume to cubes, or give voxel_mm=..."
         )
-    return float(sizes[0])
+    if ratio <= 1.001:
+        return float(sizes[0])
+    mean = float(f"{np.cbrt(sizes.prod()):.7g}")
+    warnings.warn(f"{path}: voxels of {edges} mm are taken as cubes of {mean:g} mm; give voxel_mm=... to decide otherwise", stacklevel=4)
+    return mean
 
 
 def grid_of(

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from ..data import Projections, Reconstruction, make_record, read
 from ..data.atomic import atomic_path, refuse_existing
-from ..geometry import Grid, Scan, draw_svg, skyscan_1276, views
+from ..geometry import Grid, Scan, draw_svg, views
+from .options import MaybeMm, MaybePath
 from .outputs import save
 from .progress import progress_bar
-from .volumes import FINER, fitting_scan, read_attenuation
+from .volumes import fitting_scan, read_attenuation, scene
 
 VIEW_COUNTS = (260, 52, 26)
 
@@ -37,11 +38,11 @@ class Subject:
 def demo(
     *,
     out: Path = Path("fewview_demo"),
-    volume: Path | None = None,
+    volume: MaybePath = None,
     mu_max: float = 0.20,
     rows: int = 128,
     cols: int = 192,
-    voxel_mm: float | None = None,
+    voxel_mm: MaybeMm = None,
     seed: int = 0,
     fdk_only: bool = False,
     force: bool = False,
@@ -103,21 +104,9 @@ def _subject(path: Path | None, mu_max: float, rows: int, cols: int, voxel_mm: f
             read_in = read_attenuation(path, mu_max)
         scan = fitting_scan(read_in.grid, rows, cols, voxel_mm)
         return Subject(read_in.volume, read_in.grid, read_in.largest, read_in.why, path.name, f"{path.name}, {averaged}"), scan
-    from ..data.phantom import MATERIALS, hind_limb
-
-    scan = skyscan_1276(rows, cols, voxel_mm or 0.2226 * 192 / cols)
-    fit = Grid.fit(scan)
-    fine, across, high = fit.voxel_mm / FINER, min(fit.size_mm[0], 26.0), fit.size_mm[2]
-    grid = Grid((round(high / fine), round(across / fine), round(across / fine)), fine)
-    with _step(f"phantom: a mouse hind limb of {_shape(grid)}"):
-        volume = hind_limb(grid, seed=seed, supersample=2).volume
-    why = "cortical bone, the densest material"
-    return Subject(volume, grid, max(MATERIALS.values()), why, "A mouse hind limb", f"the phantom (seed {seed}), {averaged}"), scan
-
-
-def _shape(grid: Grid) -> str:
-    nz, ny, nx = grid.shape
-    return f"{nx} x {ny} x {nz} voxels of {grid.voxel_mm:.4g} mm"
+    with _step("phantom: a mouse hind limb"):
+        leg, scan = scene(seed, rows, cols, voxel_mm)
+    return Subject(leg.volume, leg.grid, leg.largest, leg.why, "A mouse hind limb", f"the phantom (seed {seed}), {averaged}"), scan
 
 
 def _scan_and_read(subject: Subject, scan: Scan, folder: Path, seed: int) -> Projections:

@@ -76,7 +76,8 @@ def _machine() -> Iterator[str]:
     from ..data.memory import GIB, available_bytes
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield f"{platform.system()} {platform.machine()}, {cores} cores for this process, {numba.get_num_threads()} numba threads, {torch.get_num_threads()} torch threads"
+    threads = f"{numba.get_num_threads()} numba threads, {torch.get_num_threads()} torch threads"
+    yield f"{platform.system()} {platform.machine()}, {cores} cores for this process, {threads}"
     yield f"SIMD: {', '.join(_simd()) or 'none known'}"
     free = available_bytes()
     yield f"memory: {free / GIB:.1f} GiB free" if free else "memory: this system does not say how much is free"

@@ -9,9 +9,12 @@ import numpy as np
 import tyro
 
 from ..geometry import Grid, Scan, draw_svg
+from .options import MaybePath, Pairs, select_views, settings
 
 
-def info(scan: tyro.conf.Positional[Path], /, *, views: str = "all", draw: Path | None = None, force: bool = False) -> None:
+def info(
+    scan: tyro.conf.Positional[Path], /, *, views: str = "all", draw: MaybePath = None, read_as: Pairs = (), force: bool = False
+) -> None:
     """The geometry of a scan, each assumption made to get it, and the grey levels; no image is changed.
 
     Examples:
@@ -22,15 +25,15 @@ def info(scan: tyro.conf.Positional[Path], /, *, views: str = "all", draw: Path 
         scan: a SkyScan folder, a BoneMet folder, or an .h5 file.
         views: only these views: 26 (evenly spread), every:10, random:26:SEED, wedge:90.
         draw: write a drawing of the geometry to this .svg file.
+        read_as: options of the reader, such as direction=CW or part=1.
         force: replace the drawing if it exists.
     """
     from ..data import read_raw
     from ..data.atomic import atomic_path, refuse_existing
-    from .options import select_views
 
     if draw is not None:
         refuse_existing(draw, force)
-    raw = read_raw(scan)
+    raw = read_raw(scan, **settings(read_as))
     kept = raw.scan[select_views(raw.scan, views)]
     print(f"{scan}")
     for line in geometry_lines(kept):

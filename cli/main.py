@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass
@@ -67,7 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
-        return _run(words)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            return _run(words)
     except KeyboardInterrupt:
         return _fail("interrupted; nothing half-written is left under a final name", 130, debug, label="")
     except BrokenPipeError:  # `fewview info SCAN | head`: the reader has seen enough
@@ -120,10 +123,10 @@ def _call(name: str, function: Callable[..., Any], words: list[str]) -> int:
     import tyro
 
     description, _, _ = inspect.cleandoc(function.__doc__ or "").partition("\nArgs:")
-    seen: dict[str, Any] = {}
+    seen: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
 
-    def parsed(**arguments: Any) -> None:
-        seen.update(arguments)
+    def parsed(*positional: Any, **named: Any) -> None:
+        seen.append((positional, named))
 
     # tyro reads the signature, the type hints and the docstring; only the parsing is inside the capture of its error box.
     parsed.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
@@ -136,8 +139,9 @@ def _call(name: str, function: Callable[..., Any], words: list[str]) -> int:
     except SystemExit as stop:
         if stop.code:
             return _fail(f"{_unbox(complaint.getvalue())} (see fewview {name} --help)", 2, False)
-        return 0
-    code = function(**seen)
+        return 0  # --help
+    positional, named = seen[0]
+    code = function(*positional, **named)
     return code if isinstance(code, int) else 0
 
 
@@ -157,6 +161,10 @@ def overview(commands: dict[str, Command]) -> str:
             "Exit codes: 0 done, 1 a fault of the program or of a method, 2 bad input, 130 interrupted.",
         ]
     )
+
+
+def _warn(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: str | None = None) -> None:
+    print(f"fewview: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _fail(message: str, code: int, debug: bool, label: str = "error: ") -> int:
@@ -179,5 +187,7 @@ def _one_line(error: BaseException) -> str:
 def _unbox(text: str) -> str:
     """The message inside the box that tyro draws around a parse error, as one line without the pointer to the help page."""
     body = re.sub(r"[╭╰].*|[│╮╯]", "", text)
+    body = re.sub(r"(?s)Got errors:.*?(?=─{3,})", "", body)
     parts = [" ".join(part.split()).rstrip(".") for part in re.split(r"─{3,}", body)]
-    return "; ".join(part for part in parts if part and not part.startswith("For full helptext"))
+    said = "; ".join(part for part in parts if part and not part.startswith(("For full helptext", "Argument helptext")))
+    return re.sub(r"Perhaps you meant: (--[\w-]+).*", r"did you mean \1?", said)

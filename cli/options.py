@@ -5,12 +5,18 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
+import tyro
 from numpy.typing import NDArray
 
 from ..geometry import Grid, InputError, Scan, UnknownNameError, views
+
+MaybePath = Annotated[Path | None, tyro.conf.arg(metavar="PATH")]
+MaybeMm = Annotated[float | None, tyro.conf.arg(metavar="MM")]
+Pairs = Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="KEY=VALUE [KEY=VALUE ...]")]
 
 VIEWS_HELP = "26 (evenly spread), every:10, random:26[:SEED], wedge:90[:START_DEG], or all"
 _VIEWS = {"evenly": (1, 1), "every": (1, 1), "random": (1, 2), "wedge": (1, 2)}

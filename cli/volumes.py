@@ -57,3 +57,15 @@ def fitting_scan(grid: Grid, rows: int, cols: int, voxel_mm: float | None = None
         wide, high = max(grid.size_mm[:2]), grid.size_mm[2]
         voxel_mm = max(wide / (2 * radius), high / (2 * half), FINER * grid.voxel_mm)
     return skyscan_1276(rows, cols, voxel_mm)
+
+
+def scene(seed: int, rows: int, cols: int, voxel_mm: float | None) -> tuple[Attenuation, Scan]:
+    """The hind-limb phantom of a seed on a grid finer than the scan's pixel, and the scan that holds it (0.2226 mm at 192 columns)."""
+    from ..data.phantom import MATERIALS, hind_limb
+
+    scan = skyscan_1276(rows, cols, voxel_mm or 0.2226 * 192 / cols)
+    fit = Grid.fit(scan)
+    fine, across, high = fit.voxel_mm / FINER, min(fit.size_mm[0], 26.0), fit.size_mm[2]
+    grid = Grid((max(1, round(high / fine)), max(1, round(across / fine)), max(1, round(across / fine))), fine)
+    volume = hind_limb(grid, seed=seed, supersample=2).volume
+    return Attenuation(volume, grid, max(MATERIALS.values()), "cortical bone, the densest material"), scan

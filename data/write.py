@@ -49,12 +49,10 @@ def write_volume(
     wrong, a full disk or Ctrl-C included, nothing half-written is left, and what was there before stays.
     """
     path = Path(path)
-    kind = _kind(path)
+    kind = check_output(path, force)
     rec = volume if isinstance(volume, Reconstruction) else None
     array, grid = (rec.volume, rec.grid) if rec is not None else (np.asarray(volume), grid)
     array, grid = _checked(array, grid)
-    refuse_existing(path, force)
-    _refuse_foreign(path)
     facts: dict[str, Any] = (
         {} if rec is None else {"method": rec.method, "settings": rec.settings, "seconds": rec.seconds, "views": len(rec.scan)}
     )
@@ -76,6 +74,14 @@ def write_volume(
         extra = {**facts, "grid": grid, "scan": repr(rec.scan) if len(rec.scan) <= 4 else str(rec.scan)[:200]}
         write_record(record or make_record("fewview.data.write_volume", rec.settings, (), (path,), rec.seconds, extra), path)
     return path
+
+
+def check_output(path: Path, force: bool = False) -> str:
+    """The kind of output that the name asks for; raises what `write_volume` would, before the work is done and not after it."""
+    kind = _kind(path)
+    refuse_existing(path, force)
+    _refuse_foreign(path)
+    return kind
 
 
 def _kind(path: Path) -> str:

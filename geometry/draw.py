@@ -32,7 +32,7 @@ def draw_svg(scan: Scan, grid: Grid | None = None, *, title: str = "") -> str:
         _plane(scan, grid, corners, shown, (0, 1), "from above (x right, y up)", 0),
         _plane(scan, grid, corners, shown, (0, 2), "from the side (x right, z up)", _SIZE),
         f'<text x="{_MARGIN}" y="{_SIZE + 24}">{escape(title)}</text>' if title else "",
-        f'<text x="{_MARGIN}" y="{_SIZE + 44}">{escape(str(scan))}</text>',
+        f'<text x="{_MARGIN}" y="{_SIZE + 44}" font-size="10">{escape(str(scan))}</text>',
         "</svg>",
     ]
     return "\n".join(part for part in parts if part) + "\n"

@@ -36,18 +36,25 @@ def read_tiff_volume(path: Path, voxel_mm: float | None = None) -> tuple[NDArray
 
     try:
         with tifffile.TiffFile(path) as tif:
-            ome, imagej, shape = tif.ome_metadata, tif.imagej_metadata, tif.series[0].shape
+            ome, imagej = tif.ome_metadata, tif.imagej_metadata
             if len(tif.series) != 1:
                 raise InputError(f"{path} holds {len(tif.series)} images", expected="one volume")
-            array = tif.series[0].asarray()
+            array = _planes(tif.series[0].asarray(), tif.series[0].axes, path)
     except InputError:
         raise
     except Exception as error:
         raise InputError(f"{path} cannot be read ({error})", expected="a whole TIFF volume", remedy="copy it again") from error
-    array = array.reshape([n for n in shape if n != 1]) if array.ndim > 3 else array
     voxel, center = _from_ome(ome, path, voxel_mm) if ome else (_from_imagej(imagej), (0.0, 0.0, 0.0))
     grid = grid_of(array.shape, voxel, path, center_mm=center, given=voxel_mm)
     return np.ascontiguousarray(array), grid, {"format": "OME-TIFF" if ome else "TIFF"}
+
+
+def _planes(array: NDArray[Any], axes: str, path: Path) -> NDArray[Any]:
+    """[z, y, x] of a TIFF series: pages of any kind are z, one page is one slice."""
+    long = [(n, axis) for n, axis in zip(array.shape, axes, strict=True) if n != 1 and axis not in "YX"]
+    if axes[-2:] != "YX" or len(long) > 1 or any(axis not in "ZIQ" for _, axis in long):
+        raise InputError(f"{path} holds an array {array.shape} with the axes {axes}", expected="one volume (z, y, x)")
+    return array.reshape(-1, *array.shape[-2:])
 
 
 def _from_ome(xml: str, path: Path, given: float | None) -> tuple[float | None, tuple[float, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..data import Projections
+from ..data.memory import require_memory
 from ..geometry import Grid, InputError, Scan
 from .backproject_numba import Columns, backproject, projection_matrices, upright
 from .filtered_views import filtered_columns
@@ -18,6 +20,7 @@ from .ramp import filter_name, ramp_response
 from .redundancy import Coverage, coverage
 
 _BLOCK_BYTES = 256 << 20  # filtered views held at once
+_WORKING_BYTES = 256 << 20  # ray weights and padded rows of the few views that are being filtered
 
 
 @dataclass(frozen=True)
@@ -38,16 +41,18 @@ def fdk(
     distant source parallel beam. Off the mid-plane FDK is an approximation that gets worse with the cone angle (Feldkamp, Davis &
     Kress, J. Opt. Soc. Am. A 1 (1984) 612).
 
-    Raises InputError for an unknown filter, a cutoff outside (0, 1], or two views at the same angle; warns when the views cover less
-    than pi + 2 asin(r / DSO) for the grid's radius r.
+    Needs the volume and about 0.5 GiB beside the projections. Raises InputError for an unknown filter, a cutoff outside (0, 1], two
+    views at the same angle, or too little memory; warns when the views cover less than pi + 2 asin(r / DSO) for the grid's radius r.
     """
     scan = projections.scan
     grid = Grid.fit(scan) if grid is None else grid
-    response = ramp_response(scan.shape[1], filter_name(filter), cutoff)
+    filter = filter_name(filter)
+    response = ramp_response(scan.shape[1], filter, cutoff)
     _refuse_repeats(scan)
     orbit = Orbit.of(scan)
     covered = coverage(orbit.angle)
-    _warn_short(scan, orbit, covered, grid)
+    _warn(scan, orbit, covered, grid)
+    _require_memory(scan, grid)
     matrices = projection_matrices(scan, orbit)
     fast = upright(matrices, grid)
     volume = np.zeros(grid.shape, dtype=np.float32)
@@ -55,7 +60,7 @@ def fdk(
         columns = filtered_columns(projections.values, scan, orbit, covered, response, views)
         backproject(volume, grid, columns, matrices[views], covered.width[views], fast)
         for call in callbacks:
-            call(Progress(views.stop, len(scan), volume))
+            call(Progress(views.stop, len(scan), volume if views.stop == len(scan) else None, resolved={"filter": filter}))
     return volume
 
 
@@ -87,22 +92,29 @@ def _refuse_repeats(scan: Scan) -> None:
         )
 
 
-def _warn_short(scan: Scan, orbit: Orbit, covered: Coverage, grid: Grid) -> None:
+def _require_memory(scan: Scan, grid: Grid) -> None:
+    """Refuse before allocating: the volume, one block of filtered views, and what the filter and numba need beside them."""
+    block = _blocks(scan)[0]
+    needed = 4 * math.prod(grid.shape) + 4 * Columns.size(block.stop, *scan.shape) + _WORKING_BYTES
+    what = f"FDK's volume of {' x '.join(map(str, grid.shape))} voxels and its working space"
+    require_memory(needed, what, remedy=f"use larger voxels (grid.coarser(2) needs about {needed / 8 / 2**30:.1f} GiB) or a smaller grid")
+
+
+def _warn(scan: Scan, orbit: Orbit, covered: Coverage, grid: Grid) -> None:
     """Warn where the covered range is below pi + 2 asin(r / DSO) for the radius r of the grid or of the field of view, the smaller."""
+    height = (scan.source - scan.axis_point_mm) @ orbit.axis
+    if np.ptp(height) > 0.1 * scan.field_of_view_mm[1] + 1e-9 * orbit.dso_mm.max():
+        warnings.warn(f"the source moves by {np.ptp(height):.4g} mm along the rotation axis: FDK is meant for a circle", stacklevel=3)
     dso = float(orbit.dso_mm.mean())
     x, y, _ = grid.size_mm
     radius = min(max(x, y) / 2, scan.field_of_view_mm[0], dso)
     needed = np.pi + 2 * np.arcsin(radius / dso)
     given = 0.0 if len(scan) == 1 else covered.range
-    if (covered.full and len(scan) > 1) or given >= needed - 1e-6:
+    if (covered.full and len(scan) > 1) or given >= needed - 0.1 * np.median(covered.width):
         return
     inside = dso * np.sin((given - np.pi) / 2) if given > np.pi else 0.0
+    rest = f"only what lies within {inside:.4g} mm of the axis is fully measured" if inside else "a limited-angle volume: expect distortion"
     warnings.warn(
-        f"the {len(scan)} views cover {np.degrees(given):.2f} deg, but a radius of {radius:.4g} mm needs {np.degrees(needed):.2f} deg: "
-        + (
-            f"only what lies within {inside:.4g} mm of the axis is fully measured"
-            if inside
-            else "a limited-angle volume, expect distortion"
-        ),
+        f"the {len(scan)} views cover {np.degrees(given):.2f} deg, but a radius of {radius:.4g} mm needs {np.degrees(needed):.2f} deg: {rest}",
         stacklevel=3,
     )

@@ -24,53 +24,53 @@ def filtered_columns(
     length = padded_length(cols)
     pairs = (rows + 1) // 2
     many = max(1, _FFT_BYTES // (8 * pairs * length))
-    few = min(pairs, max(1, 4 * _FFT_BYTES // (8 * length)))
+    few = min(pairs, max(1, _FFT_BYTES // (8 * length)))
     for begin in range(views.start, views.stop, many):
         part = slice(begin, min(begin + many, views.stop))
-        count = part.stop - part.start
         vectors = np.stack(pixel_directions(scan, orbit, part), axis=1)
-        weight = ray_weights(scan, orbit, covered, part)
         for pair in range(0, pairs, few):
-            rows_here = np.array([2 * pair, min(rows, 2 * (pair + few))])
-            buffer = np.zeros((count, (rows_here[1] - rows_here[0] + 1) // 2, length, 2), dtype=np.float32)
-            _weigh(buffer, values[part], weight, vectors, rows_here)
+            chunk = slice(2 * pair, min(rows, 2 * (pair + few)))
+            weight = ray_weights(scan, orbit, covered, part, chunk)
+            buffer = np.zeros((len(weight), (chunk.stop - chunk.start + 1) // 2, length, 2), dtype=np.float32)
+            _weigh(buffer, values[part], weight, vectors, chunk.start, chunk.stop)
             convolve_pairs(buffer.view(np.complex64)[..., 0], response)
-            _turn(columns.data[begin - views.start : part.stop - views.start], buffer, rows_here)
+            _turn(columns.data[begin - views.start : part.stop - views.start], buffer, chunk.start, chunk.stop, rows)
     return columns
 
 
-def ray_weights(scan: Scan, orbit: Orbit, covered: Coverage, views: slice) -> NDArray[np.float32]:
+def ray_weights(scan: Scan, orbit: Orbit, covered: Coverage, views: slice, rows: slice) -> NDArray[np.float32]:
     """(view, row, col) or (view, 1, col): redundancy weight over the sample spacing at the axis (1/mm).
 
     The second shape where the fan angle is the same in all rows, that is where the panel's columns are parallel to the axis.
     """
-    rows, cols = scan.shape
     depth, across, _ = pixel_directions(scan, orbit, views)
     same_in_rows = max(np.abs(c[:, 2]).max() / np.abs(c).max() for c in (depth, across)) < 1e-9
-    row = np.arange(1 if same_in_rows else rows)[:, None]
-    d, a = (c[:, 0, None, None] + c[:, 1, None, None] * np.arange(cols) + c[:, 2, None, None] * row for c in (depth, across))
+    row = np.arange(rows.start, rows.start + 1 if same_in_rows else rows.stop)[:, None]
+    col = np.arange(scan.shape[1])
+    d, a = (c[:, 0, None, None] + c[:, 1, None, None] * col + c[:, 2, None, None] * row for c in (depth, across))
     fan = np.arctan2(a, d)
     if covered.full:
-        weight = full_circle_weight(fan, (float(fan.min()), float(fan.max())))
+        weight = full_circle_weight(fan, (float(fan[:, 0].min()), float(fan[:, 0].max())))
     else:
         weight = short_scan_cell_weight(covered.start[views, None, None], covered.end[views, None, None], fan, covered.range)
-    at_axis = orbit.dso_mm[views] / d.mean(axis=(1, 2))
-    return (weight / (np.linalg.norm(scan.u[views], axis=1) * at_axis)[:, None, None]).astype(np.float32)
+    middle = (np.array(scan.shape[::-1]) - 1) / 2
+    spacing = np.abs(across[:, 1]) * orbit.dso_mm[views] / (depth[:, 0] + depth[:, 1:] @ middle)
+    return (weight / spacing[:, None, None]).astype(np.float32)
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def _weigh(buffer, values, weight, vectors, rows):  # pragma: no cover - compiled
+def _weigh(buffer, values, weight, vectors, first, stop):  # pragma: no cover - compiled
     """Projections times weight times the cosine of the ray's angle to the central one; rows 2k and 2k + 1 as one complex row."""
     pairs, cols = buffer.shape[1], values.shape[2]
     for job in prange(buffer.shape[0] * pairs):
         view, pair = job // pairs, job % pairs
         for odd in range(2):
-            row = rows[0] + 2 * pair + odd
-            if row >= rows[1]:
+            row = first + 2 * pair + odd
+            if row >= stop:
                 continue
             c = vectors[view]
             d0, a0, h0 = c[0, 0] + row * c[0, 2], c[1, 0] + row * c[1, 2], c[2, 0] + row * c[2, 2]
-            factor = weight[view, min(row, weight.shape[1] - 1)]
+            factor = weight[view, min(row - first, weight.shape[1] - 1)]
             for col in range(cols):
                 d, a, h = d0 + col * c[0, 1], a0 + col * c[1, 1], h0 + col * c[2, 1]
                 cosine = np.float32(d / np.sqrt(d * d + a * a + h * h))
@@ -78,20 +78,19 @@ def _weigh(buffer, values, weight, vectors, rows):  # pragma: no cover - compile
 
 
 @njit(parallel=True, cache=True)
-def _turn(data, buffer, rows):  # pragma: no cover - compiled
+def _turn(data, buffer, first, stop, rows):  # pragma: no cover - compiled
     """Copy [view, pair, col, 2] into [view, col, row + 2], and repeat the panel's first and last row beyond it."""
-    views, cols, pitch = data.shape
-    last = pitch - 32 - 5
+    views, cols, _ = data.shape
     blocks = (cols + 15) // 16
     for job in prange(views * blocks):
         view, begin = job // blocks, job % blocks * 16
-        stop = min(begin + 16, cols)
-        for row in range(rows[0], rows[1]):
-            pair, odd = (row - rows[0]) // 2, (row - rows[0]) % 2
-            for col in range(begin, stop):
+        end = min(begin + 16, cols)
+        for row in range(first, stop):
+            pair, odd = (row - first) // 2, (row - first) % 2
+            for col in range(begin, end):
                 data[view, col, row + 2] = buffer[view, pair, col, odd]
-        for col in range(begin, stop):
-            if rows[0] == 0:
+        for col in range(begin, end):
+            if first == 0:
                 data[view, col, 1] = data[view, col, 2]
-            if rows[1] == last + 1:
-                data[view, col, last + 3] = data[view, col, last + 2]
+            if stop == rows:
+                data[view, col, rows + 2] = data[view, col, rows + 1]

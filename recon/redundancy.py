@@ -20,11 +20,12 @@ class Coverage:
     """What a set of view angles covers, all in radians.
 
     ``width`` (n,) step of the sum for each view, in the order given: its cell, or its share of a cell where views coincide; ``start`` and
-    ``end`` (n,) edges of the cell, counted from the left edge of the first cell; ``range`` from the first edge to the last;
-    ``full``: the circle is closed.
+    ``end`` (n,) edges of the cell and ``position`` (n,) the view's own angle, all counted from the left edge of the first cell;
+    ``range`` from the first edge to the last; ``full``: the circle is closed.
     """
 
     start: Array
+    position: Array
     end: Array
     width: Array
     range: float
@@ -39,7 +40,9 @@ def coverage(angle: Array) -> Coverage:
     """
     distinct, which, times = _distinct(angle % TURN)
     if distinct.size == 1:
-        return Coverage(np.zeros(angle.size), np.full(angle.size, TURN), np.full(angle.size, TURN / angle.size), TURN, True)
+        return Coverage(
+            np.zeros(angle.size), np.full(angle.size, np.pi), np.full(angle.size, TURN), np.full(angle.size, TURN / angle.size), TURN, True
+        )
     gaps = np.diff(distinct, append=distinct[0] + TURN)
     last = int(gaps.argmax())
     order = (np.arange(distinct.size) + last + 1) % distinct.size  # from the view after the largest gap
@@ -52,7 +55,7 @@ def coverage(angle: Array) -> Coverage:
     back = np.empty_like(order)
     back[order] = np.arange(order.size)
     view = back[which]
-    return Coverage(edge[:-1][view], edge[1:][view], (width / times[order])[view], float(edge[-1]), full)
+    return Coverage(edge[:-1][view], (edge[:-1] + half[:-1])[view], edge[1:][view], (width / times[order])[view], float(edge[-1]), full)
 
 
 def _distinct(angle: Array, tolerance: float = 1e-7) -> tuple[Array, NDArray[np.intp], NDArray[np.intp]]:

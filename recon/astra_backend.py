@@ -110,7 +110,7 @@ def fan_geometry(scan: Scan) -> dict[str, Any]:
 
 
 def parallel_geometry(cols: int, pixel_mm: float, angles_deg: NDArray[np.float64]) -> dict[str, Any]:
-    """ASTRA's 2-D parallel-beam geometry, the only one its ``FBP`` on the CPU takes; angle b as in `Scan.circular`, u along (cos b, sin b)."""
+    """ASTRA's 2-D parallel beam, all that its ``FBP`` on the CPU takes; angle b as in `Scan.circular`, columns along (cos b, sin b)."""
     return load().create_proj_geom("parallel", pixel_mm, cols, np.deg2rad(angles_deg))
 
 

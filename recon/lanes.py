@@ -19,8 +19,12 @@ from numba.extending import intrinsic
 WIDTH = 16
 MARGIN = 64
 # Where numba compiles for this very CPU, and it has the instructions.
+_settings: Any = config
 LANES = bool(
-    config.CPU_NAME is None and config.CPU_FEATURES is None and config.ENABLE_AVX and llvm.get_host_cpu_features().get("avx512f", False)
+    _settings.CPU_NAME is None
+    and _settings.CPU_FEATURES is None
+    and _settings.ENABLE_AVX
+    and llvm.get_host_cpu_features().get("avx512f", False)
 )
 LERP_STEP_MAX = 1.93  # samples may be this far apart: 15 * 1.93 + 2 < 31
 SPREAD_STEP_TWO = 0.54  # two registers hold the samples about 16 elements: 1 + 15 / 0.54 + 3 < 32
@@ -82,8 +86,7 @@ class _Emit:
         return self.builder.select(self.builder.icmp_signed(">=", index, _every_int(32)), far, near)
 
 
-@intrinsic
-def lerp16(typing, line, base, part, step, out, at):  # pyright: ignore[reportUnknownParameterType]
+def _lerp16(typing, line, base, part, step, out, at):
     """``out[at + i] += line interpolated at base + part + step * i`` for i = 0..15; 0 <= part < 1, 0 <= step <= LERP_STEP_MAX."""
 
     def emit(context, builder, signature, args):
@@ -100,8 +103,7 @@ def lerp16(typing, line, base, part, step, out, at):  # pyright: ignore[reportUn
     return types.void(line, base, part, step, out, at), emit
 
 
-@intrinsic
-def blend16(typing, lines, i0, i1, w0, w1, out, at):
+def _blend16(typing, lines, i0, i1, w0, w1, out, at):
     """``out[at + i] = w0 lines[i0 + i] + w1 lines[i1 + i]`` for i = 0..15."""
 
     def emit(context, builder, signature, args):
@@ -151,6 +153,8 @@ def _make_spread(taps: int, count: int) -> Any:
     return spread16
 
 
+lerp16: Any = intrinsic(_lerp16)
+blend16: Any = intrinsic(_blend16)
 spread16_2 = _make_spread(2, 2)  # step >= 1
 spread16_3 = _make_spread(3, 2)  # step >= 2/3
 spread16_4 = _make_spread(4, 2)  # step >= SPREAD_STEP_TWO

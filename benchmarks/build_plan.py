@@ -1,0 +1,133 @@
+"""The plan of a simulated data set: its animals and settings, written down first, so that a build can be taken up where it stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..data.atomic import atomic_path, remove
+from ..data.plain import to_json
+from ..data.record import sha256, versions
+from ..geometry import Grid, InputError, Scan
+from ..recon.physics import Physics
+from .families import families
+
+TREE, RECORDS, TRUTH = "Imagery_Dataset", "records", "truth"
+PLAN, SPLIT, READ_ME = "dataset.json", "split.json", "README.md"
+Source = str | Path | int
+
+
+@dataclass(frozen=True)
+class BuildSettings:
+    """Everything but the animals. ``window`` (low, high) in 1/mm is the grey window of all Recon-CT; 75/255 of it parts bone from tissue.
+
+    ``mu_max`` is the attenuation of the largest grey level of a volume; ``lesions`` is for phantoms; ``truth`` keeps what was scanned.
+    """
+
+    scan: Scan
+    physics: Physics
+    seed: int = 0
+    window: tuple[float, float] = (0.0, 0.25)
+    mu_max: float = 0.20
+    lesions: int = 2
+    truth: bool = False
+    filter: str = "hamming"
+
+
+@dataclass(frozen=True)
+class Animal:
+    """One animal: ``id`` as in the layout, ``name`` (file name, or ``phantom 3``), ``source`` (path, or the phantom's seed)."""
+
+    id: int
+    name: str
+    source: str | int
+    sha256: str | None
+    weeks: tuple[int, ...]
+
+
+def list_animals(sources: Sequence[Source], weeks: Sequence[int], first_id: int) -> list[Animal]:
+    """Number and name the sources; InputError for none, for one that is given twice, and for bad weeks; FileNotFoundError."""
+    if not sources:
+        raise InputError("no source", expected="volume files, or seeds of phantoms")
+    if not weeks or any(int(week) != week or week < 0 for week in weeks) or len(set(weeks)) < len(weeks):
+        raise InputError(f"weeks are {tuple(weeks)}", expected="different whole numbers of 0 or more")
+    found = []
+    for place, source in enumerate(sources):
+        if isinstance(source, int):
+            found.append(Animal(first_id + place, f"phantom {source}", source, None, tuple(int(week) for week in weeks)))
+        else:
+            if not Path(source).exists():
+                raise FileNotFoundError(f"volume {source} is not there")
+            found.append(Animal(first_id + place, Path(source).name, str(source), sha256(source), (0,)))
+    for animal in found:
+        if sum(other.name == animal.name for other in found) > 1:
+            raise InputError(f"{animal.name} is given more than once", expected="one source an animal", remedy="rename one of the files")
+    return found
+
+
+def plan_of(settings: BuildSettings, animals: Sequence[Animal]) -> dict[str, Any]:
+    """What the files of the data set follow from: the same plan, the same files."""
+    made_by = {name: versions()[name] for name in ("fewview", "numpy", "scipy")}
+    listed = [{**asdict(animal), "source": Path(str(animal.source)).name if animal.sha256 else animal.source} for animal in animals]
+    plan = {"format": "fewview BoneMet-shaped data set, simulated", **{k: v for k, v in vars(settings).items() if k != "scan"}}
+    return json.loads(to_json({**plan, "scan": repr(settings.scan), "made_by": made_by, "animals": listed}))
+
+
+def begin(out: Path, settings: BuildSettings, animals: Sequence[Animal], force: bool) -> None:
+    """Make the folder, or take up an earlier build of the same plan; whatever a killed run left half-written is deleted."""
+    plan, path = plan_of(settings, animals), out / PLAN
+    if force:
+        for name in (path, out / SPLIT, out / READ_ME, out / TREE, out / RECORDS, out / TRUTH):
+            remove(name)
+    if path.exists():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        listed = before["animals"]
+        others = [key for key in plan if key not in ("animals", "made_by") and plan[key] != before.get(key)]
+        if plan["animals"][: len(listed)] != listed:
+            others.append("animals")
+        if others:
+            raise FileExistsError(
+                f"{out} was built with other {', '.join(others)}; give another folder, the same settings, or --force (force=True)"
+            )
+    elif out.is_dir() and any(out.iterdir()):
+        raise FileExistsError(f"{out} holds files that are not of such a build; give another name, or an empty folder")
+    out.mkdir(parents=True, exist_ok=True)
+    for left in [p for p in out.rglob(".*.part.*") if p.exists()]:
+        remove(left)
+    write_whole(path, plan)
+
+
+def write_whole(path: Path, content: Mapping[str, Any] | str) -> None:
+    """Write JSON or text, all or nothing, over what was there."""
+    with atomic_path(path, force=True) as temporary:
+        temporary.write_text(content if isinstance(content, str) else to_json(content, indent=1) + "\n", encoding="utf-8")
+
+
+def finish(
+    out: Path, settings: BuildSettings, animals: Sequence[Animal], split: Mapping[str, list[str]], fractions: Mapping[str, float]
+) -> None:
+    """The split, and a page that says what this folder is."""
+    related = families([animal.name for animal in animals])
+    listed = {str(animal.id): {"name": animal.name, "family": related[animal.name], "weeks": animal.weeks} for animal in animals}
+    by = "animal; animals that share an inbred line stay together"
+    write_whole(out / SPLIT, {"by": by, "seed": settings.seed, "fractions": dict(fractions), **split, "animals": listed})
+    shares = "\n".join(f"* {part}: {', '.join(ids) or 'none'}" for part, ids in split.items())
+    low, high = settings.window
+    write_whole(
+        out / READ_ME,
+        f"""# A paired data set in the layout of BoneMet, made in software by fewview
+
+These are simulated scans, not measured ones. {len(animals)} animals; {settings.scan}.
+
+* `{TREE}/1. Rotation-X-ray/<id>/week N/xray_1.PNG` ...: 16-bit counts, air near {settings.physics.air_level:g}.
+* `{TREE}/2. Recon-CT/<id>/week N/ct_slice_001.PNG` ...: FDK of all views; 8 bit, 0..255 is {low:g} to {high:g} 1/mm in every scan;
+  voxel {Grid.fit(settings.scan).voxel_mm:g} mm. It is a reconstruction of these X-rays, not the truth.
+* `{RECORDS}/`: source, placement, physics and truth of each scan. `{PLAN}`: all settings.
+* `{SPLIT}`: by animal, relatives together.
+
+{shares}
+""",
+    )

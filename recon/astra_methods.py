@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Projections
-from ..geometry import Grid, InputError, Scan
+from ..geometry import Grid, InputError, MissingBackendError, Scan
 from . import astra_backend
 from .backproject_numba import projection_matrices, upright
 from .fan_to_parallel import rebin
@@ -33,7 +33,10 @@ class AstraFilter:
 
 def _fdk_astra(projections: Projections, grid: Grid, settings: AstraFilter, callbacks: Sequence[Callback]) -> Volume:
     """FDK_CUDA: it takes the views as equally spaced, and distances and the panel's middle from the first view."""
-    astra_backend.require_cuda()
+    try:
+        astra_backend.require_cuda()
+    except MissingBackendError as error:
+        raise MissingBackendError(f"fdk_astra cannot run: {error.given}", expected=error.expected, remedy="use method='fdk'") from error
     scan = projections.scan
     orbit = Orbit.of(scan)
     covered = coverage(orbit.angle)
@@ -60,7 +63,7 @@ def _fbp_astra(projections: Projections, grid: Grid, settings: AstraFilter, call
     rows = _slice_rows(scan, orbit, grid)
     volume = np.zeros(grid.shape, dtype=np.float32)
     for k, row in enumerate(rows):
-        if -0.5 <= row.min() and row.max() <= scan.shape[0] - 0.5:
+        if row.min() >= -0.5 and row.max() <= scan.shape[0] - 0.5:
             beam = rebin(_between_rows(projections.values, row), scan, orbit, covered)
             geometry = astra_backend.parallel_geometry(beam.values.shape[1], beam.pixel_mm, beam.angles_deg)
             volume[k] = astra_backend.run_2d("FBP", beam.values, geometry, _about_axis(grid, scan), "linear", settings.option())
@@ -101,7 +104,7 @@ def _between_rows(values: NDArray[np.float32], row: NDArray[np.float64]) -> NDAr
     high = np.minimum(low + 1, values.shape[1] - 1)
     part = (row - low).astype(np.float32)[:, None]
     view = np.arange(len(values))
-    return (1 - part) * values[view, low] + part * values[view, high]
+    return ((1 - part) * values[view, low] + part * values[view, high]).astype(np.float32)
 
 
 def _about_axis(grid: Grid, scan: Scan) -> Grid:

@@ -15,7 +15,7 @@ from .redundancy import Coverage
 
 @dataclass(frozen=True)
 class ParallelSinogram:
-    """``values`` (angle, col) line integrals, the rotation axis in the middle between the outer columns; ``angles_deg`` over half a turn."""
+    """``values`` (angle, col) line integrals, the rotation axis half-way between the outer columns; ``angles_deg`` over half a turn."""
 
     values: NDArray[np.float32]
     pixel_mm: float
@@ -61,4 +61,4 @@ def _distances(scan: Scan, depth: NDArray[np.float64], across: NDArray[np.float6
     middle = depth[0] + depth[1] * ends.mean()
     pixel = float(abs(across[1]) * dso / middle)
     half = int(np.ceil(dso * np.abs(np.sin(fan)).max() / pixel))
-    return np.arange(-half, half + 1) * pixel, pixel
+    return (np.arange(-half, half + 1) * pixel).astype(np.float64), pixel

@@ -112,9 +112,9 @@ def _warn(scan: Scan, orbit: Orbit, covered: Coverage, grid: Grid) -> None:
     given = 0.0 if len(scan) == 1 else covered.range
     if (covered.full and len(scan) > 1) or given >= needed - 0.1 * np.median(covered.width):
         return
-    inside = dso * np.sin((given - np.pi) / 2) if given > np.pi else 0.0
-    rest = f"only what lies within {inside:.4g} mm of the axis is fully measured" if inside else "a limited-angle volume: expect distortion"
+    inside = dso * np.sin((given - np.pi) / 2)
+    rest = f"only what lies within {inside:.4g} mm of the axis is fully measured" if inside > 0 else "expect a limited-angle distortion"
+    cover, need = np.degrees(given), np.degrees(needed)
     warnings.warn(
-        f"the {len(scan)} views cover {np.degrees(given):.2f} deg, but a radius of {radius:.4g} mm needs {np.degrees(needed):.2f} deg: {rest}",
-        stacklevel=3,
+        f"the {len(scan)} views cover {cover:.2f} deg, but a radius of {radius:.4g} mm needs {need:.2f} deg: {rest}", stacklevel=3
     )

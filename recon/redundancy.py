@@ -82,7 +82,7 @@ def short_scan_weight(b: Array | float, g: Array | float, range: float) -> Array
     dv = (range - np.pi) / 2
     rise, fall = np.maximum(dv + g, 1e-9), np.maximum(dv - g, 1e-9)
     w = np.ones(b.shape)
-    w = np.where(b < 2 * rise, np.sin(np.pi / 4 * np.clip(b / rise, 0, 2)) ** 2, w)
+    w = np.where(b < 2 * (dv + g), np.sin(np.pi / 4 * np.clip(b / rise, 0, 2)) ** 2, w)
     w = np.where(b > np.pi + 2 * g, np.sin(np.pi / 4 * np.clip((range - b) / fall, 0, 2)) ** 2, w)
     return np.where((b < 0) | (b > range), 0.0, w)
 

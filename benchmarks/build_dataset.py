@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ def build_bonemet(
     Raises FileNotFoundError for a missing volume, FileExistsError where ``out`` holds something else or was built with other settings
     (with ``force`` the earlier build is deleted), InputError for no source or a source given twice.
     """
-    plan = BuildSettings(scan or skyscan_1276(rows=128, cols=192, voxel_mm=0.2226), physics or Physics(), **settings)
+    plan = BuildSettings.of(scan or skyscan_1276(rows=128, cols=192, voxel_mm=0.2226), physics or Physics(), settings)
     animals = list_animals(sources, weeks, first_id)
     out = Path(out)
     begin(out, plan, animals, force)
@@ -113,7 +113,7 @@ def _build(animal: Animal, week: int, settings: BuildSettings, out: Path, record
     write_whole(
         record,
         {
-            "animal": asdict(animal), "week": week, "noise_seed": seed, "scene": scene.facts, "scan": str(settings.scan), "steps": steps,
+            "animal": animal.facts(), "week": week, "noise_seed": seed, "scene": scene.facts, "scan": str(settings.scan), "steps": steps,
             "photons": raw.meta.get("photons"), "truth": _truth(raw),
             "recon_ct": {
                 "window_per_mm": settings.window, "voxel_mm": Grid.fit(settings.scan).voxel_mm, "shape": volume.shape,

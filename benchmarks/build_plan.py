@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from ..data.atomic import atomic_path, remove
 from ..data.plain import to_json
 from ..data.record import sha256, versions
-from ..geometry import Grid, InputError, Scan
+from ..geometry import Grid, InputError, Scan, UnknownNameError
 from ..recon.physics import Physics
 from .families import families
 
 TREE, RECORDS, TRUTH = "Imagery_Dataset", "records", "truth"
 PLAN, SPLIT, READ_ME = "dataset.json", "split.json", "README.md"
+OWN = (PLAN, SPLIT, READ_ME, TREE, RECORDS, TRUTH)
 Source = str | Path | int
 
 
@@ -36,6 +37,22 @@ class BuildSettings:
     truth: bool = False
     filter: str = "hamming"
 
+    def __post_init__(self) -> None:
+        low, high = self.window
+        if not low < high:
+            raise InputError(f"window is {self.window}", expected="(low, high) in 1/mm")
+        if self.physics.bits != 16:
+            raise InputError(f"physics has bits={self.physics.bits}", expected="16: the X-rays are 16-bit images")
+
+    @classmethod
+    def of(cls, scan: Scan, physics: Physics, given: Mapping[str, Any]) -> BuildSettings:
+        """The settings; UnknownNameError, with the nearest names, for one that does not exist."""
+        known = [f.name for f in fields(cls)]
+        for name in given:
+            if name not in known:
+                raise UnknownNameError("setting of the data set", name, known)
+        return cls(scan, physics, **given)
+
 
 @dataclass(frozen=True)
 class Animal:
@@ -46,6 +63,10 @@ class Animal:
     source: str | int
     sha256: str | None
     weeks: tuple[int, ...]
+
+    def facts(self) -> dict[str, Any]:
+        """For the records: the same wherever the file lies."""
+        return {**asdict(self), "source": self.source if isinstance(self.source, int) else Path(self.source).name}
 
 
 def list_animals(sources: Sequence[Source], weeks: Sequence[int], first_id: int) -> list[Animal]:
@@ -71,33 +92,38 @@ def list_animals(sources: Sequence[Source], weeks: Sequence[int], first_id: int)
 def plan_of(settings: BuildSettings, animals: Sequence[Animal]) -> dict[str, Any]:
     """What the files of the data set follow from: the same plan, the same files."""
     made_by = {name: versions()[name] for name in ("fewview", "numpy", "scipy")}
-    listed = [{**asdict(animal), "source": Path(str(animal.source)).name if animal.sha256 else animal.source} for animal in animals]
     plan = {"format": "fewview BoneMet-shaped data set, simulated", **{k: v for k, v in vars(settings).items() if k != "scan"}}
-    return json.loads(to_json({**plan, "scan": repr(settings.scan), "made_by": made_by, "animals": listed}))
+    return json.loads(to_json({**plan, "scan": repr(settings.scan), "made_by": made_by, "animals": [animal.facts() for animal in animals]}))
 
 
 def begin(out: Path, settings: BuildSettings, animals: Sequence[Animal], force: bool) -> None:
     """Make the folder, or take up an earlier build of the same plan; whatever a killed run left half-written is deleted."""
     plan, path = plan_of(settings, animals), out / PLAN
+    if out.exists() and not out.is_dir():
+        raise FileExistsError(f"{out} is a file; give the name of a folder")
+    for left in [p for p in out.rglob(".*.part.*") if p.exists()]:
+        remove(left)
+    strangers = sorted(p.name for p in out.iterdir() if p.name not in OWN) if out.is_dir() else []
+    if strangers and not path.exists():
+        raise FileExistsError(f"{out} holds {strangers[0]}, which is not of such a build; give another name, or an empty folder")
     if force:
-        for name in (path, out / SPLIT, out / READ_ME, out / TREE, out / RECORDS, out / TRUTH):
-            remove(name)
+        for name in OWN:
+            remove(out / name)
     if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        listed = before["animals"]
-        others = [key for key in plan if key not in ("animals", "made_by") and plan[key] != before.get(key)]
-        if plan["animals"][: len(listed)] != listed:
-            others.append("animals")
+        others = _differences(json.loads(path.read_text(encoding="utf-8")), plan)
         if others:
             raise FileExistsError(
                 f"{out} was built with other {', '.join(others)}; give another folder, the same settings, or --force (force=True)"
             )
-    elif out.is_dir() and any(out.iterdir()):
-        raise FileExistsError(f"{out} holds files that are not of such a build; give another name, or an empty folder")
     out.mkdir(parents=True, exist_ok=True)
-    for left in [p for p in out.rglob(".*.part.*") if p.exists()]:
-        remove(left)
     write_whole(path, plan)
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Keys in which two plans disagree; animals may be added at the end, and versions may change."""
+    others = [key for key in now if key not in ("animals", "made_by") and now[key] != before.get(key)]
+    listed = before["animals"]
+    return others if now["animals"][: len(listed)] == listed else [*others, "animals"]
 
 
 def write_whole(path: Path, content: Mapping[str, Any] | str) -> None:

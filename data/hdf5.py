@@ -18,6 +18,7 @@ from .projections import Projections
 from .voxel_size import grid_of
 
 PROJECTIONS, VOLUME = "fewview projections 1", "fewview volume 1"
+_REFERENCE = "dataset in meta_data"
 _VECTORS = ("source", "detector", "u", "v", "angles_deg")
 
 
@@ -39,7 +40,8 @@ def h5_format(path: Path) -> str:
 def write_projections(projections: Projections, path: str | Path, *, force: bool = False) -> Path:
     """Write line integrals, the vectors of the scan and ``meta`` to one .h5 file, which `read` gives back exactly.
 
-    ``meta`` is kept as JSON (a tuple comes back as a list), ``meta["per_view"]`` as arrays.
+    Arrays and scans anywhere in ``meta`` come back bit for bit; the rest is kept as JSON (a tuple comes
+    back as a list, a Grid as a mapping).
     """
     import h5py
 
@@ -51,10 +53,7 @@ def write_projections(projections: Projections, path: str | Path, *, force: bool
         values = file.create_dataset("values", data=projections.values)
         values.attrs["units"] = "1 (line integrals, view row col)"
         _put_scan(file.create_group("scan"), projections.scan)
-        meta = dict(projections.meta)
-        for name, column in meta.pop("per_view", {}).items():
-            file.create_dataset(f"per_view/{name}", data=np.asarray(column))
-        file.create_dataset("meta", data=to_json(meta))
+        file.create_dataset("meta", data=to_json(_put_arrays(projections.meta, file.create_group("meta_data"))))
     return path
 
 
@@ -65,10 +64,36 @@ def read_projections(path: Path) -> Projections:
     with h5py.File(path) as file:
         values: Any = file["values"]
         require_memory(values.size * 4, f"the projections of {path}")
-        meta = json.loads(file["meta"].asstr()[()])  # type: ignore[union-attr, index]
-        if "per_view" in file:
-            meta["per_view"] = {name: column[()] for name, column in file["per_view"].items()}  # type: ignore[union-attr]
-        return Projections(values[()], _get_scan(file["scan"], values.shape[1:]), {**meta, "source": str(path)})
+        text: Any = file["meta"]
+        meta = _get_arrays(json.loads(text.asstr()[()]), file["meta_data"])
+        return Projections(values[()], _get_scan(file["scan"]), {**meta, "source": str(path)})
+
+
+def _put_arrays(value: Any, group: Any) -> Any:
+    """``value`` with each array and scan stored in ``group`` and a reference to it in its place."""
+    if isinstance(value, Mapping):
+        return {str(key): _put_arrays(item, group) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_put_arrays(item, group) for item in value]
+    name = f"{len(group):04d}"
+    if isinstance(value, Scan):
+        _put_scan(group.create_group(name), value)
+        return {_REFERENCE: name}
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        group.create_dataset(name, data=value)
+        return {_REFERENCE: name}
+    return value
+
+
+def _get_arrays(value: Any, group: Any) -> Any:
+    if isinstance(value, list):
+        return [_get_arrays(item, group) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) != {_REFERENCE}:
+        return {key: _get_arrays(item, group) for key, item in value.items()}
+    stored = group[value[_REFERENCE]]
+    return _get_scan(stored) if "source" in getattr(stored, "keys", list)() else stored[()]
 
 
 def _put_scan(group: Any, scan: Scan) -> None:
@@ -78,8 +103,9 @@ def _put_scan(group: Any, scan: Scan) -> None:
         group.create_dataset(name, data=getattr(scan, name))
 
 
-def _get_scan(group: Any, shape: tuple[int, int]) -> Scan:
-    return Scan(shape, *(group[name][()] for name in _VECTORS))
+def _get_scan(group: Any) -> Scan:
+    rows, cols = group.attrs["shape"]
+    return Scan((int(rows), int(cols)), *(group[name][()] for name in _VECTORS))
 
 
 def write_h5_volume(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import Grid, InputError
-from .atomic import atomic_path, refuse_existing
+from .atomic import atomic_path
 from .hdf5 import write_h5_volume
 from .nifti import write_nifti
 from .ome_tiff import write_ome_tiff
@@ -79,8 +79,8 @@ def write_volume(
 def check_output(path: Path, force: bool = False) -> str:
     """The kind of output that the name asks for; raises what `write_volume` would, before the work is done and not after it."""
     kind = _kind(path)
-    refuse_existing(path, force)
-    _refuse_foreign(path)
+    if force:
+        _refuse_foreign(path)
     return kind
 
 

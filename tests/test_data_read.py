@@ -171,6 +171,26 @@ def test_truncated_tiff_is_named(skyscan: Path, kept: float) -> None:
         read(skyscan)
 
 
+@pytest.mark.parametrize("kept", [0.3, 0.9, 0.995])
+@pytest.mark.parametrize("form", [{"compression": "zlib", "rowsperstrip": 16}, {"rowsperstrip": 16}, {"tile": (32, 32)}])
+def test_truncated_tiff_of_any_form(tmp_path: Path, kept: float, form: dict[str, object]) -> None:
+    image = np.random.default_rng(0).integers(0, 60_000, (100, 90)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", image, **form)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), image)
+    data = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(data[: int(len(data) * kept)])
+    with pytest.raises(InputError, match=r"a\.tif cannot be read"):
+        read_image(tmp_path / "a.tif")
+
+
+def test_tiff_whose_pixels_were_never_written(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.ones((4, 4), np.uint16))
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as tif:
+        tif.pages[0].tags["StripByteCounts"].overwrite(0)
+    with pytest.raises(InputError, match=r"a\.tif was not written to its end"):
+        read_image(tmp_path / "a.tif")
+
+
 def test_wrong_size_and_type_of_an_image_are_named(skyscan: Path) -> None:
     write_image(skyscan / "scan_00000005.tif", np.ones((ROWS, COLS + 1), dtype=np.uint16))
     with pytest.raises(InputError, match=r"scan_00000005\.tif is \(6, 10\)"):
@@ -411,6 +431,7 @@ def test_own_projections_come_back_bit_for_bit(tmp_path: Path) -> None:
         "voltage_kv": 50,
         "log": {"System": {"Scanner": "µ"}},
         "shift": np.float32(0.5),
+        "truth": {"scan": scan[1:], "gain": values[0], "dead": [1, values[0] > 0]},
         "per_view": {"air_level": np.array([1.0, 2.0, 1 / 3])},
     }
     path = write_projections(Projections(values, scan, meta), tmp_path / "p.h5")
@@ -419,6 +440,9 @@ def test_own_projections_come_back_bit_for_bit(tmp_path: Path) -> None:
     assert back.scan == scan
     np.testing.assert_array_equal(back.meta["per_view"]["air_level"], meta["per_view"]["air_level"])  # type: ignore[index]
     assert (back.meta["voltage_kv"], back.meta["log"], back.meta["shift"]) == (50, meta["log"], 0.5)
+    assert back.meta["truth"]["scan"] == scan[1:]
+    np.testing.assert_array_equal(back.meta["truth"]["gain"], values[0])
+    assert back.meta["truth"]["dead"][1].dtype == bool
     with pytest.raises(FileExistsError, match="force"):
         write_projections(back, path)
     with pytest.raises(InputError, match="holds line integrals"):

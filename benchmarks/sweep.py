@@ -28,12 +28,15 @@ class Where:
     scheduler: str | None = None
 
 
+HERE = Where()
+
+
 def run_sweep(
     tasks: Sequence[Task],
     run: Run,
     results: str | Path,
     *,
-    where: Where = Where(),
+    where: Where = HERE,
     info: Mapping[str, Any] | None = None,
     tell: Tell | None = None,
 ) -> list[dict[str, Any]]:

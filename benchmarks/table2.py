@@ -1,0 +1,129 @@
+"""`bench table2` and `bench views`: the paper's table beside ours, and quality against the number of views."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..data.atomic import atomic_path
+from ..data.pairs import Pair, find_pairs, split_pairs
+from ..geometry import InputError
+from ..recon import METHODS
+from .controls import CONTROLS
+from .evaluate import Evaluation, make_tasks
+from .sweep import HERE, Tell, Where, run_sweep
+from .tables import PROTOCOLS, PUBLISHED, as_csv, as_json, markdown, rows_of
+from .tuning import CANDIDATES, tune
+
+QUICK_METHODS = ("fdk", "sirt", "cgls", "control-mean", "control-one-view")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared. ``methods`` empty: every method that runs here without training (or whose checkpoint is given), and the controls.
+
+    ``views`` counts of views; ``size`` voxels across; ``budget`` tuning candidates a method; ``settings`` per method override tuning.
+    """
+
+    methods: tuple[str, ...] = ()
+    views: tuple[int, ...] = (1, 5, 26, 52)
+    size: int = 64
+    selections: tuple[str, ...] = ("evenly",)
+    seeds: tuple[int, ...] = (0,)
+    budget: int = 4
+    most_animals: int = 6
+    features: str = "random"
+    window: tuple[float, float] | None = None
+    line_window: tuple[float, float] = (0.0, 3.0)
+    total_photons: float | None = None
+    keep_volumes: bool = False
+    settings: Mapping[str, Mapping[str, Any]] | None = None
+
+    def quick(self) -> Plan:
+        """A rehearsal: few methods, two view counts, 32 voxels across, two animals, no tuning."""
+        chosen = self.methods or QUICK_METHODS
+        return replace(self, methods=chosen, views=self.views[-2:], size=min(self.size, 32), budget=0, most_animals=2)
+
+
+def compare(data: str | Path, results: str | Path, plan: Plan, *, where: Where = HERE, tell: Tell | None = None) -> dict[str, str]:
+    """Run the plan on the test animals of ``data`` (tuned on the training animals) and write tables and report to ``results``.
+
+    Returns the Markdown table of each protocol. Resumable: records that are whole are not made again.
+    Raises InputError for a data set of one animal, an unknown method, or more views than a scan has.
+    """
+    data, results = Path(data), Path(results)
+    pairs = find_pairs(data, window=plan.window)
+    parts = split_pairs(data, pairs)
+    test = _first_animals(parts["test"], plan.most_animals)
+    if not test:
+        raise InputError(f"{data} has no animal in its test part", expected="at least one", remedy="change split.json")
+    methods = plan.methods or default_methods(plan.settings or {})
+    for name in methods:
+        if name not in CONTROLS and not name.rpartition(":")[0].endswith(".py"):
+            METHODS[name]  # an unknown name is refused before hours of work
+    train = sorted({pair.animal for pair in parts["train"]}, key=int)
+    evaluation = Evaluation(data, results, plan.window, plan.line_window, tuple(train), plan.features, plan.keep_volumes)
+    middle = plan.views[len(plan.views) // 2]
+    tuned = tune(evaluation, parts["train"], methods, middle, plan.size, plan.budget, where=where, tell=tell)
+    settings = {method: {**tuned.get(method, {}), **(plan.settings or {}).get(method, {})} for method in methods}
+    tasks = make_tasks(
+        test, methods, plan.views, plan.size, selections=plan.selections, seeds=plan.seeds, settings=settings,
+        total_photons=plan.total_photons,
+    )  # fmt: skip
+    tried = {m: len(list(CANDIDATES.get(m, []))[: plan.budget]) for m in methods}
+    info = {
+        "data": data.name, "test": sorted({p.animal for p in test}, key=int), "train": train, "settings": settings,
+        "features": plan.features,
+        "tuning": {"candidates": tried, "views": middle, "animals": "at most 2 training animals", "chosen by": "volume PSNR"},
+        "window_per_mm": test[0].window, "line_window": plan.line_window, "size": plan.size, "published": PUBLISHED,
+    }  # fmt: skip
+    records = run_sweep(tasks, evaluation, results, where=where, info=info, tell=tell)
+    rows = rows_of(records, results)
+    tables = {protocol: markdown(rows, protocol, plan.features) for protocol in PROTOCOLS}
+    for name, text in {"table.md": page(tables), "table.csv": as_csv(rows), "table.json": as_json(rows)}.items():
+        with atomic_path(results / name, force=True) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return tables
+
+
+def default_methods(settings: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """Every registered method that can run here (those that need training with a checkpoint, ASTRA's with CUDA), and the controls."""
+    import torch
+
+    usable = []
+    for name in METHODS:
+        method = METHODS[name]
+        if method.trained and not settings.get(name, {}).get("checkpoint"):
+            continue
+        if name.endswith("_astra") and not torch.cuda.is_available():
+            continue
+        usable.append(name)
+    return (*usable, *CONTROLS)
+
+
+def page(tables: Mapping[str, str]) -> str:
+    """The tables with the published one above them, and what each protocol means."""
+    meaning = {
+        "table2-compat": "Fit to the view that was given, data range 2 on [-1, 1], as the published code scores; it judges no volume.",
+        "heldout-views": "Projections of the volume at measured angles that were not given, fixed window.",
+        "volume": "The volume against Recon-CT (an FDK of all views, the given ones among them), inside what every view sees.",
+    }
+    lines = [
+        "# Table 2",
+        "",
+        "Published (protocol not stated; see docs/benchmarks.md):",
+        "",
+        "| method | PSNR | SSIM | FID | KID |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [f"| {name} | {v['psnr']} | {v['ssim']} | {v['fid']} | {v['kid']} |" for name, v in PUBLISHED.items()]
+    for protocol, table in tables.items():
+        lines += ["", f"## {protocol}", "", meaning[protocol], "", table]
+    return "\n".join(lines) + "\n"
+
+
+def _first_animals(pairs: Sequence[Pair], most: int) -> list[Pair]:
+    kept = sorted({pair.animal for pair in pairs}, key=int)[:most]
+    return [pair for pair in pairs if pair.animal in kept]

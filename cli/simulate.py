@@ -7,13 +7,16 @@ from pathlib import Path
 
 import tyro
 
+from ..benchmarks.build_dataset import build_bonemet
 from ..data import make_record, write_record, write_skyscan
 from ..data.atomic import refuse_existing
-from ..geometry import InputError, UnknownNameError
+from ..geometry import InputError, UnknownNameError, skyscan_1276
+from ..recon import Progress
 from ..recon.physics import Physics
 from ..recon.simulator import simulate_raw
 from .options import MaybeMm, Pairs, settings
 from .outputs import command_line
+from .progress import progress_bar
 from .volumes import fitting_scan, read_attenuation, scene
 
 SCANNERS = {"skyscan_1276": fitting_scan}
@@ -32,6 +35,7 @@ def simulate(
     voxel_mm: MaybeMm = None,
     mu_max: float = 0.20,
     seed: int = 0,
+    weeks: tuple[int, ...] = (0,),
     physics: Pairs = (),
     force: bool = False,
 ) -> None:
@@ -53,9 +57,10 @@ def simulate(
         scanner: skyscan_1276.
         rows: detector rows.
         cols: detector columns.
-        voxel_mm: pixel at the rotation axis; by default the volume fills the field of view.
+        voxel_mm: pixel at the rotation axis; by default the volume fills the field of view (layout bonemet: 0.2226 mm at 192 columns).
         mu_max: attenuation in 1/mm of the largest grey level, where a volume holds whole numbers.
         seed: of the noise.
+        weeks: weeks in which each phantom is scanned (layout bonemet).
         physics: settings of the simulated physics, see fewview.recon.physics.Physics.
         force: replace the output if it exists.
     """
@@ -66,6 +71,22 @@ def simulate(
     if not volumes and not phantom:
         raise InputError("no volume", expected="at least one VOLUME, or --phantom SEED")
     chosen = Physics().changed(**settings(physics))
+    if layout == "bonemet":
+        scan = skyscan_1276(rows, cols, voxel_mm or 0.2226 * 192 / cols)
+        with progress_bar("scans") as bar:
+            report = build_bonemet(
+                [*volumes, *phantom],
+                out,
+                scan=scan,
+                physics=chosen,
+                weeks=weeks,
+                force=force,
+                progress=lambda done, total, what: bar(Progress(done, total)),
+                seed=seed,
+                mu_max=mu_max,
+            )
+        print(report)
+        return
     jobs: dict[str, Path | int] = {path.name.split(".")[0]: path for path in volumes} | {f"phantom_{n}": n for n in phantom}
     if len(jobs) < len(volumes) + len(phantom):
         raise InputError("two volumes have the same name", expected="one name each", remedy="rename one: scans are named after volumes")

@@ -25,7 +25,11 @@ def require_memory(needed_bytes: int, what: str, remedy: str = "use fewer views,
     """Raise InputError, with both numbers and the remedy, where ``needed_bytes`` are not to be had."""
     available = available_bytes()
     if available is not None and needed_bytes > available:
-        raise InputError(f"{what} need {needed_bytes / GIB:.1f} GiB of memory and {available / GIB:.1f} GiB are free", remedy=remedy)
+        raise InputError(f"{what} need {_gib(needed_bytes)} of memory and {_gib(available)} are free", remedy=remedy)
+
+
+def _gib(size: int) -> str:
+    return f"{size / GIB:.1f} GiB" if size >= GIB / 10 else f"{size / GIB:.3g} GiB"
 
 
 def _meminfo() -> int | None:

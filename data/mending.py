@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+_AROUND_5 = np.array([(r, c) for r in range(-2, 3) for c in range(-2, 3)])
+_CHUNK = 200_000  # candidates looked at together: 5 x 5 neighbours each, in two arrays
 _AROUND = np.array([(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if r or c])
 LEAST_GOOD = 3  # of the 8 neighbours, for a pixel to count as isolated
 STUCK_VIEWS = 8  # with fewer views a pixel may well keep its count
 
 
-def stuck_pixels(least: NDArray[np.generic], most: NDArray[np.generic], views: int) -> NDArray[np.bool_]:
+def stuck_pixels(least: NDArray[Any], most: NDArray[Any], views: int) -> NDArray[np.bool_]:
     """Mask [row, col] of pixels whose count never changes while that of their neighbours does, or lies outside what those show.
 
     ``least`` and ``most`` are the extremes of each pixel over all views. Air around a noise-free object never changes either, nor
     do its neighbours: that is not stuck.
     """
-    from scipy.ndimage import median_filter
-
+    stuck = np.zeros(least.shape, dtype=bool)
     same = least == most
-    if views < STUCK_VIEWS or not same.any() or min(least.shape) < 3:
-        return np.zeros(least.shape, dtype=bool)
-    low, high = (median_filter(a.astype(np.float32), size=5, mode="nearest") for a in (least, most))
-    value = most.astype(np.float32)
-    outside = (value < 0.9 * low) | (value > 1.1 * high)
-    alone = median_filter(same.astype(np.uint8), footprint=[[0, 1, 0], [1, 0, 1], [0, 1, 0]], mode="nearest") == 0
-    return same & (outside | (alone & (high - low > 0.05 * high)))
+    if views < STUCK_VIEWS or min(least.shape) < 3:
+        return stuck
+    rows, cols = least.shape
+    for at in np.array_split(np.flatnonzero(same), max(1, int(np.count_nonzero(same)) // _CHUNK)):
+        row, col = np.divmod(at, cols)
+        r = np.clip(row[:, None] + _AROUND_5[:, 0], 0, rows - 1)
+        c = np.clip(col[:, None] + _AROUND_5[:, 1], 0, cols - 1)
+        low, high = (np.median(a[r, c].astype(np.float32), axis=1) for a in (least, most))
+        value = most.flat[at].astype(np.float32)
+        outside = (value < 0.9 * low) | (value > 1.1 * high)
+        alone = same[r, c].sum(axis=1) <= 2  # itself, and at most one more
+        stuck.flat[at] = outside | (alone & (high - low > 0.05 * high))
+    return stuck
 
 
 def _neighbours(image: NDArray[np.float32], at: NDArray[np.intp], usable: NDArray[np.bool_]) -> NDArray[np.float32]:

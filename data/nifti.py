@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import Grid, InputError
+from .memory import require_memory
 from .voxel_size import center_of, grid_of, one_size
 
 _UNIT_MM = {"unknown": 1.0, "mm": 1.0, "micron": 1e-3, "meter": 1e3}
@@ -34,8 +35,11 @@ def read_nifti(path: Path, voxel_mm: float | None = None) -> tuple[NDArray[Any],
 
     try:
         image: Any = nibabel.load(path)
+        require_memory(2 * int(np.prod(image.shape)) * np.dtype(image.get_data_dtype()).itemsize, f"two copies of the volume of {path}")
         straight = nibabel.as_closest_canonical(image)
         array = np.asanyarray(straight.dataobj)
+    except InputError:
+        raise
     except Exception as error:  # nibabel, zlib and numpy each have their own ways to fail on a broken file
         raise InputError(
             f"{path} cannot be read ({error})", expected="a whole NIfTI file", remedy="copy it again from its source"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import Grid, InputError
+from .memory import require_memory
 from .voxel_size import grid_of, one_size, unit_in_mm
 
 _NAMESPACE = "fewview"
@@ -39,6 +40,7 @@ def read_tiff_volume(path: Path, voxel_mm: float | None = None) -> tuple[NDArray
             ome, imagej = tif.ome_metadata, tif.imagej_metadata
             if len(tif.series) != 1:
                 raise InputError(f"{path} holds {len(tif.series)} images", expected="one volume")
+            require_memory(tif.series[0].nbytes, f"the volume of {path}")
             array = _planes(tif.series[0].asarray(), tif.series[0].axes, path)
     except InputError:
         raise

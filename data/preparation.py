@@ -131,14 +131,28 @@ def flat_field(
     """(image -> corrected float32 intensity, mask [row, col] of pixels whose flat is not above their dark). Several frames are averaged."""
     offset = _mean("dark", dark)
     if flat is None:
-        return (lambda image: np.subtract(image, offset, dtype=np.float32)), np.zeros(shape, dtype=bool)
+        return (lambda image: _less(image, offset)), np.zeros(shape, dtype=bool)
     gain = np.asarray(_mean("flat", flat) - offset, dtype=np.float32)
     good = gain > 0
     if not good.any():
         raise InputError("the flat field is nowhere above the dark field", expected="open-beam counts", remedy="are they exchanged?")
     dead = gain <= 0.01 * np.median(gain[good])
     inverse = np.where(dead, 0, 1 / np.where(dead, 1, gain)).astype(np.float32)
-    return (lambda image: np.subtract(image, offset, dtype=np.float32) * inverse), dead
+
+    def correct(image: NDArray[Any]) -> NDArray[np.float32]:
+        intensity = _less(image, offset)
+        intensity *= inverse
+        return intensity
+
+    return correct, dead
+
+
+def _less(image: NDArray[Any], offset: NDArray[np.float32] | np.float32) -> NDArray[np.float32]:
+    """A float32 copy, less the offset."""
+    copy = image.astype(np.float32)
+    if np.any(offset):
+        copy -= offset
+    return copy
 
 
 def _mean(name: str, frames: NDArray[Any] | None) -> NDArray[np.float32] | np.float32:

@@ -599,3 +599,12 @@ def test_every_format_of_ours_states_its_voxel(tmp_path: Path) -> None:
     for name in ("a.ome.tif", "a.nii.gz", "a.h5", "a.ome.zarr", "slices"):
         write_volume(np.zeros(grid.shape, np.uint8), tmp_path / name, grid=grid)
         assert read_volume(tmp_path / name)[1] == grid, name
+
+
+@pytest.mark.parametrize("name", ["a.ome.tif", "a.nii.gz", "a.h5", "slices"])
+def test_too_large_a_volume_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    grid = Grid((30, 40, 50), 0.1)
+    path = write_volume(np.random.default_rng(0).random(grid.shape), tmp_path / name, grid=grid)
+    monkeypatch.setattr("fewview.data.memory.available_bytes", lambda: 100_000)
+    with pytest.raises(InputError, match=r"need .* GiB of memory and 9.31e-05 GiB are free; use fewer views, bin"):
+        read_volume(path)

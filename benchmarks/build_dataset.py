@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import RawScan, prepare, write_bonemet_slices, write_bonemet_xray, write_volume
+from ..data import RawScan, write_bonemet_slices, write_bonemet_xray, write_volume
 from ..geometry import Grid, Scan, skyscan_1276
 from ..recon import fdk
+from ..recon.corrections import correct, correct_volume
 from ..recon.physics import Physics
 from ..recon.simulator import simulate_raw
 from .build_plan import RECORDS, TRUTH, Animal, BuildSettings, Source, begin, finish, list_animals, write_whole
@@ -129,11 +130,11 @@ def _scene(animal: Animal, week: int, settings: BuildSettings) -> Scene:
     return scene_of_volume(animal.source, settings.scan, settings.mu_max)
 
 
-def corrected(raw: RawScan, settings: BuildSettings) -> tuple[NDArray[np.float32], dict[str, Any]]:
+def corrected(raw: RawScan, settings: BuildSettings) -> tuple[NDArray[np.float32], list[dict[str, Any]]]:
     """(volume [z, y, x] in 1/mm on ``Grid.fit(scan)``, the steps taken): what NRecon does to a raw scan, and the data set's Recon-CT is."""
-    p = prepare(raw)
-    volume = fdk(p, filter=settings.filter)
-    return volume, {"prepare": p.meta["prepare"], "fdk": {"filter": settings.filter, "views": len(p)}}
+    p, account = correct(raw, settings.corrections)
+    volume, after = correct_volume(fdk(p, filter=settings.filter), settings.corrections)
+    return volume, [*account, {"step": "fdk", "filter": settings.filter, "views": len(p)}, *after]
 
 
 def _truth(raw: RawScan) -> dict[str, Any]:

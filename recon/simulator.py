@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..data import Projections, RawScan
+from ..data.memory import require_memory
 from ..data.preparation import prepare
 from ..geometry import Grid, InputError, Scan
 from .operator import Operator
@@ -53,6 +54,8 @@ def simulate_raw(volume: ArrayLike, grid: Grid, scan: Scan, physics: Physics | N
     real = true_scan(scan, physics, jitter)
     pixel_mm = scan.field_of_view_mm[2]
     refine = physics.refine or (2 if grid.voxel_mm > 0.75 * pixel_mm else 1)
+    arrays = 4 * (3 if physics.polychromatic else 2) * mu.size * refine**3 + 8 * len(scan) * scan.shape[0] * scan.shape[1]
+    require_memory(arrays + 16 * _BLOCK_RAYS, f"the refined volume and the views of {len(scan)} x {scan.shape[0]} x {scan.shape[1]} pixels")
     signal = _open_beam_share(*refined(*cropped(mu, grid), refine), real, physics)
     grey, detector = detect(signal, physics, seed)
     truth = {

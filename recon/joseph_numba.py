@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from ..data.memory import require_memory
 from .joseph_numba_any import backproject_any, project_any
-from .joseph_numba_upright import VIEWS_A_BLOCK, add_lines, backproject_upright, project_upright, to_columns, to_lines
+from .joseph_numba_upright import add_lines, backproject_upright, project_upright, to_columns, to_lines
 from .joseph_rays import Rays
 from .lanes import MARGIN, WIDTH
 
 Array = NDArray[np.float32]
+_BLOCK_BYTES = 12 << 20  # views that are back-projected at once: they should stay in the last cache
 
 
 def project(volume: Array, rays: Rays) -> Array:
@@ -38,14 +39,15 @@ def backproject(projections: Array, rays: Rays) -> Array:
     """
     nz, ny, nx = rays.grid_shape
     padded, line = _padded(rays), rays.rows + 2 * MARGIN
-    block = VIEWS_A_BLOCK * rays.cols * line
-    require_memory(4 * (nz * ny * nx + _line_elements(rays) + block), f"a volume of shape {rays.grid_shape} and its working copy")
+    block = max(1, min(len(rays), _BLOCK_BYTES // (4 * rays.cols * line)))
+    needed = 4 * (nz * ny * nx + _line_elements(rays) + block * rays.cols * line)
+    require_memory(needed, f"a volume of shape {rays.grid_shape} and its working copy")
     packed, (upright, other) = rays.packed, _sorted_views(rays)
     out = np.zeros(rays.grid_shape, np.float32)
     if upright.size:
         lines = np.zeros(_line_elements(rays), np.float32)
-        columns = np.zeros((VIEWS_A_BLOCK, rays.cols, line), np.float32)
-        for views in np.split(upright, range(VIEWS_A_BLOCK, upright.size, VIEWS_A_BLOCK)):
+        columns = np.zeros((block, rays.cols, line), np.float32)
+        for views in np.split(upright, range(block, upright.size, block)):
             to_columns(projections, packed, views, rays.voxel_mm, columns)
             for along in (0, 1):
                 backproject_upright(columns, packed, views, rays.rows, along, rays.grid_shape, padded, lines)

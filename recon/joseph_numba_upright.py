@@ -36,7 +36,7 @@ from .lanes import (
 _FLAGS: Any = {"cache": True, "nogil": True, "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
 Array = NDArray[np.float32]
 VIEWS_A_PASS, COLUMNS_A_PASS = 8, 16  # neighbouring views and columns meet the same lines while these are in the cache
-SLICES_A_SLAB, VIEWS_A_BLOCK = 8, 16
+SLICES_A_SLAB = 8
 
 
 @njit(parallel=True, **_FLAGS)

@@ -26,6 +26,9 @@ def reconstruct(
     ``method`` is a name in METHODS, ``file.py:function``, a Method or a function ``(projections, grid) -> volume``; ``grid`` defaults to
     ``Grid.fit(projections.scan)``; ``callbacks`` are called with a `Progress` at each step; ``settings`` are the method's own.
 
+    Ctrl-C after the first step of a method that shows its volumes ends the run and returns the last whole volume, with
+    ``settings["interrupted"]`` the step it is from; before that, KeyboardInterrupt goes on to the caller.
+
     Raises InputError for an unknown method or setting, and for a method that returns the wrong shape, NaN or Inf.
     """
     chosen = load_method(method)
@@ -33,13 +36,22 @@ def reconstruct(
     grid = Grid.fit(projections.scan) if grid is None else grid
     history: list[dict[str, Any]] = []
     resolved: dict[str, Any] = {}
+    latest: list[Progress] = []
     start = time.perf_counter()
 
     def record(progress: Progress) -> None:
         resolved.update(progress.resolved)
+        if progress.volume is not None:
+            latest[:] = [progress]
         history.append({"step": progress.step, "seconds": time.perf_counter() - start, **progress.values})
 
-    volume = np.asarray(chosen.run(projections, grid, given, (record, *callbacks)))
+    try:
+        volume = np.asarray(chosen.run(projections, grid, given, (record, *callbacks)))
+    except KeyboardInterrupt:
+        if not latest:
+            raise
+        volume = np.array(latest[0].volume)
+        resolved["interrupted"] = latest[0].step
     seconds = time.perf_counter() - start
     if volume.shape != grid.shape:
         raise InputError(f"method {chosen.name} returned shape {volume.shape}", expected=f"{grid.shape} (z, y, x), as the grid says")

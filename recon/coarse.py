@@ -1,0 +1,71 @@
+"""A smaller copy of a reconstruction: binned detector, coarser grid. Same physics, a fraction of the cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import Projections
+from ..geometry import Grid, Scan
+
+
+def bin_detector(values: NDArray[Any], factor: int) -> NDArray[np.float32]:
+    """Means over ``factor`` x ``factor`` pixels of [view, row, col]; a shorter side stays, pixels left over at the far ends go."""
+    for axis in (1, 2):
+        step = factor if values.shape[axis] >= factor else 1
+        count = values.shape[axis] // step
+        cut = np.take(values, np.arange(count * step), axis=axis) if count * step < values.shape[axis] else values
+        values = cut.reshape(*cut.shape[:axis], count, step, *cut.shape[axis + 1 :]).mean(axis=axis + 1, dtype=np.float32)
+    return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def bin_projections(projections: Projections, factor: int) -> Projections:
+    """The same views on a detector with pixels ``factor`` times as large; ``meta["photons"]`` grows with the pixel."""
+    if factor == 1:
+        return projections
+    scan, (rows, cols) = projections.scan, projections.scan.shape
+    steps = [factor if n >= factor else 1 for n in (rows, cols)]
+    # The middle of the binned panel, in old pixels from the middle of the old one: not zero where pixels were dropped.
+    shift = [(n // f * f - n) / 2 for n, f in zip((rows, cols), steps, strict=True)]
+    binned = Scan(
+        (rows // steps[0], cols // steps[1]),
+        scan.source,
+        scan.detector + shift[0] * scan.v + shift[1] * scan.u,
+        scan.u * steps[1],
+        scan.v * steps[0],
+        scan.angles_deg,
+    )
+    meta = dict(projections.meta)
+    if meta.get("photons"):
+        meta["photons"] = float(meta["photons"]) * steps[0] * steps[1]
+    return Projections(bin_detector(projections.values, factor), binned, meta)
+
+
+def coarsen(volume: NDArray[Any], factor: int) -> NDArray[Any]:
+    """Means over blocks of ``factor`` voxels a side: a volume on ``grid`` as one on ``grid.coarser(factor)`` (padded by its edges)."""
+    pads = [(-n % factor) for n in volume.shape]
+    padded = np.pad(volume, [(p // 2, p - p // 2) for p in pads], mode="edge") if any(pads) else volume
+    z, y, x = (n // factor for n in padded.shape)
+    return padded.reshape(z, factor, y, factor, x, factor).mean(axis=(1, 3, 5), dtype=np.float32)
+
+
+def refine(volume: NDArray[np.float32], coarse: Grid, fine: Grid) -> NDArray[np.float32]:
+    """A coarse volume on a finer grid, by linear interpolation between voxel centres (the nearest value outside them)."""
+    out = volume
+    for axis, (old, new) in enumerate(zip((coarse.z_mm, coarse.y_mm, coarse.x_mm), (fine.z_mm, fine.y_mm, fine.x_mm), strict=True)):
+        at = np.clip((new - old[0]) / coarse.voxel_mm, 0, len(old) - 1)
+        low = np.minimum(at.astype(np.intp), max(len(old) - 2, 0))
+        weight = (at - low).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
+        high = np.minimum(low + 1, len(old) - 1)
+        out = np.take(out, low, axis=axis) * (1 - weight) + np.take(out, high, axis=axis) * weight
+    return np.ascontiguousarray(out, dtype=np.float32)
+
+
+def coarsening(grid: Grid, scan: Scan, most: int = 300_000) -> int:
+    """The least power of two that brings the grid to ``most`` voxels, with 32 detector columns or more left."""
+    factor = 1
+    while np.prod(grid.coarser(factor).shape, dtype=float) > most and scan.shape[1] // (2 * factor) >= 32:
+        factor *= 2
+    return factor

@@ -1,0 +1,231 @@
+"""Lambda and the number of iterations from the data alone: views are held out, and the setting that predicts them best is taken.
+
+The score of a volume is the energy of the ramp-filtered difference between the held-out views and its projections,
+``sum |f| |P(f)|^2``. By the central slice theorem that is, view by view, the squared error of the volume itself (Parseval, in polar
+coordinates); noise of the held-out views adds a constant, whatever the volume. So the score ranks settings as the mean squared error would.
+
+Two corrections follow. The curve is flat below its minimum, so the strongest setting within one standard error is taken; and a weight is
+then doubled (`UNDERSMOOTHING`): held-out views lie between the measured ones, where the noise that was fitted does not show.
+
+The search runs on a copy of the scan with a coarser grid and a binned detector. A TV weight keeps its meaning there: with voxels and
+pixels both
+twice as large, ``sum over rays`` has a quarter of the terms and ``sum of difference lengths`` an eighth of twice the length, i.e. a quarter.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import Projections
+from ..geometry import Grid, InputError
+from .coarse import bin_detector, bin_projections, coarsen, coarsening
+from .cosine import cosines
+from .priors import Prior
+from .problem import Common, Problem, build, check_views, start_volume
+
+Volume = NDArray[np.float32]
+LEAST_VIEWS = 5
+
+
+class Solver(Protocol):
+    """A solver as the tuning sees it."""
+
+    def start(self, x: Volume) -> Any: ...  # noqa: D102
+
+    def step(self, s: Any) -> Mapping[str, float]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Split:
+    """A smaller copy of a reconstruction, its views parted into those that are fitted and those that are predicted."""
+
+    kept: Projections
+    held: Projections
+    grid: Grid
+    factor: int
+    settings: Common
+    problem: Problem
+    held_operator: Any
+
+    def score(self, volume: Volume) -> tuple[float, float]:
+        """The ramp-weighted mean squared error of the held-out views as this volume predicts them, and its standard error.
+
+        Neighbouring rays err alike, so the standard error comes from blocks: each held-out view in eight bands of rows.
+        """
+        energy = ramp_energy(self.held_operator(volume) - self.held.values)
+        blocks = np.array([band.mean() for view in energy for band in np.array_split(view, min(8, len(view)))])
+        return float(energy.mean()), float(blocks.std(ddof=1) / math.sqrt(blocks.size)) if blocks.size > 1 else 0.0
+
+    @property
+    def described(self) -> str:
+        """The split in words."""
+        held = len(self.held)
+        return f"{held} of {held + len(self.kept)} views held out, grid coarser by {self.factor}"
+
+    def start(self) -> Volume:
+        """The volume that the settings begin with, on the smaller grid."""
+        return start_volume(self.kept, self.grid, self.settings, self.problem)
+
+
+def ramp_energy(views: NDArray[np.float32]) -> NDArray[np.float64]:
+    """[view, row]: the mean energy of each row behind the filter |f|^(1/2), f in units of the Nyquist frequency."""
+    c = cosines(views)
+    ramp = np.arange(views.shape[-1], dtype=np.float32) / views.shape[-1]
+    return np.einsum("vrc,vrc,c->vr", c, c, ramp, dtype=np.float64) / views.shape[-1]
+
+
+def held_out(views: int) -> NDArray[np.intp]:
+    """Which views to hold out: about one in seven, at most ten, spread evenly, never the first or the last.
+
+    >>> held_out(26).tolist()
+    [3, 10, 16, 22]
+    """
+    count = int(np.clip(round(views / 7), 1, 10))
+    return np.unique(np.floor((np.arange(count) + 0.5) * views / count).astype(np.intp).clip(1, views - 2))
+
+
+def split(projections: Projections, grid: Grid, settings: Common, factor: int | None = None) -> Split:
+    """The smaller copy, split; InputError when there are too few views to hold any out."""
+    check_views(projections, LEAST_VIEWS, "a choice by held-out views (or give lambda_ / iterations yourself)")
+    factor = coarsening(grid, projections.scan) if factor is None else factor
+    small, box = bin_projections(projections, factor), grid.coarser(factor)
+    out = held_out(len(projections))
+    stay = np.setdiff1d(np.arange(len(projections)), out)
+    changes: dict[str, Any] = {"iterations": None}
+    for name in ("start", "mask"):
+        value = getattr(settings, name)
+        if isinstance(value, np.ndarray) and value.shape == grid.shape and factor > 1:
+            coarse = coarsen(value, factor)
+            changes[name] = coarse > 0.5 if name == "mask" else coarse
+    if isinstance(settings.weights, np.ndarray) and settings.weights.shape == projections.values.shape:
+        changes["weights"] = bin_detector(settings.weights, factor)[stay]
+    reduced = dataclasses.replace(settings, **changes)
+    kept, held = small[stay], small[out]
+    from .operator import Operator
+
+    return Split(kept, held, box, factor, reduced, build(kept, box, reduced), Operator(held.scan, box, backend=settings.backend))
+
+
+def weight_unit(problem: Problem, pixel_mm: float, voxel_mm: float) -> float:
+    """What ``lambda_ = 1`` stands for: the mean of A' W b, itself weighted by |A' W b| (so that air around the object does not count).
+
+    It scales with the data, the number of views and the unit of length as the best weight does; the ratio of the pixel at the axis to the
+    voxel
+    makes it the same on every grid.
+    """
+    g = problem.A.T(np.ascontiguousarray(problem.weighted(problem.data)))
+    total = float(np.abs(g).sum(dtype=np.float64))
+    if total == 0:
+        return 1.0
+    return float(np.einsum("zyx,zyx->", g, g, dtype=np.float64)) / total * pixel_mm / voxel_mm
+
+
+LADDER = tuple(0.04 * 2 ** (-k / 2) for k in range(13))  # 0.04 down to 6e-4
+UNDERSMOOTHING = 2.0  # measured on simulated scans of mouse heads other than those of docs/classical_table.md
+
+
+def choose_lambda(
+    projections: Projections, grid: Grid, settings: Any, problem: Problem, prior: Prior, steps: int = 12
+) -> tuple[float, dict[str, Any]]:
+    """The weight of the prior in the units of the objective, and what to tell: ``lambda_``, the curve, the rule and the cost in seconds.
+
+    A path of weights from strong to weak, every solution the start of the next, until the score has risen three times in a row.
+    """
+    unit = weight_unit(problem, projections.scan.field_of_view_mm[2], grid.voxel_mm)
+    if settings.lambda_ is not None:
+        return settings.lambda_ * unit, {"lambda_": float(settings.lambda_), "lambda_unit": unit}
+    begin = time.perf_counter()
+    part = split(projections, grid, settings)
+    curve = score_path(part, prior, unit * len(part.kept) / len(projections), steps)
+    best = UNDERSMOOTHING * strongest_good(curve)
+    told = {
+        "lambda_": best,
+        "lambda_unit": unit,
+        "lambda_curve": [(point.value, point.score, point.error) for point in curve],
+        "lambda_seconds": time.perf_counter() - begin,
+        "lambda_rule": f"{UNDERSMOOTHING:g} x the strongest within one standard error of the best, {part.described}",
+    }
+    return best * unit, told
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a tuning curve: the setting, its score, and the score's standard error."""
+
+    value: float
+    score: float
+    error: float
+
+
+def score_path(part: Split, prior: Prior, unit: float, steps: int) -> list[Point]:
+    """The curve along the ladder, from strong to weak, warm-started."""
+    from .pdhg import Pdhg
+
+    curve: list[Point] = []
+    state, norm = None, None
+    for value in LADDER:
+        solver = Pdhg(part.problem, prior, value * unit, norm=norm)
+        norm = solver.norm
+        state = solver.start(part.start()) if state is None else state
+        for _ in range(steps if curve else 2 * steps):
+            solver.step(state)
+        curve.append(Point(value, *part.score(state.x)))
+        last = [point.score for point in curve[-4:]]
+        if len(last) == 4 and last == sorted(last):
+            break
+    return curve
+
+
+def strongest_good(curve: list[Point]) -> float:
+    """The strongest setting whose score is within one standard error of the least, between the points of the curve by log interpolation.
+
+    >>> round(strongest_good([Point(0.04, 9.0, 1.0), Point(0.02, 4.0, 1.0), Point(0.01, 2.0, 1.0), Point(0.005, 2.5, 1.0)]), 4)
+    0.0141
+    """
+    least = min(curve, key=lambda point: point.score)
+    limit = least.score + least.error
+    k = next(i for i, point in enumerate(curve) if point.score <= limit)
+    if k == 0:
+        return curve[0].value
+    above, below = curve[k - 1], curve[k]
+    share = (limit - below.score) / (above.score - below.score)
+    return below.value * (above.value / below.value) ** share
+
+
+def choose_iterations(
+    projections: Projections,
+    grid: Grid,
+    settings: Common,
+    solver_of: Callable[[Projections, Problem, Grid], Solver],
+    most: int,
+    patience: int = 5,
+) -> tuple[int, dict[str, Any]]:
+    """The number of iterations after which held-out views are predicted best; the search ends after ``patience`` worse ones."""
+    if settings.iterations is not None:
+        return settings.iterations, {}
+    begin = time.perf_counter()
+    part = split(projections, grid, settings)
+    solver = solver_of(part.kept, part.problem, part.grid)
+    state = solver.start(part.start())
+    scores: list[float] = []
+    for _ in range(most):
+        solver.step(state)
+        scores.append(part.score(state.x)[0])
+        if len(scores) - int(np.argmin(scores)) > patience:
+            break
+    if not np.isfinite(scores).all():
+        raise InputError("the search for the number of iterations diverged", remedy="give a smaller relaxation, or iterations yourself")
+    told = {
+        "iterations_curve": scores,
+        "iterations_seconds": time.perf_counter() - begin,
+        "iterations_rule": f"the best of those tried, {part.described}",
+    }
+    return int(np.argmin(scores)) + 1, told

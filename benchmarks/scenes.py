@@ -36,7 +36,7 @@ def scene_of_phantom(seed: int, week: int, scan: Scan, lesions: int = 0) -> Scen
     voxel = pixel / FINER
     across = int(np.ceil(2 * 12.6 * scale / voxel))
     grid = Grid((int(np.ceil(2 * half_height / voxel)), across, across), voxel)
-    leg = hind_limb(grid, seed=seed, week=week, lesions=lesions, scale=scale)
+    leg = hind_limb(grid, seed=seed, week=week, lesions=lesions, scale=scale, supersample=2)
     placed = [asdict(lesion) for lesion in leg.lesions]
     facts = {"phantom": "hind_limb", "seed": seed, "week": week, "scale": scale, "lesions": placed, "labels": list(NAMES)}
     return Scene(leg.volume, grid, leg.labels, {**facts, "grid": grid})

@@ -77,7 +77,7 @@ def hind_limb(
     """A mouse's hind limb in a plastic tube: tibia, fibula, femur, patella, knee gap, growth plates, muscle, fat, skin.
 
     ``grid`` is a `Grid`, or a shape (nz, ny, nx) with ``voxel_mm``. The leg is about 26 mm long and 12 mm wide at ``scale`` 1, an adult
-    mouse, its axis along z, inside a tube 24 mm wide: it fits the field of view of ``skyscan_1276(..., voxel_mm=0.2226)``. The scene is
+    mouse, its axis along z, inside a tube 23 mm wide: it fits the field of view of ``skyscan_1276(..., voxel_mm=0.2226)``. The scene is
     defined continuously, and each voxel is the mean of ``supersample``^3 points: a finer grid shows the same anatomy, sharper.
 
     ``seed`` is the animal: sizes, pose, trabecular pattern. ``week`` is the same animal later: a little larger, in another pose,

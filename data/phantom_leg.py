@@ -43,19 +43,19 @@ _CENTER_Y = (0.4, 0.2, -0.5, -1.2, -1.4, -0.6, -0.8, -1.4, -2.2)
 _STATIONS = np.linspace(_Z[0], _Z[-1], 256)
 _OUTLINE = tuple(PchipInterpolator(_Z, column)(_STATIONS) for column in (_HALF_X, _HALF_Y, _CENTER_Y))
 _MIDDLE_Z = -3.9
-_TUBE_INNER, _TUBE_WALL = 11.2, 0.9
+_TUBE_INNER, _TUBE_WALL = 10.6, 0.9
 
 
 @dataclass(frozen=True, eq=False)
 class Leg:
-    """An animal at a week, in its pose: scene = rotation @ (scale * leg) + shift, x mirrored for a right leg."""
+    """An animal at a week, in its pose: scene = rotation @ (scale * leg) + shift, mirrored for a right leg; ``tube_mm``: (x, y, scale)."""
 
     bones: tuple[Bone, ...]
     rotation: NDArray[np.float64]
     shift_mm: NDArray[np.float64]
     scale: float
     mirrored: bool
-    holder: bool
+    tube_mm: tuple[float, float, float] | None
     girth: float
     surface: Noise
     fat: Noise
@@ -78,10 +78,13 @@ class Leg:
         return q.astype(np.float32)
 
     def tube(self, x_mm: NDArray[np.float64], y_mm: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """The holder at scene points: a plastic tube along z about the axis of rotation, or air."""
-        rho = np.hypot(x_mm, y_mm) / self.scale
-        wall = (rho >= _TUBE_INNER) & (rho <= _TUBE_INNER + _TUBE_WALL)
-        return np.where(wall & self.holder, INDEX["holder"], INDEX["air"]).astype(np.uint8)
+        """The holder at scene points: a plastic tube along z, a little off the axis of rotation, or air."""
+        wall = np.zeros(np.broadcast_shapes(x_mm.shape, y_mm.shape), dtype=bool)
+        if self.tube_mm is not None:
+            x, y, scale = self.tube_mm
+            rho = np.hypot(x_mm - x, y_mm - y) / scale
+            wall = (rho >= _TUBE_INNER) & (rho <= _TUBE_INNER + _TUBE_WALL)
+        return np.where(wall, INDEX["holder"], INDEX["air"]).astype(np.uint8)
 
     def tissue(self, points: Array) -> NDArray[np.uint8]:
         """Index into NAMES of what is at each leg point (3, n); air outside the skin."""
@@ -150,7 +153,9 @@ def grow_leg(seed: int, week: int, scale: float, *, mirrored: bool, holder: bool
     rotation = _turn(2, yaw) @ _turn(0, tilt[0]) @ _turn(1, tilt[1])
     drift = np.array([*pose.normal(0, 0.35, 2), pose.normal(0, 0.15)]) * scale
     middle = np.array([0.0, 0.9, 0.0]) + np.array([0.0, 0.0, -_MIDDLE_Z])
-    return Leg(bones, rotation, rotation @ (middle * size) + drift, size, mirrored, holder, girth, surface, fat, septa)
+    side = float(pose.uniform(-np.pi, np.pi))
+    tube = (0.4 * scale * float(np.cos(side)), 0.4 * scale * float(np.sin(side)), scale) if holder else None
+    return Leg(bones, rotation, rotation @ (middle * size) + drift, size, mirrored, tube, girth, surface, fat, septa)
 
 
 def _turn(axis: int, degrees: float) -> NDArray[np.float64]:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import InputError, Scan
-from .memory import require_memory
 from .raw import RawSource
 from .voxel_size import unit_in_mm
 
@@ -40,14 +39,9 @@ class H5Views:
             data: Any = file[self.dataset]
             return np.asarray(data[index])
 
-    def load(self, progress: bool = False) -> NDArray[Any]:
-        """All views at once."""
-        import h5py
-
-        require_memory(int(np.prod(self.shape)) * self.dtype.itemsize, f"the projections of {self.path}")
-        with h5py.File(self.path) as file:
-            data: Any = file[self.dataset]
-            return np.asarray(data[()])
+    def name(self, index: int) -> str:
+        """Where view ``index`` came from, for error messages."""
+        return f"{self.path}, /{self.dataset}[{index}]"
 
 
 def parallel_scan(rows: int, cols: int, pixel_mm: float, angles_deg: Any, axis_shift_mm: float = 0.0) -> Scan:

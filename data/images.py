@@ -58,10 +58,10 @@ def _read_tiff(path: Path) -> NDArray[Any]:
     import tifffile
 
     with tifffile.TiffFile(path) as tif:
-        if len(tif.pages) != 1:
+        if len(tif.pages) > 1:
             raise InputError(f"{path} has {len(tif.pages)} pages", expected="one image a file", remedy="read a multi-page TIFF as a volume")
-        page: Any = tif.pages[0]
-        if not page.databytecounts or not all(page.databytecounts):  # tifffile would fill what was never written with zeros
+        page: Any = tif.pages[0] if len(tif.pages) else None
+        if page is None or not page.databytecounts or not all(page.databytecounts):  # tifffile would fill what was never written with zeros
             raise InputError(f"{path} was not written to its end", expected="a whole TIFF", remedy="copy it again from its source")
         return np.asarray(page.asarray())
 
@@ -95,7 +95,7 @@ def write_image(path: Path, image: NDArray[Any]) -> None:
 class ImageStack:
     """Image files as a lazy array [view, row, col]: ``stack[i]`` reads file i and checks it against the first.
 
-    ``load`` reads all of them into one array. Raises InputError naming the file whose size or type differs.
+    Raises InputError naming the file whose size or type differs.
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
@@ -123,13 +123,16 @@ class ImageStack:
         """Where image ``index`` came from, for error messages."""
         return str(self.files[index])
 
-    def load(self, progress: bool = False) -> NDArray[Any]:
-        """All images in one array [view, row, col] of the files' own type."""
-        require_memory(int(np.prod(self.shape)) * self.dtype.itemsize, f"the {len(self)} images of {self.files[0].parent}")
-        out = np.empty(self.shape, self.dtype)
-        for index in shown(range(len(self)), "reading images", progress):
-            out[index] = self[index]
-        return out
+
+def load_views(views: Any, progress: bool = False) -> NDArray[Any]:
+    """All of ``views[i]`` in one array [view, row, col]; an array comes back as it is. InputError where the memory is too small."""
+    if isinstance(views, np.ndarray):
+        return views
+    require_memory(int(np.prod(views.shape)) * views.dtype.itemsize, f"{views.shape[0]} images of {views.shape[1]} x {views.shape[2]}")
+    out = np.empty(views.shape, views.dtype)
+    for index in shown(range(len(out)), "reading images", progress):
+        out[index] = views[index]
+    return out
 
 
 def shown(items: Sequence[Any] | range, what: str, progress: bool) -> Iterable[Any]:

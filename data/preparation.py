@@ -179,7 +179,7 @@ def check_image(image: NDArray[Any], where: str) -> tuple[float, float]:
 
 
 def _namer(views: Any, meta: Mapping[str, Any]) -> Callable[[int], str]:
-    if hasattr(views, "files"):
+    if hasattr(views, "name"):
         return lambda view: f"view {view} ({views.name(view)})"
     source = f" of {meta['source']}" if "source" in meta else ""
     return lambda view: f"view {view}{source}"

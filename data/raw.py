@@ -11,6 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import InputError, Scan
+from ..geometry.scan import view_indices
+from ..geometry.transform import bin_pixels
+from .images import load_views
+from .subset import Subset, bin_image
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +71,19 @@ class RawSource:
 
     def load(self, progress: bool = False) -> RawScan:
         """All views in memory, in the files' own type."""
-        array = self.views if isinstance(self.views, np.ndarray) else self.views.load(progress)
-        return RawScan(array, self.scan, self.flat, self.dark, self.meta)
+        return RawScan(load_views(self.views, progress), self.scan, self.flat, self.dark, self.meta)
+
+    def part(self, views: Any = None, binning: int = 1) -> RawSource:
+        """Some of the views (a slice, indices, a mask, or a function of the scan that gives one of them), binned as they are read."""
+        if views is None and binning == 1:
+            return self
+        chosen: Any = views(self.scan) if callable(views) else slice(None) if views is None else views
+        keep = view_indices(len(self.scan), chosen)
+        meta = dict(self.meta)
+        if "per_view" in meta:
+            meta["per_view"] = {name: np.asarray(column)[keep] for name, column in meta["per_view"].items()}
+        flat, dark = (None if frames is None else bin_image(frames, binning) for frames in (self.flat, self.dark))
+        return RawSource(Subset(self.views, keep, binning), bin_pixels(self.scan[keep], binning), flat, dark, meta)
 
 
 def _check_numbers(name: str, array: NDArray[Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from ..geometry import InputError, UnknownNameError
+from ..geometry import InputError, Scan, UnknownNameError
 from .bonemet_layout import is_bonemet, open_bonemet
 from .exchange import open_exchange
 from .hdf5 import PROJECTIONS, h5_format, read_projections
@@ -19,6 +19,7 @@ from .projections import Projections
 from .raw import RawScan, RawSource
 from .skyscan_folder import is_skyscan, open_skyscan
 
+Views = slice | ArrayLike | Callable[[Scan], ArrayLike] | None
 H5_ENDINGS = (".h5", ".hdf5", ".hdf", ".nxs")
 
 
@@ -45,26 +46,46 @@ FORMATS = (
 )
 
 
-def read(path: str | Path, *, air: ArrayLike = "auto", max_bad: float = 0.05, progress: bool = False, **options: Any) -> Projections:
+def read(
+    path: str | Path,
+    *,
+    views: Views = None,
+    binning: int = 1,
+    air: ArrayLike = "auto",
+    max_bad: float = 0.05,
+    progress: bool = False,
+    **options: Any,
+) -> Projections:
     """The line integrals and the geometry of a scan on disk: a SkyScan folder, a BoneMet folder, or an .h5 file.
 
-    ``air`` and ``max_bad`` are those of `prepare`, which turns counts into line integrals view by view: memory holds the line integrals
-    only. ``options`` are those of the format's reader: `open_skyscan`, `open_bonemet`, `open_exchange`.
+    ``views`` reads some views only: a slice, indices, a mask, or a function of the scan, ``lambda scan: views.evenly(scan, 26)``.
+    ``binning`` averages blocks of that many pixels each way before anything else. ``air`` and ``max_bad`` are those of `prepare`, which
+    turns counts into line integrals view by view: memory holds no more than the line integrals. ``options`` are those of the
+    format's reader: `open_skyscan`, `open_bonemet`, `open_exchange`.
 
     Raises FileNotFoundError; InputError naming the file for anything broken, missing, ambiguous or unknown.
     """
     source = _open(Path(path), options)
     if isinstance(source, Projections):
-        return source
+        return _part(source, views, binning, path)
+    source = source.part(views, binning)
     return prepare_views(source.views, source.scan, source.flat, source.dark, source.meta, air=air, max_bad=max_bad, progress=progress)
 
 
-def read_raw(path: str | Path, *, progress: bool = False, **options: Any) -> RawScan:
-    """The detector counts of a scan on disk, all in memory, in the files' own type; see `read` for formats, options and errors."""
+def read_raw(path: str | Path, *, views: Views = None, binning: int = 1, progress: bool = False, **options: Any) -> RawScan:
+    """The detector counts of a scan on disk, in memory, in the files' own type; see `read` for formats, options and errors."""
     source = _open(Path(path), options)
     if isinstance(source, Projections):
         raise InputError(f"{path} holds line integrals", expected="detector counts", remedy="use fewview.data.read")
-    return source.load(progress)
+    return source.part(views, binning).load(progress)
+
+
+def _part(projections: Projections, views: Views, binning: int, path: Path | str) -> Projections:
+    if binning != 1:
+        raise InputError(f"binning={binning} of {path}, which holds line integrals", expected="detector counts", remedy="leave binning out")
+    if views is None:
+        return projections
+    return projections[views(projections.scan) if callable(views) else views]
 
 
 def _open(path: Path, options: Mapping[str, Any]) -> RawSource | Projections:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..geometry import Grid, InputError
 from ..geometry.skyscan_text import LogText, parse_text
 from .grey import GREY_TYPES, from_grey, to_grey
-from .images import IMAGE_ENDINGS, ImageStack, list_images, write_image
+from .images import IMAGE_ENDINGS, ImageStack, list_images, load_views, write_image
 from .memory import require_memory
 from .voxel_size import grid_of
 
@@ -104,7 +104,7 @@ def read_slices(
     voxel, center = _voxel(log), _center(log)
     grid = grid_of(stack.shape, voxel, folder, center_mm=center, given=voxel_mm)
     if window is None:
-        return stack.load(progress), grid, facts
+        return load_views(stack, progress), grid, facts
     require_memory(4 * int(np.prod(stack.shape)), f"the {len(stack)} slices of {folder}")
     volume = np.empty(stack.shape, dtype=np.float32)
     for index in range(len(stack)):

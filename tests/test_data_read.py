@@ -25,7 +25,7 @@ from fewview.data import (
 )
 from fewview.data.bonemet_layout import component_of, parse_place
 from fewview.data.images import natural_key, read_image, write_image
-from fewview.geometry import Grid, InputError, Scan, UnknownNameError, skyscan_1276
+from fewview.geometry import Grid, InputError, Scan, UnknownNameError, skyscan_1276, views
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -608,3 +608,62 @@ def test_too_large_a_volume_is_refused_before_it_is_read(tmp_path: Path, monkeyp
     monkeypatch.setattr("fewview.data.memory.available_bytes", lambda: 100_000)
     with pytest.raises(InputError, match=r"need .* GiB of memory and 9.31e-05 GiB are free; use fewer views, bin"):
         read_volume(path)
+
+
+# ---- a part of a scan
+
+
+def test_some_views_only_are_read(skyscan: Path) -> None:
+    whole = read(skyscan, air=57_000)
+    (skyscan / "scan_00000004.tif").write_bytes(b"II*\0 broken, but not asked for")
+    for chosen, keep in (
+        (slice(1, None, 4), [1, 5, 9]),
+        ([9, 0], [9, 0]),
+        (np.arange(10) == 7, [7]),
+        (lambda s: views.evenly(s, 3), [0, 5, 9]),
+    ):
+        part = read(skyscan, views=chosen, air=57_000)
+        np.testing.assert_array_equal(part.values, whole.values[keep])
+        assert part.scan == whole.scan[keep]
+        np.testing.assert_array_equal(read_raw(skyscan, views=chosen).intensity, counts(10)[keep])
+    with pytest.raises(InputError, match=r"scan_00000004\.tif was not written to its end"):
+        read(skyscan, views=[3, 4])
+    with pytest.raises(IndexError, match="outside the scan's 10 views"):
+        read(skyscan, views=[10])
+
+
+def test_binned_views_are_block_means_on_larger_pixels(tmp_path: Path) -> None:
+    given = counts(4)
+    raw = RawScan(given, small_scan(4), flat=np.full((ROWS, COLS), 60_000.0), dark=np.full((ROWS, COLS), 100.0))
+    with h5py.File(exchange_file(tmp_path / "a.h5", pixel_um=1000.0), "r+") as file:
+        file["exchange/data"][...] = given
+    back = read_raw(tmp_path / "a.h5", binning=2, views=[2, 3])
+    blocks = given[2:, :, :8].reshape(2, 3, 2, 4, 2).mean(axis=(2, 4))
+    np.testing.assert_allclose(back.intensity, blocks, rtol=1e-6)
+    assert back.scan.shape == (3, 4)
+    assert back.flat is not None
+    assert back.flat.shape[-2:] == (3, 4)
+    assert back.scan.field_of_view_mm[2] == pytest.approx(2.0, rel=1e-3)
+    np.testing.assert_allclose(read(tmp_path / "a.h5", binning=2, air=1).values, np.log(56_900 / (block_means(given) - 100)), rtol=1e-4)
+    folder = write_skyscan(raw, tmp_path / "scan")
+    one, three = read_raw(folder, binning=1).scan, read_raw(folder, binning=3).scan
+    np.testing.assert_allclose(three.detector, one.detector, atol=1e-12)
+    np.testing.assert_allclose(three.u, 3 * one.u)
+    with pytest.raises(InputError, match="binning of 7"):
+        read(folder, binning=7)
+    with pytest.raises(InputError, match="holds line integrals"):
+        read(write_projections(read(folder, air=57_500), tmp_path / "p.h5"), binning=2)
+
+
+def block_means(image: np.ndarray) -> np.ndarray:
+    return image[:, :, :8].reshape(4, 3, 2, 4, 2).mean(axis=(2, 4))
+
+
+def test_black_pixels_do_not_darken_their_block(skyscan: Path) -> None:
+    image = counts(10)[3].copy()
+    image[0, 0], image[2:4, 2:4] = 0, 0
+    write_image(skyscan / "scan_00000003.tif", image)
+    back = read_raw(skyscan, binning=2).intensity[3]
+    assert back[0, 0] == pytest.approx(image[:2, :2][image[:2, :2] > 0].mean())
+    assert back[1, 1] == 0
+    assert read(skyscan, binning=2, air=57_000, max_bad=0.2).meta["prepare"]["zero_or_negative"] == 1

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .bonemet_layout import find_bonemet, write_bonemet_slices, write_bonemet_xray
     from .grey import from_grey, to_grey
     from .hdf5 import write_projections
+    from .phantom import Phantom, hind_limb
     from .preparation import prepare
     from .reader import read, read_raw
     from .record import make_record, write_record
@@ -26,17 +27,20 @@ if TYPE_CHECKING:
 # Public name -> module; loaded on first use, so that a room which needs only the data classes starts at once.
 _MODULE = {
     "find_bonemet": "bonemet_layout", "write_bonemet_slices": "bonemet_layout", "write_bonemet_xray": "bonemet_layout",
-    "from_grey": "grey", "to_grey": "grey", "write_projections": "hdf5", "prepare": "preparation", "read": "reader", "read_raw": "reader",
+    "from_grey": "grey", "to_grey": "grey", "write_projections": "hdf5", "hind_limb": "phantom", "Phantom": "phantom",
+    "prepare": "preparation", "read": "reader", "read_raw": "reader",
     "make_record": "record", "write_record": "record", "write_skyscan": "skyscan_folder", "read_volume": "volume_reader",
     "write_volume": "write",
 }  # fmt: skip
 
 __all__ = [
+    "Phantom",
     "Projections",
     "RawScan",
     "Reconstruction",
     "find_bonemet",
     "from_grey",
+    "hind_limb",
     "make_record",
     "prepare",
     "read",

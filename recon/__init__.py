@@ -15,12 +15,29 @@ if TYPE_CHECKING:
     from .calibration import calibrate
     from .feldkamp import fdk
     from .operator import Operator, dottest
-    from .simulator import simulate
+    from .physics import Physics
+    from .simulator import simulate, simulate_raw
 
 # Loaded on first use: numba and torch take seconds to import.
-_MODULE = {"Operator": "operator", "dottest": "operator", "fdk": "feldkamp", "simulate": "simulator", "calibrate": "calibration"}
+_MODULE = {
+    "Operator": "operator", "dottest": "operator", "fdk": "feldkamp", "Physics": "physics", "simulate": "simulator",
+    "simulate_raw": "simulator", "calibrate": "calibration",
+}  # fmt: skip
 
-__all__ = ["METHODS", "Method", "Operator", "Progress", "calibrate", "dottest", "fdk", "load_method", "reconstruct", "simulate"]
+__all__ = [
+    "METHODS",
+    "Method",
+    "Operator",
+    "Physics",
+    "Progress",
+    "calibrate",
+    "dottest",
+    "fdk",
+    "load_method",
+    "reconstruct",
+    "simulate",
+    "simulate_raw",
+]
 
 
 def __getattr__(name: str) -> Any:

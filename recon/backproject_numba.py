@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..geometry import Grid, Scan
 from .orbit import Orbit
-from .vector16 import NEAR_STEP, add_line, add_line_near, has_permute, load16, store16
+from .vector16 import NEAR_STEP, add_line, add_line_near, add_points, has_permute, load16, store16
 
 _FAST = {"reassoc", "contract", "nsz", "arcp"}
 _SLACK = 32  # zeros between two detector columns, so that sixteen voxels may reach beyond the panel
@@ -38,7 +37,7 @@ class Columns:
     @staticmethod
     def size(views: int, rows: int, cols: int) -> int:
         """How many float32 values that many views take."""
-        return views * cols * (rows + 4 + _SLACK) + 2 * _SLACK
+        return (views * cols + 1) * (rows + 4 + _SLACK) + 2 * _SLACK  # one column more, which is read with weight 0
 
     @property
     def pitch(self) -> int:
@@ -86,6 +85,33 @@ def backproject(
         _any_views(volume, grid.origin_mm, grid.voxel_mm, columns.flat, shape, matrices, step)
 
 
+@njit(fastmath=_FAST, error_model="numpy", cache=True)
+def _lines(out, m, x0, y0, z0, voxel, nrows, step):  # pragma: no cover - compiled
+    """What is constant along z, for 4 x 4 lines of voxels: column, 1 / w, weight, first row, row step, z at which it enters and leaves.
+
+    Scalars and one output, so that the compiler turns the loop into vector code.
+    """
+    col_x, col_y, col_1 = m[0, 0], m[0, 1], m[0, 3]
+    row_x, row_y, row_1 = m[1, 0], m[1, 1], m[1, 2] * z0 + m[1, 3]
+    w_x, w_y, w_1 = m[2, 0], m[2, 1], m[2, 3]
+    depth_x, depth_y, depth_1 = m[3, 0], m[3, 1], m[3, 3]
+    row_z, top = m[1, 2] * voxel, nrows + 3.0
+    for i in range(16):
+        x, y = x0 + np.float64(i & 3) * voxel, y0 + np.float64(i >> 2) * voxel
+        inverse = 1.0 / (w_x * x + w_y * y + w_1)
+        depth = depth_x * x + depth_y * y + depth_1
+        row = (row_x * x + row_y * y + row_1) * inverse + 2.0
+        slope = row_z * inverse
+        one, other = -row / slope, (top - row) / slope
+        out[i] = (col_x * x + col_y * y + col_1) * inverse
+        out[16 + i] = inverse
+        out[32 + i] = step / (depth * depth)
+        out[48 + i] = row
+        out[64 + i] = slope
+        out[80 + i] = min(one, other)
+        out[96 + i] = max(one, other)
+
+
 @njit(parallel=True, fastmath=_FAST, error_model="numpy", cache=True)
 def _upright_views(volume, origin, voxel, flat, shape, matrices, step, permute):  # pragma: no cover - compiled
     """Threads take boxes of 16 x 4 voxel columns; within one, 4 x 4 columns stay in the L1 cache while all views are added."""
@@ -96,50 +122,38 @@ def _upright_views(volume, origin, voxel, flat, shape, matrices, step, permute):
     for job in prange(across * ((ny + 3) // 4)):
         y0, x0 = job // across * 4, job % across * 16
         total = np.zeros(64 * depth_z, np.float32)
-        one, two = np.empty(16, np.int64), np.empty(16, np.int64)
-        begin, end = np.empty(16, np.int64), np.empty(16, np.int64)
-        left, right = np.empty(16, np.float32), np.empty(16, np.float32)
-        first, slope = np.empty(16, np.float32), np.empty(16, np.float32)
+        lines = np.empty(7 * 16)
         for part in range(4):
+            x, y = origin[0] + (x0 + part * 4) * voxel, origin[1] + y0 * voxel
             for view in range(nviews):
-                m = matrices[view]
-                for i in range(16):  # what is constant along z
-                    x = origin[0] + (x0 + part * 4 + i % 4) * voxel
-                    y = origin[1] + (y0 + i // 4) * voxel
-                    inverse = 1.0 / (m[2, 0] * x + m[2, 1] * y + m[2, 3])
-                    col = (m[0, 0] * x + m[0, 1] * y + m[0, 3]) * inverse
-                    seen = (inverse > 0) & (col >= -0.5) & (col <= ncols - 0.5)
+                _lines(lines, matrices[view], x, y, origin[2], voxel, nrows, step[view])
+                for i in range(16):
+                    col, front = lines[i], lines[16 + i]
+                    if not (front > 0 and col >= -0.5 and col <= ncols - 0.5):
+                        continue
                     col = min(max(col, 0.0), ncols - 1.0)
                     c = min(int(col), max(ncols - 2, 0))
-                    one[i] = _SLACK + (view * ncols + c) * pitch
-                    two[i] = _SLACK + (view * ncols + min(c + 1, ncols - 1)) * pitch
-                    depth = m[3, 0] * x + m[3, 1] * y + m[3, 3]
-                    scale = step[view] / (depth * depth)
-                    right[i] = scale * (col - c)
-                    left[i] = scale - scale * (col - c)
-                    dr = m[1, 2] * voxel * inverse
-                    r0 = (m[1, 0] * x + m[1, 1] * y + m[1, 2] * origin[2] + m[1, 3]) * inverse + 2.0
-                    first[i], slope[i] = r0, dr
-                    enter, leave = -r0 / dr, (nrows + 3 - r0) / dr
-                    low, high = min(enter, leave), max(enter, leave)
-                    begin[i] = int(min(max(low, 0.0), nz)) & -16
-                    end[i] = int(min(max(high + 1.0, 0.0), nz)) if seen else 0
-                for i in range(16):
+                    one = _SLACK + (view * ncols + c) * pitch
+                    two = one + pitch * min(1, ncols - 1)
+                    right = np.float32(lines[32 + i] * (col - c))
+                    left = np.float32(lines[32 + i]) - right
+                    row0, dr = np.float32(lines[48 + i]), np.float32(lines[64 + i])
+                    begin = int(min(max(lines[80 + i], 0.0), nz)) & -16
+                    end = int(min(max(lines[96 + i] + 1.0, 0.0), nz))
                     target = (part * 16 + i) * depth_z
-                    row0, dr, a, b = first[i], slope[i], left[i], right[i]
                     if permute and abs(dr) <= NEAR_STEP:
-                        back = min(np.float32(15) * dr, np.float32(0))
-                        for z in range(begin[i], end[i], 16):
+                        back = min(np.float32(15) * dr, np.float32(0)) + np.float32(64)
+                        for z in range(begin, end, 16):
                             row = row0 + np.float32(z) * dr
-                            k = math.floor(row + back)
+                            k = int(row + back) - 64  # floor: a call of math.floor would spill the registers
                             sixteen = load16(total, target + z)
-                            sixteen = add_line_near(sixteen, flat, one[i] + k, two[i] + k, a, b, row - np.float32(k), dr)
+                            sixteen = add_line_near(sixteen, flat, one + k, two + k, left, right, row - np.float32(k), dr)
                             store16(total, target + z, sixteen)
                     else:
-                        for z in range(begin[i], end[i], 16):
+                        for z in range(begin, end, 16):
                             row = row0 + np.float32(z) * dr
                             sixteen = load16(total, target + z)
-                            sixteen = add_line(sixteen, flat, one[i], two[i], a, b, row, dr, np.float32(nrows + 3))
+                            sixteen = add_line(sixteen, flat, one, two, left, right, row, dr, np.float32(nrows + 3))
                             store16(total, target + z, sixteen)
         for z in range(nz):
             for j in range(min(4, ny - y0)):
@@ -149,34 +163,31 @@ def _upright_views(volume, origin, voxel, flat, shape, matrices, step, permute):
 
 @njit(parallel=True, fastmath=_FAST, error_model="numpy", cache=True)
 def _any_views(volume, origin, voxel, flat, shape, matrices, step):  # pragma: no cover - compiled
-    """Every voxel on its own: rolled, tilted and moved scans."""
+    """Rolled, tilted and moved scans: sixteen voxels along z at a time, each on its own detector column."""
     nz, ny, nx = volume.shape
     nviews, ncols, nrows = shape
     pitch = nrows + 4 + _SLACK
-    for job in prange(nz * ny):
-        iz, iy = job // ny, job % ny
-        y, z = origin[1] + iy * voxel, origin[2] + iz * voxel
-        total = np.zeros(nx, np.float32)
+    limits = (np.float32(ncols - 1), np.float32(nrows + 3))
+    across, depth_z = (nx + 3) // 4, (nz + 15) // 16 * 16
+    for job in prange(across * ((ny + 3) // 4)):
+        y0, x0 = job // across * 4, job % across * 4
+        total = np.zeros(16 * depth_z, np.float32)
         for view in range(nviews):
             m = matrices[view]
-            h0 = m[0, 1] * y + m[0, 2] * z + m[0, 3]
-            h1 = m[1, 1] * y + m[1, 2] * z + m[1, 3]
-            h2 = m[2, 1] * y + m[2, 2] * z + m[2, 3]
-            h3 = m[3, 1] * y + m[3, 2] * z + m[3, 3]
             base = _SLACK + view * ncols * pitch
-            for ix in range(nx):
-                x = origin[0] + ix * voxel
-                inverse = 1.0 / (h2 + m[2, 0] * x)
-                col, row = (h0 + m[0, 0] * x) * inverse, (h1 + m[1, 0] * x) * inverse + 2.0
-                if inverse > 0 and col >= -0.5 and col <= ncols - 0.5 and row >= 0.0 and row <= nrows + 3.0:
-                    col = min(max(col, 0.0), ncols - 1.0)
-                    c, r = int(col), int(row)
-                    fc, fr = np.float32(col - c), np.float32(row - r)
-                    at = base + c * pitch + r
-                    to = base + min(c + 1, ncols - 1) * pitch + r
-                    one = flat[at] + fr * (flat[at + 1] - flat[at])
-                    two = flat[to] + fr * (flat[to + 1] - flat[to])
-                    depth = h3 + m[3, 0] * x
-                    total[ix] += np.float32(step[view] / (depth * depth)) * (one + fc * (two - one))
-        for ix in range(nx):
-            volume[iz, iy, ix] += total[ix]
+            c, r, w, d = m[0, 2] * voxel, (m[1, 2] + 2 * m[2, 2]) * voxel, m[2, 2] * voxel, m[3, 2] * voxel
+            slope = (np.float32(c), np.float32(r), np.float32(w), np.float32(d))
+            for i in range(16):
+                x, y = origin[0] + (x0 + i % 4) * voxel, origin[1] + (y0 + i // 4) * voxel
+                c0 = m[0, 0] * x + m[0, 1] * y + m[0, 2] * origin[2] + m[0, 3]
+                w0 = m[2, 0] * x + m[2, 1] * y + m[2, 2] * origin[2] + m[2, 3]
+                r0 = m[1, 0] * x + m[1, 1] * y + m[1, 2] * origin[2] + m[1, 3] + 2 * w0  # two rows lie before the panel's first
+                d0 = m[3, 0] * x + m[3, 1] * y + m[3, 2] * origin[2] + m[3, 3]
+                for chunk in range(0, nz, 16):
+                    first = (np.float32(c0 + chunk * c), np.float32(r0 + chunk * r), np.float32(w0 + chunk * w), np.float32(d0 + chunk * d))
+                    at = i * depth_z + chunk
+                    store16(total, at, add_points(load16(total, at), flat, base, pitch, limits, np.float32(step[view]), first, slope))
+        for z in range(nz):
+            for j in range(min(4, ny - y0)):
+                for i in range(min(4, nx - x0)):
+                    volume[z, y0 + j, x0 + i] += total[(j * 4 + i) * depth_z + z]

@@ -148,12 +148,73 @@ def add_line(typingctx: Any, total: Any, flat: Any, one: Any, two: Any, left: An
         total, flat, one, two, left, right, row, step, top = args
         rows = _rows(builder, row, step)
         zero, top = ir.Constant(_FLOATS, [0.0] * LANES), _spread(builder, top)
-        rows = builder.select(builder.fcmp_ordered(">", rows, zero), rows, zero)
-        rows = builder.select(builder.fcmp_ordered("<", rows, top), rows, top)
+        rows = _limit(builder, rows, zero, top)
         weights = (_spread(builder, left), _spread(builder, right))
         return _lane_by_lane(context, builder, signature.args[1], flat, (one, two), weights, rows, total)
 
     return _signature(flat, types.float32), generate
+
+
+@intrinsic
+def add_points(typingctx: Any, total: Any, flat: Any, base: Any, pitch: Any, limits: Any, step: Any, first: Any, slope: Any) -> Any:
+    """``total`` plus the filtered view at sixteen voxels anywhere on the panel, bilinear, each times ``step / depth^2``.
+
+    ``first`` and ``slope`` are four float32 each: (col w, row w, w, depth) at lane 0, and their change a lane; w > 0 in front of the
+    source. ``limits`` are the last column and the last row: columns up to half a pixel outside count as the edge, farther ones not at
+    all, and rows are limited to 0 ... last. The view starts at ``flat[base]``, a column takes ``pitch``; a column beyond the last and
+    a row beyond the last are read, and do not count.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        total, flat, base, pitch, limits, step, first, slope = args
+        starts, steps, (last_col, last_row) = (cgutils.unpack_tuple(builder, t) for t in (first, slope, limits))
+        col, row, w, depth = (_rows(builder, a, b) for a, b in zip(starts, steps, strict=True))
+        one, half, zero = (ir.Constant(_FLOATS, [value] * LANES) for value in (1.0, 0.5, 0.0))
+        inverse = builder.fdiv(one, w)
+        col, row = builder.fmul(col, inverse), builder.fmul(row, inverse)
+        last_col, last_row = _spread(builder, last_col), _spread(builder, last_row)
+        seen = builder.fcmp_ordered(">", w, zero)
+        seen = builder.and_(seen, builder.fcmp_ordered(">=", builder.fadd(col, half), zero))
+        seen = builder.and_(seen, builder.fcmp_ordered("<=", builder.fsub(col, half), last_col))
+        col, row = _limit(builder, col, zero, last_col), _limit(builder, row, zero, last_row)
+        weight = builder.fdiv(_spread(builder, step), builder.fmul(depth, depth))
+        weight = builder.select(seen, weight, zero)
+        col, right = _whole_and_fraction(builder, col)
+        row, fraction = _whole_and_fraction(builder, row)
+        start = _pointer(context, builder, signature.args[1], flat, base)
+        values = _gather(builder, start, pitch, col, row)
+        right = builder.fmul(right, weight)
+        return _lerp(
+            builder,
+            total,
+            _blend(builder, builder.fsub(weight, right), values[0], right, values[1]),
+            _blend(builder, builder.fsub(weight, right), values[2], right, values[3]),
+            fraction,
+        )
+
+    real, four = types.float32, types.UniTuple(types.float32, 4)
+    pair = types.UniTuple(real, 2)
+    return vector16(vector16, flat, types.intp, types.intp, pair, real, four, four), generate
+
+
+def _limit(builder: Any, value: Any, least: Any, most: Any) -> Any:
+    """Also NaN and infinity end within the limits."""
+    value = builder.select(builder.fcmp_ordered(">", value, least), value, least)
+    return builder.select(builder.fcmp_ordered("<", value, most), value, most)
+
+
+def _gather(builder: Any, start: Any, pitch: Any, col: Any, row: Any) -> list[Any]:
+    """Sixteen lanes of: the value at (col, row), the next column's, the next row's, and that of both."""
+    values = [ir.Constant(_FLOATS, ir.Undefined)] * 4
+    one = ir.Constant(pitch.type, 1)
+    for lane in range(LANES):
+        at = ir.Constant(_I32, lane)
+        c, r = (builder.sext(builder.extract_element(v, at), pitch.type) for v in (col, row))
+        here = builder.gep(start, [builder.add(builder.mul(c, pitch), r)])
+        next_col = builder.gep(here, [pitch])
+        places = (here, next_col, builder.gep(here, [one]), builder.gep(next_col, [one]))
+        values = [builder.insert_element(vector, builder.load(place), at) for vector, place in zip(values, places, strict=True)]
+    return values
 
 
 def _lane_by_lane(context: Any, builder: Any, flat_type: Any, flat: Any, starts: Any, weights: Any, rows: Any, total: Any) -> Any:

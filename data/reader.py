@@ -111,6 +111,9 @@ def _open(path: Path, options: Mapping[str, Any]) -> RawSource | Projections:
 def _hint(path: Path) -> str:
     if path.is_file() and path.suffix.lower() in H5_ENDINGS and h5_format(path).startswith("fewview volume"):
         return " (it is a volume: use read_volume)"
+    inside = [p for p in sorted(path.iterdir()) if p.is_dir() and is_skyscan(p)] if path.is_dir() else []
+    if inside:
+        return f" (but {inside[0]} is one)"
     if path.is_dir() and any(p.suffix.lower() in (".tif", ".tiff") for p in path.iterdir()):
         return " (it has TIFFs and no log: the geometry is in the log; for a stack of slices use read_volume)"
     return ""

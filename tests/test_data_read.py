@@ -252,6 +252,8 @@ def test_unknown_option_and_unknown_place(skyscan: Path, tmp_path: Path) -> None
         read(tmp_path / "nowhere")
     (tmp_path / "a.txt").write_text("hello")
     (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"is not a scan that fewview knows \(but .*scan is one\)"):
+        read(tmp_path)
     for path in (tmp_path / "a.txt", tmp_path / "empty"):
         with pytest.raises(InputError, match=r"is not a scan that fewview knows; expected .*SkyScan|BoneMet|exchange"):
             read(path)

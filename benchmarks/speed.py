@@ -56,7 +56,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class SpeedRow:
-    """One line of the table. ``seconds`` is the median; ``ratio`` is fewview's GUPS over this one's; ``correlation`` with fewview's result."""
+    """One line of the table: median ``seconds``, ``ratio`` of fewview's GUPS to this one's, ``correlation`` with fewview's result."""
 
     task: str
     name: str
@@ -69,7 +69,7 @@ class SpeedRow:
 
 
 def make_work(size: str = "A") -> Work:
-    """A scan of the SkyScan 1276 and a smooth, off-centre body that ends inside the grid (so that borders, which all treat apart, are zero)."""
+    """A scan of the SkyScan 1276 and smooth blobs that end inside the grid: at its border every implementation has its own convention."""
     if size not in SIZES:
         raise UnknownNameError("size of the speed benchmark", size, SIZES)
     shape, rows, cols = SIZES[size]

@@ -75,6 +75,17 @@ def _slices(low, high, line, size_a, size_b):
     return clip_in_front(low, high, t0, dt)
 
 
+@njit(inline="always", **_FLAGS)
+def _interior(low, high, line, size_a, size_b):
+    """The slices low <= k < high where all four taps are inside the grid, with room for rounding."""
+    if min(size_a, size_b) < 2:
+        return low, low
+    _, a0, da, b0, db, _, _, _ = line
+    first, last = clip_to(low, high, a0 - 1.001, da, size_a - 2.002)
+    first, last = clip_to(first, last, b0 - 1.001, db, size_b - 2.002)
+    return min(first, high), min(last, high)
+
+
 @njit(parallel=True, **_FLAGS)
 def project_any(volume, packed, chosen, voxel_mm, out):
     """Write the line integrals of the ``chosen`` views into ``out`` (view, row, col); ``packed`` is `Rays.packed`."""
@@ -88,27 +99,49 @@ def project_any(volume, packed, chosen, voxel_mm, out):
             line = _line(packed[view], row, col)
             axis, a0, da, b0, db, _, _, length = line
             a, b = (1 if axis == 0 else 0), (1 if axis == 2 else 2)
-            low, high = _slices(0, sizes[axis], line, sizes[a], sizes[b])
+            size_a, size_b, step, step_a, step_b = sizes[a], sizes[b], strides[axis], strides[a], strides[b]
+            low, high = _slices(0, sizes[axis], line, size_a, size_b)
+            first, last = _interior(low, high, line, size_a, size_b)
             total = np.float32(0)
-            for k in range(low, high):
+            for k in range(low, first):
+                total += _read(flat, k * step, a0 + k * da, b0 + k * db, size_a, size_b, step_a, step_b)
+            for k in range(first, last):
                 at_a, at_b = a0 + k * da, b0 + k * db
-                ia, ib = math.floor(at_a), math.floor(at_b)
+                ia, ib = int(at_a), int(at_b)
                 fa, fb = np.float32(at_a - ia), np.float32(at_b - ib)
-                at = k * strides[axis] + ia * strides[a] + ib * strides[b]
-                lower, upper = np.float32(0), np.float32(0)
-                in0, in1 = 0 <= ia < sizes[a], 0 <= ia + 1 < sizes[a]
-                if 0 <= ib < sizes[b]:
-                    if in0:
-                        lower += (np.float32(1) - fa) * flat[at]
-                    if in1:
-                        lower += fa * flat[at + strides[a]]
-                if 0 <= ib + 1 < sizes[b]:
-                    if in0:
-                        upper += (np.float32(1) - fa) * flat[at + strides[b]]
-                    if in1:
-                        upper += fa * flat[at + strides[b] + strides[a]]
+                at = k * step + ia * step_a + ib * step_b
+                lower = flat[at] + fa * (flat[at + step_a] - flat[at])
+                upper = flat[at + step_b] + fa * (flat[at + step_b + step_a] - flat[at + step_b])
                 total += lower + fb * (upper - lower)
+            for k in range(last, high):
+                total += _read(flat, k * step, a0 + k * da, b0 + k * db, size_a, size_b, step_a, step_b)
             out[view, row, col] = total * np.float32(length * voxel_mm)
+
+
+@njit(**_FLAGS)
+def _read(flat, start, at_a, at_b, size_a, size_b, step_a, step_b):
+    """Interpolate where some of the four taps may be outside."""
+    ia, ib = math.floor(at_a), math.floor(at_b)
+    fa, fb = np.float32(at_a - ia), np.float32(at_b - ib)
+    total = np.float32(0)
+    for j in range(2):
+        for i in range(2):
+            if 0 <= ia + i < size_a and 0 <= ib + j < size_b:
+                share = (fa if i else np.float32(1) - fa) * (fb if j else np.float32(1) - fb)
+                total += share * flat[start + (ia + i) * step_a + (ib + j) * step_b]
+    return total
+
+
+@njit(**_FLAGS)
+def _add(flat, start, at_a, at_b, size_a, size_b, step_a, step_b, value):
+    """The transpose of `_read`."""
+    ia, ib = math.floor(at_a), math.floor(at_b)
+    fa, fb = np.float32(at_a - ia), np.float32(at_b - ib)
+    for j in range(2):
+        for i in range(2):
+            if 0 <= ia + i < size_a and 0 <= ib + j < size_b:
+                share = (fa if i else np.float32(1) - fa) * (fb if j else np.float32(1) - fb)
+                flat[start + (ia + i) * step_a + (ib + j) * step_b] += share * value
 
 
 def backproject_any(projections: Array, packed: NDArray[np.float64], chosen: NDArray[np.intp], voxel_mm: float, out: Array) -> None:
@@ -150,21 +183,20 @@ def _backproject_along(axis, slabs, views, projections, packed, voxel_mm, out):
                         continue
                     _, a0, da, b0, db, _, _, length = line
                     low, high = _slices(begin, end, line, size_a, size_b)
+                    first, last = _interior(low, high, line, size_a, size_b)
                     value = projections[view, row, col] * np.float32(length * voxel_mm)
-                    for k in range(low, high):
+                    for k in range(low, first):
+                        _add(flat, k * step, a0 + k * da, b0 + k * db, size_a, size_b, step_a, step_b, value)
+                    for k in range(first, last):
                         at_a, at_b = a0 + k * da, b0 + k * db
-                        ia, ib = math.floor(at_a), math.floor(at_b)
+                        ia, ib = int(at_a), int(at_b)
                         fa, fb = np.float32(at_a - ia), np.float32(at_b - ib)
                         at = k * step + ia * step_a + ib * step_b
-                        lower, upper = value - value * fb, value * fb
-                        in0, in1 = 0 <= ia < size_a, 0 <= ia + 1 < size_a
-                        if 0 <= ib < size_b:
-                            if in0:
-                                flat[at] += (np.float32(1) - fa) * lower
-                            if in1:
-                                flat[at + step_a] += fa * lower
-                        if 0 <= ib + 1 < size_b:
-                            if in0:
-                                flat[at + step_b] += (np.float32(1) - fa) * upper
-                            if in1:
-                                flat[at + step_b + step_a] += fa * upper
+                        upper = value * fb
+                        lower = value - upper
+                        flat[at] += lower - fa * lower
+                        flat[at + step_a] += fa * lower
+                        flat[at + step_b] += upper - fa * upper
+                        flat[at + step_b + step_a] += fa * upper
+                    for k in range(last, high):
+                        _add(flat, k * step, a0 + k * da, b0 + k * db, size_a, size_b, step_a, step_b, value)

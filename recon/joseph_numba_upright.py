@@ -85,17 +85,17 @@ def _climb(ray, rows):
 
 @njit(**_FLAGS)
 def _pair(k, a0, da, stride, stride_a, size_a):
-    """The two lines of slice k about the path, and the share of each; beyond the border the share is zero."""
+    """The two lines of slice k about the path, and the share of each; a line beyond the border has no share."""
     at = a0 + k * da
     low = math.floor(at)
     w1 = np.float32(at - low)
     w0 = np.float32(1) - w1
-    i0 = k * stride + low * stride_a
-    i1 = i0 + stride_a
-    if low < 0:
-        w0, i0 = np.float32(0), i1
-    if low + 1 >= size_a:
-        w1, i1 = np.float32(0), i0
+    if low < 0 or low >= size_a:
+        w0 = np.float32(0)
+    if low < -1 or low >= size_a - 1:
+        w1 = np.float32(0)
+    i0 = k * stride + min(max(low, 0), size_a - 1) * stride_a
+    i1 = k * stride + min(max(low + 1, 0), size_a - 1) * stride_a
     return i0, i1, w0, w1
 
 

@@ -176,6 +176,20 @@ def test_a_box_is_as_long_as_its_chords(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", CPU)
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_diagonal_that_leaves_the_grid_exactly_at_a_tap(backend: str, side: int) -> None:
+    """A ray through voxel centres along (1, 1): six of the twelve columns of voxels are met, and nothing past the sixth."""
+    grid = Grid((2, 6, 12), 1.0, (5.5, side * 2.5, 0.5))  # voxel centres at whole mm
+    scan = Scan((1, 1), [[-3.0, -3.0 * side, 0.5]], [[20.0, 20.0 * side, 0.5]], [[-1.0, 1.0, 0.0]], [[0.0, 0.0, 1.0]], [0.0])  # pyright: ignore
+    A = Operator(scan, grid, backend)
+    assert float(A(np.ones(grid.shape, np.float32))[0, 0, 0]) == pytest.approx(6 * math.sqrt(2), rel=1e-6)
+    back = A.T(np.ones((1, 1, 1), np.float32))
+    expected = np.zeros(grid.shape)
+    expected[:, np.arange(6)[::side], np.arange(6)] = math.sqrt(2) / 2  # half to each of the two slices
+    np.testing.assert_allclose(back, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("backend", CPU)
 def test_what_lies_behind_the_source_does_not_count(backend: str) -> None:
     scan = circular(dso_mm=6.0, dsd_mm=12.0, rows=3, cols=3, pixel_mm=0.2, angles_deg=[0.0, 90.0])
     grid = Grid((9, 41, 41), 1.0)  # reaches 20 mm from the middle: the source, 6 mm from it, is inside

@@ -112,7 +112,7 @@ def _state_sweep(results: Path, tasks: Sequence[Task], info: Mapping[str, Any]) 
             ) from error
         if found != FORMAT:
             raise InputError(f"{results} holds results of format {found}", expected=f"format {FORMAT}", remedy="use another results folder")
-    state = {"format": FORMAT, "info": plain(info), "tasks": {task.key: plain(vars(task)) for task in tasks}}
+    state = {"format": FORMAT, "info": plain(info), "tasks": [{"key": task.key, **plain(vars(task))} for task in tasks]}
     with atomic_path(path, force=True) as temporary:
         temporary.write_text(json.dumps(state, indent=1, sort_keys=True), encoding="utf-8")
 

@@ -13,8 +13,9 @@ from ..geometry import InputError
 from ..recon import METHODS
 from .controls import CONTROLS
 from .evaluate import Evaluation, make_tasks
+from .report import write_report
 from .sweep import HERE, Tell, Where, run_sweep
-from .tables import PROTOCOLS, PUBLISHED, as_csv, as_json, markdown, rows_of
+from .tables import MEANING, PROTOCOLS, PUBLISHED, as_csv, as_json, markdown, rows_of
 from .tuning import CANDIDATES, tune
 
 QUICK_METHODS = ("fdk", "sirt", "cgls", "control-mean", "control-one-view")
@@ -85,6 +86,7 @@ def compare(data: str | Path, results: str | Path, plan: Plan, *, where: Where =
     for name, text in {"table.md": page(tables), "table.csv": as_csv(rows), "table.json": as_json(rows)}.items():
         with atomic_path(results / name, force=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
+    write_report(results, force=True)
     return tables
 
 
@@ -105,11 +107,6 @@ def default_methods(settings: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...
 
 def page(tables: Mapping[str, str]) -> str:
     """The tables with the published one above them, and what each protocol means."""
-    meaning = {
-        "table2-compat": "Fit to the view that was given, data range 2 on [-1, 1], as the published code scores; it judges no volume.",
-        "heldout-views": "Projections of the volume at measured angles that were not given, fixed window.",
-        "volume": "The volume against Recon-CT (an FDK of all views, the given ones among them), inside what every view sees.",
-    }
     lines = [
         "# Table 2",
         "",
@@ -120,7 +117,7 @@ def page(tables: Mapping[str, str]) -> str:
     ]
     lines += [f"| {name} | {v['psnr']} | {v['ssim']} | {v['fid']} | {v['kid']} |" for name, v in PUBLISHED.items()]
     for protocol, table in tables.items():
-        lines += ["", f"## {protocol}", "", meaning[protocol], "", table]
+        lines += ["", f"## {protocol}", "", MEANING[protocol], "", table]
     return "\n".join(lines) + "\n"
 
 

@@ -20,6 +20,11 @@ from .statistics import Interval, bootstrap_mean
 from .task import plain, read_record
 
 PROTOCOLS = ("table2-compat", "heldout-views", "volume")
+MEANING = {
+    "table2-compat": "Fit to the view that was given, data range 2 on [-1, 1], as the published code scores; it judges no volume.",
+    "heldout-views": "Projections of the volume at measured angles that were not given, fixed window.",
+    "volume": "The volume against Recon-CT (an FDK of all views, the given ones among them), inside what every view sees.",
+}
 # The paper's Table 2 (BoneMet). Its protocol is not stated; the published code scores the fit to the input view.
 PUBLISHED = {
     "PixelNeRF": {"psnr": 20.2, "ssim": 0.740, "fid": 155.2, "kid": 0.128},
@@ -47,7 +52,7 @@ def load_records(results: str | Path) -> list[dict[str, Any]]:
     state = results / "sweep.json"
     if not state.exists():
         raise InputError(f"{results} holds no sweep.json", expected="a results folder of `fewview bench`")
-    keys = json.loads(state.read_text(encoding="utf-8"))["tasks"]
+    keys = [task["key"] for task in json.loads(state.read_text(encoding="utf-8"))["tasks"]]
     found = [read_record(results / "records" / f"{key}.json") for key in keys]
     return [record for record in found if record is not None]
 

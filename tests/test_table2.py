@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from fewview.benchmarks.build_dataset import build_bonemet
 from fewview.benchmarks.evaluate import Evaluation, choose_views, grid_of_size, make_tasks, thinned
+from fewview.benchmarks.report import write_report
 from fewview.benchmarks.table2 import Plan, compare
 from fewview.benchmarks.tables import PUBLISHED, load_records, rows_of
 from fewview.benchmarks.task import Task
@@ -137,3 +139,16 @@ def test_thinning_counts_has_the_noise_of_the_lower_dose() -> None:
         thinned(p, 50000.0, seed=1)
     with pytest.raises(InputError, match="how many photons"):
         thinned(Projections(p.values, scan), 100.0, seed=1)
+
+
+def test_the_report_stands_alone_and_shows_every_table(results: Path, tmp_path: Path) -> None:
+    page = write_report(results, tmp_path / "page.html")
+    text = page.read_text()
+    assert not re.search(r'(src|href)="(?!data:)', text)  # nothing is fetched
+    body = text[: text.index("<script>")]
+    for word in ("table2-compat", "heldout-views", "control-one-view", "mine.py:zero", "NaN or Inf", "PixelNeRF", "FID (random)"):
+        assert word in body  # so a reader without JavaScript has it
+    with pytest.raises(FileExistsError, match="--force"):
+        write_report(results, page)
+    with pytest.raises(InputError, match=r"sweep\.json"):
+        write_report(tmp_path)

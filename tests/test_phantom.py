@@ -127,16 +127,17 @@ def test_another_week_is_the_same_animal_moved_with_lesions_grown() -> None:
     assert distance[1] == pytest.approx(distance[0] * (1 + 0.004 * 3), rel=0.02)  # a rigid motion and a little growth
 
 
-def test_lesions_are_where_they_are_said_to_be() -> None:
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_lesions_are_where_they_are_said_to_be(side: str) -> None:
     given = [Lesion("tibia", "lytic", 2.4, 200.0, 0.6, 0.6), Lesion("femur", "sclerotic", 3.0, 90.0, 0.2, 0.5)]
-    placed = hind_limb((4, 4, 4), 1.0, seed=1, lesions=given, supersample=1).lesions
-    whole = hind_limb((4, 4, 4), 1.0, seed=1, supersample=1)
+    placed = hind_limb((4, 4, 4), 1.0, seed=1, lesions=given, supersample=1, side=side).lesions
+    whole = hind_limb((4, 4, 4), 1.0, seed=1, supersample=1, side=side)
     assert whole.lesions == ()
     for lesion, name in zip(placed, ("lytic lesion", "sclerotic lesion"), strict=True):
         assert lesion.center_mm is not None
         assert lesion.radius_now_mm == pytest.approx(lesion.radius_mm, rel=0.06)
         grid = Grid((41, 41, 41), 0.05, lesion.center_mm)
-        with_it, without = hind_limb(grid, seed=1, lesions=given, supersample=1), hind_limb(grid, seed=1, supersample=1)
+        with_it, without = (hind_limb(grid, seed=1, lesions=those, supersample=1, side=side) for those in (given, ()))
         changed = with_it.labels != without.labels
         x, y, z = np.meshgrid(grid.x_mm, grid.y_mm, grid.z_mm, indexing="ij")
         distance = np.linalg.norm(np.stack([x, y, z], -1) - lesion.center_mm, axis=-1).transpose(2, 1, 0)

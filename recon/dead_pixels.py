@@ -13,17 +13,18 @@ from ..data.mending import mend_dead
 from ..geometry import InputError
 
 _VIEWS = 64  # enough for a median over the views; keeps the cost independent of the length of the scan
-_LEAST_OFFSET = 0.05  # of the range of the mean image: gain errors of a few per cent are rings, not dead pixels
-_LEAST_RATIO = 3.0  # of the fluctuation over the views, against the neighbours
+_LEAST_OFFSET = 0.1  # of the range of the mean image: gain errors of a few per cent are rings, not dead pixels
+_LEAST_RATIO = 5.0  # of the fluctuation over the views, against the neighbours
 
 
 def find_dead_pixels(values: NDArray[Any], sigmas: float = 10.0) -> Bool[NDArray[np.bool_], "row col"]:
     """Mask of the pixels that disagree with their 5 x 5 neighbourhood in most views.
 
     ``values`` [view, row, col] are counts, transmissions or line integrals. A pixel is dead when its median over the views, or the
-    logarithm of its fluctuation over the views, lies more than ``sigmas`` robust standard deviations (1.4826 MAD over the panel) from the
-    median of its neighbours, and by at least 5 % of the image's range, or a factor of 3: so a stuck pixel is found at any grey level, and a
-    pixel that is only 2 % too sensitive is left to the ring correction. A pixel that is not finite in most views is dead as well.
+    logarithm of its fluctuation over the views, lies beyond the middle of its neighbours by more than ``sigmas`` robust standard deviations
+    (1.4826 MAD, of its surroundings or of the panel, the larger) and by at least 10 % of the image's range, or a factor of 5: so a stuck
+    pixel is found at any grey level, and one that is only 2 % too sensitive is left to the ring correction. A pixel that is not finite in
+    most views is dead as well.
 
     Raises InputError for anything but a stack of views, or a threshold that is not positive.
     """
@@ -49,9 +50,15 @@ def find_dead_pixels(values: NDArray[Any], sigmas: float = 10.0) -> Bool[NDArray
 
 
 def _outliers(image: NDArray[np.floating[Any]], sigmas: float, least: float) -> NDArray[np.bool_]:
-    """Pixels further from the median of their neighbours than both thresholds."""
-    away = np.abs(image - ndimage.median_filter(image, 5))
-    sigma = 1.4826 * float(np.median(away))
+    """Pixels beyond the middle of their 5 x 5 neighbourhood by more than both thresholds.
+
+    The middle is what lies between the sixth lowest and the sixth highest of the 25: an edge of the object has both sides in it, and a
+    whole dead row or column does not reach it.
+    """
+    low, high = (ndimage.rank_filter(image, rank, size=5, mode="nearest") for rank in (5, -6))
+    away = np.maximum(np.maximum(image - high, low - image), 0)
+    rough = np.abs(image - ndimage.median_filter(image, 5, mode="nearest"))
+    sigma = 1.4826 * np.maximum(ndimage.median_filter(rough, 15, mode="nearest"), np.median(rough))
     return (away > sigmas * sigma) & (away > max(least, 1e-12))
 
 

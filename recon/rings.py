@@ -10,15 +10,15 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
-from scipy import fft
+from scipy import ndimage
 
 from ..geometry import InputError, MissingBackendError, UnknownNameError
 
 RING_METHODS = ("static", "sorting", "tomopy")
 Stack = Float[NDArray[np.float32], "view row col"]
 
-_BINS = 40  # of spatial frequency, for the mean spectrum
-_HIGH = 2.0  # above this frequency (radians a pixel) the detector's pattern dominates any object
+_SIGMAS = (0.6, 1.2, 2.4, 4.8)  # pixels; each band lies between two of them
+_ROWS = 8  # a panel of fewer rows is taken row by row
 _BLOCK_BYTES = 64 << 20
 
 
@@ -30,8 +30,9 @@ def reduce_rings(values: Stack, level: int, method: str = "static") -> Stack:
                  the window is 2 level + 1 columns: stripes up to about ``level`` columns wide go, and so do circles of that width
     ``tomopy``   the same algorithm and window in tomopy, where that is installed (it is not on PyPI)
 
-    On a simulated scan of a mouse head (260 views, 2 % gain error, noise) ``static`` at level 10 takes the rings' energy down 17 times and
-    moves the mean of the object by 0.3 %; ``sorting`` at its best window takes it down 4 times and moves the mean by 4 %.
+    On a simulated scan of a mouse head (260 views, 2 % gain error, noise) ``static`` at level 10 takes the rings' energy down 18 times and
+    moves the mean of the object by 0.9 %; ``sorting`` at its best window takes it down 4 times and moves the mean by 4 %. With 0.5 % gain
+    error, hardly above the noise there, it is 5 times: what cannot be told from the object is left.
 
     Raises InputError for a level out of range, UnknownNameError for another method, MissingBackendError when its package is absent.
     """
@@ -48,68 +49,54 @@ def reduce_rings(values: Stack, level: int, method: str = "static") -> Stack:
 
 
 def static_pattern(values: Stack, greed: float = 1.0) -> Float[NDArray[np.float64], "row col"]:
-    """The detector's own pattern, an estimate of -ln(gain) [row, col] without its mean.
+    """The detector's own pattern, an estimate of -ln(gain) [row, col] without what varies slowly over the panel.
 
-    After Weiss, *Deriving intrinsic images from image sequences* (ICCV 2001): what stays while the scene changes has the median, over the
-    views, of a derivative of the images as its derivative; here the squared Laplacian, in which smooth objects all but vanish, inverted by
-    the cosine transform. What is left of the object is red and the pattern is white, so each frequency f is weighted as by Wiener,
-    ``greed * s / (greed * s + o(f))``, with s the power at the highest frequencies and s + o(f) the mean power at f.
+    After Weiss, *Deriving intrinsic images from image sequences* (ICCV 2001): where the scene moves and the pattern does not, the median
+    over the views of a band-passed image is the pattern's. Four bands (differences of Gaussians) are taken; what varies slowly along the
+    columns is given to the object, whose horizontal edges stay put as it turns. The rest is weighted by the square of a Wiener weight,
+    ``greed * s / (greed * s + o)``: s is the power that the finest band's median absolute deviation gives a white pattern in this band, and
+    s + o the power found around the pixel.
     """
-    rows, cols = values.shape[1:]
-    if min(rows, cols) < 3:
-        return _along_rows(values, greed) if cols >= 3 else np.zeros((rows, cols))
-    power = _laplacian_response(rows)[:, None] + _laplacian_response(cols)[None]
-    power[0, 0] = 1.0
-    pattern = np.asarray(fft.dctn(_median_of_squared_laplacian(values), norm="ortho")) / power**2
-    weight = _wiener(pattern**2, np.sqrt(power), greed)
-    weight[0, 0] = 0.0
-    return np.asarray(fft.idctn(pattern * weight, norm="ortho"))
+    bands, power = _median_bands(values), _white_power(values.shape[1] >= _ROWS)
+    white = (1.4826 * float(np.median(np.abs(bands[0] - np.median(bands[0]))))) ** 2 / power[0]
+    pattern = np.zeros(values.shape[1:])
+    for band, sigma, expected in zip(bands, _SIGMAS, power, strict=True):
+        moving = ndimage.gaussian_filter1d(band, max(6.0, 3 * sigma), axis=1, mode="nearest")
+        band = band - moving
+        here = ndimage.gaussian_filter(band**2, max(4.0, 2 * sigma), mode="nearest")
+        own = greed * white * expected
+        pattern += band * (own / np.maximum(own + np.maximum(here - white * expected, 0), 1e-300)) ** 2
+    return pattern
 
 
-def _along_rows(values: Stack, greed: float) -> Float[NDArray[np.float64], "row col"]:
-    """The same for a panel of one or two rows (fan beam): derivatives along the columns only."""
-    padded = np.pad(values, ((0, 0), (0, 0), (1, 1)), mode="edge").astype(np.float64)
-    slope = np.median(padded[..., 2:] + padded[..., :-2] - 2 * padded[..., 1:-1], axis=0)
-    power = np.broadcast_to(_laplacian_response(values.shape[2]), slope.shape).copy()
-    power[:, 0] = 1.0
-    pattern = -np.asarray(fft.dct(slope, norm="ortho", axis=1)) / power
-    weight = _wiener(pattern**2, np.sqrt(power), greed)
-    weight[:, 0] = 0.0
-    return np.asarray(fft.idct(pattern * weight, norm="ortho", axis=1))
-
-
-def _laplacian_response(n: int) -> NDArray[np.float64]:
-    """Minus the second difference, in the basis of the cosine transform of length ``n`` (edges repeated)."""
-    return 2.0 - 2.0 * np.cos(np.pi * np.arange(n) / n)
-
-
-def _median_of_squared_laplacian(values: Stack) -> NDArray[np.float64]:
-    """Median over the views of the Laplacian applied twice, [row, col]; blocks of rows, so that memory stays small."""
+def _median_bands(values: Stack) -> list[NDArray[np.float64]]:
+    """Median over the views of each band of each view, [row, col]; blocks of rows, so that memory stays small."""
     views, rows, cols = values.shape
-    out = np.empty((rows, cols))
+    halo = int(np.ceil(4 * _SIGMAS[-1]))  # as far as the widest kernel reaches
     step = max(1, _BLOCK_BYTES // (4 * views * cols))
+    out = [np.empty((rows, cols)) for _ in _SIGMAS]
     for top in range(0, rows, step):
         bottom = min(top + step, rows)
-        first, last = max(top - 2, 0), min(bottom + 2, rows)  # two rows of neighbours: one for each Laplacian
-        twice = _laplacian(_laplacian(values[:, first:last]))
-        out[top:bottom] = np.median(twice[:, top - first : bottom - first], axis=0)
+        first, last = max(top - halo, 0), min(bottom + halo, rows)
+        finer = values[:, first:last]
+        for band, sigma in zip(out, _SIGMAS, strict=True):
+            coarser = ndimage.gaussian_filter(values[:, first:last], (0, sigma if rows >= _ROWS else 0, sigma), mode="nearest")
+            band[top:bottom] = np.median((finer - coarser)[:, top - first : bottom - first], axis=0)
+            finer = coarser
     return out
 
 
-def _laplacian(stack: NDArray[np.float32]) -> NDArray[np.float32]:
-    p = np.pad(stack, ((0, 0), (1, 1), (1, 1)), mode="edge")
-    return p[:, :-2, 1:-1] + p[:, 2:, 1:-1] + p[:, 1:-1, :-2] + p[:, 1:-1, 2:] - 4 * stack
-
-
-def _wiener(power: NDArray[np.float64], frequency: NDArray[np.float64], greed: float) -> NDArray[np.float64]:
-    """Weight of each coefficient, from its mean power among coefficients of nearly the same frequency."""
-    high = frequency > min(_HIGH, 0.7 * frequency.max())
-    white = np.median(power[high]) / 0.4549  # the median of chi-squared with one degree of freedom
-    bins = np.minimum((frequency / frequency.max() * _BINS).astype(int), _BINS - 1)
-    count = np.bincount(bins.ravel(), minlength=_BINS)
-    mean = np.bincount(bins.ravel(), power.ravel(), minlength=_BINS) / np.maximum(count, 1)
-    own = greed * white
-    return (own / np.maximum(own + np.maximum(mean - white, 0.0), 1e-300))[bins]
+def _white_power(panel: bool) -> list[float]:
+    """Power of each band of a white pattern of unit variance, the sum of the squares of its kernel; of a line where it is no panel."""
+    size = 8 * int(np.ceil(_SIGMAS[-1])) + 1
+    finer = np.zeros((size, size) if panel else size)
+    finer[(size // 2,) * finer.ndim] = 1.0
+    point, power = finer, []
+    for sigma in _SIGMAS:
+        coarser = ndimage.gaussian_filter(point, sigma)
+        power.append(float(((finer - coarser) ** 2).sum()))
+        finer = coarser
+    return power
 
 
 def _algotom(values: Stack, window: int) -> Stack:

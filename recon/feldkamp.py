@@ -56,8 +56,10 @@ def fdk(
     matrices = projection_matrices(scan, orbit)
     fast = upright(matrices, grid)
     volume = np.zeros(grid.shape, dtype=np.float32)
-    for views in _blocks(scan):
-        columns = filtered_columns(projections.values, scan, orbit, covered, response, views)
+    blocks = _blocks(scan)
+    space = Columns.empty(blocks[0].stop, *scan.shape)
+    for views in blocks:
+        columns = filtered_columns(space, projections.values, scan, orbit, covered, response, views)
         backproject(volume, grid, columns, matrices[views], covered.width[views], fast)
         for call in callbacks:
             call(Progress(views.stop, len(scan), volume if views.stop == len(scan) else None, resolved={"filter": filter}))
@@ -101,13 +103,17 @@ def _require_memory(scan: Scan, grid: Grid) -> None:
 
 
 def _warn(scan: Scan, orbit: Orbit, covered: Coverage, grid: Grid) -> None:
-    """Warn where the covered range is below pi + 2 asin(r / DSO) for the radius r of the grid or of the field of view, the smaller."""
-    height = (scan.source - scan.axis_point_mm) @ orbit.axis
-    if np.ptp(height) > 0.1 * scan.field_of_view_mm[1] + 1e-9 * orbit.dso_mm.max():
-        warnings.warn(f"the source moves by {np.ptp(height):.4g} mm along the rotation axis: FDK is meant for a circle", stacklevel=3)
+    """Warn where the source leaves its circle, and where the covered range is below pi + 2 asin(r / DSO).
+
+    The radius r is that of the grid or of the field of view, the smaller.
+    """
+    reach, half_height, _ = scan.field_of_view_mm
+    climb = np.ptp(orbit.height_mm)
+    if climb > 0.1 * half_height + 1e-9 * orbit.dso_mm.max():
+        warnings.warn(f"the source moves by {climb:.4g} mm along the rotation axis: FDK is meant for a circle", stacklevel=3)
     dso = float(orbit.dso_mm.mean())
     x, y, _ = grid.size_mm
-    radius = min(max(x, y) / 2, scan.field_of_view_mm[0], dso)
+    radius = min(max(x, y) / 2, reach, dso)
     needed = np.pi + 2 * np.arcsin(radius / dso)
     given = 0.0 if len(scan) == 1 else covered.range
     if (covered.full and len(scan) > 1) or given >= needed - 0.1 * np.median(covered.width):

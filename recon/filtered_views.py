@@ -16,11 +16,14 @@ _FFT_BYTES = 16 << 20  # padded rows in flight: they should fit in the last cach
 
 
 def filtered_columns(
-    values: NDArray[np.float32], scan: Scan, orbit: Orbit, covered: Coverage, response: NDArray[np.float32], views: slice
+    space: Columns, values: NDArray[np.float32], scan: Scan, orbit: Orbit, covered: Coverage, response: NDArray[np.float32], views: slice
 ) -> Columns:
-    """The views of a slice, weighted and ramp filtered; ``response`` is `ramp_response` of the scan's columns."""
+    """The views of a slice, weighted and ramp filtered, written into ``space`` of that many views or more.
+
+    ``response`` is `ramp_response` of the scan's columns.
+    """
     rows, cols = scan.shape
-    columns = Columns.empty(views.stop - views.start, rows, cols)
+    columns = Columns(space.flat, views.stop - views.start, rows, cols)
     length = padded_length(cols)
     pairs = (rows + 1) // 2
     many = max(1, _FFT_BYTES // (8 * pairs * length))

@@ -17,7 +17,8 @@ class Orbit:
     """Source positions about the rotation axis, per view.
 
     ``angle`` (n,) radians in [0, 2 pi), counter-clockwise about ``axis`` (3,); ``outward`` (n, 3) unit vector from the axis to the source;
-    ``tangent`` (n, 3) unit vector ``axis x outward``; ``dso_mm`` (n,) distance of the source from the axis.
+    ``tangent`` (n, 3) unit vector ``axis x outward``; ``dso_mm`` (n,) distance of the source from the axis; ``height_mm`` (n,) of the
+    source along it.
     In the frame of an unmoved scan outward is (sin b, -cos b, 0) and tangent (cos b, sin b, 0).
     """
 
@@ -26,13 +27,15 @@ class Orbit:
     outward: Array
     tangent: Array
     dso_mm: Array
+    height_mm: Array
 
     @classmethod
     def of(cls, scan: Scan) -> Orbit:
         """The orbit of a scan about its own axis. InputError where a source lies on the axis."""
-        axis = scan.axis.direction
-        radial = scan.source - scan.axis.point_mm
-        radial = radial - (radial @ axis)[:, None] * axis
+        found = scan.axis
+        axis, radial = found.direction, scan.source - found.point_mm
+        height = radial @ axis
+        radial = radial - height[:, None] * axis
         dso = np.linalg.norm(radial, axis=1)
         if (dso <= 1e-9 * (np.abs(scan.source - scan.detector).max())).any():
             view = int(dso.argmin())
@@ -43,7 +46,7 @@ class Orbit:
         first /= np.linalg.norm(first)
         second = np.cross(axis, first)
         angle = np.arctan2(outward @ first, -(outward @ second)) % (2 * np.pi)
-        return cls(axis, angle, outward, np.cross(axis, outward).astype(np.float64), dso)
+        return cls(axis, angle, outward, np.cross(axis, outward).astype(np.float64), dso, height)
 
 
 def pixel_directions(scan: Scan, orbit: Orbit, views: slice) -> tuple[Array, Array, Array]:

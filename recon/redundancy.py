@@ -35,8 +35,9 @@ class Coverage:
 def coverage(angle: Array) -> Coverage:
     """Cells of the views at ``angle`` (n,) radians, in any order and over any number of turns.
 
-    The largest gap is where the scan begins and ends, unless the end cells fill it: then the circle is closed. Views at the same
-    angle (0 and 360 deg) share one cell in equal parts. A single view stands for the whole circle.
+    The largest gap is where the scan begins and ends, unless the end cells fill it, or it is below 90 deg and not twice as large as
+    the next (views drawn from a full turn): then the circle is closed. Views at the same angle (0 and 360 deg) share one cell in equal
+    parts. A single view stands for the whole circle.
     """
     distinct, which, times = _distinct(angle % TURN)
     if distinct.size == 1:
@@ -47,7 +48,7 @@ def coverage(angle: Array) -> Coverage:
     last = int(gaps.argmax())
     order = (np.arange(distinct.size) + last + 1) % distinct.size  # from the view after the largest gap
     inner = gaps[order[:-1]]
-    full = bool(gaps[last] <= (inner[0] + inner[-1]) / 2 + 1e-6)
+    full = bool(gaps[last] <= (inner[0] + inner[-1]) / 2 + 1e-6 or gaps[last] <= min(2 * inner.max(), np.pi / 2))
     before, after = (gaps[last],) * 2 if full else (inner[0], inner[-1])
     half = np.concatenate([[before], inner, [after]]) / 2
     width = half[:-1] + half[1:]

@@ -75,20 +75,24 @@ def moved(scan: Scan, tilt_deg: tuple[float, float], by_mm: tuple[float, float, 
 
 
 SHORT = circular(np.arange(260) * 0.8)
+FULL = circular(np.arange(240) * 1.5)
+WIDE = circular(np.arange(240) * 1.5, axis_shift_mm=15.0)
 SCANS = {
     "208 deg": SHORT,
-    "360 deg": circular(np.arange(240) * 1.5),
+    "360 deg": FULL,
     "0 and 360 deg": circular(np.arange(241) * 1.5),
     "400 deg": circular(np.arange(260) * 400 / 260),
     "270 deg": circular(np.arange(180) * 1.5),
     "random half": SHORT[views.random(SHORT, 130, seed=3)],
     "another random half": SHORT[views.random(SHORT, 130, seed=4)],
+    "a random half of a turn": FULL[views.random(FULL, 120, seed=5)],
     "every 10th": SHORT[::10],
     "every 20th": SHORT[::20],
     "13 with both ends": SHORT[views.evenly(SHORT, 13)],
     "a hole of 16 deg": SHORT[np.r_[0:110, 130:260]],
     "shifted axis": circular(np.arange(260) * 0.8, axis_shift_mm=1.5),
-    "shifted panel, half a scan": circular(np.arange(240) * 1.5, axis_shift_mm=15.0),
+    "shifted panel, half a scan": WIDE,
+    "shifted panel, a random half of its views": WIDE[views.random(WIDE, 120, seed=6)],
     "shifted the other way": circular(np.arange(240) * 1.5, axis_shift_mm=-15.0),
     "shifted rows": circular(np.arange(260) * 0.8, row_shift_mm=-2.0),
     "reversed": circular(40 - np.arange(260) * 0.8),

@@ -185,6 +185,7 @@ def _report(
         )
         html = page.render(shown, page.scores(shown), draw_svg(scan, grid))
         (folder / "report.html").write_text(html, encoding="utf-8")
+        (folder / "overview.png").write_bytes(page.overview(shown))
 
 
 def _commands(command: str, out: Path, reconstructions: dict[str, Reconstruction]) -> str:
@@ -206,7 +207,12 @@ def _commands(command: str, out: Path, reconstructions: dict[str, Reconstruction
 
 def _files(reconstructions: dict[str, Reconstruction]) -> list[tuple[str, str]]:
     volumes = [(f"{rec.method}_{len(rec.scan)}.ome.tif", f"{label}, float32 in 1/mm") for label, rec in reconstructions.items()]
-    return [("scan/", "260 16-bit TIFFs and a log file"), *volumes, ("truth.ome.tif", "the truth on the same grid")]
+    return [
+        ("scan/", "260 16-bit TIFFs and a log file"),
+        *volumes,
+        ("truth.ome.tif", "the truth on the same grid"),
+        ("overview.png", "the coronal slices"),
+    ]
 
 
 def _geometry_notes(scan: Scan, projections: Projections) -> list[str]:
@@ -225,5 +231,6 @@ def _limits(subject: Subject, grid: Grid) -> list[str]:
         "reconstructions, with the noise and the detector effects that the run record lists. It is not a measured scan.",
         "One object, one noise seed: differences of a few tenths of a decibel mean nothing. `fewview bench` compares methods over animals.",
         "FDK is approximate away from the middle plane of a cone beam, whatever the number of views.",
-        "PSNR and SSIM say how alike two arrays are, not whether a bone is measured correctly; bone Dice is a first step towards that.",
+        "PSNR and SSIM say how alike two arrays are, not whether a bone is measured correctly: total variation can win both and lose the "
+        "trabeculae. Bone Dice is a first step towards what matters.",
     ]

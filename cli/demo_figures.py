@@ -68,6 +68,27 @@ def panel(image: NDArray[Any], voxel_mm: float, window: tuple[float, float], col
     return _png(figure)
 
 
+def strip(images: Mapping[str, NDArray[Any]], voxel_mm: float, window: tuple[float, float]) -> bytes:
+    """The same slice of several volumes side by side, in one window: the picture to show elsewhere."""
+    from matplotlib.figure import Figure
+
+    rows, cols = next(iter(images.values())).shape
+    width = 2.1
+    figure = Figure(figsize=(width * len(images), width * rows / cols + 0.35), dpi=90, facecolor="black")
+    for i, (label, image) in enumerate(images.items()):
+        axes = figure.add_axes((i / len(images), 0, 0.985 / len(images), 1 - 0.35 / figure.get_figheight()))
+        axes.imshow(image, cmap="gray", vmin=window[0], vmax=window[1], origin="lower", interpolation="nearest", aspect="auto")
+        axes.set_title(label, color="white", fontsize=10, pad=5)
+        axes.axis("off")
+        if i == 0:
+            bar_mm = round_number(cols * voxel_mm / 4)
+            axes.plot([cols * 0.06, cols * 0.06 + bar_mm / voxel_mm], [rows * 0.03] * 2, color="white", linewidth=3, solid_capstyle="butt")
+            axes.text(cols * 0.06, rows * 0.045, f"{bar_mm:g} mm", color="white", fontsize=9, va="bottom")
+            axes.set_xlim(-0.5, cols - 0.5)
+            axes.set_ylim(-0.5, rows - 0.5)
+    return _png(figure)
+
+
 def colour_bar(window: tuple[float, float], colours: str, label: str) -> bytes:
     """The legend of a window."""
     from matplotlib.cm import ScalarMappable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -165,7 +166,7 @@ def test_recon_is_reconstruct_with_a_record(run: Run, scan_folder: Path, tmp_pat
     out = tmp_path / "few.ome.tif"
     code, said, err = run("recon", scan_folder, "--views", "26", "--set", "filter=hann", "cutoff=0.8", "--out", out)
     assert (code, err) == (0, "")
-    assert "26 of 260 views" in said
+    assert "fdk: 26 views" in said
     p = read(scan_folder)
     part = p[fv.views.evenly(p.scan, 26)]
     expected = fv.reconstruct(part, "fdk", Grid.fit(p.scan), filter="hann", cutoff=0.8).volume
@@ -434,3 +435,77 @@ def test_grids() -> None:
     assert make_grid(scan, None, "", "") == Grid.fit(scan)
     assert make_grid(scan, 0.5, "4,5,6", "") == Grid((4, 5, 6), 0.5)
     assert make_grid(scan, 0.5, "", "-1:1,0:3,2:3") == Grid((2, 6, 4), 0.5, (0.0, 1.5, 2.5))
+
+
+# ------------------------------------------------------------------------------------------------ corrections, spread
+
+
+def test_corrections_are_applied_and_accounted_for(run: Run, scan_folder: Path, tmp_path: Path) -> None:
+    plain, _, none = _recon(run, scan_folder, tmp_path / "plain.h5", "--views", "52")
+    words = ("--views", "52", "--rings", "5", "--smoothing", "1", "--beam-hardening", "30", "--dead-pixels", "10", "--median", "1")
+    clean, _, record = _recon(run, scan_folder, tmp_path / "clean.h5", *words)
+    assert none["notes"]["corrections"] == []
+    steps = [entry["step"] for entry in record["notes"]["corrections"]]
+    assert steps == ["dead_pixels", "rings", "smoothing", "beam_hardening", "median"]
+    assert np.abs(clean - plain).max() > 0.005
+
+
+@pytest.mark.parametrize(
+    "words", [("--rings", "21"), ("--beam-hardening", "101"), ("--median", "-1"), ("--beam-hardening", "3", "--bone-hardening", "1")]
+)
+def test_corrections_out_of_range(run: Run, scan_folder: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+    code, _, err = run("recon", scan_folder, "--views", "13", *words, "--out", tmp_path / "v.h5")
+    assert code == 2
+    one_line(err)
+    assert not (tmp_path / "v.h5").exists()
+
+
+def test_std_is_written_beside_the_volume(run: Run, scan_folder: Path, tmp_path: Path) -> None:
+    """The spread is larger from fewer views, and the volume is the one without it."""
+    plain, _, _ = _recon(run, scan_folder, tmp_path / "plain.nii.gz", "--views", "26")
+    means = []
+    for views in ("26", "130"):
+        out = tmp_path / f"v{views}.nii.gz"
+        volume, _, _ = _recon(run, scan_folder, out, "--views", views, "--std", "4")
+        spread, _, _ = read_volume(tmp_path / f"v{views}_std.nii.gz")
+        means.append(float(spread.mean()))
+        if views == "26":
+            np.testing.assert_array_equal(volume, plain)
+    assert means[0] > 1.5 * means[1] > 0
+
+
+# ------------------------------------------------------------------------------------------------ bench, report
+
+
+def test_bench_speed_prints_every_task(run: Run, tmp_path: Path) -> None:
+    code, out, err = run("bench", "speed", "--size", "small", "--rounds", 1, "--out", tmp_path / "speed.txt")
+    assert code == 0, err
+    for task in ("forward", "adjoint", "fdk"):
+        assert re.search(rf"^{task} +fewview +260 ", out, flags=re.MULTILINE)
+    assert (tmp_path / "speed.txt").read_text().strip() == out.strip()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["bench", "sped"], "did you mean speed?"),
+        (["bench", "speed", "--size", "smal"], "did you mean small?"),
+        (["bench", "speed", "--rounds", "0"], "--rounds 0"),
+        (["bench", "table2", "--out", "r"], "--data"),
+        (["bench", "table2", "--data", "nowhere", "--out", "r"], "nowhere"),
+        (["bench", "table2", "--data", ".", "--out", "r", "--set", "lambda=1"], "METHOD.KEY=VALUE"),
+        (["report", "nowhere"], "nowhere"),
+    ],
+)
+def test_bad_input_to_bench_and_report(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(*words)
+    assert code == 2
+    assert said in one_line(err)
+
+
+def test_a_group_of_commands_lists_its_members(run: Run) -> None:
+    code, out, _ = run("bench", "--help")
+    assert code == 0
+    assert "bench speed" in out
+    assert "fewview recon" not in out.replace("fewview COMMAND", "")

@@ -1,0 +1,25 @@
+"""`fewview report`: the results of a benchmark as one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tyro
+
+from ..benchmarks.report import write_report
+from .options import MaybePath
+
+
+def report(results: tyro.conf.Positional[Path], *, out: MaybePath = None, force: bool = False) -> None:
+    """Make one self-contained page from the records of a benchmark.
+
+    Examples:
+      fewview report results
+      fewview report results --out table2.html --force
+
+    Args:
+        results: the folder that `fewview bench` wrote to.
+        out: the page; by default RESULTS/report.html.
+        force: replace the page if it exists.
+    """
+    print(f"wrote {write_report(results, out, force=force)}")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from ..geometry import InputError, Scan, UnknownNameError
+from ..geometry import InputError, Scan, UnknownNameError, transform
 from .physics_tables import Beam, attenuation, tube_beam
 
 Array = NDArray[np.float32]
@@ -36,8 +36,8 @@ class Physics:
     ``scatter_width`` the veil's standard deviation as a share of the panel's width. 0.005 makes 0.3 % of the
     signal behind a mouse's leg and 1 % behind a head: small bodies, far from the camera.
 
-    **Geometry.** ``axis_shift_mm``, ``row_shift_mm``, ``roll_deg`` as in `Scan.circular`, ``jitter_px`` (standard deviation of each
-    view's shift): the true scan has them, the scan that is handed on does not. They are 0 by default: a scan is nominally
+    **Geometry.** ``axis_shift_mm``, ``row_shift_mm``, ``roll_deg`` as in `Scan.circular`, ``jitter_px`` (standard deviation of
+    the shift of each view's image): the true scan has them, the scan that is handed on does not. They are 0 by default: a scan is nominally
     aligned, and a hidden shift would turn every comparison of methods into one of calibrations. Ask for them, and calibrate.
 
     **Sampling.** ``rays`` x ``rays`` rays a pixel, averaged in intensity; ``refine`` divides the voxels of the volume before
@@ -140,15 +140,11 @@ def transmission(soft_mm: Array, bone_mm: Array, beam: Beam) -> Array:
 
 
 def true_scan(scan: Scan, physics: Physics, jitter_px: NDArray[np.float64]) -> Scan:
-    """The scan as it really ran: panel rolled about its centre, then shifted, then each view by its ``jitter_px`` (view, (col, row))."""
+    """The scan as it really ran: misaligned, and each view's image shifted by its ``jitter_px`` (view, (col, row))."""
     if not (physics.axis_shift_mm or physics.row_shift_mm or physics.roll_deg or jitter_px.any()):
         return scan
-    pitch_u, pitch_v = (np.linalg.norm(step, axis=1, keepdims=True) for step in (scan.u, scan.v))
-    u, v, roll = scan.u / pitch_u, scan.v / pitch_v, np.deg2rad(physics.roll_deg)
-    u, v = np.cos(roll) * u + np.sin(roll) * v, np.cos(roll) * v - np.sin(roll) * u
-    detector = scan.detector - physics.axis_shift_mm * u - physics.row_shift_mm * v
-    detector = detector + jitter_px[:, :1] * pitch_u * u + jitter_px[:, 1:] * pitch_v * v
-    return Scan(scan.shape, scan.source, detector, pitch_u * u, pitch_v * v, scan.angles_deg)
+    moved = transform.correct(scan, physics.axis_shift_mm, physics.row_shift_mm, physics.roll_deg)
+    return transform.shift_views(moved, jitter_px[:, 0], jitter_px[:, 1])
 
 
 def detect(signal: Array, physics: Physics, seed: int) -> tuple[NDArray[Any], dict[str, Any]]:

@@ -87,6 +87,7 @@ def test_records_say_how_each_scan_was_made(whole: Path) -> None:
     assert [step["step"] for step in record["steps"]][:3] == ["prepare", "dead_pixels", "rings"]
     assert recon_ct_corrections(Physics()).beam_hardening == 30
     assert len(record["truth"]["per_view"]["flux"]) == 260
+    assert len({json.loads(path.read_text())["noise_seed"] for path in (whole / "records").iterdir()}) == 6
     plan = json.loads((whole / "dataset.json").read_text())
     assert plan["physics"]["gain_sd"] == PHYSICS.gain_sd
     truth, grid, _ = read_volume(whole / "truth" / "851 week 4 volume.nii.gz")

@@ -15,7 +15,7 @@ from .options import MaybePath, Pairs, select_views, settings
 def info(
     scan: tyro.conf.Positional[Path], /, *, views: str = "all", draw: MaybePath = None, read_as: Pairs = (), force: bool = False
 ) -> None:
-    """The geometry of a scan, each assumption made to get it, and the grey levels; no image is changed.
+    """The geometry of a scan, each assumption made to get it, and the grey levels of three of its images; nothing is changed.
 
     Examples:
       fewview info my_scan
@@ -28,19 +28,26 @@ def info(
         read_as: options of the reader, such as direction=CW or part=1.
         force: replace the drawing if it exists.
     """
-    from ..data import read_raw
+    from ..data import Projections
     from ..data.atomic import atomic_path, refuse_existing
+    from ..data.reader import open_scan
 
     if draw is not None:
         refuse_existing(draw, force)
-    raw = read_raw(scan, **settings(read_as))
-    kept = raw.scan[select_views(raw.scan, views)]
+    found = open_scan(scan, **settings(read_as))
+    kept = found.scan[select_views(found.scan, views)]
     print(f"{scan}")
     for line in geometry_lines(kept):
         print(f"  {line}")
-    low, high = int(raw.intensity.min()), int(raw.intensity.max())
-    print(f"  grey levels {low} to {high} ({raw.intensity.dtype}), flat {_has(raw.flat)}, dark {_has(raw.dark)}")
-    assumptions = raw.meta.get("assumptions", ())
+    if isinstance(found, Projections):
+        print(f"  line integrals {found.values.min():.4g} to {found.values.max():.4g}")
+    else:
+        picks = sorted({0, len(found.scan) // 2, len(found.scan) - 1})
+        images = [np.asarray(found.views[i]) for i in picks]
+        low, high = min(float(i.min()) for i in images), max(float(i.max()) for i in images)
+        print(f"  grey levels {low:g} to {high:g} ({images[0].dtype}) in views {', '.join(map(str, picks))}")
+        print(f"  flat field {_has(found.flat)}, dark field {_has(found.dark)}")
+    assumptions = found.meta.get("assumptions", ())
     if assumptions:
         print("assumptions")
     for line in assumptions:

@@ -80,6 +80,14 @@ def read_raw(path: str | Path, *, views: Views = None, binning: int = 1, progres
     return source.part(views, binning).load(progress)
 
 
+def open_scan(path: str | Path, **options: Any) -> RawSource | Projections:
+    """A scan on disk with its geometry, its images still unread; line integrals (an .h5 file of `write_projections`) are read at once.
+
+    ``options`` and errors are those of `read`.
+    """
+    return _open(Path(path), options)
+
+
 def _part(projections: Projections, views: Views, binning: int, path: Path | str) -> Projections:
     if binning != 1:
         raise InputError(f"binning={binning} of {path}, which holds line integrals", expected="detector counts", remedy="leave binning out")

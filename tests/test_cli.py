@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import pytest
 from fewview.cli import doctor as doctor_module
 from fewview.cli.main import available, main
 from fewview.cli.options import make_grid, select_views, settings
-from fewview.data import read, read_volume, write_skyscan
+from fewview.data import read, read_volume, write_projections, write_skyscan
 from fewview.data.phantom import hind_limb
 from fewview.geometry import Grid, InputError, UnknownNameError, skyscan_1276
 from fewview.recon.physics import Physics
@@ -324,6 +325,25 @@ def test_info_states_geometry_and_assumptions(run: Run, scan_folder: Path, tmp_p
     assert ElementTree.parse(tmp_path / "g.svg").getroot().tag.endswith("svg")
 
 
+def test_info_reads_only_three_images_and_h5_files_too(run: Run, scan_folder: Path, tmp_path: Path) -> None:
+    """All but three images are damaged: info does not mind, recon names the file."""
+    broken = tmp_path / "broken"
+    shutil.copytree(scan_folder, broken)
+    images = sorted(broken.glob("*.tif"))
+    for i, image in enumerate(images):
+        if i not in (0, 130, 259):
+            image.write_bytes(image.read_bytes()[:200])
+    assert "uint16" in run("info", broken)[1]
+    code, _, err = run("recon", broken, "--out", tmp_path / "v.h5")
+    assert code == 2
+    assert images[1].name in one_line(err)
+    write_projections(read(scan_folder, views=slice(0, 20)), tmp_path / "p.h5")
+    code, out, _ = run("info", tmp_path / "p.h5")
+    assert code == 0
+    assert "20 views" in out
+    assert "line integrals" in out
+
+
 def test_info_of_a_wedge_says_what_is_missing(run: Run, scan_folder: Path) -> None:
     code, out, _ = run("info", scan_folder, "--views", "wedge:199")
     assert code == 0
@@ -483,6 +503,39 @@ def test_bench_speed_prints_every_task(run: Run, tmp_path: Path) -> None:
     for task in ("forward", "adjoint", "fdk"):
         assert re.search(rf"^{task} +fewview +260 ", out, flags=re.MULTILINE)
     assert (tmp_path / "speed.txt").read_text().strip() == out.strip()
+
+
+def test_from_phantoms_to_the_table(run: Run, tmp_path: Path) -> None:
+    """A paired data set and the comparison on it, as the help of `bench table2` says."""
+    data, out = tmp_path / "paired", tmp_path / "results"
+    words = ("--rows", 16, "--cols", 24, "--physics", "polychromatic=false", "rays=1")
+    code, said, err = run("simulate", "--phantom", 1, 2, 3, "--layout", "bonemet", "--out", data, *words)
+    assert code == 0, err
+    assert "3 scans made" in said
+    code, said, err = run(
+        "bench",
+        "table2",
+        "--data",
+        data,
+        "--out",
+        out,
+        "--quick",
+        "--views",
+        13,
+        26,
+        "--methods",
+        "fdk",
+        "control-mean",
+        "--features",
+        "none",
+    )
+    assert code == 0, err
+    assert len(re.findall(r"^\| fdk \| 26 \|", said, flags=re.MULTILINE)) >= 2
+    assert (out / "report.html").is_file()
+    code, _, err = run("report", out)
+    assert code == 2
+    assert "--force" in one_line(err) or "force" in err
+    assert run("report", out, "--out", tmp_path / "again.html")[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from ..data.memory import require_memory
 from .joseph_numba_any import backproject_any, project_any
 from .joseph_numba_upright import add_lines, backproject_upright, project_upright, to_columns, to_lines
 from .joseph_rays import Rays
-from .lanes import MARGIN, WIDTH
+from .lanes import MARGIN
+from .vector16 import LANES
 
 Array = NDArray[np.float32]
 _BLOCK_BYTES = 12 << 20  # views that are back-projected at once: they should stay in the last cache
@@ -64,7 +65,7 @@ def _sorted_views(rays: Rays) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def _padded(rays: Rays) -> int:
-    return -(-rays.grid_shape[0] // WIDTH) * WIDTH
+    return -(-rays.grid_shape[0] // LANES) * LANES
 
 
 def _line_elements(rays: Rays) -> int:

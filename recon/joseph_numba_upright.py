@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from .joseph_numba_any import clip_in_front, clip_to
 from .joseph_rays import TIE
 from .lanes import (
-    LANES,
     LERP_STEP_MAX,
     MARGIN,
+    PERMUTE,
     SPREAD_STEP_MIN,
     SPREAD_STEP_TWO,
-    WIDTH,
     blend16,
     lerp16,
     spread16_2,
@@ -32,6 +31,7 @@ from .lanes import (
     spread16_5,
     spread16_8,
 )
+from .vector16 import LANES
 
 _FLAGS: Any = {"cache": True, "nogil": True, "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
 Array = NDArray[np.float32]
@@ -45,9 +45,9 @@ def to_lines(volume: Array, padded: int) -> Array:
     nz, ny, nx = volume.shape
     lines = np.zeros(ny * nx * padded, np.float32)
     for y in prange(ny):
-        for begin in range(0, nx, WIDTH):
+        for begin in range(0, nx, LANES):
             for z in range(nz):
-                for x in range(begin, min(nx, begin + WIDTH)):
+                for x in range(begin, min(nx, begin + LANES)):
                     lines[(y * nx + x) * padded + z] = volume[z, y, x]
     return lines
 
@@ -57,9 +57,9 @@ def add_lines(lines: Array, padded: int, volume: Array) -> None:
     """Add lines along z, as `to_lines` makes them, to ``volume`` (nz, ny, nx)."""
     nz, ny, nx = volume.shape
     for y in prange(ny):
-        for begin in range(0, nx, WIDTH):
+        for begin in range(0, nx, LANES):
             for z in range(nz):
-                for x in range(begin, min(nx, begin + WIDTH)):
+                for x in range(begin, min(nx, begin + LANES)):
                     volume[z, y, x] += lines[(y * nx + x) * padded + z]
 
 
@@ -102,7 +102,8 @@ def _pair(k, a0, da, stride, stride_a, size_a):
 @njit(**_FLAGS)
 def _rows_inside(bottom, step, nz, rows):
     """The rows r with -1 < bottom + r step < nz."""
-    first, last = (-1.0 - bottom) / step, (nz - bottom) / step
+    inverse = 1.0 / step
+    first, last = (-1.0 - bottom) * inverse, (nz - bottom) * inverse
     return math.ceil(min(max(first, 0.0), float(rows))), math.floor(min(max(last, -1.0), rows - 1.0)) + 1
 
 
@@ -116,7 +117,7 @@ def project_upright(lines, shape, padded, packed, views, voxel_mm, out):
     """Write the line integrals of the given ``views`` into ``out`` (view, row, col)."""
     nz, ny, nx = shape
     _, rows, cols = out.shape
-    column = (rows + WIDTH - 1) // WIDTH * WIDTH
+    column = (rows + LANES - 1) // LANES * LANES
     column_jobs = (cols + COLUMNS_A_PASS - 1) // COLUMNS_A_PASS
     view_jobs = (len(views) + VIEWS_A_PASS - 1) // VIEWS_A_PASS
     for job in prange(view_jobs * column_jobs):
@@ -153,13 +154,13 @@ def project_upright(lines, shape, padded, packed, views, voxel_mm, out):
 @njit(**_FLAGS)
 def _sample(lines, i0, i1, w0, w1, nz, line, bottom, step, first, last, sums, at):
     """Blend two lines of the volume, and add the samples of the blend at rows first <= r < last to ``sums[at + r]``."""
-    begin = max(0, math.floor(bottom + step * first)) // WIDTH * WIDTH
+    begin = max(0, math.floor(bottom + step * first)) // LANES * LANES
     end = min(nz, math.floor(bottom + step * (last - 1)) + 2)
-    if LANES and step <= LERP_STEP_MAX:
-        for z in range(begin, end, WIDTH):
+    if PERMUTE and step <= LERP_STEP_MAX:
+        for z in range(begin, end, LANES):
             blend16(lines, i0 + z, i1 + z, w0, w1, line, MARGIN + z)
         narrow = np.float32(step)
-        for r in range(first // WIDTH * WIDTH, last, WIDTH):
+        for r in range(first // LANES * LANES, last, LANES):
             z = bottom + step * r
             base = math.floor(z)
             lerp16(line, MARGIN + base, np.float32(z - base), narrow, sums, at + r)
@@ -177,12 +178,12 @@ def _sample(lines, i0, i1, w0, w1, nz, line, bottom, step, first, last, sums, at
 def to_columns(projections, packed, views, voxel_mm, columns):
     """(view, row, col) -> columns (view, col, MARGIN + row upwards + MARGIN) of the given views, times the weights of their rays."""
     _, rows, cols = projections.shape
-    tiles = (cols + WIDTH - 1) // WIDTH
+    tiles = (cols + LANES - 1) // LANES
     for job in prange(len(views) * tiles):
-        view, begin = job // tiles, job % tiles * WIDTH
+        view, begin = job // tiles, job % tiles * LANES
         ray = packed[views[view]]
         _, rise, step_z = _climb(ray, rows)
-        for col in range(begin, min(cols, begin + WIDTH)):
+        for col in range(begin, min(cols, begin + LANES)):
             _, _, _, _, dt, squared = _path(ray, col)
             for r in range(rows):
                 row = rows - 1 - r if ray[11] < 0 else r
@@ -224,10 +225,10 @@ def _spread(flat, at, bottom, step, first, last, nz, line, lines, i0, i1, w0, w1
     """The transpose of `_sample`: from the rows ``flat[at + r]`` to two lines of the volume."""
     begin = max(0, math.floor(bottom + step * first))
     end = min(nz, math.floor(bottom + step * (last - 1)) + 2)
-    if LANES and step >= SPREAD_STEP_MIN:
+    if PERMUTE and step >= SPREAD_STEP_MIN:
         inverse = 1.0 / step
         narrow, narrow_inverse = np.float32(step), np.float32(inverse)
-        for z in range(begin // WIDTH * WIDTH, end, WIDTH):
+        for z in range(begin // LANES * LANES, end, LANES):
             row = (z - 1 - bottom) * inverse
             base = math.floor(row)
             part = np.float32(row - base)

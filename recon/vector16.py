@@ -43,7 +43,7 @@ class _Vector16Model(models.PrimitiveModel):
 
 def has_permute() -> bool:
     """True where the code that numba makes for this machine may use AVX-512."""
-    generic = config.CPU_NAME == "generic" or config.CPU_FEATURES is not None  # pyright: ignore[reportAttributeAccessIssue]
+    generic = config.CPU_NAME is not None or config.CPU_FEATURES is not None  # pyright: ignore[reportAttributeAccessIssue]
     return not generic and "+avx512f" in get_host_cpu_features().split(",")
 
 
@@ -157,18 +157,18 @@ def add_line(typingctx: Any, total: Any, flat: Any, one: Any, two: Any, left: An
 
 @intrinsic
 def add_points(typingctx: Any, total: Any, flat: Any, base: Any, pitch: Any, limits: Any, step: Any, first: Any, slope: Any) -> Any:
-    """``total`` plus the filtered view at sixteen voxels anywhere on the panel, bilinear, each times ``step / depth^2``.
+    """``total`` plus the filtered view at sixteen voxels anywhere on the panel, bilinear, each times ``step / w^2``.
 
-    ``first`` and ``slope`` are four float32 each: (col w, row w, w, depth) at lane 0, and their change a lane; w > 0 in front of the
-    source. ``limits`` are the last column and the last row: columns up to half a pixel outside count as the edge, farther ones not at
-    all, and rows are limited to 0 ... last. The view starts at ``flat[base]``, a column takes ``pitch``; a column beyond the last and
-    a row beyond the last are read, and do not count.
+    ``first`` and ``slope`` are three float32 each: (col w, row w, w) at lane 0, and their change a lane; w > 0 in front of the source.
+    ``limits`` are the last column and the last row: columns up to half a pixel outside count as the edge, farther ones not at all, and
+    rows are limited to 0 ... last. The view starts at ``flat[base]``, a column takes ``pitch``; a column beyond the last and a row
+    beyond the last are read, and do not count.
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         total, flat, base, pitch, limits, step, first, slope = args
         starts, steps, (last_col, last_row) = (cgutils.unpack_tuple(builder, t) for t in (first, slope, limits))
-        col, row, w, depth = (_rows(builder, a, b) for a, b in zip(starts, steps, strict=True))
+        col, row, w = (_rows(builder, a, b) for a, b in zip(starts, steps, strict=True))
         one, half, zero = (ir.Constant(_FLOATS, [value] * LANES) for value in (1.0, 0.5, 0.0))
         inverse = builder.fdiv(one, w)
         col, row = builder.fmul(col, inverse), builder.fmul(row, inverse)
@@ -177,7 +177,7 @@ def add_points(typingctx: Any, total: Any, flat: Any, base: Any, pitch: Any, lim
         seen = builder.and_(seen, builder.fcmp_ordered(">=", builder.fadd(col, half), zero))
         seen = builder.and_(seen, builder.fcmp_ordered("<=", builder.fsub(col, half), last_col))
         col, row = _limit(builder, col, zero, last_col), _limit(builder, row, zero, last_row)
-        weight = builder.fdiv(_spread(builder, step), builder.fmul(depth, depth))
+        weight = builder.fmul(_spread(builder, step), builder.fmul(inverse, inverse))
         weight = builder.select(seen, weight, zero)
         col, right = _whole_and_fraction(builder, col)
         row, fraction = _whole_and_fraction(builder, row)
@@ -192,9 +192,8 @@ def add_points(typingctx: Any, total: Any, flat: Any, base: Any, pitch: Any, lim
             fraction,
         )
 
-    real, four = types.float32, types.UniTuple(types.float32, 4)
-    pair = types.UniTuple(real, 2)
-    return vector16(vector16, flat, types.intp, types.intp, pair, real, four, four), generate
+    real, pair, three = types.float32, types.UniTuple(types.float32, 2), types.UniTuple(types.float32, 3)
+    return vector16(vector16, flat, types.intp, types.intp, pair, real, three, three), generate
 
 
 def _limit(builder: Any, value: Any, least: Any, most: Any) -> Any:

@@ -180,7 +180,7 @@ def test_a_box_is_as_long_as_its_chords(backend: str) -> None:
 def test_a_diagonal_that_leaves_the_grid_exactly_at_a_tap(backend: str, side: int) -> None:
     """A ray through voxel centres along (1, 1): six of the twelve columns of voxels are met, and nothing past the sixth."""
     grid = Grid((2, 6, 12), 1.0, (5.5, side * 2.5, 0.5))  # voxel centres at whole mm
-    scan = Scan((1, 1), [[-3.0, -3.0 * side, 0.5]], [[20.0, 20.0 * side, 0.5]], [[-1.0, 1.0, 0.0]], [[0.0, 0.0, 1.0]], [0.0])  # pyright: ignore
+    scan = Scan((1, 1), [[-3.0, -3.0 * side, 0.5]], [[20.0, 20.0 * side, 0.5]], [[-1.0 * side, 1.0, 0.0]], [[0.0, 0.0, 1.0]], [0.0])  # pyright: ignore
     A = Operator(scan, grid, backend)
     assert float(A(np.ones(grid.shape, np.float32))[0, 0, 0]) == pytest.approx(6 * math.sqrt(2), rel=1e-6)
     back = A.T(np.ones((1, 1, 1), np.float32))
@@ -396,7 +396,7 @@ def test_a_cpu_without_wide_registers(tmp_path) -> None:
 import numpy as np
 from fewview.geometry import Grid, skyscan_1276
 from fewview.recon import Operator, dottest, lanes
-assert not lanes.LANES
+assert not lanes.PERMUTE
 scan, grid = skyscan_1276(30, 45, 0.5)[::20], Grid((20, 30, 30), 0.6)
 A, B = Operator(scan, grid, "numba"), Operator(scan, grid, "torch")
 x, y = np.random.default_rng(0).random(A.domain_shape), np.random.default_rng(1).random(A.range_shape)

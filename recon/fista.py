@@ -113,8 +113,7 @@ def run(projections: Projections, grid: Grid, settings: FistaTV, callbacks: Sequ
     weight, told = choose_lambda(projections, grid, settings, problem, prior)
     solver = Fista(problem, prior, weight, settings.inner)
     state = solver.start(start_volume(projections, grid, settings, problem))
-    iterations = settings.iterations or 60
-    return iterate(lambda: solver.step(state), state, iterations, callbacks, resolved=told)
+    return iterate(lambda: solver.step(state), state, settings.iterations or 100, callbacks, resolved=told)
 
 
 METHOD: Any = Method("fista_tv", run, FistaTV, reference="Beck and Teboulle, IEEE Trans. Image Process. 18 (2009) 2419")

@@ -132,7 +132,7 @@ def run(projections: Projections, grid: Grid, settings: PdhgTV, callbacks: Seque
     weight, told = choose_lambda(projections, grid, settings, problem, prior)
     solver = Pdhg(problem, prior, weight, settings.balance)
     state = solver.start(start_volume(projections, grid, settings, problem))
-    return iterate(lambda: solver.step(state), state, settings.iterations or 60, callbacks, resolved=told)
+    return iterate(lambda: solver.step(state), state, settings.iterations or 40, callbacks, resolved=told)
 
 
 METHOD: Any = Method("pdhg_tv", run, PdhgTV, reference="Chambolle and Pock, J. Math. Imaging Vis. 40 (2011) 120")

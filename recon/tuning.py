@@ -4,12 +4,12 @@ The score of a volume is the energy of the ramp-filtered difference between the 
 ``sum |f| |P(f)|^2``. By the central slice theorem that is, view by view, the squared error of the volume itself (Parseval, in polar
 coordinates); noise of the held-out views adds a constant, whatever the volume. So the score ranks settings as the mean squared error would.
 
-Two corrections follow. The curve is flat below its minimum, so the strongest setting within one standard error is taken; and a weight is
-then doubled (`UNDERSMOOTHING`): held-out views lie between the measured ones, where the noise that was fitted does not show.
+Held-out views lie between the measured ones, where the noise that was fitted does not show, and the curve is flat below its minimum:
+taken as it is, the minimum smooths too little. So a weight is doubled (`UNDERSMOOTHING`), and is no weaker than the strongest one
+within two standard errors of the least score.
 
 The search runs on a copy of the scan with a coarser grid and a binned detector. A TV weight keeps its meaning there: with voxels and
-pixels both
-twice as large, ``sum over rays`` has a quarter of the terms and ``sum of difference lengths`` an eighth of twice the length, i.e. a quarter.
+pixels both twice as large, a sum over rays has a quarter of the terms, and a sum of difference lengths an eighth of twice the length.
 """
 
 from __future__ import annotations
@@ -55,14 +55,10 @@ class Split:
     problem: Problem
     held_operator: Any
 
-    def score(self, volume: Volume) -> tuple[float, float]:
-        """The ramp-weighted mean squared error of the held-out views as this volume predicts them, and its standard error.
-
-        Neighbouring rays err alike, so the standard error comes from blocks: each held-out view in eight bands of rows.
-        """
+    def score(self, volume: Volume) -> NDArray[np.float64]:
+        """The ramp-weighted mean squared error of the held-out views as this volume predicts them: eight bands of rows a view."""
         energy = ramp_energy(self.held_operator(volume) - self.held.values)
-        blocks = np.array([band.mean() for view in energy for band in np.array_split(view, min(8, len(view)))])
-        return float(energy.mean()), float(blocks.std(ddof=1) / math.sqrt(blocks.size)) if blocks.size > 1 else 0.0
+        return np.array([band.mean() for view in energy for band in np.array_split(view, min(8, len(view)))])
 
     @property
     def described(self) -> str:
@@ -86,7 +82,7 @@ def held_out(views: int) -> NDArray[np.intp]:
     """Which views to hold out: about one in seven, at most ten, spread evenly, never the first or the last.
 
     >>> held_out(26).tolist()
-    [3, 10, 16, 22]
+    [3, 9, 16, 22]
     """
     count = int(np.clip(round(views / 7), 1, 10))
     return np.unique(np.floor((np.arange(count) + 0.5) * views / count).astype(np.intp).clip(1, views - 2))
@@ -145,24 +141,33 @@ def choose_lambda(
     begin = time.perf_counter()
     part = split(projections, grid, settings)
     curve = score_path(part, prior, unit * len(part.kept) / len(projections), steps)
-    best = UNDERSMOOTHING * strongest_good(curve)
+    best = max(UNDERSMOOTHING * min(curve, key=lambda point: point.score).value, strongest_good(curve))
     told = {
         "lambda_": best,
         "lambda_unit": unit,
-        "lambda_curve": [(point.value, point.score, point.error) for point in curve],
+        "lambda_curve": [(point.value, point.score) for point in curve],
         "lambda_seconds": time.perf_counter() - begin,
-        "lambda_rule": f"{UNDERSMOOTHING:g} x the strongest within one standard error of the best, {part.described}",
+        "lambda_rule": f"{UNDERSMOOTHING:g} x the best, or the strongest within 2 standard errors if that is more; {part.described}",
     }
     return best * unit, told
 
 
 @dataclass(frozen=True)
 class Point:
-    """One point of a tuning curve: the setting, its score, and the score's standard error."""
+    """One point of a tuning curve: the setting, and its score in each block of held-out rays."""
 
     value: float
-    score: float
-    error: float
+    blocks: NDArray[np.float64]
+
+    @property
+    def score(self) -> float:
+        """The mean over the blocks."""
+        return float(self.blocks.mean())
+
+    def above(self, other: Point) -> tuple[float, float]:
+        """How much higher this score is than the other's, and the standard error of that, paired block by block."""
+        difference = self.blocks - other.blocks
+        return float(difference.mean()), float(difference.std(ddof=1) / math.sqrt(difference.size)) if difference.size > 1 else 0.0
 
 
 def score_path(part: Split, prior: Prior, unit: float, steps: int) -> list[Point]:
@@ -177,27 +182,26 @@ def score_path(part: Split, prior: Prior, unit: float, steps: int) -> list[Point
         state = solver.start(part.start()) if state is None else state
         for _ in range(steps if curve else 2 * steps):
             solver.step(state)
-        curve.append(Point(value, *part.score(state.x)))
+        curve.append(Point(value, part.score(state.x)))
         last = [point.score for point in curve[-4:]]
         if len(last) == 4 and last == sorted(last):
             break
     return curve
 
 
-def strongest_good(curve: list[Point]) -> float:
-    """The strongest setting whose score is within one standard error of the least, between the points of the curve by log interpolation.
+def strongest_good(curve: list[Point], errors: float = 2.0) -> float:
+    """The strongest setting whose score is within this many standard errors of the least one's.
 
-    >>> round(strongest_good([Point(0.04, 9.0, 1.0), Point(0.02, 4.0, 1.0), Point(0.01, 2.0, 1.0), Point(0.005, 2.5, 1.0)]), 4)
-    0.0141
+    >>> curve = [Point(v, np.array(b)) for v, b in [(0.04, [9.0, 8.0]), (0.02, [3.0, 2.9]), (0.01, [2.0, 3.0])]]
+    >>> strongest_good(curve)
+    0.02
     """
     least = min(curve, key=lambda point: point.score)
-    limit = least.score + least.error
-    k = next(i for i, point in enumerate(curve) if point.score <= limit)
-    if k == 0:
-        return curve[0].value
-    above, below = curve[k - 1], curve[k]
-    share = (limit - below.score) / (above.score - below.score)
-    return below.value * (above.value / below.value) ** share
+    for point in curve:
+        more, error = point.above(least)
+        if more <= errors * error:
+            return point.value
+    return least.value
 
 
 def choose_iterations(
@@ -218,7 +222,7 @@ def choose_iterations(
     scores: list[float] = []
     for _ in range(most):
         solver.step(state)
-        scores.append(part.score(state.x)[0])
+        scores.append(float(part.score(state.x).mean()))
         if len(scores) - int(np.argmin(scores)) > patience:
             break
     if not np.isfinite(scores).all():

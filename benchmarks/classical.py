@@ -1,0 +1,230 @@
+"""The table of classical methods on simulated scans of real volumes: views x methods, each tuned from the data alone.
+
+``python -m fewview.benchmarks.classical --data FOLDER --out docs/classical_table.md`` prints it and keeps it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+import json
+import os
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import Projections
+from ..data.resample import resample
+from ..geometry import Grid, InputError, skyscan_1276, views
+from ..recon import reconstruct, simulate
+from ..recon.problem import field_of_view
+from .metrics import psnr, ssim
+from .volume_metrics import dice
+
+Volume = NDArray[np.float32]
+VOLUMES = ("BALB_CBYJ_", "BTBR_T_Itpr3tf_j_", "C3H_HEJ_", "C57BL_6NJ_", "CBA_CAJ_", "DBA_2J_", "FVB_NJ_", "SJL_J_")
+METHODS = ("fdk", "sirt", "os_sart", "cgls", "asd_pocs", "fista_tv", "pdhg_tv")
+MU_MAX, SOURCE_VOXEL_MM, BONE, RANGE = 0.20, 0.141, 0.04, 0.20  # 1/mm, mm, 1/mm, 1/mm
+ORACLE_NAME = "pdhg_tv, lambda from the truth"
+FDK_FILTER = "hann"  # the best of those FDK has on these scans, so that nobody beats a straw man
+ORACLE = (0.014, 0.01, 0.007, 0.005, 0.0035, 0.0025)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One reconstruction: its quality inside the field of view, its cost, and the lambda or iterations that were chosen."""
+
+    volume: str
+    views: int
+    method: str
+    psnr: float
+    ssim: float
+    dice: float
+    seconds: float
+    memory_mb: float
+    chosen: str = ""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A simulated scan, the grid to reconstruct on, the truth averaged over that grid's voxels, and where to compare."""
+
+    name: str
+    scan: Projections
+    grid: Grid
+    truth: Volume
+    inside: NDArray[np.bool_]
+
+
+def make_case(path: Path, size: int = 128, polychromatic: bool = False, seed: int = 0) -> Case:
+    """A SkyScan 1276 scan (``size`` rows, 3/2 ``size`` columns) of one volume, simulated from its own, finer grid."""
+    import nibabel
+
+    image: Any = nibabel.load(path)  # type: ignore[attr-defined]
+    mu = np.ascontiguousarray(np.asarray(image.dataobj).T, dtype=np.float32) * np.float32(MU_MAX / 255)
+    voxel = 0.2226 * 128 / size
+    fine, grid = Grid((mu.shape[0], mu.shape[1], mu.shape[2]), SOURCE_VOXEL_MM), Grid((size, size, size), voxel)
+    if max(fine.size_mm) > max(grid.size_mm):
+        raise InputError(f"{path.name} measures {fine.size_mm} mm", expected=f"at most {max(grid.size_mm):.4g} mm, the box to reconstruct")
+    scan = skyscan_1276(rows=size, cols=size * 3 // 2, voxel_mm=voxel)
+    projections = simulate(mu, fine, scan, polychromatic=polychromatic, seed=seed)
+    truth = np.asarray(resample(mu, fine, grid), dtype=np.float32)
+    return Case(path.name.split(".nii")[0], projections, grid, truth, field_of_view(projections, grid))
+
+
+def score(case: Case, volume: Volume) -> tuple[float, float, float]:
+    """PSNR (dB), SSIM and Dice of bone."""
+    return (
+        psnr(volume, case.truth, data_range=RANGE, mask=case.inside),
+        ssim(volume, case.truth, data_range=RANGE, mask=case.inside),
+        dice(volume * case.inside, case.truth * case.inside, BONE),
+    )
+
+
+def run_cell(case: Case, count: int, method: str, **settings: Any) -> Row:
+    """One reconstruction of ``count`` even views."""
+    part = case.scan[views.evenly(case.scan.scan, count)]
+    given: dict[str, Any] = {"filter": FDK_FILTER} if method == "fdk" else settings
+    reset_peak_memory()
+    rec = reconstruct(part, method, case.grid, **given)
+    chosen = ", ".join(f"{k} {rec.settings[k]:.3g}" for k in ("lambda_", "iterations", "epsilon") if rec.settings.get(k) is not None)
+    return Row(case.name, count, method, *score(case, rec.volume), rec.seconds, peak_memory_mb(), chosen)
+
+
+def run_oracle(case: Case, count: int) -> Row:
+    """TV with the lambda that the truth itself prefers: what perfect tuning would give. Each lambda starts where the one before ended."""
+    part = case.scan[views.evenly(case.scan.scan, count)]
+    best, start, begin = Row(case.name, count, ORACLE_NAME, -np.inf, 0, 0, 0, 0), "fdk", time.perf_counter()
+    for k, value in enumerate(ORACLE):
+        volume = reconstruct(part, "pdhg_tv", case.grid, lambda_=value, iterations=40 if k == 0 else 15, start=start).volume
+        scores = score(case, volume)
+        if scores[0] > best.psnr:
+            best = dataclasses.replace(best, psnr=scores[0], ssim=scores[1], dice=scores[2], chosen=f"lambda_ {value:g}")
+        elif scores[0] < best.psnr - 0.1:
+            break
+        start = volume
+    return dataclasses.replace(best, seconds=time.perf_counter() - begin)
+
+
+def reset_peak_memory() -> None:
+    """Start the peak of this process's memory afresh, where Linux allows it."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def peak_memory_mb() -> float:
+    """The most memory this process has held since the last reset, in MB (NaN where the system does not say)."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return float("nan")
+    return next((float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), float("nan"))
+
+
+def sweep(
+    data: Path,
+    names: Sequence[str],
+    counts: Sequence[int],
+    methods: Sequence[str],
+    size: int,
+    polychromatic: bool,
+    done: Sequence[Row] = (),
+) -> Iterator[Row]:
+    """Every cell that is not done yet, one at a time."""
+    finished = {(row.volume, row.views, row.method) for row in done}
+    for name in names:
+        cells = [(n, m) for n in counts for m in methods if (name, n, ORACLE_NAME if m == "oracle" else m) not in finished]
+        if not cells:
+            continue
+        path = data / f"{name}.nii.gz"
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is not there; --data names the folder that holds {name}.nii.gz")
+        case = make_case(path, size, polychromatic)
+        for count, method in cells:
+            yield run_oracle(case, count) if method == "oracle" else run_cell(case, count, method)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Means over the volumes, as Markdown: PSNR with its standard deviation over volumes and its gain over FDK volume by volume."""
+    lines = [
+        "| views | method | volumes | PSNR dB | over FDK dB (least) | SSIM | Dice of bone | seconds | memory MB | chosen |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    fdk = {(r.volume, r.views): r.psnr for r in rows if r.method == "fdk"}
+    for count, method in sorted({(r.views, r.method) for r in rows}):
+        part = [r for r in rows if (r.views, r.method) == (count, method)]
+        gains = [r.psnr - fdk[r.volume, count] for r in part if (r.volume, count) in fdk]
+        values = np.array([(r.psnr, r.ssim, r.dice, r.seconds, r.memory_mb) for r in part])
+        mean = values.mean(axis=0)
+        gain = f"{np.mean(gains):+.2f} ({min(gains):+.2f})" if gains else ""
+        memory = f"{mean[4]:.0f}" if mean[4] > 0 else ""
+        lines.append(
+            f"| {count} | {method} | {len(part)} | {mean[0]:.2f} ± {values[:, 0].std():.2f} | {gain} | {mean[1]:.4f} | {mean[2]:.3f} "
+            f"| {mean[3]:.1f} | {memory} | {part[0].chosen} |"
+        )
+    return "\n".join(lines)
+
+
+def page(rows: Sequence[Row], command: str, data: str) -> str:
+    """The table with what is needed to make it again."""
+    return "\n".join(
+        [
+            "# Classical methods, tuned from the data alone",
+            "",
+            f"`{command}`",
+            "",
+            f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, {platform.machine()}, {os.cpu_count()} cores. {data}",
+            "",
+            f"PSNR and SSIM inside the field of view, data range {RANGE:g} 1/mm; bone is what lies above {BONE:g} 1/mm;",
+            f"FDK with the {FDK_FILTER} filter, not clipped. Seconds include the choice of lambda and iterations;",
+            "`chosen` is that of the first volume.",
+            "",
+            table(rows),
+            "",
+        ]
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the sweep and print the table; every finished cell is printed at once."""
+    parser = argparse.ArgumentParser(prog="python -m fewview.benchmarks.classical", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of .nii.gz volumes (8-bit grey, voxel 0.141 mm)")
+    parser.add_argument("--volumes", nargs="+", default=list(VOLUMES))
+    parser.add_argument("--views", nargs="+", type=int, default=[13, 26, 52, 130, 260])
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), help="names of METHODS, or oracle")
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--polychromatic", action="store_true")
+    parser.add_argument("--keep", type=Path, help="a file of finished cells: they are added to it as they come, and not computed again")
+    parser.add_argument("--out", type=Path, help="a Markdown file to write the table to")
+    given = parser.parse_args(arguments)
+    rows = [Row(**json.loads(line)) for line in given.keep.read_text().splitlines()] if given.keep and given.keep.is_file() else []
+    for row in sweep(given.data, given.volumes, given.views, given.methods, given.size, given.polychromatic, list(rows)):
+        rows.append(row)
+        if given.keep:
+            with given.keep.open("a") as file:
+                file.write(json.dumps(dataclasses.asdict(row)) + "\n")
+        print(f"{row.volume} {row.views} views {row.method}: {row.psnr:.2f} dB, {row.seconds:.1f} s {row.chosen}", flush=True)
+    beam = "polychromatic" if given.polychromatic else "monochromatic"
+    data = (
+        f"Real mouse-head micro-CTs ({', '.join(given.volumes)}), {beam} scans with the simulator's default noise, {given.size}^3 voxels."
+    )
+    command = f"python -m fewview.benchmarks.classical {shlex.join(sys.argv[1:] if arguments is None else list(arguments))}"
+    text = page(rows, command, data)
+    print(text)
+    if given.out:
+        given.out.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

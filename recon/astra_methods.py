@@ -41,7 +41,7 @@ def _fdk_astra(projections: Projections, grid: Grid, settings: AstraFilter, call
     orbit = Orbit.of(scan)
     covered = coverage(orbit.angle)
     regular = np.ptp(orbit.dso_mm) <= 1e-4 * orbit.dso_mm[0] and np.abs(scan.axis_point_mm[:2]).max() <= 1e-6 * orbit.dso_mm[0]
-    if not (regular and upright(projection_matrices(scan, orbit), grid)):
+    if not (regular and upright(projection_matrices(scan), grid)):
         raise InputError(
             "a scan that is rolled, tilted or moved", expected="an upright circular scan about z for fdk_astra", remedy="use method='fdk'"
         )
@@ -60,7 +60,7 @@ def _fbp_astra(projections: Projections, grid: Grid, settings: AstraFilter, call
     scan = projections.scan
     orbit = Orbit.of(scan)
     covered = coverage(orbit.angle)
-    rows = _slice_rows(scan, orbit, grid)
+    rows = _slice_rows(scan, grid)
     volume = np.zeros(grid.shape, dtype=np.float32)
     for k, row in enumerate(rows):
         if row.min() >= -0.5 and row.max() <= scan.shape[0] - 0.5:
@@ -72,9 +72,9 @@ def _fbp_astra(projections: Projections, grid: Grid, settings: AstraFilter, call
     return volume
 
 
-def _slice_rows(scan: Scan, orbit: Orbit, grid: Grid) -> NDArray[np.float64]:
+def _slice_rows(scan: Scan, grid: Grid) -> NDArray[np.float64]:
     """(slice, view): the detector row that a slice falls on. InputError where it falls on several: a cone beam."""
-    matrices = projection_matrices(scan, orbit)
+    matrices = projection_matrices(scan)
     advice = "use method='fdk', or a grid of the one slice in the plane of the source"
     if not upright(matrices, grid):
         raise InputError("a scan that is rolled, tilted or moved", expected="an upright scan about z for fbp_astra", remedy=advice)
@@ -85,7 +85,7 @@ def _slice_rows(scan: Scan, orbit: Orbit, grid: Grid) -> NDArray[np.float64]:
     rows = np.empty((grid.shape[0], len(scan)))
     for k, z in enumerate(grid.z_mm):
         world = np.concatenate([points, np.tile([z, 1.0], (len(points), 1))], axis=1)
-        hit = np.einsum("vij,pj->vpi", matrices[:, 1:3], world)
+        hit = np.einsum("vij,pj->vpi", matrices[:, 1:], world)
         row = hit[..., 0] / hit[..., 1]
         if np.ptp(row, axis=1).max() > 1:
             raise InputError(

@@ -9,7 +9,6 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from ..geometry import Grid, Scan
-from .orbit import Orbit
 from .vector16 import NEAR_STEP, add_line, add_line_near, add_points, has_permute, load16, store16
 
 _FAST = {"reassoc", "contract", "nsz", "arcp"}
@@ -50,31 +49,26 @@ class Columns:
         return self.flat[_SLACK : _SLACK + self.views * self.cols * self.pitch].reshape(self.views, self.cols, self.pitch)
 
 
-def projection_matrices(scan: Scan, orbit: Orbit) -> NDArray[np.float64]:
-    """(view, 4, 4): voxel (x, y, z, 1) in mm -> (col w, row w, w, depth / DSO).
-
-    Depth is the voxel's distance from the source along the ray through the axis; FDK weighs a voxel by (DSO / depth)^2.
-    """
+def projection_matrices(scan: Scan) -> NDArray[np.float64]:
+    """(view, 3, 4): voxel (x, y, z, 1) in mm -> (col w, row w, w); w is the voxel's depth below the source over the panel's."""
     rows, cols = scan.shape
     first = scan.detector - scan.source - (cols - 1) / 2 * scan.u - (rows - 1) / 2 * scan.v
     inverse = np.linalg.inv(np.stack([scan.u, scan.v, first], axis=2))
-    depth = -orbit.outward / orbit.dso_mm[:, None]
-    linear = np.concatenate([inverse, depth[:, None, :]], axis=1)
-    offset = -np.einsum("vij,vj->vi", linear, scan.source)
-    return np.concatenate([linear, offset[:, :, None]], axis=2).astype(np.float64)
+    offset = -np.einsum("vij,vj->vi", inverse, scan.source)
+    return np.concatenate([inverse, offset[:, :, None]], axis=2).astype(np.float64)
 
 
 def upright(matrices: NDArray[np.float64], grid: Grid) -> bool:
     """True where a line of voxels along z meets one detector column at one depth in every view: the fast path."""
-    drift = np.abs(matrices[:, [0, 2, 3], 2]) * grid.size_mm[2]
+    drift = np.abs(matrices[:, [0, 2], 2]) * grid.size_mm[2]
     far = np.array([np.abs(grid.x_mm).max(), np.abs(grid.y_mm).max(), 0.0, 1.0])
-    return bool((drift <= 1e-7 * (np.abs(matrices[:, [0, 2, 3]]) @ far)).all())
+    return bool((drift <= 1e-7 * (np.abs(matrices[:, [0, 2]]) @ far)).all())
 
 
 def backproject(
     volume: NDArray[np.float32], grid: Grid, columns: Columns, matrices: NDArray[np.float64], step: NDArray[np.float64], fast: bool
 ) -> None:
-    """Add to ``volume`` [z, y, x] the filtered views, each times ``step`` (view,) and (DSO / depth)^2, bilinearly interpolated.
+    """Add to ``volume`` [z, y, x] the filtered views, each times ``step`` (view,) over w^2, bilinearly interpolated.
 
     ``fast`` may be set where `upright` holds.
     """
@@ -94,18 +88,16 @@ def _lines(out, m, x0, y0, z0, voxel, nrows, step):  # pragma: no cover - compil
     col_x, col_y, col_1 = m[0, 0], m[0, 1], m[0, 3]
     row_x, row_y, row_1 = m[1, 0], m[1, 1], m[1, 2] * z0 + m[1, 3]
     w_x, w_y, w_1 = m[2, 0], m[2, 1], m[2, 3]
-    depth_x, depth_y, depth_1 = m[3, 0], m[3, 1], m[3, 3]
     row_z, top = m[1, 2] * voxel, nrows + 3.0
     for i in range(16):
         x, y = x0 + np.float64(i & 3) * voxel, y0 + np.float64(i >> 2) * voxel
         inverse = 1.0 / (w_x * x + w_y * y + w_1)
-        depth = depth_x * x + depth_y * y + depth_1
         row = (row_x * x + row_y * y + row_1) * inverse + 2.0
         slope = row_z * inverse
         one, other = -row / slope, (top - row) / slope
         out[i] = (col_x * x + col_y * y + col_1) * inverse
         out[16 + i] = inverse
-        out[32 + i] = step / (depth * depth)
+        out[32 + i] = step * inverse * inverse
         out[48 + i] = row
         out[64 + i] = slope
         out[80 + i] = min(one, other)
@@ -175,16 +167,15 @@ def _any_views(volume, origin, voxel, flat, shape, matrices, step):  # pragma: n
         for view in range(nviews):
             m = matrices[view]
             base = _SLACK + view * ncols * pitch
-            c, r, w, d = m[0, 2] * voxel, (m[1, 2] + 2 * m[2, 2]) * voxel, m[2, 2] * voxel, m[3, 2] * voxel
-            slope = (np.float32(c), np.float32(r), np.float32(w), np.float32(d))
+            c, r, w = m[0, 2] * voxel, (m[1, 2] + 2 * m[2, 2]) * voxel, m[2, 2] * voxel
+            slope = (np.float32(c), np.float32(r), np.float32(w))
             for i in range(16):
                 x, y = origin[0] + (x0 + i % 4) * voxel, origin[1] + (y0 + i // 4) * voxel
                 c0 = m[0, 0] * x + m[0, 1] * y + m[0, 2] * origin[2] + m[0, 3]
                 w0 = m[2, 0] * x + m[2, 1] * y + m[2, 2] * origin[2] + m[2, 3]
                 r0 = m[1, 0] * x + m[1, 1] * y + m[1, 2] * origin[2] + m[1, 3] + 2 * w0  # two rows lie before the panel's first
-                d0 = m[3, 0] * x + m[3, 1] * y + m[3, 2] * origin[2] + m[3, 3]
                 for chunk in range(0, nz, 16):
-                    first = (np.float32(c0 + chunk * c), np.float32(r0 + chunk * r), np.float32(w0 + chunk * w), np.float32(d0 + chunk * d))
+                    first = (np.float32(c0 + chunk * c), np.float32(r0 + chunk * r), np.float32(w0 + chunk * w))
                     at = i * depth_z + chunk
                     store16(total, at, add_points(load16(total, at), flat, base, pitch, limits, np.float32(step[view]), first, slope))
         for z in range(nz):

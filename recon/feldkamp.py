@@ -53,7 +53,7 @@ def fdk(
     covered = coverage(orbit.angle)
     _warn(scan, orbit, covered, grid)
     _require_memory(scan, grid)
-    matrices = projection_matrices(scan, orbit)
+    matrices = projection_matrices(scan)
     fast = upright(matrices, grid)
     volume = np.zeros(grid.shape, dtype=np.float32)
     blocks = _blocks(scan)

@@ -44,7 +44,10 @@ def filtered_columns(
 def ray_weights(scan: Scan, orbit: Orbit, covered: Coverage, views: slice, rows: slice) -> NDArray[np.float32]:
     """(view, row, col) or (view, 1, col): redundancy weight over the sample spacing at the axis (1/mm).
 
-    The second shape where the fan angle is the same in all rows, that is where the panel's columns are parallel to the axis.
+    The second shape where the fan angle is the same in all rows, that is where the panel's columns are parallel to the axis. The
+    spacing is |d u_a - a u_d| / DSO for a pixel at depth d, a across, and column step u: with 1 / w^2 in the back-projection it is
+    exact for a panel turned in any way, as long as the object does not change along the axis. (Put sin(g - g') = (s - s') (distance of
+    the row from the source) / (r r') into the fan-beam formula, Kak & Slaney 1988, eq. 3.103; the ramp scales as 1 / length^2.)
     """
     depth, across, _ = pixel_directions(scan, orbit, views)
     same_in_rows = max(np.abs(c[:, 2]).max() / np.abs(c).max() for c in (depth, across)) < 1e-9
@@ -56,9 +59,8 @@ def ray_weights(scan: Scan, orbit: Orbit, covered: Coverage, views: slice, rows:
         weight = full_circle_weight(fan, (float(fan[:, 0].min()), float(fan[:, 0].max())))
     else:
         weight = short_scan_cell_weight(covered.start[views, None, None], covered.end[views, None, None], fan, covered.range)
-    middle = (np.array(scan.shape[::-1]) - 1) / 2
-    spacing = np.abs(across[:, 1]) * orbit.dso_mm[views] / (depth[:, 0] + depth[:, 1:] @ middle)
-    return (weight / spacing[:, None, None]).astype(np.float32)
+    spacing = np.abs(d[..., 0] * across[:, 1, None] - a[..., 0] * depth[:, 1, None]) / orbit.dso_mm[views, None]
+    return (weight / spacing[..., None]).astype(np.float32)
 
 
 @njit(parallel=True, cache=True, error_model="numpy")

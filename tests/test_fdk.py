@@ -74,6 +74,16 @@ def moved(scan: Scan, tilt_deg: tuple[float, float], by_mm: tuple[float, float, 
     return Scan(scan.shape, scan.source @ turn + by_mm, scan.detector @ turn + by_mm, scan.u @ turn, scan.v @ turn, scan.angles_deg)
 
 
+def turned_panel(scan: Scan, pitch_deg: float, yaw_deg: float) -> Scan:
+    """Every panel turned about its own rows (pitch) and columns (yaw), off the right angle to the central ray."""
+    p, y = np.radians([pitch_deg, yaw_deg])
+    pixel = np.linalg.norm(scan.u, axis=1)[:, None]
+    across, up = scan.u / pixel, scan.v / pixel
+    out = np.cross(across, up)
+    u, v = across * np.cos(y) + out * np.sin(y), up * np.cos(p) + out * np.sin(p)
+    return Scan(scan.shape, scan.source, scan.detector, u * pixel, v * pixel, scan.angles_deg)
+
+
 SHORT = circular(np.arange(260) * 0.8)
 FULL = circular(np.arange(240) * 1.5)
 WIDE = circular(np.arange(240) * 1.5, axis_shift_mm=15.0)
@@ -101,6 +111,8 @@ SCANS = {
     "flipped rows": Scan(SHORT.shape, SHORT.source, SHORT.detector, SHORT.u, -SHORT.v, SHORT.angles_deg),
     "mirrored columns": Scan(SHORT.shape, SHORT.source, SHORT.detector, -SHORT.u, SHORT.v, SHORT.angles_deg),
     "rolled": circular(np.arange(260) * 0.8, roll_deg=0.5),
+    "pitched by 3 deg": turned_panel(SHORT, 3.0, 0.0),
+    "turned by 4 deg": turned_panel(SHORT, 0.0, 4.0),
     "magnified": circular(np.arange(260) * 0.8, dsd_mm=320.0, pixel_mm=1.0),
     "half the pixels": circular(np.arange(260) * 0.8, rows=48, cols=72, pixel_mm=1.0),
 }

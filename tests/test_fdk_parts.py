@@ -12,7 +12,6 @@ from fewview.geometry import Grid, InputError, MissingBackendError, Scan, skysca
 from fewview.recon import METHODS, fdk
 from fewview.recon import reconstruct as run_method
 from fewview.recon.backproject_numba import Columns, backproject, projection_matrices, upright
-from fewview.recon.orbit import Orbit
 from fewview.recon.ramp import convolve_pairs, padded_length, ramp_response
 from fewview.recon.redundancy import coverage, full_circle_weight, short_scan_cell_weight, short_scan_weight
 from hypothesis import given, settings
@@ -132,8 +131,8 @@ def test_a_cut_off_ramp_passes_nothing_above_it():
     assert response[half // 2] == pytest.approx(0.125 * 0.5, rel=1e-4)  # |f| = 1/8 cycle a sample, Hann at half its width
 
 
-def interpolated(scan: Scan, orbit: Orbit, views: np.ndarray, grid: Grid, step: np.ndarray) -> np.ndarray:
-    """The back-projection by its definition: ray through the voxel, where it meets the panel, bilinear, (DSO / depth)^2."""
+def interpolated(scan: Scan, views: np.ndarray, grid: Grid, step: np.ndarray) -> np.ndarray:
+    """The back-projection by its definition: ray through the voxel, where it meets the panel, bilinear, (panel depth / depth)^2."""
     z, y, x = np.meshgrid(grid.z_mm, grid.y_mm, grid.x_mm, indexing="ij")
     voxel = np.stack([x, y, z], axis=-1)
     rows, cols = scan.shape
@@ -151,8 +150,8 @@ def interpolated(scan: Scan, orbit: Orbit, views: np.ndarray, grid: Grid, step: 
         fc, fr = c - c0, r - r0
         q = views[i]
         value = (1 - fr) * ((1 - fc) * q[r0, c0] + fc * q[r0, c0 + 1]) + fr * ((1 - fc) * q[r0 + 1, c0] + fc * q[r0 + 1, c0 + 1])
-        depth = -(ray @ orbit.outward[i])
-        total += np.where(seen, step[i] * (orbit.dso_mm[i] / depth) ** 2 * value, 0)
+        depth = (ray @ normal) / ((scan.detector[i] - scan.source[i]) @ normal)
+        total += np.where(seen, step[i] / depth**2 * value, 0)
     return total
 
 
@@ -171,20 +170,19 @@ def test_back_projection_by_its_definition(grid, flip, roll_deg):
         dso_mm=60, dsd_mm=90, rows=30, cols=44, pixel_mm=1.0, angles_deg=[0, 47, 200], roll_deg=roll_deg, axis_shift_mm=0.7
     )
     scan = Scan(scan.shape, scan.source, scan.detector, scan.u, flip * scan.v, scan.angles_deg)
-    orbit = Orbit.of(scan)
     views = np.random.default_rng(0).random((3, 30, 44), np.float32)
     columns = Columns.empty(3, 30, 44)
     columns.data[:, :, 2:32] = views.transpose(0, 2, 1)
     columns.data[:, :, 1], columns.data[:, :, 32] = columns.data[:, :, 2], columns.data[:, :, 31]
     step = np.array([1.0, 0.5, 2.0])
-    matrices = projection_matrices(scan, orbit)
+    matrices = projection_matrices(scan)
     fast = upright(matrices, grid)
     assert fast == (roll_deg == 0)
-    expected = interpolated(scan, orbit, views, grid, step)
+    expected = interpolated(scan, views, grid, step)
     for path in {False, fast}:
         volume = np.zeros(grid.shape, np.float32)
         backproject(volume, grid, columns, matrices, step, path)
-        np.testing.assert_allclose(volume, expected, atol=2e-5)
+        np.testing.assert_allclose(volume, expected, atol=1e-4)  # of about 5: float32 rows and columns
 
 
 _SAVE = """

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +38,28 @@ def h5_format(path: Path) -> str:
         ) from error
 
 
+@contextmanager
+def _new_file(path: Path, shown: Path) -> Iterator[Any]:
+    """A new HDF5 file; a full disk is an OSError that names it, as for any other file (h5py raises RuntimeError when it closes)."""
+    import h5py
+
+    try:
+        with h5py.File(path, "w") as file:
+            yield file
+    except RuntimeError as error:
+        raise OSError(f"{shown} could not be written ({error})") from error
+
+
 def write_projections(projections: Projections, path: str | Path, *, force: bool = False) -> Path:
     """Write line integrals, the vectors of the scan and ``meta`` to one .h5 file, which `read` gives back exactly.
 
     Arrays and scans anywhere in ``meta`` come back bit for bit; the rest is kept as JSON (a tuple comes
     back as a list, a Grid as a mapping).
     """
-    import h5py
-
     path = Path(path)
     if path.suffix.lower() not in (".h5", ".hdf5"):
         raise InputError(f"{path} ends in {path.suffix!r}", expected=".h5 or .hdf5")
-    with atomic_path(path, force=force) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_path(path, force=force) as temporary, _new_file(temporary, path) as file:
         file.attrs["format"] = PROJECTIONS
         values = file.create_dataset("values", data=projections.values)
         values.attrs["units"] = "1 (line integrals, view row col)"
@@ -112,9 +123,7 @@ def write_h5_volume(
     volume: NDArray[Any], grid: Grid, path: Path, *, facts: Mapping[str, Any], std: NDArray[Any] | None, scan: Scan | None
 ) -> None:
     """Write [z, y, x] as dataset ``volume`` with the grid as attributes; ``facts`` as JSON; where given, ``std`` and the scan."""
-    import h5py
-
-    with h5py.File(path, "w") as file:
+    with _new_file(path, path) as file:
         file.attrs["format"] = VOLUME
         data = file.create_dataset("volume", data=volume)
         data.attrs["voxel_mm"], data.attrs["center_mm"], data.attrs["units"] = grid.voxel_mm, grid.center_mm, "1/mm (z y x)"

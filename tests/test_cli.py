@@ -304,6 +304,22 @@ def test_ctrl_c_before_there_is_a_volume_leaves_nothing(run: Run, scan_folder: P
     assert not list(tmp_path.glob("*v.h5*"))
 
 
+@pytest.mark.parametrize("name", ["v.h5", "v.ome.tif", "v.nii", "slices"])
+def test_a_full_disk_is_one_line_and_leaves_nothing(scan_folder: Path, tmp_path: Path, name: str) -> None:
+    """A limit of 12 kB a file stands for the full disk; the first run compiles, so that the second has nothing else to write."""
+    out = tmp_path / "out"
+    script = (
+        "import resource, sys; from fewview.cli.main import main; words, out = sys.argv[1:-1], sys.argv[-1];"
+        "assert main([*words, 'first.h5']) == 0; resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000)); sys.exit(main([*words, out]))"
+    )
+    words = ["recon", str(scan_folder), "--views", "5", "--grid", "90,90,90", "--out", str(out / name)]
+    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.strip().splitlines() if "warning" not in line]
+    assert line.startswith("fewview: error: ")
+    assert not out.exists() or list(out.iterdir()) == []
+
+
 def test_warnings_are_one_line(run: Run, scan_folder: Path, tmp_path: Path) -> None:
     code, _, err = run("recon", scan_folder, "--views", "wedge:90", "--out", tmp_path / "v.h5")
     assert code == 0

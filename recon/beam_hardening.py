@@ -6,6 +6,7 @@ soft tissue between bones dark.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from ..data import Projections
-from ..geometry import Grid, InputError
+from ..geometry import Grid, InputError, Scan
 from .physics_tables import Beam, attenuation
 
 Stack = Float[NDArray[np.float32], "view row col"]
+_MOST_VOXELS = 1 << 27
 
 
 def linearise(values: Stack, percent: float) -> Stack:
@@ -62,8 +64,8 @@ def correct_two_materials(
     if all were soft, reconstruct, split each voxel into soft tissue and bone by volume, project the bone, and solve Beer-Lambert's law,
     summed over the spectrum, for the path through soft tissue that the measurement leaves over. ``passes`` repeats this (0: soft only).
 
-    ``bone_from``: a voxel of more than that many times the attenuation of soft tissue holds bone. ``grid`` defaults to
-    ``Grid.fit(projections.scan)`` and has to hold all of the bone.
+    ``bone_from``: a voxel of more than that many times the attenuation of soft tissue holds bone. ``grid`` has to hold all of the bone; by
+    default it is `search_grid`.
     """
     from .feldkamp import fdk
     from .operator import Operator
@@ -73,7 +75,7 @@ def correct_two_materials(
     if not bone_from > 1:
         raise InputError(f"bone_from is {bone_from}", expected="more than 1, times the attenuation of soft tissue")
     soft, bone = (float(attenuation(name, reference_kev)[0]) for name in ("soft", "bone"))
-    grid = Grid.fit(projections.scan) if grid is None else grid
+    grid = search_grid(projections.scan) if grid is None else grid
     bone_mm = np.zeros_like(projections.values)
     corrected = projections
     for last in range(passes + 1):
@@ -85,6 +87,22 @@ def correct_two_materials(
             share = np.where(volume > bone_from * soft, (volume - soft) / (bone - soft), 0).astype(np.float32)
             bone_mm = np.asarray(Operator(projections.scan, grid)(share), dtype=np.float32)
     return corrected
+
+
+def search_grid(scan: Scan, grid: Grid | None = None) -> Grid:
+    """Where to look for bone: the whole field of view, with voxels as coarse as it takes to stay within 2^27 of them.
+
+    ``grid`` is taken if it holds the field of view. A box will not do: bone outside of it hardens the beam as well.
+    """
+    whole = Grid.fit(scan)
+    if grid is not None and all(have > 0.98 * need for have, need in zip(grid.size_mm, whole.size_mm, strict=True)):
+        offset = np.subtract(grid.center_mm, whole.center_mm)
+        if np.abs(offset).max() < 0.02 * max(whole.size_mm):
+            return grid
+    factor = 1
+    while math.prod(whole.coarser(factor).shape) > _MOST_VOXELS:
+        factor += 1
+    return whole.coarser(factor)
 
 
 def _polychromatic(beam: Beam, coefficients: list[NDArray[np.float64]], lengths: list[NDArray[np.float64]]) -> NDArray[np.float64]:

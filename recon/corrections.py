@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..data import Projections, RawScan
 from ..geometry import Grid, InputError
-from .beam_hardening import correct_two_materials, linearise
+from .beam_hardening import correct_two_materials, linearise, search_grid
 from .dead_pixels import find_dead_pixels, mend_pixels
 from .rings import reduce_rings
 from .smoothing import median_volume, smooth
@@ -70,7 +70,8 @@ def correct(
 
     Detector counts (`RawScan`) go through `fewview.data.prepare` first: flat and dark field, air level of each view, logarithm. Each entry
     of the account has ``step``, the settings, and the mean and root-mean-square change of the line integrals; it is also kept in
-    ``meta["corrections"]``, and so goes into the run record. ``grid`` is where ``bone_hardening`` looks for bone.
+    ``meta["corrections"]``, and so goes into the run record. ``bone_hardening`` looks for bone on ``grid`` if that holds the whole field of
+    view, else on a grid of its own, see `search_grid`.
     """
     settings = Corrections() if corrections is None else corrections
     account: Account = []
@@ -103,8 +104,10 @@ def correct(
         values = step(straight, values, step="beam_hardening", percent=settings.beam_hardening)
     if settings.bone_hardening:
         beam = _beam_settings(settings, projections.meta)
-        hard = _bone_hardening(Projections(values, projections.scan, projections.meta), settings, beam, grid)
-        values = step(hard, values, step="bone_hardening", passes=settings.bone_hardening, reference_kev=settings.reference_kev, **beam)
+        where = search_grid(projections.scan, grid)
+        hard = _bone_hardening(Projections(values, projections.scan, projections.meta), settings, beam, where)
+        facts = {"passes": settings.bone_hardening, "reference_kev": settings.reference_kev, **beam, "voxel_mm": where.voxel_mm}
+        values = step(hard, values, step="bone_hardening", **facts)
     return Projections(values, projections.scan, {**projections.meta, "corrections": [*before, *account]}), account
 
 
@@ -138,7 +141,7 @@ def _beam_settings(settings: Corrections, meta: Mapping[str, Any]) -> dict[str, 
     return found
 
 
-def _bone_hardening(projections: Projections, settings: Corrections, beam: Mapping[str, float], grid: Grid | None) -> NDArray[np.float32]:
+def _bone_hardening(projections: Projections, settings: Corrections, beam: Mapping[str, float], grid: Grid) -> NDArray[np.float32]:
     from .physics_tables import tube_beam
 
     spectrum = tube_beam(beam["voltage_kv"], beam["filter_mm_al"], beam["scintillator_mm"]).binned(24)

@@ -10,8 +10,8 @@ import pytest
 from fewview.data import Projections, RawScan
 from fewview.data.grey import from_grey, to_grey
 from fewview.geometry import Grid, InputError, MissingBackendError, Scan, UnknownNameError, skyscan_1276
-from fewview.recon import fdk, simulate
-from fewview.recon.beam_hardening import correct_two_materials, hardening_percent, linearise
+from fewview.recon import beam_hardening, fdk, simulate
+from fewview.recon.beam_hardening import correct_two_materials, hardening_percent, linearise, search_grid
 from fewview.recon.corrections import Corrections, correct, correct_volume
 from fewview.recon.dead_pixels import find_dead_pixels, mend_pixels
 from fewview.recon.physics_tables import Beam, attenuation, tube_beam
@@ -112,6 +112,20 @@ def test_simulated_scan_corrected_to_its_reference_energy() -> None:
     assert abs(after / mu - 1) < 0.01 < abs(before / mu - 1)
     assert account[-1]["step"] == "bone_hardening"
     assert (account[-1]["voltage_kv"], account[-1]["filter_mm_al"]) == (50.0, 0.5)
+
+
+def test_bone_is_looked_for_in_the_whole_field_of_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Grid.fit(SCAN)
+    assert search_grid(SCAN) == whole
+    assert search_grid(SCAN, whole) == whole
+    finer = Grid(tuple(2 * n for n in whole.shape), whole.voxel_mm / 2)  # type: ignore[arg-type]
+    assert search_grid(SCAN, finer) == finer
+    assert search_grid(SCAN, Grid((24, 40, 40), 0.3)) == whole  # a box: bone beside it would be missed
+    assert search_grid(SCAN, Grid(whole.shape, whole.voxel_mm, (5.0, 0.0, 0.0))) == whole
+    monkeypatch.setattr(beam_hardening, "_MOST_VOXELS", 100_000)
+    coarse = search_grid(SCAN)
+    assert np.prod(coarse.shape) <= 100_000
+    assert coarse.voxel_mm == pytest.approx(2 * whole.voxel_mm)
 
 
 # ---- rings

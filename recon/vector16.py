@@ -2,6 +2,8 @@
 
 Sixteen voxels along z fall on at most 32 consecutive detector rows. With AVX-512 these lie in two registers and interpolation is a
 permutation of them (``vpermi2ps``); other processors, and steps of more rows, fetch lane by lane. Both give the same numbers.
+
+Numba's cache on disk looks at the file of the compiled function only: after a change here, touch the files that use it.
 """
 
 from __future__ import annotations

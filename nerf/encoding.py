@@ -1,0 +1,85 @@
+"""What a point looks like to a network: learned grids at several resolutions, hashed grids, and sines of its coordinates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Unit = Float[Tensor, "n 3"]  # (x, y, z), each in -1..1 across the box
+
+
+class DenseGrids(nn.Module):
+    """Feature grids of rising resolution, read by trilinear interpolation: the encoding that a CPU is fast at.
+
+    ``resolutions`` counts voxels of the box's longest side; the others follow ``aspect`` (x, y, z sizes relative to the longest).
+    Output: [n, len(resolutions) * features].
+    """
+
+    def __init__(self, resolutions: Sequence[int], features: int, aspect: Sequence[float], generator: torch.Generator) -> None:
+        super().__init__()
+        self.grids = nn.ParameterList()
+        for resolution in resolutions:
+            shape = [max(2, math.ceil(resolution * a)) for a in reversed(aspect)]  # z, y, x
+            self.grids.append(nn.Parameter((torch.rand(1, features, *shape, generator=generator) - 0.5) * 2e-2))
+        self.width = len(resolutions) * features
+
+    def forward(self, unit: Unit) -> Float[Tensor, "n width"]:
+        """Features of points in the unit box."""
+        at = unit.reshape(1, 1, 1, -1, 3)
+        parts = [nn.functional.grid_sample(g, at, align_corners=False, padding_mode="border")[0, :, 0, 0].T for g in self.grids]
+        return torch.cat(parts, 1)
+
+    def on_grid(self, shape: tuple[int, int, int]) -> Float[Tensor, "n width"]:
+        """Features at the centres of ``shape`` voxels that fill the box, flattened: `forward`, several times faster."""
+        parts = [nn.functional.interpolate(g, size=shape, mode="trilinear", align_corners=False)[0].flatten(1) for g in self.grids]
+        return torch.cat(parts, 0).T
+
+
+class HashGrids(nn.Module):
+    """Multi-resolution hash encoding (Mueller et al. 2022, sec. 3): corners of each level share a table of 2^``log2_size`` entries.
+
+    Levels that fit into their table are stored densely. Output: [n, levels * features].
+    """
+
+    _primes = (1, 2654435761, 805459861)
+
+    def __init__(self, levels: int, features: int, log2_size: int, coarsest: int, finest: int, generator: torch.Generator) -> None:
+        super().__init__()
+        growth = math.exp((math.log(finest) - math.log(coarsest)) / max(1, levels - 1))
+        self.resolutions = [int(coarsest * growth**level + 0.5) for level in range(levels)]
+        self.sizes = [min((r + 1) ** 3, 2**log2_size) for r in self.resolutions]
+        self.tables = nn.ParameterList(nn.Parameter((torch.rand(s, features, generator=generator) - 0.5) * 2e-4) for s in self.sizes)
+        self.width = levels * features
+
+    def forward(self, unit: Unit) -> Float[Tensor, "n width"]:
+        """Features of points in the unit box."""
+        parts = []
+        for resolution, size, table in zip(self.resolutions, self.sizes, self.tables, strict=True):
+            place = ((unit + 1) / 2).clamp(0, 1) * resolution
+            low = place.floor().clamp(max=resolution - 1)
+            share = place - low
+            total = torch.zeros(len(unit), table.shape[1], dtype=table.dtype, device=table.device)
+            for corner in range(8):
+                offset = torch.tensor([corner & 1, corner >> 1 & 1, corner >> 2], device=unit.device)
+                weight = torch.where(offset.bool(), share, 1 - share).prod(1, keepdim=True)
+                total = total + weight * table[self._slot(low.long() + offset, resolution, size)]
+            parts.append(total)
+        return torch.cat(parts, 1)
+
+    def _slot(self, corner: Tensor, resolution: int, size: int) -> Tensor:
+        x, y, z = corner.unbind(1)
+        if (resolution + 1) ** 3 <= size:
+            return x + (resolution + 1) * (y + (resolution + 1) * z)
+        a, b, c = self._primes
+        return ((x * a) ^ (y * b) ^ (z * c)) % size
+
+
+def positional(unit: Unit, octaves: int) -> Float[Tensor, "n width"]:
+    """The point and the sines and cosines of its coordinates times pi 2^k, k < ``octaves`` (NeRF eq. 4); width 3 + 6 octaves."""
+    scale = math.pi * 2.0 ** torch.arange(octaves, dtype=unit.dtype, device=unit.device)
+    phase = (unit[:, :, None] * scale).flatten(1)
+    return torch.cat([unit, phase.sin(), phase.cos()], 1)

@@ -1,0 +1,196 @@
+"""`naf`: a field of attenuation fitted to one scan (after NAF, Zha et al. 2022): a dense or hashed grid and a small network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..data import Projections
+from ..geometry import Grid, InputError, UnknownNameError
+from ..geometry.transform import bin_pixels
+from ..recon import Operator
+from ..recon.method import Callback, Method, Progress
+from .encoding import DenseGrids, HashGrids
+from .refinement import Refinement
+from .rendering import Pose, box_of, grid_points, render
+
+
+@dataclass(frozen=True)
+class NafSettings:
+    """Settings of `naf`.
+
+    ``render`` "volume" reads the field at the voxel centres and projects them with the `Operator`, the whole scan in every step: the
+    fast way on a CPU. "rays" draws ``rays`` random rays a step with ``samples`` points each (None: 1.5 a voxel of the longest side):
+    independent of any grid, and what a geometry is refined with. ``steps`` None: 250 or 1500. ``encoding`` "dense" or "hash"; ``tv``
+    weight of total variation relative to the data term; ``refine`` estimates "axis", "roll" and per-view "drift" of the detector with
+    the field (any of them, in one tuple); ``bin`` averages detector pixels while they are smaller than a voxel.
+    """
+
+    render: str = "volume"
+    steps: int | None = None
+    rays: int = 512
+    samples: int | None = None
+    encoding: str = "dense"
+    features: int = 4
+    hidden: int = 32
+    learning_rate: float = 1e-2
+    tv: float = 1e-2
+    refine: tuple[str, ...] = ()
+    bin: bool = True
+    seed: int = 0
+    device: str = "cpu"
+    report_every: int = 50
+
+
+class AttenuationField(nn.Module):
+    """Points [n, 3] in mm -> attenuation [n] >= 0 in 1/mm: an encoding, one hidden layer, softplus, times ``scale`` (1/mm)."""
+
+    def __init__(self, grid: Grid, settings: NafSettings, scale: float, generator: torch.Generator) -> None:
+        super().__init__()
+        self.register_buffer("box", box_of(grid))
+        self.scale = scale
+        longest = max(grid.shape)
+        if settings.encoding == "dense":
+            levels = [max(2, longest // f) for f in (8, 4, 2, 1)]
+            aspect = [s / max(grid.size_mm) for s in grid.size_mm]
+            self.encoding: DenseGrids | HashGrids = DenseGrids(levels, settings.features, aspect, generator)
+        elif settings.encoding == "hash":
+            self.encoding = HashGrids(8, settings.features, 17, max(2, longest // 8), longest, generator)
+        else:
+            raise UnknownNameError("encoding", settings.encoding, ("dense", "hash"))
+        width, hidden = self.encoding.width, settings.hidden
+        self.hidden, self.out = nn.Linear(width, hidden), nn.Linear(hidden, 1)
+        with torch.no_grad():
+            for layer, fan_in in ((self.hidden, width), (self.out, hidden)):
+                layer.weight.copy_((torch.rand(layer.weight.shape, generator=generator) * 2 - 1) * math.sqrt(3 / fan_in))
+                layer.bias.zero_()
+            self.out.bias.fill_(-2.0)  # an almost empty field: softplus(-2) = 0.13
+
+    def forward(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
+        """Attenuation of points inside the box (outside it the border's value: ask only inside)."""
+        box = self.get_buffer("box")
+        unit = 2 * (points - box[0]) / (box[1] - box[0]) - 1
+        return self._head(self.encoding(unit))
+
+    def volume(self, grid: Grid) -> Float[Tensor, "z y x"]:
+        """The field at the voxel centres of the grid that it was made for, as `forward` gives it, but read level by level."""
+        if isinstance(self.encoding, DenseGrids):
+            return self._head(self.encoding.on_grid(grid.shape)).reshape(grid.shape)
+        return self(grid_points(grid).to(self.get_buffer("box"))).reshape(grid.shape)
+
+    def _head(self, features: Float[Tensor, "n width"]) -> Float[Tensor, "n"]:
+        hidden = torch.relu(self.hidden(features))
+        return nn.functional.softplus(self.out(hidden))[:, 0] * self.scale
+
+
+def total_variation(field: nn.Module, grid: Grid, patches: int, size: int, generator: torch.Generator) -> Float[Tensor, ""]:
+    """Mean isotropic total variation (1/mm per voxel step) over random cubes of ``size``^3 points, one voxel apart."""
+    box = box_of(grid)
+    room = (box[1] - box[0] - size * grid.voxel_mm).clamp(min=0)
+    corner = box[0] + torch.rand(patches, 3, generator=generator) * room + grid.voxel_mm / 2
+    step = torch.stack(torch.meshgrid(*[torch.arange(size)] * 3, indexing="ij"), -1).reshape(-1, 3) * grid.voxel_mm
+    values = field((corner[:, None] + step).reshape(-1, 3)).reshape(patches, size, size, size)
+    return _variation(values)
+
+
+def _variation(values: Float[Tensor, "patch z y x"]) -> Float[Tensor, ""]:
+    dz, dy, dx = values.diff(dim=1)[:, :, :-1, :-1], values.diff(dim=2)[:, :-1, :, :-1], values.diff(dim=3)[:, :-1, :-1]
+    return torch.sqrt(dx**2 + dy**2 + dz**2 + 1e-12).mean()
+
+
+def binned(projections: Projections, voxel_mm: float) -> Projections:
+    """Projections averaged over detector pixels while two of them still fit into one voxel at the axis."""
+    pixel_mm = projections.scan.field_of_view_mm[2]
+    factor = max(1, min(int(voxel_mm / pixel_mm + 1e-6), *projections.scan.shape))
+    rows, cols = (n // factor * factor for n in projections.scan.shape)
+    values = projections.values[:, :rows, :cols].reshape(len(projections), rows // factor, factor, cols // factor, factor)
+    return Projections(values.mean(axis=(2, 4)), bin_pixels(projections.scan, factor), projections.meta)
+
+
+def fit(projections: Projections, grid: Grid, settings: NafSettings, callbacks: Sequence[Callback]) -> tuple[AttenuationField, Refinement]:
+    """Fit the field (and, if asked, the geometry) by Adam to the line integrals, each squared error weighted by its expected counts."""
+    generator = torch.Generator().manual_seed(settings.seed)
+    data = binned(projections, grid.voxel_mm) if settings.bin else projections
+    longest = float(data.values.max())
+    if longest <= 0:
+        raise InputError("the projections hold no positive line integral", expected="an object in the beam")
+    field = AttenuationField(grid, settings, longest / min(grid.size_mm[:2]), generator).to(settings.device)
+    refinement = Refinement(Pose.of(data.scan, device=settings.device), settings.refine).to(settings.device)
+    groups = [{"params": field.parameters(), "lr": settings.learning_rate}, {"params": refinement.parameters(), "lr": 3e-2}]
+    optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15)
+    steps = settings.steps or (250 if settings.render == "volume" else 1500)
+    decay = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 0.03 ** (step / steps))
+    losses = (
+        _whole_scan(data, grid, settings, field)
+        if settings.render == "volume"
+        else _random_rays(data, grid, settings, field, refinement, generator)
+    )
+    for step in range(1, steps + 1):
+        error, smooth = next(losses)
+        loss = error / longest**2 + settings.tv * smooth / field.scale
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        decay.step()
+        if step % settings.report_every == 0 or step == steps:
+            values = {"loss": loss.item(), "residual": error.item() ** 0.5}
+            for callback in callbacks:
+                callback(Progress(step, steps, None, values, refinement.found()))
+    return field, refinement
+
+
+def _whole_scan(data: Projections, grid: Grid, settings: NafSettings, field: AttenuationField) -> Iterator[tuple[Tensor, Tensor]]:
+    """(weighted mean squared error, total variation) of every ray and every voxel, again and again."""
+    A = Operator(data.scan, grid)
+    target = torch.from_numpy(np.array(data.values)).to(settings.device)
+    weight = torch.exp(-target)  # the variance of -ln(counts) is one over the counts
+    weight /= weight.sum()
+    while True:
+        volume = field.volume(grid)
+        yield (weight * (A(volume) - target) ** 2).sum(), _variation(volume[None])
+
+
+def _random_rays(
+    data: Projections, grid: Grid, settings: NafSettings, field: AttenuationField, refinement: Refinement, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The same of random rays, each seen once before any is seen twice, and of random cubes of the field."""
+    values = torch.from_numpy(np.array(data.values)).reshape(-1)
+    samples = settings.samples or math.ceil(1.5 * max(grid.shape))
+    box, (rows, cols) = box_of(grid, device=settings.device), data.scan.shape
+    while True:
+        for pixel in torch.randperm(values.numel(), generator=generator).split(settings.rays):
+            target, pixel = values[pixel].to(settings.device), pixel.to(settings.device)
+            rays = refinement.pose().rays(pixel // (rows * cols), pixel % (rows * cols) // cols, pixel % cols)
+            seen = render(field, rays, box, samples, generator if settings.device == "cpu" else None)
+            weight = torch.exp(-target)
+            yield (weight * (seen - target) ** 2).sum() / weight.sum(), total_variation(field, grid, 4, 8, generator)
+
+
+def run(projections: Projections, grid: Grid, settings: Any, callbacks: Sequence[Callback]) -> NDArray[np.float32]:
+    """Fit, then read the field at the voxel centres."""
+    checked = replace(settings, refine=tuple(settings.refine))
+    if checked.render not in ("volume", "rays"):
+        raise UnknownNameError("way to render naf", checked.render, ("volume", "rays"))
+    if checked.refine and checked.render != "rays":
+        raise InputError(
+            f"refine={checked.refine} with render={checked.render!r}", expected='render="rays": only rays have gradients in geometry'
+        )
+    for name in ("steps", "rays", "features", "hidden", "report_every"):
+        if getattr(checked, name) is not None and getattr(checked, name) < 1:
+            raise InputError(f"{name} of naf is {getattr(checked, name)}", expected="a whole number of 1 or more")
+    if not (math.isfinite(checked.tv) and checked.tv >= 0):
+        raise InputError(f"tv of naf is {checked.tv}", expected="a number of 0 or more")
+    field, _ = fit(projections, grid, checked, callbacks)
+    with torch.no_grad():
+        return field.to("cpu").volume(grid).numpy()
+
+
+METHOD = Method("naf", run, NafSettings, reference="after Zha, Zhang, Li: NAF, MICCAI 2022 (arXiv:2209.14540)")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .joseph_rays import TIE, Rays
 
-SAMPLES_A_CHUNK = 1 << 21  # (ray, slice) pairs at once: about 150 MB of temporaries in float32
+SAMPLES_A_CHUNK = {"cpu": 1 << 20, "cuda": 1 << 23}  # (ray, slice) pairs at once, of about 200 bytes each
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def _chunks(rays: Rays, dtype: torch.dtype, device: torch.device) -> Iterator[_T
     """Chunks of rays that share a view and a main axis; nothing is kept between them, so memory stays bounded."""
     exact = torch.device("cpu") if device.type == "mps" else device  # where float64 exists
     size = rays.grid_shape[::-1]
-    rays_a_chunk = max(1, SAMPLES_A_CHUNK // max(size))
+    rays_a_chunk = max(1, SAMPLES_A_CHUNK.get(device.type, 1 << 20) // max(size))
     pixels = torch.arange(rays.rows * rays.cols, device=exact)
     col, row = (pixels % rays.cols).double()[:, None], (pixels // rays.cols).double()[:, None]
     for view in range(len(rays)):

@@ -231,6 +231,6 @@ def _limits(subject: Subject, grid: Grid) -> list[str]:
         "reconstructions, with the noise and the detector effects that the run record lists. It is not a measured scan.",
         "One object, one noise seed: differences of a few tenths of a decibel mean nothing. `fewview bench` compares methods over animals.",
         "FDK is approximate away from the middle plane of a cone beam, whatever the number of views.",
-        "PSNR and SSIM say how alike two arrays are, not whether a bone is measured correctly: total variation can win both and lose the "
-        "trabeculae. Bone Dice is a first step towards what matters.",
+        "PSNR and SSIM say how alike two arrays are, not whether a bone is measured correctly: total variation can win both while "
+        "the finest trabeculae fade. Bone Dice is a first step towards what matters.",
     ]

@@ -122,18 +122,18 @@ def weight_unit(problem: Problem, pixel_mm: float, voxel_mm: float) -> float:
     return float(np.einsum("zyx,zyx->", g, g, dtype=np.float64)) / total * pixel_mm / voxel_mm
 
 
-LADDER = tuple(0.04 * 2 ** (-k / 2) for k in range(13))  # 0.04 down to 6e-4
+LADDER = tuple(0.028 * 2 ** (-k / 2) for k in range(12))  # 0.028 down to 6e-4
 # lambda_ = TYPICAL^(1 - TRUST) minimum^TRUST: fitted to phantoms and three mouse heads (C57BL6_J, NU_J, A_J), 13 to 52 views, 5 000 to
 # 50 000 photons, 32^3 to 128^3 voxels; the best lambda_ was 0.005 to 0.014 on all of them, the minimum of the curve 0.0006 to 0.0095.
-TYPICAL, TRUST = 0.011, 1 / 3
+TYPICAL, TRUST = 0.0095, 1 / 3
 
 
 def choose_lambda(
-    projections: Projections, grid: Grid, settings: Any, problem: Problem, prior: Prior, steps: int = 12
+    projections: Projections, grid: Grid, settings: Any, problem: Problem, prior: Prior, steps: int = 10
 ) -> tuple[float, dict[str, Any]]:
     """The weight of the prior in the units of the objective, and what to tell: ``lambda_``, the curve, the rule and the cost in seconds.
 
-    A path of weights from strong to weak, every solution the start of the next, until the score has risen three times in a row.
+    A path of weights from strong to weak, every solution the start of the next, until the score has risen twice in a row.
     """
     unit = weight_unit(problem, projections.scan.field_of_view_mm[2], grid.voxel_mm)
     if settings.lambda_ is not None:
@@ -167,8 +167,8 @@ def score_path(part: Split, prior: Prior, unit: float, steps: int) -> list[tuple
         for _ in range(steps if curve else 2 * steps):
             solver.step(state)
         curve.append((value, part.score(state.x)))
-        last = [score for _, score in curve[-4:]]
-        if len(last) == 4 and last == sorted(last):
+        last = [score for _, score in curve[-3:]]
+        if len(last) == 3 and last == sorted(last):
             break
     return curve
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,23 +41,21 @@ class _Given(nn.Module):
 
 
 def inception_features(weights: str | Path | None = None) -> Features:
-    """The FID Inception-v3 of 2015, its weights from a file (argument, or FEWVIEW_INCEPTION, or ``$FEWVIEW_DATA/fid-inception/``).
+    """The FID Inception-v3 of 2015, its weights from the named file, or from where `fewview data fetch fid-inception` puts them.
 
-    Raises MissingBackendError when no file is named or there; it is never replaced by another network.
+    Raises MissingBackendError when they are not there; the network is never replaced by another one.
     """
+    from ..data.fetch import locate
     from .inception import load_inception
 
-    folder = os.environ.get("FEWVIEW_DATA")
-    name = "pt_inception-2015-12-05-6726825d.pth"
-    candidates = [weights, os.environ.get("FEWVIEW_INCEPTION"), Path(folder) / "fid-inception" / name if folder else None]
-    path = next((Path(c) for c in candidates if c is not None), None)
-    if path is None or not path.is_file():
+    try:
+        network = load_inception(locate("fid-inception") if weights is None else weights)
+    except FileNotFoundError as error:
         raise MissingBackendError(
-            f"the FID Inception weights are not here ({path or 'no file named'})",
+            f"the FID Inception weights are not here ({error})",
             expected="the published weight file",
-            remedy="`fewview data fetch fid-inception`, or ask for the labelled random features",
-        )
-    network = load_inception(path)
+            remedy="fetch them, or ask for the labelled random features",
+        ) from error
     return Features("inception", lambda images: network(images.expand(-1, 3, -1, -1)))
 
 

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..benchmarks.metrics import psnr, ssim
+from ..benchmarks.scoring import seen_by_all
 from ..benchmarks.volume_metrics import dice
 from ..data import Projections, Reconstruction
-from ..geometry import Grid, Scan
+from ..geometry import Grid
 from . import demo_figures as draw
 
 PLANE_TITLES = {"axial": "Axial (x right, y up)", "coronal": "Coronal (x right, z up)", "sagittal": "Sagittal (y right, z up)"}
@@ -54,15 +55,6 @@ class Score:
     bone_dice: float
 
 
-def seen_by_every_view(scan: Scan, grid: Grid) -> NDArray[np.bool_]:
-    """[z, y, x]: voxels whose centre projects onto the panel in every view of a circular scan: the field of view less its corners."""
-    radius_mm, half_height_mm, _ = scan.field_of_view_mm
-    x0, y0, z0 = scan.axis_point_mm
-    r = np.hypot(grid.x_mm[None, :] - x0, grid.y_mm[:, None] - y0)
-    height = half_height_mm * (1 - r / scan.dso_mm)
-    return (r <= radius_mm) & (np.abs(grid.z_mm[:, None, None] - z0) <= height)
-
-
 def otsu(truth: NDArray[np.float32], data_range: float) -> float:
     """The threshold in 1/mm that parts the object's voxels (above a tenth of the range) into bone and soft tissue best."""
     from skimage.filters import threshold_otsu
@@ -72,7 +64,7 @@ def otsu(truth: NDArray[np.float32], data_range: float) -> float:
 
 def scores(shown: Shown) -> dict[str, Score]:
     """PSNR, SSIM and Dice of every reconstruction, with the page's data range and mask."""
-    mask = seen_by_every_view(shown.projections.scan, shown.grid)
+    mask = seen_by_all(shown.projections.scan, shown.grid)
     found = {}
     for label, rec in shown.reconstructions.items():
         both = {"data_range": shown.data_range, "mask": mask}
@@ -130,7 +122,7 @@ def _table(shown: Shown, scored: Mapping[str, Score]) -> dict[str, Any]:
         )
         for label, rec in shown.reconstructions.items()
     ]
-    mask = seen_by_every_view(shown.projections.scan, shown.grid)
+    mask = seen_by_all(shown.projections.scan, shown.grid)
     return {
         "heads": ("method", "views", "PSNR dB", "SSIM 3-D", "bone Dice", "seconds"),
         "rows": rows,

@@ -178,7 +178,9 @@ def open_bonemet(
             expected=f"{len(scan)}, one an angle",
             remedy="complete the folder, or give the angle of each image: angles_deg=...",
         )
-    return RawSource(stack, scan, meta={"format": "BoneMet", "source": str(place), "voltage_kv": 50.0, "assumptions": notes})
+    return RawSource(
+        stack, scan, meta={"format": "BoneMet", "source": str(place), "voltage_kv": 50.0, "filter_mm_al": 0.5, "assumptions": notes}
+    )
 
 
 def write_bonemet_xray(raw: RawScan, dataset_root: str | Path, animal: str | int, week: int, *, force: bool = False) -> Path:

@@ -103,9 +103,24 @@ def _facts(log: SkyScanLog) -> dict[str, Any]:
     for name, key in _NUMBERS.items():
         value = log.text.number(key) if log.text.get(key) else None
         meta |= {name: value} if value is not None else {}
+    aluminium = filter_mm_al(log.text.get("Filter") or "")
+    meta |= {"filter_mm_al": aluminium} if aluminium is not None else {}
     if log.reference_intensity:
         meta["air_level"] = log.reference_intensity
     return meta
+
+
+def filter_mm_al(text: str) -> float | None:
+    """Millimetres of aluminium that a log's ``Filter`` names; None for another metal, or none stated.
+
+    >>> filter_mm_al("Al 0.5mm"), filter_mm_al("1 mm Al"), filter_mm_al("No Filter"), filter_mm_al("Al+Cu")
+    (0.5, 1.0, 0.0, None)
+    """
+    words = text.strip().lower()
+    if re.fullmatch(r"no(ne)?( filter)?", words):
+        return 0.0
+    found = re.fullmatch(r"al(?:uminum|uminium)?\s*([\d.]+)\s*mm|([\d.]+)\s*mm\s*al(?:uminum|uminium)?", words)
+    return float(found[1] or found[2]) if found else None
 
 
 def write_skyscan(raw: RawScan, folder: str | Path, *, prefix: str = "scan_", force: bool = False) -> Path:
@@ -119,6 +134,8 @@ def write_skyscan(raw: RawScan, folder: str | Path, *, prefix: str = "scan_", fo
     facts: dict[str, Any] = {}
     for name, key in _NUMBERS.items():
         facts |= {key: raw.meta[name]} if name in raw.meta else {}
+    if "filter_mm_al" in raw.meta:
+        facts["Filter"] = f"Al {raw.meta['filter_mm_al']:g}mm" if raw.meta["filter_mm_al"] else "No Filter"
     level = REFERENCE_INTENSITY if raw.flat is not None else raw.meta.get("air_level")
     if level is not None:
         facts |= {"Flat Field Correction": "ON", "Reference Intensity": float(level)}

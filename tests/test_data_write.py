@@ -22,6 +22,7 @@ from fewview.data import (
     RawScan,
     Reconstruction,
     make_record,
+    read_raw,
     read_volume,
     write_bonemet_slices,
     write_bonemet_xray,
@@ -443,3 +444,11 @@ def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(InputError, match=r"ngff-zarr; pip install 'fewview\[zarr\]'"):
         write_volume(volume(), tmp_path / "a.ome.zarr", grid=GRID)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_beam_survives_a_skyscan_folder(tmp_path: Path) -> None:
+    for millimetres in (0.5, 0.0):
+        scan = skyscan_1276(rows=4, cols=6, voxel_mm=1.0)
+        raw = RawScan(np.full((260, 4, 6), 50_000, np.uint16), scan, meta={"voltage_kv": 50.0, "filter_mm_al": millimetres})
+        found = read_raw(write_skyscan(raw, tmp_path / f"{millimetres}")).meta
+        assert (found["voltage_kv"], found["filter_mm_al"]) == (50.0, millimetres)

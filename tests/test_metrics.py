@@ -73,8 +73,9 @@ def test_random_features_see_structure_and_say_their_name() -> None:
 def test_inception_is_the_published_network_and_never_a_substitute(tmp_path, monkeypatch) -> None:
     # torchvision publishes 27 161 264 parameters with 1000 classes; without the auxiliary head (3 326 696) and with 1008 classes:
     assert sum(p.numel() for p in FidInception().parameters()) == 27_161_264 - 3_326_696 + 8 * 2049
-    for name in ("FEWVIEW_DATA", "FEWVIEW_INCEPTION"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("FEWVIEW_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(MissingBackendError, match="fewview data fetch"):
         inception_features()
     bad = tmp_path / "weights.pth"

@@ -449,6 +449,7 @@ def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
 def test_the_beam_survives_a_skyscan_folder(tmp_path: Path) -> None:
     for millimetres in (0.5, 0.0):
         scan = skyscan_1276(rows=4, cols=6, voxel_mm=1.0)
-        raw = RawScan(np.full((260, 4, 6), 50_000, np.uint16), scan, meta={"voltage_kv": 50.0, "filter_mm_al": millimetres})
+        counts = np.random.default_rng(0).integers(40_000, 57_000, (260, 4, 6)).astype(np.uint16)
+        raw = RawScan(counts, scan, meta={"voltage_kv": 50.0, "filter_mm_al": millimetres})
         found = read_raw(write_skyscan(raw, tmp_path / f"{millimetres}")).meta
         assert (found["voltage_kv"], found["filter_mm_al"]) == (50.0, millimetres)

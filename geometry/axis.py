@@ -37,12 +37,18 @@ def rotation_axis(source: Vectors, u: Vectors, v: Vectors) -> Axis:
     """
     fits = [fit for fit in (_circle(source), _rigid(source, u, v)) if fit is not None]
     if not fits:
-        return Axis(np.zeros(3), np.array([0.0, 0.0, 1.0]))
+        return _frozen(np.zeros(3), np.array([0.0, 0.0, 1.0]))
     best = min(fits, key=lambda fit: fit.uncertainty)
     point = np.where(np.abs(best.point) < 1e-12 * np.abs(source).max(), 0.0, best.point)  # rounding noise of a scan about the origin
     direction = np.where(np.abs(best.direction) < 1e-12, 0.0, best.direction)
     lead = next(component for component in direction[::-1] if abs(component) > 1e-9)
-    return Axis(point, direction * np.sign(lead) + 0.0)
+    return _frozen(point, direction * np.sign(lead) + 0.0)
+
+
+def _frozen(point: Vectors, direction: Vectors) -> Axis:
+    for array in (point, direction):
+        array.setflags(write=False)
+    return Axis(point, direction)
 
 
 def _error(residual: Vectors, design: Vectors, unknowns: int, size: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -128,7 +129,7 @@ class Scan:
             f"{pixel * 1000:.4g} um a pixel at the axis"
         )
 
-    @property
+    @cached_property
     def axis(self) -> Axis:
         """The axis of rotation, found from the vectors (see `rotation_axis`)."""
         return rotation_axis(self.source, self.u, self.v)

@@ -123,7 +123,7 @@ def weight_unit(problem: Problem, pixel_mm: float, voxel_mm: float) -> float:
 
 
 LADDER = tuple(0.028 * 2 ** (-k / 2) for k in range(12))  # 0.028 down to 6e-4
-# lambda_ = TYPICAL^(1 - trust) minimum^trust: fitted to phantoms and mouse heads (C57BL6_J, NU_J, A_J; BALB_CBYJ and BTBR for the trust in a
+# lambda_ = TYPICAL^(1 - trust) minimum^trust, fitted to phantoms and heads (C57BL6_J, NU_J, A_J; BALB_CBYJ and BTBR for the trust in a
 # coarser copy), 13 to 52 views, 5 000 to 50 000 photons, 32^3 to 128^3 voxels. The best lambda_ was 0.0035 to 0.014 on all of them; the
 # minimum of the curve 0.0006 to 0.0096 on the scan itself (small scans), 0.0023 to 0.005 on a coarser copy, where it scatters less.
 TYPICAL = 0.0095

@@ -1,4 +1,4 @@
-"""OS-SART: SIRT that takes the views a subset at a time. Memory does not grow with the number of views."""
+"""OS-SART: SIRT that takes the views a subset at a time: fast, and its working memory does not grow with the number of views."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def subsets(views: int, size: int) -> list[NDArray[np.intp]]:
 class OsSartSolver:
     """For each subset s: x <- P[x + relaxation C A_s' R_s (b_s - A_s x)] (Wang and Jiang 2004), R = 1 / (A 1), C = subsets / (A' 1).
 
-    ``part(views)`` gives the operator of these views; the path lengths of a subset are computed when it is its turn, so that nothing of the
-    size of all the views is kept but the data.
+    ``part(views)`` gives the operator of these views. Beside the data, one number a ray is kept (its path length); residuals and
+    projections are never larger than a subset.
     """
 
     def __init__(self, problem: Problem, part: Part, subset_views: int = 4, relaxation: float = 0.8, decay: float = 0.97) -> None:

@@ -88,7 +88,7 @@ def range_lines(scan: Scan, fan_deg: float) -> Iterator[str]:
     needed = 180 + fan_deg
     if covered >= 360 - 1e-6:
         yield f"covers {covered:.2f} deg: a full turn"
-    elif covered >= needed - 1e-6:
+    elif covered >= needed - gaps.min() / 2:
         yield f"covers {covered:.2f} deg: a short scan ({needed:.2f} deg needed)"
     else:
         inside = scan.dso_mm * np.sin(np.radians((covered - 180) / 2)) if covered > 180 else 0.0

@@ -1,0 +1,66 @@
+"""`fewview calibrate`: what the log does not say, from the projections themselves."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import tyro
+
+from ..data import make_record, read
+from ..data.atomic import atomic_path, refuse_existing
+from ..data.plain import to_json
+from .options import MaybeMm, MaybePath, Pairs, select_views, settings
+from .outputs import command_line
+
+
+def calibrate(
+    scan: tyro.conf.Positional[Path],
+    *,
+    views: str = "all",
+    fit: tuple[str, ...] = ("axis_shift", "row_shift", "roll"),
+    keep_sense: bool = False,
+    search_px: MaybeMm = None,
+    out: MaybePath = None,
+    read_as: Pairs = (),
+    force: bool = False,
+) -> None:
+    """Find axis shift, optical row, detector roll and sense of rotation from a scan's own projections.
+
+    What any two views say about the same planes must agree; the corrections that make the contradiction smallest are found, with their
+    standard errors. Nothing is changed: `fewview recon --calibrate` finds and uses the same.
+
+    Examples:
+      fewview calibrate my_scan
+      fewview calibrate my_scan --views 52 --fit axis_shift roll --out calibration.json
+
+    Args:
+        scan: a SkyScan folder, a BoneMet folder, or an .h5 file.
+        views: use these views only: 26 (evenly spread), every:10, random:26:SEED, wedge:90.
+        fit: what may change: axis_shift, row_shift, roll.
+        keep_sense: take the sense of rotation as the log gives it.
+        search_px: how far off axis and row may be, in detector pixels; by default a twentieth of the columns.
+        out: write the result to this .json file, and a picture of the score to the same name with .png.
+        read_as: options of the reader, such as direction=CW or part=1.
+        force: replace the outputs if they exist.
+    """
+    from ..recon import calibrate as find
+
+    picture = out.with_suffix(".png") if out else None
+    for path in filter(None, (out, picture)):
+        refuse_existing(path, force)
+    projections = read(scan, views=lambda s: select_views(s, views), progress=sys.stderr.isatty(), **settings(read_as))
+    found = find(projections, fit=fit, sense=not keep_sense, search_px=search_px)
+    for line in str(found).split("; "):
+        print(line)
+    if out is None or picture is None:
+        return
+    from ..recon.calibration_picture import draw
+
+    changes = {**found.changes, "errors": dict(found.errors)}
+    record = make_record(command_line(), {"views": views, "fit": fit}, [scan], [out, picture], extra={"calibration": changes})
+    with atomic_path(out, force=force) as temporary:
+        temporary.write_text(to_json(record, indent=2) + "\n", encoding="utf-8")
+    with atomic_path(picture, force=force) as temporary:
+        draw(found).savefig(temporary, dpi=140)
+    print(f"wrote {out} and {picture}")

@@ -68,13 +68,15 @@ class PdhgState:
 class Pdhg:
     """Chambolle and Pock (2011), preconditioned (Pock and Chambolle 2011), with a ramp instead of a diagonal on the data side.
 
-    minimise ``1/2 |A x - b|_W^2 + weight phi(K x)``. Dual steps: S = sigma ramp (with W: sigma diagonal, since W and the ramp do not
-    commute), and sigma_k for the prior; primal step tau with ``tau (|S^1/2 A|^2 + sigma_k |K|^2) <= 1``.
+    minimise ``1/2 |B x - W^1/2 b|^2 + weight phi(K x)`` with B = W^1/2 A. Dual steps: S = sigma ramp for the data, sigma_k for the prior;
+    primal step tau with ``tau (|S^1/2 B|^2 + sigma_k |K|^2) <= 1``. A start from a coarser grid saves no iterations: the dual variables
+    have to grow either way.
     """
 
     def __init__(self, problem: Problem, prior: Prior, weight: float, balance: float = 2.0, norm: float | None = None) -> None:
         self.problem, self.prior, self.weight = problem, prior, weight
-        self.ramp = RampSteps(problem.data.shape[-1], floor=0.02 if problem.weights is None else 1.0)
+        self.ramp = RampSteps(problem.data.shape[-1])
+        self.root = None if problem.weights is None else np.sqrt(problem.weights)
         self.norm = self.data_norm() if norm is None else norm
         self.sigma = 1.0 / balance
         self.sigma_k = self.sigma * self.norm / prior.norm2
@@ -82,11 +84,11 @@ class Pdhg:
         self._spare, self._base = np.empty(problem.shape, np.float32), np.empty(problem.shape, np.float32)
 
     def data_norm(self, iterations: int = 8) -> float:
-        """The largest eigenvalue of A' R A by power iteration (5 % added), R the ramp with its highest eigenvalue 1."""
+        """The largest eigenvalue of B' R B by power iteration (5 % added), R the ramp with its highest eigenvalue 1."""
         v = np.random.default_rng(0).standard_normal(self.problem.shape, dtype=np.float32)
         value = 0.0
         for _ in range(iterations):
-            w = self.problem.A.T(self.ramp.apply(self.problem.A(v), self.ramp.eigenvalues))
+            w = self.problem.A.T(self._rooted(self.ramp.apply(self._rooted(self.problem.A(v)), self.ramp.eigenvalues)))
             value = math.sqrt(dot(w, w) / max(dot(v, v), 1e-30))
             v = w / f32(max(math.sqrt(dot(w, w)), 1e-30))
         return 1.05 * value
@@ -98,11 +100,11 @@ class Pdhg:
     def step(self, s: PdhgState) -> Mapping[str, float]:
         """One iteration; the state is advanced in place. The residual reported is that of the extrapolated volume."""
         problem = self.problem
-        residual = problem.residual(s.ahead)
+        residual = self._rooted(problem.residual(s.ahead))
         s.y = self._data_dual(s.y, residual)
         if self.weight:
             self.prior.ascend(s.dual, s.ahead, self.sigma_k, self.weight)
-        gradient = np.ascontiguousarray(problem.A.T(s.y))
+        gradient = np.ascontiguousarray(problem.A.T(self._rooted(s.y)))
         tv_numba.combine(f32(1), s.x.ravel(), f32(-self.tau), gradient.ravel(), self._base.ravel())
         self.prior.descend(self._base, s.dual, self.tau, problem.lower, problem.upper, self._spare)
         if problem.mask is not None:
@@ -110,13 +112,15 @@ class Pdhg:
         s.x, self._spare = self._spare, s.x
         tv_numba.combine(f32(2), s.x.ravel(), f32(-1), self._spare.ravel(), s.ahead.ravel())
         s.count += 1
-        data = problem.data_term(residual)
+        data = 0.5 * dot(residual, residual)
         return {"residual": math.sqrt(2 * data), "objective": data + self.weight * self.prior.value(s.x)}
 
+    def _rooted(self, views: Sinogram) -> Sinogram:
+        """W^1/2 times these views."""
+        return views if self.root is None else views * self.root
+
     def _data_dual(self, y: Sinogram, residual: Sinogram) -> Sinogram:
-        if self.problem.weights is not None:  # prox of the conjugate of 1/2 |r|_W^2: (y + sigma r) / (1 + sigma / w); w = 0 gives y = 0
-            w = self.problem.weights
-            return np.asarray((y + f32(self.sigma) * residual) * (w / (w + f32(self.sigma))), dtype=np.float32)
+        """The proximal map of the conjugate of 1/2 |r|^2 at y + S r: (1 + S)^-1 (y + S r)."""
         s = self.sigma * self.ramp.eigenvalues
         return from_cosines((cosines(y) + s * cosines(residual)) / (1 + s))
 

@@ -358,14 +358,26 @@ def test_mask_bounds_and_start_are_kept(scan_and_grid: Any) -> None:
     assert (start == F32(0.05)).all()
 
 
-def test_photon_weights_trust_the_rays_that_were_counted(scan_and_grid: Any) -> None:
+def test_the_mask_fov_is_the_cylinder_that_every_view_sees(scan_and_grid: Any) -> None:
+    projections, _, _ = scan_and_grid
+    grid = Grid((20, 28, 28), 0.5)
+    volume = reconstruct(projections, "os_sart", grid, mask="fov", iterations=2, lower=1e-3).volume
+    radius, half_height, _ = projections.scan.field_of_view_mm
+    z, y, x = np.meshgrid(grid.z_mm, grid.y_mm, grid.x_mm, indexing="ij")
+    np.testing.assert_array_equal(volume > 0, (x**2 + y**2 <= radius**2) & (abs(z) <= half_height))
+    with pytest.raises(InputError, match="did you mean fov"):
+        reconstruct(projections, "os_sart", grid, mask="fow", iterations=2)
+
+
+@pytest.mark.parametrize("name", ["fista_tv", "pdhg_tv"])
+def test_photon_weights_trust_the_rays_that_were_counted(name: str, scan_and_grid: Any) -> None:
     projections, grid, truth = scan_and_grid
     spoiled = projections.values.copy()
     spoiled[:, 8, 10:14] = 8.0  # a metal rod: hardly a photon came through
     bad = Projections(spoiled, projections.scan)
     errors = {}
     for weights in (None, "counts"):
-        volume = reconstruct(bad, "fista_tv", grid, lambda_=5e-3, iterations=40, weights=weights, start="zero").volume
+        volume = reconstruct(bad, name, grid, lambda_=5e-3, iterations=60, weights=weights, start="zero").volume
         errors[weights] = float(np.abs(volume - truth).mean())
     assert errors["counts"] < 0.5 * errors[None]
 

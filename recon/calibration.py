@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..data import Projections
 from ..geometry import InputError, Scan, UnknownNameError, views
-from ..geometry.transform import correct, reverse_rotation
+from ..geometry.transform import correct, flip_rows, move, reverse_rotation, rotation_matrix
 from .calibration_axis import axis_estimate
 from .calibration_search import NAMES, Corrected, Estimate, Search, binned
 from .reprojection import Reprojection
@@ -99,13 +99,30 @@ def calibrate(
     span = _check(projections)
     scan = projections.scan
     chosen = projections if len(scan) <= most_views else projections[views.evenly(scan, most_views)]
+    chosen, sign = _upright(chosen)
     reach = scan.shape[1] / 20 if search_px is None else float(search_px)
     if scan.cone_angles_deg[1] < _NARROW_DEG or scan.shape[0] < 16:
         return _calibrate_narrow(scan, chosen, free, sense, reach)
-    return _calibrate_cone(scan, chosen, free, sense, reach, span)
+    return _calibrate_cone(scan, chosen, sign, free, sense, reach, span)
 
 
-def _calibrate_cone(scan: Scan, chosen: Projections, free: list[int], sense: bool, reach: float, span: float) -> Calibration:
+def _upright(projections: Projections) -> tuple[Projections, NDArray[np.float64]]:
+    """The same views with the axis along z through the origin and rows upwards, and the signs that corrections found there take."""
+    scan, values = projections.scan, projections.values
+    axis = scan.axis
+    across = np.cross(axis.direction, (0.0, 0.0, 1.0))
+    lean = float(np.degrees(np.arctan2(np.linalg.norm(across), axis.direction[2])))
+    turn = rotation_matrix(across, lean) if lean > 1e-9 else np.eye(3)
+    if lean > 1e-9 or np.abs(axis.point_mm).max() > 1e-9 * scan.dso_mm:
+        scan = move(scan, turn, -turn @ axis.point_mm)
+    if (scan.v[:, 2] < 0).all():
+        return Projections(values[:, ::-1], flip_rows(scan)), np.array([1.0, -1.0, -1.0])
+    return Projections(values, scan), np.ones(3)
+
+
+def _calibrate_cone(
+    scan: Scan, chosen: Projections, sign: NDArray[np.float64], free: list[int], sense: bool, reach: float, span: float
+) -> Calibration:
     cols = scan.shape[1]
     factor, fine = max(1, cols // _SEARCH_COLS), max(1, cols // _FINE_COLS)
     values, small = binned(chosen.values, chosen.scan, factor)
@@ -120,12 +137,16 @@ def _calibrate_cone(scan: Scan, chosen: Projections, free: list[int], sense: boo
     sharp = [which for which in free if NAMES[which] != "row_shift"]
     if sharp and span >= _HALF_TURN_DEG:
         best = _sharpened(chosen, best, fine, sharp)
+        if 1 in free:  # the row goes with the axis: better now that the axis is known better
+            best = search.newton(best, (0.5, 1.5, 0.3), free=[1])
     elif sharp:
         notes.append(f"the views span {span:.0f} deg, less than half a turn: axis shift and roll are from the epipolar test alone")
     scores = {"reversed" if estimate.reverse else "as given": estimate.score for estimate in found} if sense else {}
     before = float(search.scores([np.zeros(3)], False)[0][0])
-    best = Estimate(best.values, best.errors, float(search.scores([best.values], best.reverse)[0][0]), best.reverse)
-    return _result(scan, best, scores, before, _curves(search, best), search.geometry.pixel_mm, fine, notes)
+    score = float(search.scores([best.values], best.reverse)[0][0])
+    curves = {which: (x * sign[which], y) for which, (x, y) in _curves(search, best).items()}
+    best = Estimate(best.values * sign, best.errors, score, best.reverse)
+    return _result(scan, best, scores, before, curves, search.geometry.pixel_mm, fine, notes)
 
 
 def _both_senses(values: NDArray[np.float32], scan: Scan, free: list[int], sense: bool, reach: float) -> list[Estimate]:

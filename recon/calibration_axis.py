@@ -12,7 +12,7 @@ from .calibration_search import Corrected, Estimate
 from .reprojection import Reprojection
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
-_ROWS, _ROUGH_COLS, _FINE_COLS = 4, 96, 384
+_ROWS, _ROUGH_COLS, _FINE_COLS = 4, 64, 384
 
 
 def axis_estimate(chosen: Projections, sense: bool, reach_px: float) -> tuple[Estimate, dict[str, float], float, Curve]:

@@ -69,28 +69,29 @@ class Search:
         best = int(np.argmin(each))
         return Estimate(points[best], np.full(3, np.nan), each[best], reverse)
 
-    def newton(self, start: Estimate, steps: Sequence[float], times: int = 2) -> Estimate:
-        """Minimum of the quadratic through the scores at start +- steps, ``times`` over."""
-        x, errors, score = start.values.copy(), start.errors, start.score
+    def newton(self, start: Estimate, steps: Sequence[float], times: int = 2, free: Sequence[int] | None = None) -> Estimate:
+        """Minimum of the quadratic through the scores at start +- steps, ``times`` over; what is not in ``free`` is held."""
+        free = self.free if free is None else list(free)
+        x, errors, score = start.values.copy(), np.nan_to_num(start.errors), start.score
         for _ in range(times):
             self.test.weigh(self.geometry(x, start.reverse))
-            h = np.asarray(steps, dtype=np.float64)[self.free]
-            design = design_points(len(self.free))
+            h = np.asarray(steps, dtype=np.float64)[free]
+            design = design_points(len(free))
             points = []
             for e in design:
                 y = x.copy()
-                y[self.free] += e * h
+                y[free] += e * h
                 points.append(y)
             scores, groups = self.scores(points, start.reverse)
             move = minimum(design, scores) * h
             partial = np.array([minimum(design, groups[:, g]) * h for g in range(GROUPS)])
-            x[self.free] += move
-            errors = np.zeros(3)
-            errors[self.free] = np.sqrt((GROUPS - 1) / GROUPS * ((partial - partial.mean(axis=0)) ** 2).sum(axis=0))
+            x[free] += move
+            errors = errors.copy()
+            errors[free] = np.sqrt((GROUPS - 1) / GROUPS * ((partial - partial.mean(axis=0)) ** 2).sum(axis=0))
             score = float(scores[0])
         return Estimate(x, errors, score, start.reverse)
 
-    def curve(self, best: Estimate, which: int, reach: float, count: int = 13) -> tuple[Array, Array]:
+    def curve(self, best: Estimate, which: int, reach: float, count: int = 9) -> tuple[Array, Array]:
         """(values, scores) of one parameter about the best, the others held."""
         offsets = np.linspace(-reach, reach, count)
         points = [best.values + offset * np.eye(3)[which] for offset in offsets]

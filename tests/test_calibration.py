@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fewview.data import Projections
 from fewview.geometry import Grid, InputError, Scan, UnknownNameError, skyscan_1276, transform, views
-from fewview.recon import calibrate, simulate
+from fewview.recon import Operator, calibrate, simulate
 from fewview.recon.calibration_drift import view_drift
 from fewview.recon.calibration_picture import draw
 from fewview.recon.epipolar import Epipolar, view_pairs
@@ -211,3 +211,15 @@ def test_requirement_on_real_volumes(shared_data: Path, name: str) -> None:
         if count > 26:
             assert abs(found.row_shift_mm - row) < 0.3 * pixel
             assert abs(found.roll_deg - roll) < 0.03
+
+
+def test_an_object_without_structure_keeps_the_given_geometry() -> None:
+    """A centred ball looks the same from everywhere: nothing can be found, and nothing absurd may be returned."""
+    scan = skyscan_1276(rows=32, cols=48, voxel_mm=0.9)[::5]
+    grid = Grid((36, 36, 36), 0.8)
+    z, y, x = np.meshgrid(grid.z_mm, grid.y_mm, grid.x_mm, indexing="ij")
+    ball = (0.05 * (x**2 + y**2 + z**2 < 64)).astype(np.float32)
+    found = calibrate(Projections(Operator(scan, grid)(ball), scan), sense=False)
+    assert abs(found.axis_shift_mm) < 0.9
+    assert abs(found.row_shift_mm) < 1.8
+    assert abs(found.roll_deg) < 0.6

@@ -128,6 +128,7 @@ def test_naf_learns_the_same_every_time_and_beats_trivial_volumes() -> None:
     assert np.linalg.norm(rec.volume - truth) < 0.6 * np.linalg.norm(truth)
 
 
+@pytest.mark.slow
 def test_naf_on_rays_learns_and_finds_a_shifted_axis() -> None:
     fine, grid = Grid((36, 36, 36), 0.55), Grid((20, 20, 20), 1.0)
     true = _scan(16, axis_shift_mm=1.8)  # 1.5 pixels

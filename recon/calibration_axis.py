@@ -28,7 +28,7 @@ def axis_estimate(chosen: Projections, sense: bool, reach_px: float) -> tuple[Es
     found, before = [], 0.0
     for reverse in (False, True) if sense else (False,):
         rough, _ = _search(flat, scan, max(1, cols // _ROUGH_COLS), 0.0, reach_px, reverse)
-        factor = max(1, cols // _FINE_COLS)
+        factor = -(-cols // _FINE_COLS)
         found.append(_search(flat, scan, factor, rough.values[0], 2.0 * max(1, cols // _ROUGH_COLS), reverse))
         if not reverse:
             test, geometry = _prepared(flat, scan, factor)

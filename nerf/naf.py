@@ -29,7 +29,7 @@ class NafSettings:
 
     ``render`` "volume" reads the field at the voxel centres and projects them with the `Operator`, the whole scan in every step: the
     fast way on a CPU. "rays" draws ``rays`` random rays a step with ``samples`` points each (None: 1.5 a voxel of the longest side):
-    independent of any grid, and what a geometry is refined with. ``steps`` None: 250 or 1500. ``encoding`` "dense" or "hash"; ``tv``
+    independent of any grid, and what a geometry is refined with. ``steps`` None: 300 or 1500. ``encoding`` "dense" or "hash"; ``tv``
     weight of total variation relative to the data term; ``refine`` estimates "axis", "roll" and per-view "drift" of the detector with
     the field (any of them, in one tuple); ``bin`` averages detector pixels while they are smaller than a voxel.
     """
@@ -41,8 +41,8 @@ class NafSettings:
     encoding: str = "dense"
     features: int = 4
     hidden: int = 32
-    learning_rate: float = 1e-2
-    tv: float = 1e-2
+    learning_rate: float = 2e-2
+    tv: float = 2e-3
     refine: tuple[str, ...] = ()
     bin: bool = True
     seed: int = 0
@@ -126,7 +126,7 @@ def fit(projections: Projections, grid: Grid, settings: NafSettings, callbacks: 
     refinement = Refinement(Pose.of(data.scan, device=settings.device), settings.refine).to(settings.device)
     groups = [{"params": field.parameters(), "lr": settings.learning_rate}, {"params": refinement.parameters(), "lr": 3e-2}]
     optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15)
-    steps = settings.steps or (250 if settings.render == "volume" else 1500)
+    steps = settings.steps or (300 if settings.render == "volume" else 1500)
     decay = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 0.03 ** (step / steps))
     losses = (
         _whole_scan(data, grid, settings, field)

@@ -85,7 +85,7 @@ def views(
         out: the folder of results; an earlier run there is continued.
         methods: names, or my_file.py:my_function; by default all that run here, and the controls.
         views: counts of views.
-        selections: evenly, every, random, wedge.
+        selections: evenly, random, or wedge (the first views, one after the other).
         total_photons: mean count of an unattenuated pixel over all views together: few views are then less noisy each.
         size: voxels across.
         animals: at most so many test animals.

@@ -1,0 +1,49 @@
+"""What a method that learns tells the training loop, and what it is given: the one contract between a network and `train`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+
+from ..data import Projections
+from ..geometry import Grid
+
+
+@dataclass(frozen=True)
+class Example:
+    """One scan of one animal as a network sees it: all views, and the reference on the grid that is trained on.
+
+    The detector is binned until a pixel at the axis is about as large as a voxel. ``reference`` [z, y, x] is in 1/mm.
+    """
+
+    name: str
+    animal: str
+    projections: Projections
+    grid: Grid
+    reference: Float[NDArray[np.float32], "z y x"]
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A network and how it learns. All functions are pure but for the random ``Generator`` and the module's own weights.
+
+    * ``presets`` name -> architecture, a frozen dataclass of plain numbers: a checkpoint fits this architecture and no other.
+    * ``build(architecture, generator)`` makes the module, weights drawn from ``generator`` alone.
+    * ``groups(module)`` names the optimisers: name -> (parameters, learning rate). One for most; a generator and a discriminator for a GAN.
+    * ``loss(module, example, given, generator, group)`` is the scalar loss of one example from the views ``given``, for one group.
+    * ``reconstruct(module, projections, grid, generator)`` is the volume from given views alone, a tensor [z, y, x] in 1/mm: what validation
+      scores and, but for data consistency, what the registered method returns.
+    """
+
+    name: str
+    presets: Mapping[str, Any]
+    build: Callable[[Any, Generator], nn.Module]
+    groups: Callable[[nn.Module], Mapping[str, tuple[list[nn.Parameter], float]]]
+    loss: Callable[[nn.Module, Example, Int[NDArray[np.intp], "view"], Generator, str], Float[Tensor, ""]]
+    reconstruct: Callable[[nn.Module, Projections, Grid, Generator], Float[Tensor, "z y x"]]

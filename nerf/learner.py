@@ -37,7 +37,7 @@ class Learner:
     * ``build(architecture, generator)`` makes the module, weights drawn from ``generator`` alone.
     * ``groups(module)`` names the optimisers: name -> (parameters, learning rate). One for most; a generator and a discriminator for a GAN.
     * ``loss(module, example, given, generator, group)`` is the scalar loss of one example from the views ``given``, for one group.
-    * ``reconstruct(module, projections, grid, generator)`` is the volume from given views alone, a tensor [z, y, x] in 1/mm: what validation
+    * ``reconstruct(module, projections, grid, generator)`` is the volume from given views alone, a tensor [z, y, x] in 1/mm: what
       scores and, but for data consistency, what the registered method returns.
     """
 

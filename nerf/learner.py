@@ -38,7 +38,7 @@ class Learner:
     * ``groups(module)`` names the optimisers: name -> (parameters, learning rate). One for most; a generator and a discriminator for a GAN.
     * ``loss(module, example, given, generator, group)`` is the scalar loss of one example from the views ``given``, for one group.
     * ``reconstruct(module, projections, grid, generator)`` is the volume from given views alone, a tensor [z, y, x] in 1/mm: what
-      scores and, but for data consistency, what the registered method returns.
+      validation scores and, but for data consistency, what the registered method returns.
     """
 
     name: str

@@ -29,13 +29,17 @@ class Example:
     reference: Float[NDArray[np.float32], "z y x"]
 
 
+Group = tuple[list[nn.Parameter], float] | tuple[list[nn.Parameter], float, str]
+
+
 @dataclass(frozen=True)
 class Learner:
     """A network and how it learns. All functions are pure but for the random ``Generator`` and the module's own weights.
 
     * ``presets`` name -> architecture, a frozen dataclass of plain numbers: a checkpoint fits this architecture and no other.
     * ``build(architecture, generator)`` makes the module, weights drawn from ``generator`` alone.
-    * ``groups(module)`` names the optimisers: name -> (parameters, learning rate). One for most; a generator and a discriminator for a GAN.
+    * ``groups(module)`` names the optimisers: name -> (parameters, learning rate), stepped in this order, each on its own ``loss``. One for
+      most; a discriminator and a generator for a GAN. A third member, ``"rmsprop"``, asks for RMSprop (alpha 0.99) instead of Adam.
     * ``loss(module, example, given, generator, group)`` is the scalar loss of one example from the views ``given``, for one group.
     * ``reconstruct(module, projections, grid, generator)`` is the volume from given views alone, a tensor [z, y, x] in 1/mm: what
       validation scores and, but for data consistency, what the registered method returns.
@@ -44,6 +48,6 @@ class Learner:
     name: str
     presets: Mapping[str, Any]
     build: Callable[[Any, Generator], nn.Module]
-    groups: Callable[[nn.Module], Mapping[str, tuple[list[nn.Parameter], float]]]
+    groups: Callable[[nn.Module], Mapping[str, Group]]
     loss: Callable[[nn.Module, Example, Int[NDArray[np.intp], "view"], Generator, str], Float[Tensor, ""]]
     reconstruct: Callable[[nn.Module, Projections, Grid, Generator], Float[Tensor, "z y x"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +19,9 @@ from ..data.resample import resample
 from ..geometry import Grid, InputError, UnknownNameError, views
 from ..recon import Method, load_method, reconstruct
 from .controls import CONTROLS, control_volume
-from .distribution import Features, features_of, inception_features, random_features
+from .distribution import features_of
+from .judges import judges
+from .perceptual import LEAST_PIXELS, perceptual_distance
 from .scoring import Yardstick, all_scores
 from .task import Task
 
@@ -27,9 +30,10 @@ SELECTIONS = ("evenly", "random", "wedge")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The setting that all tasks of a sweep share: data folder, results folder, yardstick, whose features FID and KID use.
+    """The setting that all tasks of a sweep share: data folder, results folder, yardstick, whose features FID, KID and LPIPS use.
 
-    ``train`` are the animals whose Recon-CT the mean-volume control may see; ``features`` is "inception", "random" or "none".
+    ``train`` are the animals whose Recon-CT the mean-volume control may see; ``features`` is a kind of `judges`. ``grey_fit`` and
+    ``register`` bring each volume to its reference before it is compared; the map and the motion are in the record.
     """
 
     data: Path
@@ -39,6 +43,14 @@ class Evaluation:
     train: tuple[str, ...] = ()
     features: str = "none"
     keep_volumes: bool = False
+    grey_fit: bool = False
+    register: bool = False
+
+    def measured(self, tasks: Sequence[Task]) -> list[Task]:
+        """The tasks with this setting as part of their keys: a record made with another yardstick is not taken for theirs."""
+        shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("data", "results", "train")}
+        seen = {"train": self.train}
+        return [dataclasses.replace(t, scoring=shared | (seen if t.method in CONTROLS else {})) for t in tasks]
 
     def __call__(self, task: Task) -> dict[str, Any]:
         """Reconstruct and score; the measured part of the record."""
@@ -46,7 +58,7 @@ class Evaluation:
         whole = _projections(pair)
         given_index = choose_views(whole, task)
         given = whole[given_index] if task.photons is None else thinned(whole[given_index], task.photons, task.seed)
-        grid = grid_of_size(whole, task.size)
+        grid = Grid.across(whole.scan, task.size)
         reference = _reference(pair, grid)
         if task.method in CONTROLS:
             trained_on = [_reference(p, grid) for p in self.pairs() if p.animal in self.train and p.animal != task.animal]
@@ -55,10 +67,13 @@ class Evaluation:
             method = load_method(task.method)
         rec = reconstruct(given, method, grid, **task.settings)
         yardstick = self.yardstick(pair)
-        scores, images = all_scores(rec.volume, grid, reference, whole, given_index, yardstick)
-        self._keep(task, rec.volume, reference, images, yardstick)
+        compared = all_scores(rec.volume, grid, reference, whole, given_index, yardstick)
+        scores = {protocol: {**part} for protocol, part in compared.scores.items()}
+        self._perceptual(scores, compared.images, yardstick)
+        self._keep(task, compared.volume, reference, compared.images, yardstick)
         return {
             "scores": scores,
+            "alignment": compared.alignment,
             "seconds": rec.seconds,
             "settings": rec.settings,
             "given_views": given_index,
@@ -81,11 +96,17 @@ class Evaluation:
     def yardstick(self, pair: Pair) -> Yardstick:
         """Window of the data set; bone lies above 75/255 of it, as BoneMet's own segmentation has it."""
         low, high = pair.window
-        return Yardstick(pair.window, low + 75 / 255 * (high - low), self.line_window)
+        return Yardstick(pair.window, low + 75 / 255 * (high - low), self.line_window, grey_fit=self.grey_fit, register=self.register)
+
+    def _perceptual(self, scores: dict[str, Any], images: Mapping[str, NDArray], yardstick: Yardstick) -> None:
+        perceptual = judges(self.features).perceptual
+        for protocol, name, window in (("heldout-views", "views", yardstick.line_window), ("volume", "slices", yardstick.window)):
+            if perceptual is not None and name in images and min(images[name].shape[1:]) >= LEAST_PIXELS:
+                scores[protocol]["lpips"] = perceptual_distance(images[name], images[f"{name}_reference"], window, perceptual)
 
     def _keep(self, task: Task, volume: NDArray, reference: NDArray, images: Mapping[str, NDArray], yardstick: Yardstick) -> None:
         kept: dict[str, NDArray] = {"volume": orthoslices(volume), "reference": orthoslices(reference)}
-        extract = feature_set(self.features)
+        extract = judges(self.features).features
         if extract is not None:
             windows = {"slices": yardstick.window, "views": yardstick.line_window}
             for name, stack in images.items():
@@ -96,21 +117,6 @@ class Evaluation:
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_path(folder / f"{task.key}.npz", force=True) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **kept)  # pyright: ignore[reportArgumentType]
-
-
-def feature_set(name: str) -> Features | None:
-    """The feature extractor of a name; None for "none"."""
-    if name == "none":
-        return None
-    makers = {"inception": inception_features, "random": random_features}
-    if name not in makers:
-        raise UnknownNameError("feature network", name, ("none", *makers))
-    return _made(name)
-
-
-@lru_cache(maxsize=2)
-def _made(name: str) -> Features:
-    return inception_features() if name == "inception" else random_features()
 
 
 def choose_views(whole: Projections, task: Task) -> NDArray[np.intp]:
@@ -138,14 +144,6 @@ def thinned(projections: Projections, photons: float, seed: int) -> Projections:
     kept = np.random.default_rng(seed).binomial(np.maximum(counts, 0), photons / had)
     values = -np.log(np.maximum(kept, 0.5) / photons)
     return Projections(values.astype(np.float32), projections.scan, {**projections.meta, "photons": photons})
-
-
-def grid_of_size(whole: Projections, size: int) -> Grid:
-    """The field of view with ``size`` voxels across."""
-    if size < 8:
-        raise InputError(f"size is {size}", expected="at least 8 voxels across")
-    radius = whole.scan.field_of_view_mm[0]
-    return Grid.fit(whole.scan, voxel_mm=float(f"{2 * radius / size:.9g}"))
 
 
 def orthoslices(volume: NDArray) -> NDArray[np.float16]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from ..data import Projections
 from ..geometry import Grid, InputError, Scan
 from ..recon import Operator
-from .align import fit_grey
+from .align import fit_grey, register
 from .metrics import psnr, ssim
 from .volume_metrics import dice, edge_error, fourier_shell_correlation, nrmse, surface_distance
 
@@ -30,13 +31,15 @@ Scores = dict[str, float]
 class Yardstick:
     """What makes scores comparable, the same for every method: grey window (1/mm), bone threshold (1/mm), window of line integrals.
 
-    ``heldout`` views at most are rendered.
+    ``heldout`` views at most are rendered. ``register`` and ``grey_fit`` bring a volume to its reference before the ``volume`` protocol.
     """
 
     window: tuple[float, float]
     bone: float
     line_window: tuple[float, float] = (0.0, 3.0)
     heldout: int = 26
+    grey_fit: bool = False
+    register: bool = False
 
     def __post_init__(self) -> None:
         for name, (low, high) in (("window", self.window), ("line_window", self.line_window)):
@@ -50,15 +53,8 @@ class Yardstick:
 
 
 def seen_by_all(scan: Scan, grid: Grid) -> Bool[NDArray, "z y x"]:
-    """The voxels that every view of a centred circular scan sees: radius r inside the fan, height inside the cone on the near side.
-
-    |z| <= h (1 - r / DSO) with h the half height at the axis.
-    """
-    radius, half_height, _ = scan.field_of_view_mm
-    cx, cy, cz = scan.axis_point_mm
-    r = np.hypot(grid.x_mm[None, :] - cx, grid.y_mm[:, None] - cy)
-    high = half_height * (1 - r / scan.dso_mm)
-    return (np.abs(grid.z_mm - cz)[:, None, None] <= high[None]) & (r <= radius)[None]
+    """The voxels that every view of a centred circular scan sees, see `Grid.seen_by_all`."""
+    return grid.seen_by_all(scan)
 
 
 def volume_scores(volume: Volume, reference: Volume, grid: Grid, mask: Bool[NDArray, "z y x"], yardstick: Yardstick) -> Scores:
@@ -125,16 +121,44 @@ def input_fit(volume: Volume, grid: Grid, given: Projections, yardstick: Yardsti
     return {"psnr": min(psnr(a, b, data_range=2.0), 100.0), "ssim": ssim(a, b, data_range=2.0) if min(a.shape) >= 7 else float("nan")}
 
 
+@dataclass(frozen=True)
+class Compared:
+    """Scores per protocol; the volume as it was compared, and how it was brought to the reference; images for FID, KID and LPIPS."""
+
+    scores: Mapping[str, Scores]
+    volume: Volume
+    alignment: Mapping[str, Any]
+    images: Mapping[str, NDArray[np.float32]]
+
+
+def aligned(
+    volume: Volume, reference: Volume, grid: Grid, mask: Bool[NDArray, "z y x"], yardstick: Yardstick
+) -> tuple[Volume, dict[str, Any]]:
+    """The volume moved (``register``), then mapped in grey (``grey_fit``) to the reference, as far as the yardstick asks, and both maps."""
+    how: dict[str, Any] = {}
+    if yardstick.register:
+        volume, motion = register(volume, reference, grid)
+        how["motion"] = asdict(motion)
+    if yardstick.grey_fit:
+        grey = fit_grey(volume, reference, mask)
+        volume, how["grey_map"] = grey(volume), asdict(grey)
+    return volume, how
+
+
 def all_scores(
     volume: Volume, grid: Grid, reference: Volume, whole: Projections, given: NDArray[np.intp], yardstick: Yardstick
-) -> tuple[dict[str, Scores], Mapping[str, NDArray[np.float32]]]:
-    """Scores per protocol, and the image pairs that FID and KID need: axial slices, and rendered held-out views."""
+) -> Compared:
+    """Scores per protocol, and the image pairs that FID, KID and LPIPS need: axial slices, and rendered held-out views.
+
+    Views are always those of the volume as it came: alignment is for the ``volume`` protocol alone.
+    """
     mask = seen_by_all(whole.scan, grid)
-    scores = {"volume": volume_scores(volume, reference, grid, mask, yardstick)}
+    moved, how = aligned(volume, reference, grid, mask, yardstick)
+    scores = {"volume": volume_scores(moved, reference, grid, mask, yardstick)}
     scores["table2-compat"] = input_fit(volume, grid, whole[given], yardstick)
-    images = {"slices": np.where(mask, volume, 0).astype(np.float32), "slices_reference": np.where(mask, reference, 0).astype(np.float32)}
+    images = {"slices": np.where(mask, moved, 0).astype(np.float32), "slices_reference": np.where(mask, reference, 0).astype(np.float32)}
     unseen = heldout_views(len(whole), given, yardstick.heldout)
     if unseen.size:
         scores["heldout-views"], seen, target = view_scores(volume, grid, whole[unseen], yardstick)
         images |= {"views": seen, "views_reference": target}
-    return scores, images
+    return Compared(scores, moved, how, images)

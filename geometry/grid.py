@@ -97,3 +97,27 @@ class Grid:
         nx, ny, nz = (max(1, math.ceil(2 * length / voxel - 1e-6)) for length in half)
         x, y, z = (float(c) for c in axis.point_mm + height * axis.direction)
         return cls((nz, ny, nx), voxel, (x, y, z))
+
+    @classmethod
+    def across(cls, scan: Scan, size: int) -> Grid:
+        """The scan's field of view with ``size`` voxels across: the size that benchmarks and training speak of.
+
+        >>> from fewview.geometry import Scan
+        >>> scan = Scan.circular(dso_mm=100, dsd_mm=200, rows=8, cols=16, pixel_mm=1.0, angles_deg=[0, 120, 240])
+        >>> Grid.across(scan, 16).shape
+        (9, 16, 16)
+        """
+        if size < 8:
+            raise InputError(f"size is {size}", expected="at least 8 voxels across")
+        return cls.fit(scan, voxel_mm=float(f"{2 * scan.field_of_view_mm[0] / size:.9g}"))
+
+    def seen_by_all(self, scan: Scan) -> NDArray[np.bool_]:
+        """[z, y, x]: the voxels that every view of a centred circular scan sees: radius r inside the fan, height inside the near cone.
+
+        |z| <= h (1 - r / DSO) with h the half height at the axis.
+        """
+        radius, half_height, _ = scan.field_of_view_mm
+        cx, cy, cz = scan.axis_point_mm
+        r = np.hypot(self.x_mm[None, :] - cx, self.y_mm[:, None] - cy)
+        high = half_height * (1 - r / scan.dso_mm)
+        return (np.abs(self.z_mm - cz)[:, None, None] <= high[None]) & (r <= radius)[None]

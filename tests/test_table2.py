@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fewview.benchmarks.build_dataset import build_bonemet
-from fewview.benchmarks.evaluate import Evaluation, choose_views, grid_of_size, make_tasks, thinned
+from fewview.benchmarks.evaluate import Evaluation, choose_views, make_tasks, thinned
 from fewview.benchmarks.report import write_report
 from fewview.benchmarks.table2 import Plan, compare
 from fewview.benchmarks.tables import PUBLISHED, load_records, rows_of
@@ -121,7 +121,7 @@ def test_unknown_methods_and_selections_are_refused_before_the_work(data: Path, 
     with pytest.raises(InputError, match="whole number from 1 to 260"):
         choose_views(pair.projections(), Task("851", 0, 261, "evenly", 0, "fdk", 24))
     with pytest.raises(InputError, match="size"):
-        grid_of_size(pair.projections(), 4)
+        Grid.across(pair.projections().scan, 4)
 
 
 def test_thinning_counts_has_the_noise_of_the_lower_dose() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ from ..geometry import Grid
 class Example:
     """One scan of one animal as a network sees it: all views, and the reference on the grid that is trained on.
 
-    The detector is binned until a pixel at the axis is about as large as a voxel. ``reference`` [z, y, x] is in 1/mm.
+    The detector is binned until a pixel at the axis is about as large as a voxel. ``reference`` [z, y, x] is in 1/mm. ``fingerprint`` is
+    the SHA-256 of the files it came from; ``window`` (low, high) in 1/mm the grey window of its data set, the same for all of them.
     """
 
     name: str
@@ -27,6 +28,8 @@ class Example:
     projections: Projections
     grid: Grid
     reference: Float[NDArray[np.float32], "z y x"]
+    fingerprint: str = ""
+    window: tuple[float, float] = (0.0, 0.3)
 
 
 Group = tuple[list[nn.Parameter], float] | tuple[list[nn.Parameter], float, str]
@@ -43,6 +46,12 @@ class Learner:
     * ``loss(module, example, given, generator, group)`` is the scalar loss of one example from the views ``given``, for one group.
     * ``reconstruct(module, projections, grid, generator)`` is the volume from given views alone, a tensor [z, y, x] in 1/mm: what
       validation scores and, but for data consistency, what the registered method returns.
+    * ``training`` preset -> settings of `TrainSettings` that suit it, where they differ from the defaults.
+    * ``score(module, example, given, generator)`` of a held-out animal, higher is better; None: PSNR of `reconstruct` inside what every
+      view sees.
+
+    Arrays of an `Example` are numpy; the module says on which device to work (``next(module.parameters()).device``). Randomness that
+    torch draws by itself (dropout) is seeded a step at a time by the training loop.
     """
 
     name: str
@@ -51,3 +60,5 @@ class Learner:
     groups: Callable[[nn.Module], Mapping[str, Group]]
     loss: Callable[[nn.Module, Example, Int[NDArray[np.intp], "view"], Generator, str], Float[Tensor, ""]]
     reconstruct: Callable[[nn.Module, Projections, Grid, Generator], Float[Tensor, "z y x"]]
+    training: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    score: Callable[[nn.Module, Example, Int[NDArray[np.intp], "view"], Generator], float] | None = None

@@ -16,12 +16,12 @@ from ..data.atomic import atomic_path
 from ..geometry import InputError
 from .report_figures import curves, image_uri, planes, scatter, short, shot
 from .statistics import Interval, paired_difference
-from .tables import COLUMNS, MEANING, PROTOCOLS, PUBLISHED, Row, load_records, rows_of
+from .tables import MEANING, PROTOCOLS, PUBLISHED, Row, columns_of, load_records, rows_of
 
 HEADS = {
     "psnr": "PSNR, dB", "ssim": "SSIM", "ssim_slices": "SSIM of slices", "fid": "FID", "kid": "KID", "dice_bone": "bone Dice",
     "surface_mm": "surface, mm", "nrmse": "NRMSE", "edge_error": "edge error", "fsc_half_mm": "FSC 0.5, mm",
-    "psnr_grey_fit": "PSNR, grey fitted", "residual": "residual",
+    "psnr_grey_fit": "PSNR, grey fitted", "residual": "residual", "lpips": "LPIPS",
 }  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def _context(results: Path, records: Sequence[dict[str, Any]], rows: Sequence[Ro
             (len(animals), "test animals"), (len(methods), "methods and controls"), (len(records), "reconstructions"),
             (f"{info.get('size', '?')}", "voxels across"),
         ],
-        "protocols": [_leaderboard(rows, protocol, str(info.get("features", "none"))) for protocol in PROTOCOLS],
+        "protocols": [_leaderboard(rows, protocol, info.get("labels", {})) for protocol in PROTOCOLS],
         "published": PUBLISHED,
         "curves": curves(rows, {"volume PSNR, dB": ("volume", "psnr"), "held-out view PSNR, dB": ("heldout-views", "psnr")}),
         "scatter": scatter(records),
@@ -85,9 +85,9 @@ def _context(results: Path, records: Sequence[dict[str, Any]], rows: Sequence[Ro
     }  # fmt: skip
 
 
-def _leaderboard(rows: Sequence[Row], protocol: str, features: str) -> dict[str, Any]:
-    columns = [c for c in COLUMNS[protocol] if any(c in row.cells[protocol] for row in rows)]
-    heads = ["method", "views", *(HEADS[c] + (f" ({features})" if c in ("fid", "kid") else "") for c in columns), "seconds", "MiB"]
+def _leaderboard(rows: Sequence[Row], protocol: str, labels: Mapping[str, str]) -> dict[str, Any]:
+    columns = columns_of(rows, protocol, labels)
+    heads = ["method", "views", *(HEADS[c] + (f" ({labels[c]})" if c in labels else "") for c in columns), "seconds", "MiB"]
     table = []
     for row in rows:
         cells = [{"text": short(row.method), "value": short(row.method)}, {"text": row.views, "value": row.views}]
@@ -151,8 +151,10 @@ def _notes(info: Mapping[str, Any]) -> list[str]:
         "The reference is Recon-CT, an FDK of all views: the views that a method was given are among those it was made from.",
         f"Trained or tuned on animals {', '.join(info.get('train', [])) or 'none'}; relatives are on one side of the split.",
         f"Tuning candidates a method: {info.get('tuning', {}).get('candidates', {})}.",
-        f"FID and KID use {info.get('features', 'none')} features"
-        + ("; random features are not FID." if info.get("features") == "random" else "."),
+        f"FID, KID and LPIPS use {info.get('features', 'none')} features"
+        + ("; over random features they are other quantities than the published ones." if info.get("features") == "random" else "."),
+        f"Before the comparison of volumes: {info.get('alignment', 'nothing was aligned')}.",
+        *info.get("remarks", []),
     ]
 
 

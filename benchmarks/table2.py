@@ -13,6 +13,7 @@ from ..geometry import InputError
 from ..recon import METHODS
 from .controls import CONTROLS
 from .evaluate import Evaluation, make_tasks
+from .judges import judges
 from .report import write_report
 from .sweep import HERE, Tell, Where, run_sweep
 from .tables import MEANING, PROTOCOLS, PUBLISHED, as_csv, as_json, markdown, rows_of
@@ -35,11 +36,14 @@ class Plan:
     seeds: tuple[int, ...] = (0,)
     budget: int = 4
     most_animals: int = 6
-    features: str = "random"
+    features: str = "inception"
     window: tuple[float, float] | None = None
     line_window: tuple[float, float] = (0.0, 3.0)
     total_photons: float | None = None
     keep_volumes: bool = False
+    grey_fit: bool = False
+    register: bool = False
+    command: str = ""
     settings: Mapping[str, Mapping[str, Any]] | None = None
 
     def quick(self) -> Plan:
@@ -65,7 +69,10 @@ def compare(data: str | Path, results: str | Path, plan: Plan, *, where: Where =
         if name not in CONTROLS and not name.rpartition(":")[0].endswith(".py"):
             METHODS[name]  # an unknown name is refused before hours of work
     train = sorted({pair.animal for pair in parts["train"]}, key=int)
-    evaluation = Evaluation(data, results, plan.window, plan.line_window, tuple(train), plan.features, plan.keep_volumes)
+    networks = judges(plan.features)
+    evaluation = Evaluation(
+        data, results, plan.window, plan.line_window, tuple(train), plan.features, plan.keep_volumes, plan.grey_fit, plan.register
+    )
     middle = plan.views[len(plan.views) // 2]
     tuned = tune(evaluation, parts["train"], methods, middle, plan.size, plan.budget, where=where, tell=tell)
     settings = {method: {**tuned.get(method, {}), **(plan.settings or {}).get(method, {})} for method in methods}
@@ -76,13 +83,13 @@ def compare(data: str | Path, results: str | Path, plan: Plan, *, where: Where =
     tried = {m: len(list(CANDIDATES.get(m, []))[: plan.budget]) for m in methods}
     info = {
         "data": data.name, "test": sorted({p.animal for p in test}, key=int), "train": train, "settings": settings,
-        "features": plan.features,
+        "features": plan.features, "labels": networks.labels, "remarks": networks.remarks, "alignment": _alignment(plan),
         "tuning": {"candidates": tried, "views": middle, "animals": "at most 2 training animals", "chosen by": "volume PSNR"},
         "window_per_mm": test[0].window, "line_window": plan.line_window, "size": plan.size, "published": PUBLISHED,
-    }  # fmt: skip
-    records = run_sweep(tasks, evaluation, results, where=where, info=info, tell=tell)
+    } | ({"command": plan.command} if plan.command else {})  # fmt: skip
+    records = run_sweep(evaluation.measured(tasks), evaluation, results, where=where, info=info, tell=tell)
     rows = rows_of(records, results)
-    tables = {protocol: markdown(rows, protocol, plan.features) for protocol in PROTOCOLS}
+    tables = {protocol: markdown(rows, protocol, networks.labels) for protocol in PROTOCOLS}
     for name, text in {"table.md": page(tables), "table.csv": as_csv(rows), "table.json": as_json(rows)}.items():
         with atomic_path(results / name, force=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -119,6 +126,11 @@ def page(tables: Mapping[str, str]) -> str:
     for protocol, table in tables.items():
         lines += ["", f"## {protocol}", "", MEANING[protocol], "", table]
     return "\n".join(lines) + "\n"
+
+
+def _alignment(plan: Plan) -> str:
+    done = [text for asked, text in ((plan.register, "rigid registration"), (plan.grey_fit, "affine grey fit")) if asked]
+    return (" and ".join(done) + " to the reference (each in its record)") if done else "nothing was aligned"
 
 
 def _first_animals(pairs: Sequence[Pair], most: int) -> list[Pair]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..geometry import InputError
 from .distribution import frechet_distance, kernel_distance
+from .judges import ABSENT
 from .statistics import Interval, bootstrap_mean
 from .task import plain, read_record
 
@@ -115,11 +116,12 @@ def _stack(files: Sequence[Path], name: str) -> torch.Tensor | None:
 
 COLUMNS = {
     "table2-compat": ("psnr", "ssim"),
-    "heldout-views": ("psnr", "ssim", "fid", "kid", "residual"),
+    "heldout-views": ("psnr", "ssim", "lpips", "fid", "kid", "residual"),
     "volume": (
         "psnr",
         "ssim",
         "ssim_slices",
+        "lpips",
         "fid",
         "kid",
         "dice_bone",
@@ -132,10 +134,16 @@ COLUMNS = {
 }
 
 
-def markdown(rows: Sequence[Row], protocol: str, features: str = "none") -> str:
-    """One protocol as a Markdown table; metrics that no row has are left out, and FID and KID carry the name of their features."""
-    columns = [c for c in COLUMNS[protocol] if any(c in row.cells[protocol] for row in rows)]
-    names = [f"{c} ({features})" if c in ("fid", "kid") else c for c in columns]
+def columns_of(rows: Sequence[Row], protocol: str, labels: Mapping[str, str]) -> list[str]:
+    """The metrics of a protocol that a row has, and those that were asked for but whose weights are not here."""
+    return [c for c in COLUMNS[protocol] if labels.get(c) == ABSENT or any(c in row.cells[protocol] for row in rows)]
+
+
+def markdown(rows: Sequence[Row], protocol: str, labels: Mapping[str, str] | None = None) -> str:
+    """One protocol as a Markdown table; ``labels`` say over which network's features FID, KID and LPIPS are."""
+    labels = labels or {}
+    columns = columns_of(rows, protocol, labels)
+    names = [f"{c} ({labels[c]})" if c in labels else c for c in columns]
     lines = ["| " + " | ".join(["method", "views", *names, "s", "animals"]) + " |", "|" + "---|" * (len(columns) + 4)]
     for row in rows:
         cells = [str(row.cells[protocol][c]) if c in row.cells[protocol] else "-" for c in columns]

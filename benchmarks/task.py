@@ -14,14 +14,15 @@ from typing import Any
 from ..data.atomic import atomic_path
 from ..geometry import InputError
 
-FORMAT = 1  # of records and of sweep.json; raise it when a record of the past can no longer be compared
+FORMAT = 2  # of records and of sweep.json; raise it when a record of the past can no longer be compared
 
 
 @dataclass(frozen=True)
 class Task:
     """``inputs`` is the SHA-256 of the scan and its reference, so that a record never outlives a change of the data.
 
-    ``method_hash`` is that of a method's own file or checkpoint, empty for the built-in ones.
+    ``method_hash`` is that of a method's own file or checkpoint, empty for the built-in ones. ``scoring`` is how the result is measured
+    (windows, features, alignment): a record made with another yardstick is not this task's.
     """
 
     animal: str
@@ -35,11 +36,12 @@ class Task:
     photons: float | None = None
     inputs: str = ""
     method_hash: str = ""
+    scoring: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
         """The first 20 hex digits of the SHA-256 of all fields and of the record format."""
-        text = json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, sort_keys=True, allow_nan=False)
+        text = json.dumps(plain({"format": FORMAT, **dataclasses.asdict(self)}), sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
     @property

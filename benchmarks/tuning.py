@@ -45,7 +45,7 @@ def tune(
     tasks = []
     for method in methods:
         for settings in list(CANDIDATES.get(method, []))[:budget]:
-            tasks += make_tasks(chosen_on, [method], [views], size, settings={method: settings})
+            tasks += evaluation.measured(make_tasks(chosen_on, [method], [views], size, settings={method: settings}))
     folder = Path(evaluation.results) / "tuning"
     records = run_sweep(tasks, evaluation, folder, where=where, tell=tell, info={"what": "tuning on training animals"}) if tasks else []
     scores: dict[tuple[str, str], list[float]] = {}

@@ -22,7 +22,9 @@ def table2(
     size: int = 64,
     animals: int = 6,
     budget: int = 4,
-    features: str = "random",
+    features: str = "inception",
+    grey_fit: bool = False,
+    register: bool = False,
     set: Pairs = (),
     quick: bool = False,
     workers: int = 0,
@@ -46,7 +48,9 @@ def table2(
         size: voxels across.
         animals: at most so many test animals.
         budget: tuning candidates for each method, the same for all; 0 is no tuning.
-        features: of FID and KID: inception (needs its weights), random (labelled as such), or none.
+        features: of FID, KID and LPIPS: inception (published weights; a column says where they are absent), random (labelled), or none.
+        grey_fit: fit each volume's greys to the reference (gain and offset) before volumes are compared.
+        register: move each volume rigidly onto the reference before volumes are compared.
         set: settings of methods, METHOD.KEY=VALUE.
         quick: a rehearsal of a few minutes: few methods, two view counts, small volumes.
         workers: local processes; 0 is this one.
@@ -54,7 +58,18 @@ def table2(
     """
     from ..benchmarks.table2 import Plan
 
-    plan = Plan(methods=methods, views=views, size=size, most_animals=animals, budget=budget, features=features, settings=per_method(set))
+    plan = Plan(
+        methods=methods,
+        views=views,
+        size=size,
+        most_animals=animals,
+        budget=budget,
+        features=features,
+        grey_fit=grey_fit,
+        register=register,
+        settings=per_method(set),
+        command=command_line(),
+    )
     _compare(data, out, plan.quick() if quick else plan, workers, scheduler)
 
 
@@ -70,6 +85,8 @@ def views(
     animals: int = 6,
     budget: int = 4,
     features: str = "none",
+    grey_fit: bool = False,
+    register: bool = False,
     set: Pairs = (),
     workers: int = 0,
     scheduler: str = "",
@@ -90,7 +107,9 @@ def views(
         size: voxels across.
         animals: at most so many test animals.
         budget: tuning candidates for each method.
-        features: of FID and KID: inception, random, or none.
+        features: of FID, KID and LPIPS: inception, random, or none.
+        grey_fit: fit each volume's greys to the reference (gain and offset) before volumes are compared.
+        register: move each volume rigidly onto the reference before volumes are compared.
         set: settings of methods, METHOD.KEY=VALUE.
         workers: local processes; 0 is this one.
         scheduler: address of a dask scheduler.
@@ -106,7 +125,10 @@ def views(
         most_animals=animals,
         budget=budget,
         features=features,
+        grey_fit=grey_fit,
+        register=register,
         settings=per_method(set),
+        command=command_line(),
     )
     _compare(data, out, plan, workers, scheduler)
 

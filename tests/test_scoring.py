@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fewview.benchmarks.align import fit_grey, register
@@ -28,13 +30,14 @@ def _scene() -> tuple[NDArray[np.float32], Grid, Projections]:
 def test_a_perfect_volume_scores_perfectly_and_a_blank_one_does_not() -> None:
     volume, grid, whole = _scene()
     given = np.array([0, 12, 25])
-    perfect, images = all_scores(volume, grid, volume, whole, given, YARDSTICK)
+    compared = all_scores(volume, grid, volume, whole, given, YARDSTICK)
+    perfect, images = compared.scores, compared.images
     assert set(perfect) == {"volume", "heldout-views", "table2-compat"}
     assert perfect["volume"]["psnr"] == np.inf
     assert perfect["volume"]["dice_bone"] == 1
     assert perfect["heldout-views"]["residual"] == 0
     assert images["views"].shape == images["views_reference"].shape == (5, 32, 48)
-    blank, _ = all_scores(np.zeros_like(volume), grid, volume, whole, given, YARDSTICK)
+    blank = all_scores(np.zeros_like(volume), grid, volume, whole, given, YARDSTICK).scores
     inside = seen_by_all(whole.scan, grid)
     assert blank["volume"]["psnr"] == pytest.approx(-10 * np.log10(np.mean(volume[inside] ** 2) / 0.04))
     assert blank["volume"]["psnr_grey_fit"] == pytest.approx(-10 * np.log10(volume[inside].var() / 0.04), abs=1e-3)
@@ -44,7 +47,7 @@ def test_held_out_views_were_not_given() -> None:
     assert not np.intersect1d(heldout_views(26, np.arange(0, 26, 2), 5), np.arange(0, 26, 2)).size
     assert heldout_views(3, np.arange(3), 5).size == 0
     volume, grid, whole = _scene()
-    scores, _ = all_scores(volume, grid, volume, whole, np.arange(len(whole)), YARDSTICK)
+    scores = all_scores(volume, grid, volume, whole, np.arange(len(whole)), YARDSTICK).scores
     assert "heldout-views" not in scores  # nothing to hold out: no score, not a good one
 
 
@@ -85,6 +88,19 @@ def test_registration_finds_a_known_motion() -> None:
     moved, motion = register(scene(1.0, -0.6), scene(0.0, 0.0), grid)
     assert np.abs(motion.translation_mm).max() == pytest.approx(1.0, abs=0.15)
     assert np.abs(moved - scene(0, 0)).mean() < 0.3 * np.abs(scene(1.0, -0.6) - scene(0, 0)).mean()
+
+
+def test_alignment_is_asked_for_reported_and_for_volumes_only() -> None:
+    volume, grid, whole = _scene()
+    given = np.array([0, 12, 25])
+    moved = ndimage.shift(volume, (0, 1.0, -1.5), order=1)
+    plain = all_scores(0.8 * moved, grid, volume, whole, given, YARDSTICK)
+    assert plain.alignment == {}
+    fitted = all_scores(0.8 * moved, grid, volume, whole, given, replace(YARDSTICK, grey_fit=True, register=True))
+    assert fitted.alignment["motion"]["translation_mm"] == pytest.approx((-1.5, 1.0, 0.0), abs=0.2)  # SimpleITK's: reference to volume
+    assert 1.05 < fitted.alignment["grey_map"]["gain"] <= 1 / 0.8  # interpolated twice: some contrast is lost, so less than the whole
+    assert fitted.scores["volume"]["psnr"] > plain.scores["volume"]["psnr"] + 5
+    assert fitted.scores["heldout-views"] == plain.scores["heldout-views"]
 
 
 def test_bad_yardsticks_and_references_are_refused() -> None:

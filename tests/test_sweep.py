@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from fewview.benchmarks.sweep import run_sweep
-from fewview.benchmarks.task import Task, read_record, write_record
+from fewview.benchmarks.task import FORMAT, Task, read_record, write_record
 from fewview.geometry import InputError
 
 
@@ -60,8 +60,8 @@ def test_nothing_is_done_twice_and_a_broken_record_is_done_again(tmp_path: Path)
 
 
 def test_a_changed_record_is_noticed(tmp_path: Path) -> None:
-    path = write_record(tmp_path, {"format": 1, "key": "k", "scores": {"psnr": 20.0}})
-    assert read_record(path) == {"format": 1, "key": "k", "scores": {"psnr": 20.0}}
+    path = write_record(tmp_path, {"format": FORMAT, "key": "k", "scores": {"psnr": 20.0}})
+    assert read_record(path) == {"format": FORMAT, "key": "k", "scores": {"psnr": 20.0}}
     path.write_text(path.read_text().replace("20.0", "40.0"))
     assert read_record(path) is None
 

@@ -124,6 +124,18 @@ def test_unknown_methods_and_selections_are_refused_before_the_work(data: Path, 
         Grid.across(pair.projections().scan, 4)
 
 
+def test_a_record_made_with_another_yardstick_is_made_again(data: Path, tmp_path: Path) -> None:
+    plan = Plan(methods=("fdk", "control-mean"), views=(26,), size=24, budget=0, features="none")
+    compare(data, tmp_path, plan)
+    first = {r["key"]: r for r in load_records(tmp_path)}
+    compare(data, tmp_path, replace(plan, grey_fit=True))
+    second = {r["key"]: r for r in load_records(tmp_path)}
+    assert not first.keys() & second.keys()
+    assert all(r["alignment"]["grey_map"]["gain"] for r in second.values())
+    assert all(r["alignment"] == {} for r in first.values())
+    assert "affine grey fit" in (tmp_path / "report.html").read_text()
+
+
 def test_thinning_counts_has_the_noise_of_the_lower_dose() -> None:
     scan = skyscan_1276(rows=32, cols=48, voxel_mm=0.9)[:20]
     clean = Operator(scan, Grid((8, 8, 8), 1.0))(np.full((8, 8, 8), 0.1, np.float32))

@@ -11,24 +11,31 @@ import torch
 from jaxtyping import Int
 from numpy.typing import NDArray
 
-from ..data import Projections
+from ..data import Projections, read_volume
 from ..data.memory import require_memory
 from ..data.pairs import Pair
+from ..data.record import sha256
 from ..data.resample import resample
 from ..geometry import Grid, InputError, Scan, UnknownNameError, transform
 from .learner import Example
 from .naf import binned
 
 AUGMENTATIONS = ("none", "quarter", "any")
+TARGETS = ("recon-ct", "truth")
 SELECTIONS = ("evenly", "random")
 
 
-def load_examples(pairs: Sequence[Pair], size: int, progress: Callable[[int, int, str], None] | None = None) -> list[Example]:
+def load_examples(
+    pairs: Sequence[Pair], size: int, target: str = "recon-ct", progress: Callable[[int, int, str], None] | None = None
+) -> list[Example]:
     """Every pair with ``size`` voxels across the field of view, its detector binned to match: see `Example`.
 
+    ``target`` "recon-ct": the reference is Recon-CT; "truth": the volume that was scanned, where a simulated data set kept it.
     ``progress(done, total, name)`` is called before each. Raises InputError for a size below 8, for Recon-CT that does not cover the
-    field of view, and where the memory does not suffice for all of them.
+    field of view, for a truth that was not kept, and where the memory does not suffice for all of them.
     """
+    if target not in TARGETS:
+        raise UnknownNameError("target", target, TARGETS)
     found: list[Example] = []
     for done, pair in enumerate(pairs):
         if progress:
@@ -38,12 +45,25 @@ def load_examples(pairs: Sequence[Pair], size: int, progress: Callable[[int, int
         if not found:
             pixels = whole.values.size * min(1.0, whole.scan.field_of_view_mm[2] / grid.voxel_mm) ** 2
             require_memory(int(4 * len(pairs) * (pixels + np.prod(grid.shape))), f"{len(pairs)} scans", "take a smaller --size")
-        volume, own = pair.reference(Grid.fit(whole.scan))
-        reference = resample(volume, own, grid)
-        found.append(Example(pair.name, pair.animal, binned(whole, grid.voxel_mm), grid, reference, pair.fingerprint(), pair.window))
+        data, print_of = binned(whole, grid.voxel_mm), pair.fingerprint()
+        if target == "truth":
+            volume, own, print_of = _truth(pair, print_of)
+        else:
+            volume, own = pair.reference(Grid.fit(whole.scan))
+        found.append(Example(pair.name, pair.animal, data, grid, resample(volume, own, grid), print_of, pair.window))
     if progress:
         progress(len(pairs), len(pairs), "")
     return found
+
+
+def _truth(pair: Pair, fingerprint: str) -> tuple[NDArray[np.float32], Grid, str]:
+    """The scanned volume, where it lay, and a fingerprint of both."""
+    if pair.truth is None:
+        raise InputError(
+            f"the data set has no truth of {pair.name}", expected="a simulated one that kept it", remedy="take --target recon-ct"
+        )
+    volume, own, _ = read_volume(pair.truth)
+    return volume, own, f"{fingerprint} truth {sha256(pair.truth)}"
 
 
 def draw_views(scan: Scan, counts: Sequence[int], selections: Sequence[str], generator: torch.Generator) -> Int[NDArray[np.intp], "view"]:

@@ -88,8 +88,6 @@ def save_state(run: Run, path: Path, facts: Mapping[str, Any]) -> None:
 
 def take_up(run: Run, path: Path, facts: Mapping[str, Any]) -> None:
     """Put the saved state into ``run``; InputError where the run was one with other settings, data or architecture."""
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no unfinished run to go on with: {path} is not there; leave out --resume to begin one")
     content = read_tensors(path, "training state", STATE_FORMAT)
     others = _differences(content["facts"], facts)
     if others:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..data.atomic import remove
+from ..data.atomic import refuse_existing, remove
 from ..geometry import InputError, MissingBackendError, views
 from ..recon.method import Callback, Progress
 from .checkpoint import Checkpoint, code_version, read_checkpoint, save_checkpoint
@@ -51,15 +51,10 @@ def train(
     here, and for ``log`` without TensorBoard.
     """
     chosen, out = settings, Path(out)
-    state_path = out.with_name(out.name + ".state")
+    state_path = state_of(out)
     if not train_examples:
         raise InputError(f"no scan to train {learner.name} on", expected="at least one animal in the part 'train'")
-    if not resume and not force:
-        for path in (out, state_path):
-            if path.exists():
-                raise FileExistsError(
-                    f"{path} exists; give another name, --resume to go on with an unfinished run, or --force to replace it"
-                )
+    check_outputs(out, force=force, resume=resume)
     device = usable_device(chosen.device)
     facts = facts_of(learner, chosen, train_examples, validation_examples)
     run = start(learner, chosen, device)
@@ -85,6 +80,22 @@ def train(
         writer.close()
     remove(state_path)
     return read_checkpoint(out)
+
+
+def state_of(out: Path) -> Path:
+    """Where an unfinished run that will end in ``out`` keeps its state."""
+    return out.with_name(out.name + ".state")
+
+
+def check_outputs(out: Path, *, force: bool, resume: bool) -> None:
+    """FileExistsError where a checkpoint or an unfinished run would be lost; FileNotFoundError where there is nothing to resume."""
+    state = state_of(out)
+    if resume and not state.is_file():
+        raise FileNotFoundError(f"there is no unfinished run to go on with: {state} is not there; leave out --resume to begin one")
+    if state.exists() and not resume and not force:
+        raise FileExistsError(f"{state} is of an unfinished run; --resume goes on with it, --force begins again")
+    if not resume:
+        refuse_existing(out, force)
 
 
 def usable_device(name: str) -> torch.device:

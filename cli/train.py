@@ -1,0 +1,132 @@
+"""`fewview train`: a neural method learns from a folder of paired scans."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ..data import make_record, write_record
+from ..data.pairs import find_pairs, split_pairs
+from ..geometry import InputError
+from ..recon import Progress
+from .options import MaybePath, Pairs, settings
+from .outputs import command_line
+from .progress import progress_bar
+
+MaybeCount = Annotated[int | None, tyro.conf.arg(metavar="N")]
+MaybeWindow = Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="LOW HIGH")]
+
+
+def train(
+    method: tyro.conf.Positional[str],
+    *,
+    data: Path,
+    out: Path,
+    preset: str = "small",
+    size: int = 64,
+    steps: MaybeCount = None,
+    views: tuple[int, ...] = (),
+    batch: MaybeCount = None,
+    seed: int = 0,
+    set: Pairs = (),
+    target: str = "recon-ct",
+    window: MaybeWindow = None,
+    device: str = "cpu",
+    log: MaybePath = None,
+    resume: bool = False,
+    force: bool = False,
+) -> int:
+    """Train a neural method on paired scans in the BoneMet layout, and keep the weights that are best on held-out animals.
+
+    Animals are parted as the folder's split.json says, or by chance (70, 15, 15 %); those of the part `test` are never read. Each step
+    sees another subset of the views of another scan, turned and mirrored. Ctrl-C keeps what was learned: --resume goes on from there, to
+    the same result. The checkpoint carries settings, geometry, hashes of the data and versions.
+
+    Examples:
+      fewview simulate ../shared/data/mouse_head/*.nii.gz --layout bonemet --out heads
+      fewview train unet --data heads --out unet.pt
+      fewview train unet --data heads --out unet.pt --resume
+      fewview train pixelnerf --data heads --out pixelnerf.pt --steps 3000 --views 2 5 10 --seed 1
+      fewview train lpd --data heads --out lpd.pt --preset paper --size 192 --device cuda --set precision=bf16 check_every=500 --log runs
+      fewview recon my_scan --method unet --set checkpoint=unet.pt --views 26 --out few.ome.tif
+
+    Args:
+        method: a method that learns: unet, lpd, pixelnerf, mednerf.
+        data: a data set in the BoneMet layout (a download, or what fewview simulate --layout bonemet wrote).
+        out: the checkpoint to write; beside it lie a run record and, until the end, OUT.state to go on from.
+        preset: small (a CPU will do), or paper.
+        size: voxels across the field of view; the detector is binned to match.
+        steps: training steps; by default what the method's preset says.
+        views: numbers of views, one of which is drawn each step; by default what the method's preset says.
+        batch: scans a step, one after the other.
+        seed: of weights, views and augmentation: the same seed gives the same checkpoint on the same machine.
+        set: other settings of the training, such as augment=any check_every=200 precision=bf16 learning_rate=0.5.
+        target: what to learn: recon-ct (the CT of all views), or truth (the scanned volume, where a simulated data set kept it).
+        window: grey window in 1/mm of the slices, for a data set that does not state it.
+        device: cpu, or cuda.
+        log: a folder for TensorBoard (needs the extra `bench`).
+        resume: go on with an unfinished run of the same settings.
+        force: replace the checkpoint, or an unfinished run, if it exists.
+    """
+    from ..nerf.examples import load_examples
+    from ..nerf.learners import find_learner
+    from ..nerf.train_settings import TrainSettings
+    from ..nerf.training import check_outputs
+    from ..nerf.training import train as fit
+
+    learner = find_learner(method)
+    chosen = TrainSettings.of(
+        learner, preset, **{**settings(set), "steps": steps, "views": views or None, "batch": batch, "seed": seed, "device": device}
+    )
+    check_outputs(out, force=force, resume=resume)
+    parts = split_pairs(data, find_pairs(data, window=window))
+    if not parts["train"]:
+        raise InputError(f"no animal of {data} is in the part 'train'", expected="at least one", remedy="see its split.json")
+    start = time.perf_counter()
+    with progress_bar("reading") as bar:
+        training, held = (
+            load_examples(parts[part], size, target=target, progress=lambda done, total, _: bar(Progress(done, total)))
+            for part in ("train", "validation")
+        )
+    first = training[0]
+    nz, ny, nx = first.grid.shape
+    print(
+        f"{learner.name} ({preset}): {len(training)} scans to train on, {len(held)} held out to choose by, "
+        f"{nx} x {ny} x {nz} voxels of {first.grid.voxel_mm:.4g} mm, {chosen.steps} steps"
+    )
+    if not held:
+        print("fewview: warning: no animal is in the part 'validation': the last weights are kept, not the best", file=sys.stderr)
+    with _report(learner.name) as callback:
+        done = fit(learner, training, held, chosen, out, callbacks=(callback,), log=log, force=force, resume=resume)
+    seconds = time.perf_counter() - start
+    record = make_record(command_line(), dataclasses.asdict(chosen), [], [out], seconds, {"data": done.data, "losses": done.losses})
+    write_record(record, out)
+    last = done.losses[-1]
+    score = f", score of the held-out animals {last['score']:.3f}" if "score" in last else ""
+    print(f"wrote {out}: the weights of step {last['step']}{score} ({seconds / 60:.1f} min)")
+    return 0
+
+
+@contextmanager
+def _report(label: str) -> Iterator[Callable[[Progress], None]]:
+    """A bar with the time left on a terminal; elsewhere a line for each check."""
+    begin: list[tuple[float, int]] = []
+    with progress_bar(label) as bar:
+
+        def show(p: Progress) -> None:
+            bar(p)
+            begin[:] = begin or [(time.perf_counter(), p.step)]
+            if "score" in p.values and not sys.stderr.isatty():
+                (since, first), now = begin[0], time.perf_counter()
+                left = (now - since) / max(1, p.step - first) * (p.total - p.step)
+                numbers = ", ".join(f"{name} {value:.5g}" for name, value in p.values.items())
+                print(f"step {p.step} of {p.total}: {numbers}; {left / 60:.1f} min left", flush=True)
+
+        yield show

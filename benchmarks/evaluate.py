@@ -17,6 +17,7 @@ from ..data.atomic import atomic_path
 from ..data.pairs import Pair, find_pairs
 from ..data.resample import resample
 from ..geometry import Grid, InputError, UnknownNameError, views
+from ..nerf.naf import binned
 from ..recon import Method, load_method, reconstruct
 from .controls import CONTROLS, control_volume
 from .distribution import features_of
@@ -33,7 +34,8 @@ class Evaluation:
     """The setting that all tasks of a sweep share: data folder, results folder, yardstick, whose features FID, KID and LPIPS use.
 
     ``train`` are the animals whose Recon-CT the mean-volume control may see; ``features`` is a kind of `judges`. ``grey_fit`` and
-    ``register`` bring each volume to its reference before it is compared; the map and the motion are in the record.
+    ``register`` bring each volume to its reference before it is compared; the map and the motion are in the record. ``bin`` averages
+    detector pixels while two of them fit into a voxel: for all methods alike, after the photons are thinned and before anything is scored.
     """
 
     data: Path
@@ -45,6 +47,7 @@ class Evaluation:
     keep_volumes: bool = False
     grey_fit: bool = False
     register: bool = False
+    bin: bool = True
 
     def measured(self, tasks: Sequence[Task]) -> list[Task]:
         """The tasks with this setting as part of their keys: a record made with another yardstick is not taken for theirs."""
@@ -59,6 +62,8 @@ class Evaluation:
         given_index = choose_views(whole, task)
         given = whole[given_index] if task.photons is None else thinned(whole[given_index], task.photons, task.seed)
         grid = Grid.across(whole.scan, task.size)
+        if self.bin:
+            whole, given = (binned(p, grid.voxel_mm) for p in (whole, given))
         reference = _reference(pair, grid)
         if task.method in CONTROLS:
             trained_on = [_reference(p, grid) for p in self.pairs() if p.animal in self.train and p.animal != task.animal]

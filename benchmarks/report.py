@@ -147,6 +147,9 @@ def _notes(info: Mapping[str, Any]) -> list[str]:
     low, high = _window(info)
     return [
         f"Data range of volumes {high - low:g} 1/mm (the data set's grey window), of views {info.get('line_window', '?')}; fixed for all.",
+        "Detector pixels were averaged while two of them fit into a voxel, for all methods alike."
+        if info.get("bin")
+        else "The detector was not binned.",
         "Volumes are scored inside what every view sees; bone lies above 75/255 of the grey window.",
         "The reference is Recon-CT, an FDK of all views: the views that a method was given are among those it was made from.",
         f"Trained or tuned on animals {', '.join(info.get('train', [])) or 'none'}; relatives are on one side of the split.",

@@ -77,7 +77,8 @@ def scatter(records: Sequence[Mapping[str, Any]], metric: str = "psnr") -> str:
     axis.set_xticks(range(len(methods)), [short(m) for m in methods], rotation=25, ha="right")
     axis.set(ylabel="volume PSNR, dB")
     axis.grid(axis="y", alpha=0.25)
-    axis.legend(fontsize=8, frameon=False)
+    if good:
+        axis.legend(fontsize=8, frameon=False)
     return _uri_of(figure)
 
 

@@ -17,6 +17,7 @@ from .judges import judges
 from .report import write_report
 from .sweep import HERE, Tell, Where, run_sweep
 from .tables import MEANING, PROTOCOLS, PUBLISHED, as_csv, as_json, markdown, rows_of
+from .trained import checkpoints_in, train_missing
 from .tuning import CANDIDATES, tune
 
 QUICK_METHODS = ("fdk", "sirt", "cgls", "control-mean", "control-one-view")
@@ -27,6 +28,8 @@ class Plan:
     """What is compared. ``methods`` empty: every method that runs here without training (or whose checkpoint is given), and the controls.
 
     ``views`` counts of views; ``size`` voxels across; ``budget`` tuning candidates a method; ``settings`` per method override tuning.
+    ``checkpoints`` is a folder of ``METHOD.pt`` (default: in the results); with ``train`` those that are missing are trained first
+    (``train_steps`` None: as long as their small presets say).
     """
 
     methods: tuple[str, ...] = ()
@@ -43,13 +46,18 @@ class Plan:
     keep_volumes: bool = False
     grey_fit: bool = False
     register: bool = False
+    bin: bool = True
+    checkpoints: Path | None = None
+    train: bool = False
+    train_steps: int | None = None
     command: str = ""
     settings: Mapping[str, Mapping[str, Any]] | None = None
 
     def quick(self) -> Plan:
-        """A rehearsal: few methods, two view counts, 32 voxels across, two animals, no tuning."""
+        """A rehearsal: few methods, two view counts, 32 voxels across, two animals, no tuning, twenty steps of training at most."""
         chosen = self.methods or QUICK_METHODS
-        return replace(self, methods=chosen, views=self.views[-2:], size=min(self.size, 32), budget=0, most_animals=2)
+        steps = min(self.train_steps or 20, 20)
+        return replace(self, methods=chosen, views=self.views[-2:], size=min(self.size, 32), budget=0, most_animals=2, train_steps=steps)
 
 
 def compare(data: str | Path, results: str | Path, plan: Plan, *, where: Where = HERE, tell: Tell | None = None) -> dict[str, str]:
@@ -64,18 +72,24 @@ def compare(data: str | Path, results: str | Path, plan: Plan, *, where: Where =
     test = _first_animals(parts["test"], plan.most_animals)
     if not test:
         raise InputError(f"{data} has no animal in its test part", expected="at least one", remedy="change split.json")
-    methods = plan.methods or default_methods(plan.settings or {})
+    folder = plan.checkpoints or results / "checkpoints"
+    if plan.train:
+        train_missing(folder, plan.methods, parts, plan.size, steps=plan.train_steps)
+    given = checkpoints_in(folder, plan.methods)
+    given = {method: {**given.get(method, {}), **(plan.settings or {}).get(method, {})} for method in {*given, *(plan.settings or {})}}
+    methods = plan.methods or default_methods(given)
     for name in methods:
         if name not in CONTROLS and not name.rpartition(":")[0].endswith(".py"):
             METHODS[name]  # an unknown name is refused before hours of work
     train = sorted({pair.animal for pair in parts["train"]}, key=int)
     networks = judges(plan.features)
     evaluation = Evaluation(
-        data, results, plan.window, plan.line_window, tuple(train), plan.features, plan.keep_volumes, plan.grey_fit, plan.register
-    )
+        data, results, plan.window, plan.line_window, tuple(train), plan.features, plan.keep_volumes, plan.grey_fit, plan.register,
+        plan.bin,
+    )  # fmt: skip
     middle = plan.views[len(plan.views) // 2]
     tuned = tune(evaluation, parts["train"], methods, middle, plan.size, plan.budget, where=where, tell=tell)
-    settings = {method: {**tuned.get(method, {}), **(plan.settings or {}).get(method, {})} for method in methods}
+    settings = {method: {**tuned.get(method, {}), **given.get(method, {})} for method in methods}
     tasks = make_tasks(
         test, methods, plan.views, plan.size, selections=plan.selections, seeds=plan.seeds, settings=settings,
         total_photons=plan.total_photons,
@@ -85,7 +99,7 @@ def compare(data: str | Path, results: str | Path, plan: Plan, *, where: Where =
         "data": data.name, "test": sorted({p.animal for p in test}, key=int), "train": train, "settings": settings,
         "features": plan.features, "labels": networks.labels, "remarks": networks.remarks, "alignment": _alignment(plan),
         "tuning": {"candidates": tried, "views": middle, "animals": "at most 2 training animals", "chosen by": "volume PSNR"},
-        "window_per_mm": test[0].window, "line_window": plan.line_window, "size": plan.size, "published": PUBLISHED,
+        "window_per_mm": test[0].window, "line_window": plan.line_window, "size": plan.size, "bin": plan.bin, "published": PUBLISHED,
     } | ({"command": plan.command} if plan.command else {})  # fmt: skip
     records = run_sweep(evaluation.measured(tasks), evaluation, results, where=where, info=info, tell=tell)
     rows = rows_of(records, results)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..data import make_record, write_record
 from ..data.atomic import atomic_path, refuse_existing
-from .options import MaybeMm, MaybePath, Pairs, settings
+from .options import MaybeCount, MaybeMm, MaybePath, Pairs, settings
 from .outputs import command_line
 
 
@@ -25,6 +25,10 @@ def table2(
     features: str = "inception",
     grey_fit: bool = False,
     register: bool = False,
+    bin: bool = True,
+    checkpoints: MaybePath = None,
+    train: bool = False,
+    train_steps: MaybeCount = None,
     set: Pairs = (),
     quick: bool = False,
     workers: int = 0,
@@ -51,6 +55,10 @@ def table2(
         features: of FID, KID and LPIPS: inception (published weights; a column says where they are absent), random (labelled), or none.
         grey_fit: fit each volume's greys to the reference (gain and offset) before volumes are compared.
         register: move each volume rigidly onto the reference before volumes are compared.
+        bin: average detector pixels while two of them fit into a voxel, for all methods alike.
+        checkpoints: folder of METHOD.pt for the methods that were trained; by default `checkpoints` in the results.
+        train: train the methods whose checkpoint is missing there first (small presets, on the training animals).
+        train_steps: so many steps of training; by default what each preset says.
         set: settings of methods, METHOD.KEY=VALUE.
         quick: a rehearsal of a few minutes: few methods, two view counts, small volumes.
         workers: local processes; 0 is this one.
@@ -67,6 +75,10 @@ def table2(
         features=features,
         grey_fit=grey_fit,
         register=register,
+        bin=bin,
+        checkpoints=checkpoints,
+        train=train,
+        train_steps=train_steps,
         settings=per_method(set),
         command=command_line(),
     )
@@ -87,6 +99,10 @@ def views(
     features: str = "none",
     grey_fit: bool = False,
     register: bool = False,
+    bin: bool = True,
+    checkpoints: MaybePath = None,
+    train: bool = False,
+    train_steps: MaybeCount = None,
     set: Pairs = (),
     workers: int = 0,
     scheduler: str = "",
@@ -110,6 +126,10 @@ def views(
         features: of FID, KID and LPIPS: inception, random, or none.
         grey_fit: fit each volume's greys to the reference (gain and offset) before volumes are compared.
         register: move each volume rigidly onto the reference before volumes are compared.
+        bin: average detector pixels while two of them fit into a voxel, for all methods alike.
+        checkpoints: folder of METHOD.pt for the methods that were trained; by default `checkpoints` in the results.
+        train: train the methods whose checkpoint is missing there first (small presets, on the training animals).
+        train_steps: so many steps of training; by default what each preset says.
         set: settings of methods, METHOD.KEY=VALUE.
         workers: local processes; 0 is this one.
         scheduler: address of a dask scheduler.
@@ -127,6 +147,10 @@ def views(
         features=features,
         grey_fit=grey_fit,
         register=register,
+        bin=bin,
+        checkpoints=checkpoints,
+        train=train,
+        train_steps=train_steps,
         settings=per_method(set),
         command=command_line(),
     )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..geometry import Grid, InputError, Scan, UnknownNameError, views
 
 MaybePath = Annotated[Path | None, tyro.conf.arg(metavar="PATH")]
+MaybeCount = Annotated[int | None, tyro.conf.arg(metavar="N")]
 MaybeMm = Annotated[float | None, tyro.conf.arg(metavar="MM")]
 Pairs = Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="KEY=VALUE [KEY=VALUE ...]")]
 

@@ -16,11 +16,10 @@ from ..data import make_record, write_record
 from ..data.pairs import find_pairs, split_pairs
 from ..geometry import InputError
 from ..recon import Progress
-from .options import MaybePath, Pairs, settings
+from .options import MaybeCount, MaybePath, Pairs, settings
 from .outputs import command_line
 from .progress import progress_bar
 
-MaybeCount = Annotated[int | None, tyro.conf.arg(metavar="N")]
 MaybeWindow = Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="LOW HIGH")]
 
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from ..data import Projections
 from ..geometry import Grid, InputError, UnknownNameError
-from ..geometry.transform import bin_pixels
 from ..recon import Operator
+from ..recon.coarse import bin_projections
 from ..recon.method import Callback, Method, Progress
 from .encoding import DenseGrids, HashGrids
 from .refinement import Refinement
@@ -109,10 +109,7 @@ def _variation(values: Float[Tensor, "patch z y x"]) -> Float[Tensor, ""]:
 def binned(projections: Projections, voxel_mm: float) -> Projections:
     """Projections averaged over detector pixels while two of them still fit into one voxel at the axis."""
     pixel_mm = projections.scan.field_of_view_mm[2]
-    factor = max(1, min(int(voxel_mm / pixel_mm + 1e-6), *projections.scan.shape))
-    rows, cols = (n // factor * factor for n in projections.scan.shape)
-    values = projections.values[:, :rows, :cols].reshape(len(projections), rows // factor, factor, cols // factor, factor)
-    return Projections(values.mean(axis=(2, 4)), bin_pixels(projections.scan, factor), projections.meta)
+    return bin_projections(projections, max(1, min(int(voxel_mm / pixel_mm + 1e-6), *projections.scan.shape)))
 
 
 def fit(projections: Projections, grid: Grid, settings: NafSettings, callbacks: Sequence[Callback]) -> tuple[AttenuationField, Refinement]:

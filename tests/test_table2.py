@@ -164,3 +164,30 @@ def test_the_report_stands_alone_and_shows_every_table(results: Path, tmp_path: 
         write_report(results, page)
     with pytest.raises(InputError, match=r"sweep\.json"):
         write_report(tmp_path)
+
+
+def test_missing_checkpoints_are_trained_first_and_only_once(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = Plan(methods=("unet", "control-mean"), views=(5,), size=24, budget=0, features="none", train=True, train_steps=2)
+    compare(data, tmp_path, plan)
+    checkpoint = tmp_path / "checkpoints" / "unet.pt"
+    assert "training unet" in capsys.readouterr().out
+    before = checkpoint.read_bytes()
+    rows = {r.method: r for r in rows_of(load_records(tmp_path))}
+    assert not rows["unet"].failed
+    assert np.isfinite(rows["unet"].cells["volume"]["psnr"].mean)
+    compare(data, tmp_path, plan)
+    assert "training" not in capsys.readouterr().out
+    assert checkpoint.read_bytes() == before
+    compare(data, tmp_path, replace(plan, methods=("unet",), train=False, checkpoints=tmp_path / "nothing"))
+    assert "fewview train unet" in rows_of(load_records(tmp_path))[0].failed[0]  # asked for by name, without a checkpoint: it says so
+
+
+def test_binning_is_of_the_scan_for_all_methods_and_part_of_the_key(data: Path, tmp_path: Path) -> None:
+    plan = Plan(methods=("fdk", "control-one-view"), views=(26,), size=12, budget=0, features="none")
+    compare(data, tmp_path, plan)
+    coarse = {r["task"]["method"]: r for r in load_records(tmp_path)}
+    compare(data, tmp_path, replace(plan, bin=False))
+    fine = {r["task"]["method"]: r for r in load_records(tmp_path)}
+    assert all(coarse[m]["key"] != fine[m]["key"] for m in coarse)
+    assert coarse["fdk"]["scores"]["heldout-views"] != fine["fdk"]["scores"]["heldout-views"]
+    assert coarse["fdk"]["grid"] == fine["fdk"]["grid"]

@@ -16,10 +16,11 @@ from . import tv_numba
 from .loop import iterate
 from .method import Callback, Method
 from .os_sart import OsSartSolver, parts_of
-from .problem import Common, Problem, build, check_number, dot, start_volume
+from .problem import Common, Problem, build, check_number, dot, require_room, start_volume
 
 Volume = NDArray[np.float32]
 f32 = np.float32
+VOLUMES = 12  # the state, what a step works on and the operator's copies, all of the size of the volume
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ def run(projections: Projections, grid: Grid, settings: AsdPocs, callbacks: Sequ
     for name in ("beta", "beta_red", "alpha", "alpha_red", "r_max"):
         check_number(name, getattr(settings, name), exclusive=True)
     problem = build(projections, grid, settings)
+    require_room(problem, VOLUMES, 0, "asd_pocs")
     epsilon = noise_level(projections) if settings.epsilon is None else float(settings.epsilon)
     data_step = OsSartSolver(problem, parts_of(projections, grid, settings.backend), settings.subset_views)
     solver = AsdPocsSolver(problem, data_step, epsilon, settings)

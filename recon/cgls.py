@@ -14,10 +14,12 @@ from ..data import Projections
 from ..geometry import Grid
 from .loop import iterate
 from .method import Callback, Method
-from .problem import Common, Problem, build, check_number, dot, start_volume
+from .problem import Common, Problem, build, check_number, dot, require_room, start_volume
 
 Volume = NDArray[np.float32]
 f32 = np.float32
+VOLUMES = 10  # the state, what a step works on and the operator's copies, all of the size of the volume
+REFRESH = 25
 
 
 @dataclass(frozen=True)
@@ -37,49 +39,58 @@ class Cgls(Common):
 
 @dataclass
 class CglsState:
-    """All that a restart needs: the volume, its residual b - A x, the search direction, and the squared gradient."""
+    """All that a restart needs: the volume, its gradient A' W (b - A x), the direction, and the squares of residual and gradient."""
 
     x: Volume
-    residual: NDArray[np.float32]
+    gradient: Volume
     direction: Volume
+    squares: float
     gamma: float
     count: int = 0
 
 
 class CglsSolver:
-    """Minimises ``|W^1/2 (A M x - b)|`` with M the mask (Hestenes and Stiefel 1952; Bjorck 1996, algorithm 7.4.1)."""
+    """Minimises ``|W^1/2 (A M x - b)|`` with M the mask, by conjugate gradients on the normal equations (Hestenes and Stiefel 1952).
+
+    It keeps the gradient, not the residual, whose square follows from ``|r - alpha A d|^2 = |r|^2 - alpha |g|^2``: nothing of the
+    data's size. Every `REFRESH` iterations both are computed afresh, before rounding adds up.
+    """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self._spare = np.empty(problem.shape, np.float32)
 
-    def _gradient(self, residual: NDArray[np.float32]) -> Volume:
-        g = self.problem.A.T(np.ascontiguousarray(self.problem.weighted(residual)))
-        return g if self.problem.mask is None else g * self.problem.mask
+    def _masked(self, slope: Volume) -> Volume:
+        return slope if self.problem.mask is None else np.multiply(slope, self.problem.mask, out=slope)
+
+    def _exact(self, x: Volume) -> tuple[float, Volume]:
+        data, slope = self.problem.gradient(x)
+        return 2 * data, self._masked(np.negative(slope, out=slope))
 
     def start(self, x: Volume) -> CglsState:
         """The state before the first step."""
-        residual = -self.problem.residual(x)
-        gradient = self._gradient(residual)
-        return CglsState(x.copy(), residual, gradient.copy(), dot(gradient, gradient))
+        squares, gradient = self._exact(x)
+        return CglsState(x.copy(), gradient, gradient.copy(), squares, dot(gradient, gradient))
 
     def step(self, s: CglsState) -> Mapping[str, float]:
         """One iteration. At the minimum (zero gradient) nothing changes."""
         if s.gamma > 0:
-            along = self.problem.A(s.direction)
-            alpha = s.gamma / max(2 * self.problem.data_term(along), 1e-300)
+            along, curved = self.problem.normal(s.direction)
+            alpha = s.gamma / max(along, 1e-300)
             np.multiply(s.direction, f32(alpha), out=self._spare)
             self._spare += s.x
             s.x, self._spare = self._spare, s.x
-            s.residual -= f32(alpha) * along
-            gradient = self._gradient(s.residual)
-            gamma = dot(gradient, gradient)
+            if (s.count + 1) % REFRESH:
+                s.gradient -= np.multiply(self._masked(curved), f32(alpha), out=curved)
+                s.squares = max(s.squares - alpha * s.gamma, 0.0)
+            else:
+                s.squares, s.gradient = self._exact(s.x)
+            gamma = dot(s.gradient, s.gradient)
             s.direction *= f32(gamma / s.gamma)
-            s.direction += gradient
+            s.direction += s.gradient
             s.gamma = gamma
         s.count += 1
-        data = self.problem.data_term(s.residual)
-        return {"residual": math.sqrt(2 * data), "objective": data, "gradient": math.sqrt(s.gamma)}
+        return {"residual": math.sqrt(s.squares), "objective": 0.5 * s.squares, "gradient": math.sqrt(s.gamma)}
 
 
 def run(projections: Projections, grid: Grid, settings: Cgls, callbacks: Sequence[Callback] = ()) -> Volume:
@@ -89,6 +100,7 @@ def run(projections: Projections, grid: Grid, settings: Cgls, callbacks: Sequenc
     check_number("noise", settings.noise)
     check_number("tolerance", settings.tolerance)
     problem = build(projections, grid, settings)
+    require_room(problem, VOLUMES, 0, "cgls")
     solver = CglsSolver(problem)
     state = solver.start(start_volume(projections, grid, settings, problem))
     sigma = noise_level(projections, problem.weights) if settings.noise is None else float(settings.noise)

@@ -13,12 +13,12 @@ from ..geometry import Grid, Scan
 
 def bin_detector(values: NDArray[Any], factor: int) -> NDArray[np.float32]:
     """Means over ``factor`` x ``factor`` pixels of [view, row, col]; a shorter side stays, pixels left over at the far ends go."""
-    for axis in (1, 2):
-        step = factor if values.shape[axis] >= factor else 1
-        count = values.shape[axis] // step
-        cut = np.take(values, np.arange(count * step), axis=axis) if count * step < values.shape[axis] else values
-        values = cut.reshape(*cut.shape[:axis], count, step, *cut.shape[axis + 1 :]).mean(axis=axis + 1, dtype=np.float32)
-    return np.ascontiguousarray(values, dtype=np.float32)
+    down, across = (factor if n >= factor else 1 for n in values.shape[1:])
+    rows, cols = values.shape[1] // down, values.shape[2] // across
+    out = np.empty((len(values), rows, cols), np.float32)
+    for view, binned in zip(values, out, strict=True):
+        view[: rows * down, : cols * across].reshape(rows, down, cols, across).mean(axis=(1, 3), dtype=np.float32, out=binned)
+    return out
 
 
 def bin_projections(projections: Projections, factor: int) -> Projections:
@@ -63,9 +63,11 @@ def refine(volume: NDArray[np.float32], coarse: Grid, fine: Grid) -> NDArray[np.
     return np.ascontiguousarray(out, dtype=np.float32)
 
 
-def coarsening(grid: Grid, scan: Scan, most: int = 300_000) -> int:
-    """The least power of two that brings the grid to ``most`` voxels, with 32 detector columns or more left."""
-    factor = 1
-    while np.prod(grid.coarser(factor).shape, dtype=float) > most and scan.shape[1] // (2 * factor) >= 32:
+def coarsening(projections: Projections, grid: Grid, most_voxels: int = 300_000, most_rays: int = 4 << 20) -> int:
+    """The least power of two that brings grid and rays to these numbers, with 32 detector columns or more left."""
+    factor, cols = 1, projections.scan.shape[1]
+    while cols // (2 * factor) >= 32 and (
+        np.prod(grid.coarser(factor).shape, dtype=float) > most_voxels or projections.values.size > most_rays * factor**2
+    ):
         factor *= 2
     return factor

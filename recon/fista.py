@@ -16,10 +16,11 @@ from . import tv_numba
 from .loop import iterate
 from .method import Callback, Method
 from .priors import Denoiser, Prior, make_prior
-from .problem import Common, Problem, build, check_number, largest_eigenvalue, start_volume
+from .problem import Common, Problem, build, check_number, largest_eigenvalue, require_room, start_volume
 
 Volume = NDArray[np.float32]
 f32 = np.float32
+VOLUMES = 14  # the state, what a step works on and the operator's copies, all of the size of the volume
 ROUNDING = 1e-6  # objectives that differ by less are equal in single precision
 
 
@@ -38,13 +39,14 @@ class FistaTV(Common):
 
 @dataclass
 class FistaState:
-    """All that a restart needs: iterates, their projections, momentum, and the dual variable of the prior."""
+    """All that a restart needs: iterates, the gradients of the data term there, momentum, and the dual variable of the prior."""
 
     x: Volume
     before: Volume
-    ax: Any
-    ax_before: Any
+    slope: Volume
+    slope_before: Volume
     dual: NDArray[np.float32]
+    data_term: float
     objective: float
     momentum: float = 1.0
     count: int = 0
@@ -53,8 +55,9 @@ class FistaState:
 class Fista:
     """Beck and Teboulle (2009) with the monotone rule: a step that would raise the objective is refused and the momentum reset.
 
-    The projection of the extrapolated point is extrapolated too (A is linear), so an iteration costs one forward and one adjoint and knows
-    the objective of its result exactly. A refused step is followed by one without momentum and with more steps of the prior.
+    The gradient of the data term is affine, so that at the extrapolated point is extrapolated too: an iteration costs one forward and one
+    adjoint, both at its result, whose objective it then knows exactly; and nothing of the data's size is kept. A refused step is followed
+    by one without momentum and with more steps of the prior.
     """
 
     def __init__(self, problem: Problem, prior: Prior, weight: float, inner: int = 4, lipschitz: float | None = None) -> None:
@@ -65,37 +68,35 @@ class Fista:
 
     def start(self, x: Volume) -> FistaState:
         """The state before the first step."""
-        ax = self.problem.A(x)
-        return FistaState(x.copy(), x.copy(), ax, ax, self.prior.dual(self.problem.shape), self._objective(x, ax - self.problem.data))
+        data, slope = self.problem.gradient(x)
+        dual = self.prior.dual(self.problem.shape)
+        return FistaState(x.copy(), x.copy(), slope, slope.copy(), dual, data, data + self._penalty(x))
 
-    def _objective(self, x: Volume, residual: NDArray[np.float32]) -> float:
-        return self.problem.data_term(residual) + (self.weight * self.prior.value(x) if self.weight else 0.0)
+    def _penalty(self, x: Volume) -> float:
+        return self.weight * self.prior.value(x) if self.weight else 0.0
 
     def step(self, s: FistaState) -> Mapping[str, float]:
         """One iteration; the state is advanced in place."""
-        problem = self.problem
         t = (1 + math.sqrt(1 + 4 * s.momentum**2)) / 2
         beta = (s.momentum - 1) / t
         fresh = s.momentum == 1.0
         y = _extrapolate(s.x, s.before, beta, self._y)
-        residual = f32(1 + beta) * s.ax - f32(beta) * s.ax_before - problem.data
-        gradient = problem.A.T(problem.weighted(residual))
-        tv_numba.combine(f32(1), y.ravel(), f32(-1 / self.lipschitz), np.ascontiguousarray(gradient).ravel(), y.ravel())
+        slope = _extrapolate(s.slope, s.slope_before, beta, self._z)
+        tv_numba.combine(f32(1), y.ravel(), f32(-1 / self.lipschitz), slope.ravel(), y.ravel())
         self.denoise.p = s.dual
         self.denoise(y, self.weight / self.lipschitz, self.inner * (5 if fresh and s.count else 1), self._z)
-        az = problem.A(self._z)
-        residual = az - problem.data
-        objective = self._objective(self._z, residual)
+        data, slope = self.problem.gradient(self._z)
+        objective = data + self._penalty(self._z)
         s.count += 1
         if objective <= s.objective * (1 + ROUNDING) or not math.isfinite(objective):
             s.before, s.x, self._z = s.x, self._z, s.before
-            s.ax_before, s.ax = s.ax, az
-            s.objective, s.momentum = objective, t
+            s.slope_before, s.slope = s.slope, slope
+            s.data_term, s.objective, s.momentum = data, objective, t
         else:
             s.before[...] = s.x
-            s.ax_before, s.momentum = s.ax, 1.0
-            residual = s.ax - problem.data
-        return {"objective": s.objective, "residual": math.sqrt(2 * problem.data_term(residual))}
+            s.slope_before[...] = s.slope
+            s.momentum = 1.0
+        return {"objective": s.objective, "residual": math.sqrt(2 * s.data_term)}
 
 
 def _extrapolate(x: Volume, before: Volume, beta: float, out: Volume) -> Volume:
@@ -110,6 +111,7 @@ def run(projections: Projections, grid: Grid, settings: FistaTV, callbacks: Sequ
     check_number("lambda_", settings.lambda_)
     prior = make_prior(settings.prior, settings.huber_delta)
     problem = build(projections, grid, settings)
+    require_room(problem, VOLUMES, 0, "fista_tv")
     weight, told = choose_lambda(projections, grid, settings, problem, prior)
     solver = Fista(problem, prior, weight, settings.inner)
     state = solver.start(start_volume(projections, grid, settings, problem))

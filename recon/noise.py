@@ -38,8 +38,11 @@ def ray_variance(projections: Projections) -> NDArray[np.float32] | None:
 
 def noise_level(projections: Projections, weights: NDArray[np.float32] | None = None) -> float:
     """Root mean (weighted) square of the noise of a line integral: the residual that a perfect volume would leave."""
-    variance = ray_variance(projections)
-    if variance is None:
-        per_view = [ripple(view[None]) ** 2 for view in projections.values]
-        variance = np.broadcast_to(np.array(per_view, np.float32)[:, None, None], projections.values.shape)
-    return math.sqrt(float((variance if weights is None else variance * weights).mean(dtype=np.float64)))
+    total = 0.0
+    for k in range(len(projections)):  # view by view: no array of the data's size
+        view = projections[[k]]
+        variance = ray_variance(view)
+        if variance is None:
+            variance = np.full(view.values.shape, ripple(view.values) ** 2, np.float32)
+        total += float((variance if weights is None else variance * weights[[k]]).sum(dtype=np.float64))
+    return math.sqrt(total / projections.values.size)

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from ..data import Projections
 from ..geometry import Grid, InputError
+from .blocks import Linear, path_lengths
 from .loop import iterate
 from .method import Callback, Method
-from .problem import Common, Linear, Problem, build, check_number, dot, operator_of, start_volume
+from .problem import Common, Problem, build, check_number, dot, operator_of, require_room, start_volume
 from .sirt import reciprocal
 
 Volume = NDArray[np.float32]
 f32 = np.float32
+VOLUMES = 8  # the state, what a step works on and the operator's copies, all of the size of the volume
 Part = Callable[[NDArray[np.intp]], Linear]
 
 
@@ -58,10 +60,10 @@ def subsets(views: int, size: int) -> list[NDArray[np.intp]]:
 
 
 class OsSartSolver:
-    """For each subset s: x <- P[x + relaxation C A_s' R_s (b_s - A_s x)] (Wang and Jiang 2004), R = 1 / (A 1), C = subsets / (A' 1).
+    """For each subset s: x <- P[x + relaxation C A_s' R_s (b_s - A_s x)] (Wang and Jiang 2004).
 
-    ``part(views)`` gives the operator of these views. Beside the data, one number a ray is kept (its path length); residuals and
-    projections are never larger than a subset.
+    R = 1 / path length, C = subsets / (A' R A 1). ``part(views)`` gives the operator of these views. Nothing that is computed from rays
+    is larger than a subset: path lengths are made anew each time, from the geometry.
     """
 
     def __init__(self, problem: Problem, part: Part, subset_views: int = 4, relaxation: float = 0.8, decay: float = 0.97) -> None:
@@ -69,17 +71,14 @@ class OsSartSolver:
         self.views = subsets(len(problem.data), subset_views)
         self.parts = [part(index) for index in self.views]
         total, self._ones = np.zeros(problem.shape, np.float32), np.ones(problem.shape, np.float32)
-        self.rows = []
         for A, index in zip(self.parts, self.views, strict=True):
-            lengths = A(self._ones)
-            rows = reciprocal(lengths) * self._weights(index)
-            total += A.T(np.ascontiguousarray(rows * lengths))
-            self.rows.append(rows)
+            total += A.T(self._rows(A, index) * A(self._ones))
         self.cols = reciprocal(total) * f32(len(self.parts))
         self._spare = np.empty(problem.shape, np.float32)
 
-    def _weights(self, index: NDArray[np.intp]) -> Any:
-        return f32(1) if self.problem.weights is None else self.problem.weights[index]
+    def _rows(self, A: Linear, index: NDArray[np.intp]) -> NDArray[np.float32]:
+        """R W of a subset."""
+        return self.problem.weighted(reciprocal(path_lengths(A, self._ones)), index)
 
     def start(self, x: Volume) -> OsSartState:
         """The state before the first step."""
@@ -88,10 +87,10 @@ class OsSartSolver:
     def sweep(self, x: Volume, relaxation: float) -> float:
         """One pass over all subsets, in place; returns the sum of the squared residuals met on the way."""
         squares = 0.0
-        for A, index, rows in zip(self.parts, self.views, self.rows, strict=True):
+        for A, index in zip(self.parts, self.views, strict=True):
             residual = A(x) - self.problem.data[index]
             squares += dot(residual, residual)
-            x -= f32(relaxation) * (self.cols * A.T(rows * residual))
+            x -= f32(relaxation) * (self.cols * A.T(self._rows(A, index) * residual))
             self.problem.project(x)
         return squares
 
@@ -107,7 +106,7 @@ class OsSartSolver:
 
 def parts_of(projections: Projections, grid: Grid, backend: str) -> Part:
     """The operator of any subset of the scan's views."""
-    return lambda index: operator_of(projections[index], grid, backend)
+    return lambda index: operator_of(projections.scan[index], grid, backend)
 
 
 def run(projections: Projections, grid: Grid, settings: OsSart, callbacks: Sequence[Callback] = ()) -> Volume:
@@ -117,6 +116,7 @@ def run(projections: Projections, grid: Grid, settings: OsSart, callbacks: Seque
     check_number("relaxation", settings.relaxation, exclusive=True)
     check_number("decay", settings.decay, exclusive=True)
     problem = build(projections, grid, settings)
+    require_room(problem, VOLUMES, 0, "os_sart")
 
     def solver_of(kept: Projections, part: Problem, box: Grid) -> OsSartSolver:
         return OsSartSolver(part, parts_of(kept, box, settings.backend), settings.subset_views, settings.relaxation, settings.decay)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,17 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Projections
-from ..geometry import Grid
+from ..data.memory import available_bytes
+from ..geometry import Grid, UnknownNameError
 from . import tv_numba
+from .blocks import Block
 from .cosine import cosines, from_cosines
 from .loop import iterate
 from .method import Callback, Method
 from .priors import Prior, make_prior
-from .problem import Common, Problem, build, check_number, dot, start_volume
+from .problem import Common, Problem, build, check_number, dot, require_room, start_volume
 
 Volume = NDArray[np.float32]
 Sinogram = NDArray[np.float32]
 f32 = np.float32
+VOLUMES = 11  # the state, what a step works on and the operator's copies, all of the size of the volume
 
 
 @dataclass(frozen=True)
@@ -29,13 +33,15 @@ class PdhgTV(Common):
     """Settings of `pdhg_tv`. ``lambda_``: strength of the prior, None: chosen from the data (see `fewview.recon.tuning`).
 
     ``prior``: "tv", "huber" (with ``huber_delta`` in 1/mm) or "wavelet"; ``balance``: the primal step over the dual one, in units of a
-    first guess (it changes the speed, not the result).
+    first guess (it changes the speed, not the result). ``dual``: where the dual variable of the data, one number a ray, is kept: "memory",
+    "disk" (an unnamed file in the folder for temporary ones) or "auto": on disk when it would take a quarter of the free memory.
     """
 
     lambda_: float | None = None
     prior: str = "tv"
     huber_delta: float = 0.002
     balance: float = 2.0
+    dual: str = "auto"
 
 
 class RampSteps:
@@ -73,10 +79,11 @@ class Pdhg:
     have to grow either way.
     """
 
-    def __init__(self, problem: Problem, prior: Prior, weight: float, balance: float = 2.0, norm: float | None = None) -> None:
-        self.problem, self.prior, self.weight = problem, prior, weight
+    def __init__(
+        self, problem: Problem, prior: Prior, weight: float, balance: float = 2.0, norm: float | None = None, on_disk: bool = False
+    ) -> None:
+        self.problem, self.prior, self.weight, self.on_disk = problem, prior, weight, on_disk
         self.ramp = RampSteps(problem.data.shape[-1])
-        self.root = None if problem.weights is None else np.sqrt(problem.weights)
         self.norm = self.data_norm() if norm is None else norm
         self.sigma = 1.0 / balance
         self.sigma_k = self.sigma * self.norm / prior.norm2
@@ -88,41 +95,71 @@ class Pdhg:
         v = np.random.default_rng(0).standard_normal(self.problem.shape, dtype=np.float32)
         value = 0.0
         for _ in range(iterations):
-            w = self.problem.A.T(self._rooted(self.ramp.apply(self._rooted(self.problem.A(v)), self.ramp.eigenvalues)))
+            w = np.zeros(self.problem.shape, np.float32)
+            for block in self.problem.blocks:
+                filtered = self.ramp.apply(self._rooted(block.A(v), block), self.ramp.eigenvalues)
+                w += block.A.T(self._rooted(filtered, block))
             value = math.sqrt(dot(w, w) / max(dot(v, v), 1e-30))
             v = w / f32(max(math.sqrt(dot(w, w)), 1e-30))
         return 1.05 * value
 
     def start(self, x: Volume) -> PdhgState:
         """The state before the first step."""
-        return PdhgState(x.copy(), x.copy(), np.zeros_like(self.problem.data), self.prior.dual(self.problem.shape))
+        y = zeros_on_disk(self.problem.data.shape) if self.on_disk else np.zeros_like(self.problem.data)
+        return PdhgState(x.copy(), x.copy(), y, self.prior.dual(self.problem.shape))
 
     def step(self, s: PdhgState) -> Mapping[str, float]:
         """One iteration; the state is advanced in place. The residual reported is that of the extrapolated volume."""
         problem = self.problem
-        residual = self._rooted(problem.residual(s.ahead))
-        s.y = self._data_dual(s.y, residual)
         if self.weight:
             self.prior.ascend(s.dual, s.ahead, self.sigma_k, self.weight)
-        gradient = np.ascontiguousarray(problem.A.T(self._rooted(s.y)))
-        tv_numba.combine(f32(1), s.x.ravel(), f32(-self.tau), gradient.ravel(), self._base.ravel())
+        data = self._data_step(s)
+        tv_numba.combine(f32(1), s.x.ravel(), f32(-self.tau), self._base.ravel(), self._base.ravel())
         self.prior.descend(self._base, s.dual, self.tau, problem.lower, problem.upper, self._spare)
         if problem.mask is not None:
             self._spare *= problem.mask
         s.x, self._spare = self._spare, s.x
         tv_numba.combine(f32(2), s.x.ravel(), f32(-1), self._spare.ravel(), s.ahead.ravel())
         s.count += 1
-        data = 0.5 * dot(residual, residual)
         return {"residual": math.sqrt(2 * data), "objective": data + self.weight * self.prior.value(s.x)}
 
-    def _rooted(self, views: Sinogram) -> Sinogram:
-        """W^1/2 times these views."""
-        return views if self.root is None else views * self.root
+    def _data_step(self, s: PdhgState) -> float:
+        """Advance the dual variable of the data, leave B' y in ``_base``, and return the data term there, a block of views at a time."""
+        data, back = 0.0, self._base
+        back.fill(0)
+        for block in self.problem.blocks:
+            residual = self._rooted(self.problem.residual(s.ahead, block), block)
+            data += 0.5 * dot(residual, residual)
+            s.y[block.views] = self._data_dual(s.y[block.views], residual)
+            back += block.A.T(self._rooted(s.y[block.views], block))
+        return data
+
+    def _rooted(self, rays: Sinogram, block: Block) -> Sinogram:
+        """W^1/2 times these rays."""
+        weights = self.problem.weights
+        return rays if weights is None else rays * np.sqrt(weights[block.views])
 
     def _data_dual(self, y: Sinogram, residual: Sinogram) -> Sinogram:
         """The proximal map of the conjugate of 1/2 |r|^2 at y + S r: (1 + S)^-1 (y + S r)."""
         s = self.sigma * self.ramp.eigenvalues
         return from_cosines((cosines(y) + s * cosines(residual)) / (1 + s))
+
+
+def zeros_on_disk(shape: tuple[int, ...]) -> Sinogram:
+    """An array in an unnamed file, which goes when the array does; OSError where the disk has no room for it."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the map keeps it
+    for _ in range(shape[0]):
+        file.write(np.zeros(shape[1:], np.float32).tobytes())  # written, so that a full disk is found out here and not in the middle
+    file.flush()
+    return np.memmap(file, np.float32, "r+", shape=shape)
+
+
+def keep_on_disk(dual: str, rays: int) -> bool:
+    """Whether the setting ``dual`` means the disk for so many rays."""
+    if dual not in ("auto", "memory", "disk"):
+        raise UnknownNameError("place for the dual variable", dual, ["auto", "memory", "disk"])
+    free = available_bytes()
+    return dual == "disk" or (dual == "auto" and free is not None and 4 * rays > free / 4)
 
 
 def run(projections: Projections, grid: Grid, settings: PdhgTV, callbacks: Sequence[Callback] = ()) -> Volume:
@@ -133,8 +170,10 @@ def run(projections: Projections, grid: Grid, settings: PdhgTV, callbacks: Seque
     check_number("balance", settings.balance, exclusive=True)
     prior = make_prior(settings.prior, settings.huber_delta)
     problem = build(projections, grid, settings)
-    weight, told = choose_lambda(projections, grid, settings, problem, prior)
-    solver = Pdhg(problem, prior, weight, settings.balance)
+    on_disk = keep_on_disk(settings.dual, problem.data.size)
+    require_room(problem, VOLUMES, 0 if on_disk else 1, "pdhg_tv")
+    solver = Pdhg(problem, prior, 0.0, settings.balance, on_disk=on_disk)
+    solver.weight, told = choose_lambda(projections, grid, settings, problem, prior, solver.norm)
     state = solver.start(start_volume(projections, grid, settings, problem))
     return iterate(lambda: solver.step(state), state, settings.iterations or 40, callbacks, resolved=told)
 

@@ -56,18 +56,18 @@ class PnpSolver:
         """One iteration; the residual is that of the extrapolated volume."""
         t = (1 + math.sqrt(1 + 4 * s.momentum**2)) / 2
         y = np.asarray(s.x + f32((s.momentum - 1) / t) * (s.x - s.before), dtype=np.float32)
-        residual = self.problem.residual(y)
-        z = y - self.problem.A.T(np.ascontiguousarray(self.problem.weighted(residual))) / f32(self.lipschitz)
+        data, slope = self.problem.gradient(y)
+        z: Volume = np.asarray(y - slope / f32(self.lipschitz), dtype=np.float32)
         smooth = np.asarray(self.denoise(z), dtype=np.float32)
         if smooth.shape != z.shape or not np.isfinite(smooth).all():
             raise InputError(
                 f"the denoiser returned shape {smooth.shape}, finite: {bool(np.isfinite(smooth).all())}", expected=f"{z.shape}, finite"
             )
-        x = self.problem.project(np.ascontiguousarray(z + f32(self.relaxation) * (smooth - z)))
+        x = self.problem.project(np.ascontiguousarray(z + f32(self.relaxation) * (smooth - z), dtype=np.float32))
         turned = float(((y - x) * (x - s.x)).sum(dtype=np.float64)) > 0
         s.x, s.before, s.momentum = x, s.x, 1.0 if turned else t
         s.count += 1
-        return {"residual": math.sqrt(2 * self.problem.data_term(residual))}
+        return {"residual": math.sqrt(2 * data)}
 
 
 def plug_and_play(denoise: Denoise, name: str = "plug_and_play") -> Method:

@@ -153,17 +153,18 @@ class Denoiser:
     def __init__(
         self, prior: Prior, shape: tuple[int, int, int], lower: float, upper: float, mask: NDArray[np.bool_] | None = None
     ) -> None:
-        self.prior, self.lower, self.upper, self.mask = prior, lower, upper, mask
-        self.p = prior.dual(shape)
+        self.prior, self.lower, self.upper, self.mask, self.shape = prior, lower, upper, mask, shape
+        self.p: Dual | None = None  # made when first needed: a solver keeps its own in its state, and lends it
 
     def __call__(self, v: Volume, weight: float, steps: int, out: Volume) -> None:
         """Write the denoised ``v`` to ``out``."""
-        self._primal(v, out)
+        p = self.p = self.prior.dual(self.shape) if self.p is None else self.p
+        self._primal(v, p, out)
         for _ in range(steps if weight > 0 else 0):
-            self.prior.ascend(self.p, out, 1.0 / self.prior.norm2, weight)
-            self._primal(v, out)
+            self.prior.ascend(p, out, 1.0 / self.prior.norm2, weight)
+            self._primal(v, p, out)
 
-    def _primal(self, v: Volume, out: Volume) -> None:
-        self.prior.descend(v, self.p, 1.0, self.lower, self.upper, out)
+    def _primal(self, v: Volume, p: Dual, out: Volume) -> None:
+        self.prior.descend(v, p, 1.0, self.lower, self.upper, out)
         if self.mask is not None:
             out *= self.mask

@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..data import Projections
-from ..geometry import Grid, InputError, UnknownNameError
+from ..data.memory import require_memory
+from ..geometry import Grid, InputError, Scan, UnknownNameError
+from .blocks import Block, Linear, split_views
 
+OPERATOR_BYTES = 16 << 20  # columns of views that the back-projection turns at once
 Volume = NDArray[np.float32]
 Sinogram = NDArray[np.float32]
-
-
-class Linear(Protocol):
-    """What a solver needs of an operator: ``A(x)`` and ``A.T(y)``; `Operator` is one, a matrix in a test another."""
-
-    @property
-    def T(self) -> Callable[[Any], Any]:
-        """The adjoint."""
-        ...
-
-    def __call__(self, x: Any, /) -> Any:
-        """The forward projection."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -53,7 +43,9 @@ class Common:
 class Problem:
     """The operator, the data and the constraints of one reconstruction, checked.
 
-    ``weights`` are None (all one) or of the data's shape, their mean one; ``mask`` is None or a boolean volume.
+    ``weights`` are None (all one) or of the data's shape, their mean one; ``mask`` is None or a boolean volume. ``blocks`` are the views
+    in parts, each with its operator (by default one part): sums over rays are taken block by block, so that no array but the data (and
+    the weights, where there are any) grows with the number of views.
     """
 
     A: Linear
@@ -63,9 +55,11 @@ class Problem:
     mask: NDArray[np.bool_] | None = None
     lower: float = -math.inf
     upper: float = math.inf
-    facts: dict[str, Any] = field(default_factory=dict)
+    blocks: tuple[Block, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.blocks:
+            object.__setattr__(self, "blocks", (Block(slice(None), self.A),))
         if math.isnan(self.lower) or math.isnan(self.upper) or self.lower > self.upper:
             raise InputError(f"bounds are lower={self.lower}, upper={self.upper}", expected="lower <= upper, in 1/mm")
         if self.mask is not None:
@@ -81,17 +75,39 @@ class Problem:
             if not self.weights.any():
                 raise InputError("the weights are all zero: every ray is masked", expected="at least one ray with weight")
 
-    def residual(self, x: Volume) -> Sinogram:
-        """A x - b."""
-        return self.A(x) - self.data
+    def residual(self, x: Volume, block: Block) -> Sinogram:
+        """A x - b on the views of a block."""
+        out = block.A(x)
+        out -= self.data[block.views]
+        return out
 
-    def weighted(self, residual: Sinogram) -> Sinogram:
-        """W r."""
-        return residual if self.weights is None else self.weights * residual
+    def weighted(self, rays: Sinogram, views: Any = slice(None)) -> Sinogram:
+        """W r on these views."""
+        return rays if self.weights is None else self.weights[views] * rays
 
-    def data_term(self, residual: Sinogram) -> float:
-        """1/2 r' W r, summed in float64."""
-        return 0.5 * dot(residual, self.weighted(residual))
+    def gradient(self, x: Volume) -> tuple[float, Volume]:
+        """The data term 1/2 |A x - b|_W^2, summed in float64, and its gradient A' W (A x - b)."""
+        return self._pass(lambda block: self.residual(x, block))
+
+    def normal(self, x: Volume) -> tuple[float, Volume]:
+        """|A x|_W^2 and A' W A x."""
+        half, back = self._pass(lambda block: block.A(x))
+        return 2 * half, back
+
+    def back_projected_data(self) -> Volume:
+        """A' W b."""
+        return self._pass(lambda block: self.data[block.views])[1]
+
+    def _pass(self, rays_of: Callable[[Block], Sinogram]) -> tuple[float, Volume]:
+        """The sum over blocks of 1/2 r' W r and A' W r, with r the rays of a block."""
+        total, back = 0.0, None
+        for block in self.blocks:
+            rays = rays_of(block)
+            weighted = self.weighted(rays, block.views)
+            total += 0.5 * dot(rays, weighted)
+            part = block.A.T(weighted)
+            back = part if back is None else np.add(back, part, out=back)
+        return total, np.ascontiguousarray(back)
 
     def project(self, x: Volume) -> Volume:
         """The nearest volume within the bounds and the mask, in place."""
@@ -105,6 +121,20 @@ def dot(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Inner product, summed row by row in float64: the same result whatever the number of threads."""
     rows = np.einsum("ij,ij->i", a.reshape(len(a), -1), b.reshape(len(b), -1), dtype=np.float64) if a.ndim > 1 else a.astype(np.float64) * b
     return float(rows.sum())
+
+
+def require_room(problem: Problem, volumes: float, rays: float, what: str) -> None:
+    """InputError, with the number, where ``volumes`` volumes and ``rays`` numbers a ray are not to be had beside the data.
+
+    Three blocks of rays and the operator's own columns are added: what is in flight.
+    """
+    block = max(problem.data[part.views].size for part in problem.blocks)
+    needed = 4 * int(volumes * math.prod(problem.shape) + rays * problem.data.size + 3 * block) + OPERATOR_BYTES
+    require_memory(
+        needed,
+        f"{what} on {' x '.join(map(str, problem.shape))} voxels from {len(problem.data)} views",
+        "use larger voxels or a smaller box",
+    )
 
 
 def check_number(name: str, value: float | None, *, least: float = 0.0, exclusive: bool = False, unit: str = "") -> None:
@@ -140,20 +170,23 @@ def field_of_view(projections: Projections, grid: Grid) -> NDArray[np.bool_]:
     return (distance2 - along**2 <= radius**2) & (np.abs(along) <= half_height)
 
 
-def operator_of(projections: Projections, grid: Grid, backend: str) -> Linear:
+def operator_of(scan: Scan, grid: Grid, backend: str) -> Linear:
     """The library's own operator, which is imported when it is needed."""
     from .operator import Operator
 
-    made: Any = Operator(projections.scan, grid, backend=backend)
+    made: Any = Operator(scan, grid, backend=backend)
     return made
 
 
 def build(projections: Projections, grid: Grid, settings: Common, operator: Linear | None = None) -> Problem:
-    """The checked problem of these projections and settings, with the grid's `Operator` unless one is given."""
+    """The checked problem of these projections and settings, with the grid's `Operator` in blocks of views unless one is given."""
     check_views(projections)
     check_iterations(settings.iterations)
+    blocks: tuple[Block, ...] = ()
     if operator is None:
-        operator = operator_of(projections, grid, settings.backend)
+        operator = operator_of(projections.scan, grid, settings.backend)
+        parts = split_views(len(projections), math.prod(projections.scan.shape), math.prod(grid.shape))
+        blocks = tuple(Block(part, operator_of(projections.scan[part], grid, settings.backend)) for part in parts)
     return Problem(
         A=operator,
         data=projections.values,
@@ -162,6 +195,7 @@ def build(projections: Projections, grid: Grid, settings: Common, operator: Line
         mask=voxel_mask(projections, grid, settings.mask),
         lower=float(settings.lower),
         upper=float(settings.upper),
+        blocks=blocks,
     )
 
 
@@ -222,7 +256,7 @@ def largest_eigenvalue(problem: Problem, iterations: int = 3) -> float:
     """
     v, bound = np.ones(problem.shape, np.float32), math.inf
     for _ in range(iterations):
-        w = problem.A.T(np.ascontiguousarray(problem.weighted(problem.A(v))))
+        w = problem.normal(v)[1]
         top = float(w.max())
         if not top > 0:
             bound = 0.0

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from ..data import Projections
 from ..geometry import Grid
+from .blocks import Block, path_lengths
 from .loop import iterate
 from .method import Callback, Method
-from .problem import Common, Problem, build, check_number, dot, start_volume
+from .problem import Common, Problem, build, check_number, dot, require_room, start_volume
 
 Volume = NDArray[np.float32]
 Sinogram = NDArray[np.float32]
 f32 = np.float32
+VOLUMES = 9  # the state, what a step works on and the operator's copies, all of the size of the volume
 
 
 @dataclass(frozen=True)
@@ -43,18 +45,22 @@ def reciprocal(path: NDArray[np.float32], least: float = 1e-3) -> NDArray[np.flo
 
 
 class SirtSolver:
-    """x <- P[x + relaxation C A' R W (b - A x)], R = 1 / (A 1), C = 1 / (A' W 1) (Gregor and Benson 2008); P clips to the bounds.
+    """x <- P[x + relaxation C A' R W (b - A x)], R = 1 / path length, C = 1 / (A' R W A 1) (Gregor and Benson 2008); P clips to bounds.
 
     Falls towards the minimum of ``|A x - b|`` in the norm of R W, for a relaxation between 0 and 2.
     """
 
     def __init__(self, problem: Problem, relaxation: float = 1.0) -> None:
         self.problem, self.relaxation = problem, relaxation
-        lengths = problem.A(np.ones(problem.shape, np.float32))
-        ones = np.ones_like(problem.data) if problem.weights is None else problem.weights
-        self.rows = reciprocal(lengths) * ones
-        self.cols = reciprocal(problem.A.T(np.ascontiguousarray(self.rows * lengths)))
-        self._spare = np.empty(problem.shape, np.float32)
+        self._ones, total = np.ones(problem.shape, np.float32), np.zeros(problem.shape, np.float32)
+        for block in problem.blocks:
+            total += block.A.T(self._rows(block) * block.A(self._ones))
+        self.cols = reciprocal(total)
+        self._spare, self._back = np.empty(problem.shape, np.float32), total
+
+    def _rows(self, block: Block) -> NDArray[np.float32]:
+        """R W of these views; made when needed, it would be as large as the data."""
+        return self.problem.weighted(reciprocal(path_lengths(block.A, self._ones)), block.views)
 
     def start(self, x: Volume) -> SirtState:
         """The state before the first step."""
@@ -62,15 +68,21 @@ class SirtSolver:
 
     def step(self, s: SirtState) -> Mapping[str, float]:
         """One iteration; the residual and the objective are those of the volume before it."""
-        residual = self.problem.residual(s.x)
-        weighted = self.rows * residual
-        np.multiply(self.problem.A.T(weighted), self.cols, out=self._spare)
+        back, squares, objective = self._back, 0.0, 0.0
+        back.fill(0)
+        for block in self.problem.blocks:
+            residual = self.problem.residual(s.x, block)
+            weighted = self._rows(block) * residual
+            squares += dot(residual, residual)
+            objective += 0.5 * dot(residual, weighted)
+            back += block.A.T(weighted)
+        np.multiply(back, self.cols, out=self._spare)
         self._spare *= f32(-self.relaxation)
         self._spare += s.x
         self.problem.project(self._spare)
         s.x, self._spare = self._spare, s.x
         s.count += 1
-        return {"residual": math.sqrt(dot(residual, residual)), "objective": 0.5 * dot(residual, weighted)}
+        return {"residual": math.sqrt(squares), "objective": objective}
 
 
 def run(projections: Projections, grid: Grid, settings: Sirt, callbacks: Sequence[Callback] = ()) -> Volume:
@@ -79,6 +91,7 @@ def run(projections: Projections, grid: Grid, settings: Sirt, callbacks: Sequenc
 
     check_number("relaxation", settings.relaxation, exclusive=True)
     problem = build(projections, grid, settings)
+    require_room(problem, VOLUMES, 0, "sirt")
     iterations, told = choose_iterations(
         projections, grid, settings, lambda kept, part, box: SirtSolver(part, settings.relaxation), most=100
     )

@@ -89,7 +89,7 @@ def held_out(views: int) -> NDArray[np.intp]:
 def split(projections: Projections, grid: Grid, settings: Common, factor: int | None = None) -> Split:
     """The smaller copy, split; InputError when there are too few views to hold any out."""
     check_views(projections, LEAST_VIEWS, "a choice by held-out views (or give lambda_ / iterations yourself)")
-    factor = coarsening(grid, projections.scan) if factor is None else factor
+    factor = coarsening(projections, grid) if factor is None else factor
     small, box = bin_projections(projections, factor), grid.coarser(factor)
     out = held_out(len(projections))
     stay = np.setdiff1d(np.arange(len(projections)), out)
@@ -115,7 +115,7 @@ def weight_unit(problem: Problem, pixel_mm: float, voxel_mm: float) -> float:
     voxel
     makes it the same on every grid.
     """
-    g = problem.A.T(np.ascontiguousarray(problem.weighted(problem.data)))
+    g = problem.back_projected_data()
     total = float(np.abs(g).sum(dtype=np.float64))
     if total == 0:
         return 1.0
@@ -134,18 +134,23 @@ def trust_in_minimum(factor: int) -> float:
     return 1 / 3 if factor == 1 else 1 / 2
 
 
-def choose_lambda(projections: Projections, grid: Grid, settings: Any, problem: Problem, prior: Prior) -> tuple[float, dict[str, Any]]:
+def choose_lambda(
+    projections: Projections, grid: Grid, settings: Any, problem: Problem, prior: Prior, norm: float | None = None
+) -> tuple[float, dict[str, Any]]:
     """The weight of the prior in the units of the objective, and what to tell: ``lambda_``, the curve, the rule and the cost in seconds.
 
-    A path of weights from strong to weak, every solution the start of the next, until the score has risen twice in a row.
+    A path of weights from strong to weak, every solution the start of the next, until the score has risen twice in a row. ``norm``: that
+    of `Pdhg` for this problem, where it is known.
     """
     unit = weight_unit(problem, projections.scan.field_of_view_mm[2], grid.voxel_mm)
     if settings.lambda_ is not None:
         return settings.lambda_ * unit, {"lambda_": float(settings.lambda_), "lambda_unit": unit}
     begin = time.perf_counter()
     part = split(projections, grid, settings)
-    steps = 7 if part.factor == 1 else 10  # on the scan itself every step counts: the choice must not cost more than two runs
-    curve = score_path(part, prior, unit * len(part.kept) / len(projections), steps)
+    steps = 6 if part.factor == 1 else 10  # on the scan itself every step counts: the choice must not cost more than two runs
+    share = len(part.kept) / len(projections)
+    known = norm * share if norm is not None and part.factor == 1 else None  # evenly spread views add up evenly
+    curve = score_path(part, prior, unit * share, steps, known)
     minimum = lowest(curve)
     trust = trust_in_minimum(part.factor)
     best = TYPICAL ** (1 - trust) * minimum**trust
@@ -160,12 +165,12 @@ def choose_lambda(projections: Projections, grid: Grid, settings: Any, problem: 
     return best * unit, told
 
 
-def score_path(part: Split, prior: Prior, unit: float, steps: int) -> list[tuple[float, float]]:
+def score_path(part: Split, prior: Prior, unit: float, steps: int, norm: float | None = None) -> list[tuple[float, float]]:
     """(lambda_, score) along the ladder, from strong to weak, warm-started."""
     from .pdhg import Pdhg
 
     curve: list[tuple[float, float]] = []
-    state, norm = None, None
+    state = None
     for value in LADDER:
         solver = Pdhg(part.problem, prior, value * unit, norm=norm)
         norm = solver.norm

@@ -1,0 +1,81 @@
+"""The operator in blocks of views: what a solver computes from rays never needs more than a block of them at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from .joseph_rays import Rays
+
+LEAST_RAYS = 1 << 20  # in a block: fewer do not pay for the walk over the volume that each block costs
+
+
+class Linear(Protocol):
+    """What a solver needs of an operator: ``A(x)`` and ``A.T(y)``; `Operator` is one, a matrix in a test another."""
+
+    @property
+    def T(self) -> Callable[[Any], Any]:
+        """The adjoint."""
+        ...
+
+    def __call__(self, x: Any, /) -> Any:
+        """The forward projection."""
+        ...
+
+
+@dataclass(frozen=True)
+class Block:
+    """Neighbouring views, and the operator of these alone."""
+
+    views: slice
+    A: Linear
+
+
+def split_views(views: int, rays_a_view: int, voxels: int) -> list[slice]:
+    """Blocks of nearly equal size, none with more rays than half the voxels or `LEAST_RAYS` (but at least one view).
+
+    >>> split_views(5, 1 << 19, 100)
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    most = max(1, max(voxels // 2, LEAST_RAYS) // max(1, rays_a_view))
+    count = -(-views // most)
+    size = -(-views // count)
+    return [slice(begin, min(begin + size, views)) for begin in range(0, views, size)]
+
+
+def path_lengths(A: Linear, ones: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How far each ray runs inside the grid's box, in mm [view, row, col]: from the geometry where there is one, else ``A(ones)``."""
+    scan, grid = getattr(A, "scan", None), getattr(A, "grid", None)
+    if scan is None or grid is None:
+        return A(ones)
+    rays = Rays.of(scan, grid)
+    out = np.empty((len(rays), rays.rows, rays.cols), np.float32)
+    _chords(rays.packed, np.array(rays.grid_shape[::-1], np.float64), rays.voxel_mm, out)
+    return out
+
+
+@njit(parallel=True, cache=True, error_model="numpy")
+def _chords(packed, sides, voxel_mm, out):  # pragma: no cover - compiled
+    """Lengths of rays within the box -1/2 <= (x, y, z) <= sides - 1/2, in front of the source (Kay and Kajiya's slabs, 1986)."""
+    views, rows, cols = out.shape
+    for job in prange(views * rows):
+        view, row = job // rows, job % rows
+        ray = packed[view]
+        for col in range(cols):
+            near, far, squared = 0.0, 1e300, 0.0
+            for axis in range(3):
+                d = ray[3 + axis] + col * ray[6 + axis] + row * ray[9 + axis]
+                squared += d * d
+                low, high = -0.5 - ray[axis], sides[axis] - 0.5 - ray[axis]
+                if abs(d) < 1e-12:
+                    if low > 0 or high < 0:
+                        far = -1.0
+                else:
+                    one, two = low / d, high / d
+                    near, far = max(near, min(one, two)), min(far, max(one, two))
+            out[view, row, col] = np.float32(max(0.0, far - near) * np.sqrt(squared) * voxel_mm)

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from ..data import Projections
 from ..geometry import InputError, Scan, UnknownNameError, views
 from ..geometry.transform import correct, flip_rows, move, reverse_rotation, rotation_matrix
+from .beam_hardening import linearise
 from .calibration_axis import axis_estimate
+from .calibration_hardening import consistent_percent
 from .calibration_search import NAMES, Corrected, Estimate, Search, binned
 from .reprojection import Reprojection
 
@@ -29,7 +31,8 @@ class Calibration:
     the quantities of `Scan.circular` themselves where the scan came in without shifts and roll. ``reversed`` says that the rotation
     runs the other way. ``score`` is how much the views contradict each other in the corrected geometry (0 not at all, 1 nothing in
     common; noise alone keeps it above 0), ``score_before`` in the given one. ``errors`` are jackknife standard errors (leaving out
-    a fifth of the views in turn). ``curves`` maps a correction to (values, scores) about the best, ``sense_scores`` each sense of
+    a fifth of the views in turn). ``hardening_percent`` is how far `linearise` straightened the line integrals for this search (the scan's
+    own are left as they are); 0 for none. ``curves`` maps a correction to (values, scores) about the best, ``sense_scores`` each sense of
     rotation to its score; `calibration_picture.draw` draws both.
     """
 
@@ -43,6 +46,7 @@ class Calibration:
     errors: Mapping[str, float] = field(default_factory=dict)
     curves: Mapping[str, Curve] = field(default_factory=dict)
     sense_scores: Mapping[str, float] = field(default_factory=dict)
+    hardening_percent: float = 0.0
     pixel_mm: float = 1.0
     notes: tuple[str, ...] = ()
 
@@ -53,7 +57,7 @@ class Calibration:
         kept: dict[str, Any] = {name: value for name, value in found.items() if name in self.errors}
         if self.sense_scores:
             kept["rotation_reversed"] = self.reversed
-        return {**kept, "score_before": self.score_before, "score": self.score}
+        return {**kept, "score_before": self.score_before, "score": self.score, "hardening_percent": self.hardening_percent}
 
     def __str__(self) -> str:
         lines = []
@@ -66,6 +70,8 @@ class Calibration:
             told = ", ".join(f"{name} {score:.4g}" for name, score in self.sense_scores.items())
             lines.append(f"rotation {'REVERSED' if self.reversed else 'as given'} (score: {told})")
         lines.append(f"contradiction between views {self.score_before:.4g} -> {self.score:.4g}")
+        if self.hardening_percent:
+            lines.append(f"for this search the line integrals were straightened by {self.hardening_percent:.0f} % (beam hardening)")
         return "; ".join([*lines, *self.notes])
 
 
@@ -74,6 +80,7 @@ def calibrate(
     *,
     fit: Sequence[str] = NAMES,
     sense: bool = True,
+    hardening: bool = True,
     search_px: float | None = None,
     most_views: int = _MOST_VIEWS,
 ) -> Calibration:
@@ -82,6 +89,8 @@ def calibrate(
     Works on any cone-beam scan, full turn or short, with many views or few. What any two views say about the planes through both their
     sources must agree (see `epipolar`): the corrections that make the contradiction smallest are found from coarse to fine. Views that
     go at least half way around then sharpen axis shift and roll, by whether a small reconstruction gives them back (see `reprojection`).
+    A hardened beam makes right geometries contradictory too, so the line integrals are straightened for the search by the polynomial that
+    makes the views agree best (see `calibration_hardening`; ``hardening`` False leaves them as they are).
     ``fit`` names the corrections that may change (``axis_shift``, ``row_shift``, ``roll``), ``sense`` whether the rotation may be
     reversed, ``search_px`` how far off axis and row may be (default a twentieth of the columns), ``most_views`` how many views are
     used at most (evenly chosen).
@@ -103,7 +112,7 @@ def calibrate(
     reach = scan.shape[1] / 20 if search_px is None else float(search_px)
     if scan.cone_angles_deg[1] < _NARROW_DEG or scan.shape[0] < 16:
         return _calibrate_narrow(scan, chosen, free, sense, reach)
-    return _calibrate_cone(scan, chosen, sign, free, sense, reach, span)
+    return _calibrate_cone(scan, chosen, sign, free, sense, hardening, reach, span)
 
 
 def _upright(projections: Projections) -> tuple[Projections, NDArray[np.float64]]:
@@ -121,7 +130,7 @@ def _upright(projections: Projections) -> tuple[Projections, NDArray[np.float64]
 
 
 def _calibrate_cone(
-    scan: Scan, chosen: Projections, sign: NDArray[np.float64], free: list[int], sense: bool, reach: float, span: float
+    scan: Scan, chosen: Projections, sign: NDArray[np.float64], free: list[int], sense: bool, hardening: bool, reach: float, span: float
 ) -> Calibration:
     cols = scan.shape[1]
     factor, fine = max(1, cols // _SEARCH_COLS), max(1, cols // _FINE_COLS)
@@ -131,12 +140,11 @@ def _calibrate_cone(
     if fine < factor:
         values, small = binned(chosen.values, chosen.scan, fine)
         best = _scaled(best, factor / fine)
-    search = Search(values, small, 1.0, free, 5000)
-    best = search.newton(best, (0.5, 1.5, 0.3))
+    search, best, percent = _straightened(values, small, free, best, hardening)
     notes: list[str] = []
     sharp = [which for which in free if NAMES[which] != "row_shift"]
     if sharp and span >= _HALF_TURN_DEG:
-        best = _sharpened(chosen, best, fine, sharp)
+        best = _sharpened(Projections(linearise(chosen.values, percent), chosen.scan), best, fine, sharp)
         if 1 in free:  # the row goes with the axis: better now that the axis is known better
             best = search.newton(best, (0.5, 1.5, 0.3), free=[1])
     elif sharp:
@@ -149,7 +157,7 @@ def _calibrate_cone(
         notes.append("no correction makes the views agree better: the given geometry is kept; is there structure off the axis?")
     curves = {which: (x * sign[which], y) for which, (x, y) in _curves(search, best).items()}
     best = Estimate(best.values * sign, best.errors, score, best.reverse)
-    return _result(scan, best, scores, before, curves, search.geometry.pixel_mm, fine, notes)
+    return _result(scan, best, scores, before, curves, search.geometry.pixel_mm, fine, notes, percent)
 
 
 def _both_senses(values: NDArray[np.float32], scan: Scan, free: list[int], sense: bool, reach: float) -> list[Estimate]:
@@ -159,6 +167,20 @@ def _both_senses(values: NDArray[np.float32], scan: Scan, free: list[int], sense
         start = rough.newton(rough.grid(reach, 2.0, reverse), (1.5, 3.0, 0.8), 3)
         found.append(better.newton(start, (1.0, 2.0, 0.5)))
     return found
+
+
+def _straightened(
+    values: NDArray[np.float32], scan: Scan, free: list[int], best: Estimate, hardening: bool
+) -> tuple[Search, Estimate, float]:
+    """(search, its minimum, percent): geometry and beam hardening in turns, for each leads the other astray."""
+    steps, percent = (0.5, 1.5, 0.3), 0.0
+    for _ in range(2 if hardening else 0):
+        percent = consistent_percent(values, Corrected(scan)(best.values, best.reverse))
+        if not percent:
+            break
+        best = Search(linearise(values, percent), scan, 1.0, free, 2000).newton(best, steps, 1)
+    search = Search(linearise(values, percent), scan, 1.0, free, 5000)
+    return search, search.newton(best, steps), percent
 
 
 def _scaled(estimate: Estimate, factor: float) -> Estimate:
@@ -174,7 +196,8 @@ def _sharpened(chosen: Projections, best: Estimate, factor: int, sharp: list[int
     values, small = binned(chosen.values, chosen.scan, coarse)
     geometry = Corrected(small)
     steps = [(0.1, 0.0, 0.3)[which] for which in sharp]
-    return _scaled(Reprojection(values, small).refine(geometry, _scaled(best, factor / coarse), sharp, steps), coarse / factor)
+    test = Reprojection(values, small, refinements=5)  # with 3 the roll comes out up to 0.01 deg worse
+    return _scaled(test.refine(geometry, _scaled(best, factor / coarse), sharp, steps), coarse / factor)
 
 
 def _curves(search: Search, best: Estimate) -> dict[int, Curve]:
@@ -199,6 +222,7 @@ def _result(
     pixel_mm: NDArray[np.float64],
     factor: int,
     notes: list[str],
+    percent: float = 0.0,
 ) -> Calibration:
     unit = np.array([*pixel_mm, 1.0])
     axis, row, roll = (float(value) for value in best.values * unit)
@@ -210,7 +234,7 @@ def _result(
     base = reverse_rotation(scan) if best.reverse else scan
     pixel = float(pixel_mm[0]) / factor
     corrected = correct(base, axis, row, roll)
-    return Calibration(corrected, axis, row, roll, best.score, before, best.reverse, errors, shown, scores, pixel, tuple(notes))
+    return Calibration(corrected, axis, row, roll, best.score, before, best.reverse, errors, shown, scores, percent, pixel, tuple(notes))
 
 
 def _free(fit: Sequence[str]) -> list[int]:

@@ -15,6 +15,7 @@ from .epipolar import Epipolar, whitened
 Array = NDArray[np.float64]
 NAMES = ("axis_shift", "row_shift", "roll")
 GROUPS = 5
+_WEIGH_AGAIN = (0.5, 0.5, 0.3)  # px, px, deg: what moves the cosine weights by 3 in 10 000
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,7 @@ class Search:
     def __init__(self, values: NDArray[np.float32], scan: Scan, smooth_px: float, free: Sequence[int], most_pairs: int) -> None:
         self.free, self.geometry = list(free), Corrected(scan)
         self.test = Epipolar(values, scan, smooth_px, most_pairs=most_pairs)
+        self.weighed_at = np.zeros(3)
 
     def scores(self, points: Sequence[Array], reverse: bool) -> tuple[Array, Array]:
         """(score of each point, score of each point in each of the view groups left out in turn), on the planes that all points see.
@@ -74,7 +76,9 @@ class Search:
         free = self.free if free is None else list(free)
         x, errors, score = start.values.copy(), np.nan_to_num(start.errors), start.score
         for _ in range(times):
-            self.test.weigh(self.geometry(x, start.reverse))
+            if (np.abs(x - self.weighed_at) > _WEIGH_AGAIN).any():
+                self.test.weigh(self.geometry(x, start.reverse))
+                self.weighed_at = x.copy()
             h = np.asarray(steps, dtype=np.float64)[free]
             design = design_points(len(free))
             points = []

@@ -41,7 +41,8 @@ class LineTable:
         intercepts = np.arange(rows, dtype=np.float64) - np.float64((rows - 1) / 2)
         sums = np.empty((len(scan), slopes.size, rows), dtype=np.float32)
         threshold = _CUT * float(np.percentile(smooth[:: max(1, len(scan) // 16)], 99.9))
-        _line_sums(smooth * _cosines(scan), slopes, intercepts, np.float32(threshold), sums)
+        weighted = np.ascontiguousarray((smooth * _cosines(scan)).transpose(0, 2, 1))
+        _line_sums(weighted, slopes, np.float32(threshold), sums)
         across = np.gradient(sums, axis=2) * ((1 + (slopes * oblong) ** 2) / oblong)[None, :, None]
         return cls(across.astype(np.float32), slopes, intercepts)
 
@@ -118,24 +119,27 @@ def whitened(difference: Array, valid: NDArray[np.bool_]) -> Array:
 
 
 @njit(parallel=True, fastmath={"reassoc", "contract", "nsz"}, cache=True)
-def _line_sums(views, slopes, intercepts, threshold, out):  # pragma: no cover - compiled
-    count, rows, cols = views.shape
+def _line_sums(views, slopes, threshold, out):  # pragma: no cover - compiled
+    """Sums along ``row = intercept + slope col``; ``views`` [view, col, row]: all intercepts take the same step from column to column."""
+    count, cols, rows = views.shape
     for task in prange(count * slopes.size):
         i, a = task // slopes.size, task % slopes.size
-        for b in range(intercepts.size):
-            total, inside = np.float32(0), True
-            row = intercepts[b] + (rows - 1) / 2 - slopes[a] * (cols - 1) / 2
-            for col in range(cols):
-                if row < 0:
-                    inside = inside and views[i, 0, col] <= threshold
-                elif row >= rows - 1:
-                    inside = inside and views[i, rows - 1, col] <= threshold
-                else:
-                    low = int(row)
-                    f = np.float32(row - low)
-                    total += (1 - f) * views[i, low, col] + f * views[i, low + 1, col]
-                row += slopes[a]
-            out[i, a, b] = total if inside else np.nan
+        total = np.zeros(rows, np.float32)
+        lowest, highest = 0, rows  # intercepts whose lines leave the panel only where there is nothing
+        for col in range(cols):
+            step = slopes[a] * (col - (cols - 1) / 2)
+            low = int(np.floor(step))
+            f = np.float32(step - low)
+            g = np.float32(1) - f
+            first, last = max(0, -low), min(rows, rows - 1 - low)
+            for b in range(first, last):
+                total[b] += g * views[i, col, b + low] + f * views[i, col, b + low + 1]
+            if views[i, col, 0] > threshold:
+                lowest = max(lowest, first)
+            if views[i, col, rows - 1] > threshold:
+                highest = min(highest, last)
+        for b in range(rows):
+            out[i, a, b] = total[b] if lowest <= b < highest else np.nan
 
 
 @njit(parallel=True, cache=True)

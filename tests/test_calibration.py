@@ -12,6 +12,7 @@ from fewview.data import Projections
 from fewview.geometry import Grid, InputError, Scan, UnknownNameError, skyscan_1276, transform, views
 from fewview.recon import Operator, calibrate, simulate
 from fewview.recon.calibration_drift import view_drift
+from fewview.recon.calibration_hardening import consistent_percent
 from fewview.recon.calibration_picture import draw
 from fewview.recon.epipolar import Epipolar, view_pairs
 
@@ -78,7 +79,15 @@ def test_every_parameter_and_the_sense_are_found_from_40_noisy_views(bodies: np.
     np.testing.assert_allclose(found.scan.source, true.source, atol=1e-6)
     assert np.abs(found.scan.detector - true.detector).max() < 0.35 * PIXEL
     assert found.score < 0.5 * found.score_before
-    assert set(found.changes) == {"axis_shift_mm", "row_shift_mm", "roll_deg", "rotation_reversed", "score_before", "score"}
+    assert set(found.changes) == {
+        "axis_shift_mm",
+        "row_shift_mm",
+        "roll_deg",
+        "rotation_reversed",
+        "score_before",
+        "score",
+        "hardening_percent",
+    }
     json.dumps(found.changes)
     for word in ("axis shift", "row shift", "roll", "REVERSED" if sense < 0 else "as given"):
         assert word in str(found)
@@ -108,7 +117,7 @@ def test_only_what_is_asked_for_changes(bodies: np.ndarray) -> None:
     found = calibrate(Projections(line_integrals(true, bodies), nominal), fit=["axis_shift"], sense=False)
     assert found.axis_shift_mm == pytest.approx(0.8 * PIXEL, abs=0.05 * PIXEL)
     assert (found.row_shift_mm, found.roll_deg, found.reversed) == (0, 0, False)
-    assert set(found.changes) == {"axis_shift_mm", "score_before", "score"}
+    assert set(found.changes) == {"axis_shift_mm", "score_before", "score", "hardening_percent"}
 
 
 def test_two_views_agree_on_the_planes_through_both_sources(bodies: np.ndarray) -> None:
@@ -129,6 +138,16 @@ def test_two_views_agree_on_the_planes_through_both_sources(bodies: np.ndarray) 
     assert contradiction(transform.correct(scan, row_shift_mm=2 * PIXEL)) > 2 * right
     assert contradiction(transform.correct(scan, roll_deg=1.0)) > 5 * right
     assert contradiction(transform.reverse_rotation(scan)) > 50 * right
+
+
+def test_the_views_say_how_hard_the_beam_became(bodies: np.ndarray) -> None:
+    """p = (sqrt(1 + 4 b q) - 1) / 2 b of the true q is straightened by 100 b percent; true q by nothing."""
+    _, true = scans(views_kept=20)
+    q = 1.5 * line_integrals(true, bodies).astype(np.float64)
+    for b in (0.0, 0.2, 0.5):
+        p = noisy((np.sqrt(1 + 4 * b * q) - 1) / (2 * b) if b else q)
+        assert consistent_percent(p, true) == pytest.approx(100 * b, abs=3 + 15 * b)  # what smoothing blurs looks less hard
+    assert consistent_percent(np.ones((20, 64, 96), np.float32), true) == 0  # nothing to tell it by
 
 
 def test_pairs_of_views_are_neither_near_nor_opposite() -> None:

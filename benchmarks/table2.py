@@ -15,10 +15,11 @@ from .controls import CONTROLS
 from .evaluate import Evaluation, make_tasks
 from .judges import judges
 from .report import write_report
+from .sample_distance import measure_samples
 from .sweep import HERE, Tell, Where, run_sweep
 from .tables import MEANING, PROTOCOLS, PUBLISHED, as_csv, as_json, markdown, rows_of
 from .trained import checkpoints_in, train_missing
-from .tuning import CANDIDATES, tune
+from .tuning import candidates, tune
 
 QUICK_METHODS = ("fdk", "sirt", "cgls", "control-mean", "control-one-view")
 
@@ -67,43 +68,61 @@ def compare(data: str | Path, results: str | Path, plan: Plan, *, where: Where =
     Raises InputError for a data set of one animal, an unknown method, or more views than a scan has.
     """
     data, results = Path(data), Path(results)
-    pairs = find_pairs(data, window=plan.window)
-    parts = split_pairs(data, pairs)
+    parts = split_pairs(data, find_pairs(data, window=plan.window))
     test = _first_animals(parts["test"], plan.most_animals)
     if not test:
         raise InputError(f"{data} has no animal in its test part", expected="at least one", remedy="change split.json")
-    folder = plan.checkpoints or results / "checkpoints"
-    if plan.train:
-        train_missing(folder, plan.methods, parts, plan.size, steps=plan.train_steps)
-    given = checkpoints_in(folder, plan.methods)
-    given = {method: {**given.get(method, {}), **(plan.settings or {}).get(method, {})} for method in {*given, *(plan.settings or {})}}
+    given = _given(results, plan, parts)
     methods = plan.methods or default_methods(given)
     for name in methods:
         if name not in CONTROLS and not name.rpartition(":")[0].endswith(".py"):
             METHODS[name]  # an unknown name is refused before hours of work
     train = sorted({pair.animal for pair in parts["train"]}, key=int)
-    networks = judges(plan.features)
     evaluation = Evaluation(
         data, results, plan.window, plan.line_window, tuple(train), plan.features, plan.keep_volumes, plan.grey_fit, plan.register,
         plan.bin,
     )  # fmt: skip
     middle = plan.views[len(plan.views) // 2]
-    tuned = tune(evaluation, parts["train"], methods, middle, plan.size, plan.budget, where=where, tell=tell)
+    tuned = tune(evaluation, parts["train"], methods, middle, plan.size, plan.budget, given=given, where=where, tell=tell)
     settings = {method: {**tuned.get(method, {}), **given.get(method, {})} for method in methods}
     tasks = make_tasks(
         test, methods, plan.views, plan.size, selections=plan.selections, seeds=plan.seeds, settings=settings,
         total_photons=plan.total_photons,
     )  # fmt: skip
-    tried = {m: len(list(CANDIDATES.get(m, []))[: plan.budget]) for m in methods}
+    info = _info(data, plan, test, train, settings)
+    records = run_sweep(evaluation.measured(tasks), evaluation, results, where=where, info=info, tell=tell)
+    measure_samples(results, settings, parts["train"], plan.size, plan.line_window, judges(plan.features).features)
+    return _write(results, records, plan)
+
+
+def _given(results: Path, plan: Plan, parts: Mapping[str, Sequence[Pair]]) -> dict[str, dict[str, Any]]:
+    """Settings that no tuning changes: the plan's own, and checkpoints (trained first where the plan says so)."""
+    folder = plan.checkpoints or results / "checkpoints"
+    if plan.train:
+        train_missing(folder, plan.methods, parts, plan.size, steps=plan.train_steps)
+    found, own = checkpoints_in(folder, plan.methods), plan.settings or {}
+    return {method: {**found.get(method, {}), **own.get(method, {})} for method in {*found, *own}}
+
+
+def _info(data: Path, plan: Plan, test: Sequence[Pair], train: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What the report says of how it was done."""
+    networks = judges(plan.features)
+    budgets = {method: len(candidates(method)[: plan.budget]) for method in settings}
     info = {
         "data": data.name, "test": sorted({p.animal for p in test}, key=int), "train": train, "settings": settings,
         "features": plan.features, "labels": networks.labels, "remarks": networks.remarks, "alignment": _alignment(plan),
-        "tuning": {"candidates": tried, "views": middle, "animals": "at most 2 training animals", "chosen by": "volume PSNR"},
+        "tuning": {
+            "candidates": budgets, "views": plan.views[len(plan.views) // 2], "animals": "at most 2 training animals",
+            "chosen by": "volume PSNR",
+        },
         "window_per_mm": test[0].window, "line_window": plan.line_window, "size": plan.size, "bin": plan.bin, "published": PUBLISHED,
-    } | ({"command": plan.command} if plan.command else {})  # fmt: skip
-    records = run_sweep(evaluation.measured(tasks), evaluation, results, where=where, info=info, tell=tell)
+    }  # fmt: skip
+    return info | ({"command": plan.command} if plan.command else {})
+
+
+def _write(results: Path, records: Sequence[Mapping[str, Any]], plan: Plan) -> dict[str, str]:
     rows = rows_of(records, results)
-    tables = {protocol: markdown(rows, protocol, networks.labels) for protocol in PROTOCOLS}
+    tables = {protocol: markdown(rows, protocol, judges(plan.features).labels) for protocol in PROTOCOLS}
     for name, text in {"table.md": page(tables), "table.csv": as_csv(rows), "table.json": as_json(rows)}.items():
         with atomic_path(results / name, force=True) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from ..geometry import InputError
 from .distribution import frechet_distance, kernel_distance
 from .judges import ABSENT
+from .sample_distance import sample_cells
 from .statistics import Interval, bootstrap_mean
 from .task import plain, read_record
 
 PROTOCOLS = ("table2-compat", "heldout-views", "volume")
 MEANING = {
-    "table2-compat": "Fit to the view that was given, data range 2 on [-1, 1], as the published code scores; it judges no volume.",
+    "table2-compat": "Fit to the view that was given, data range 2 on [-1, 1]; FID and KID of X-rays that a generator invents "
+    "against those of the training animals: as the published code scores. It judges no volume.",
     "heldout-views": "Projections of the volume at measured angles that were not given, fixed window.",
     "volume": "The volume against Recon-CT (an FDK of all views, the given ones among them), inside what every view sees.",
 }
@@ -80,6 +82,7 @@ def _row(method: str, views: int, selection: str, records: Sequence[Mapping[str,
     if results is not None and good:
         for protocol, name in (("heldout-views", "views"), ("volume", "slices")):
             cells[protocol] |= _distances([results / "pictures" / f"{r['key']}.npz" for r in good], name)
+        cells["table2-compat"] |= sample_cells(results, method)
     return Row(
         method,
         views,
@@ -115,7 +118,7 @@ def _stack(files: Sequence[Path], name: str) -> torch.Tensor | None:
 
 
 COLUMNS = {
-    "table2-compat": ("psnr", "ssim"),
+    "table2-compat": ("psnr", "ssim", "fid", "kid"),
     "heldout-views": ("psnr", "ssim", "lpips", "fid", "kid", "residual"),
     "volume": (
         "psnr",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..data.pairs import Pair
+from ..recon import METHODS
 from .evaluate import Evaluation, make_tasks
 from .sweep import HERE, Tell, Where, run_sweep
 
@@ -18,7 +19,16 @@ CANDIDATES: Mapping[str, Sequence[dict[str, Any]]] = {
     "sirt": [{"iterations": n} for n in (25, 50, 100, 200)],
     "os_sart": [{"iterations": n} for n in (5, 10, 20, 40)],
     "cgls": [{"iterations": n} for n in (5, 10, 15, 25)],
+    "naf": [{"tv": weight} for weight in (2e-3, 5e-4, 8e-3, 3e-2)],
 }
+LEARNED: Sequence[dict[str, Any]] = [{"consistency": n} for n in (0, 3, 10, 30)]
+
+
+def candidates(method: str) -> list[dict[str, Any]]:
+    """What is tried for a method: its own list, the data consistency of one that was trained, nothing for others."""
+    if method in METHODS and METHODS[method].trained:
+        return list(LEARNED)
+    return list(CANDIDATES.get(method, []))
 
 
 def tune(
@@ -30,13 +40,16 @@ def tune(
     budget: int,
     *,
     animals: int = 2,
+    given: Mapping[str, Mapping[str, Any]] | None = None,
     where: Where = HERE,
     tell: Tell | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Best settings of each method among its first ``budget`` candidates, by mean volume PSNR over ``animals`` training animals.
 
-    Methods that choose their own settings from the data (lambda_=None) have no candidates: that choice is part of the method. The records
-    stay in ``results/tuning``. A candidate that fails is out; a method all of whose candidates fail keeps its defaults.
+    ``given`` settings of a method (its checkpoint) are the same in all candidates. Methods that choose their own settings from the data
+    (lambda_=None) have no candidates: that choice is part of the method. The records stay in ``results/tuning``. A candidate that fails is
+    out; a method all of whose candidates fail keeps its defaults. A network has seen the training animals: its data consistency, chosen
+    on them, errs to the low side.
     """
     if budget < 1 or not train:
         return {}
@@ -44,8 +57,9 @@ def tune(
     chosen_on = [by_animal[a] for a in sorted(by_animal, key=int)[:animals]]
     tasks = []
     for method in methods:
-        for settings in list(CANDIDATES.get(method, []))[:budget]:
-            tasks += evaluation.measured(make_tasks(chosen_on, [method], [views], size, settings={method: settings}))
+        fixed = (given or {}).get(method, {})
+        for settings in candidates(method)[:budget]:
+            tasks += evaluation.measured(make_tasks(chosen_on, [method], [views], size, settings={method: {**settings, **fixed}}))
     folder = Path(evaluation.results) / "tuning"
     records = run_sweep(tasks, evaluation, folder, where=where, tell=tell, info={"what": "tuning on training animals"}) if tasks else []
     scores: dict[tuple[str, str], list[float]] = {}

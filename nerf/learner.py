@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from ..data import Projections
-from ..geometry import Grid
+from ..geometry import Grid, Scan
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Learner:
     * ``reconstruct(module, projections, grid, generator)`` is the volume from given views alone, a tensor [z, y, x] in 1/mm: what
       validation scores and, but for data consistency, what the registered method returns.
     * ``training`` preset -> settings of `TrainSettings` that suit it, where they differ from the defaults.
+    * ``samples(module, scan, n, generator)``, of a generative network: ``n`` X-rays [n, row, col] (line integrals) of objects it invents.
     * ``score(module, example, given, generator)`` of a held-out animal, higher is better; None: PSNR of `reconstruct` inside what every
       view sees.
 
@@ -62,3 +63,4 @@ class Learner:
     reconstruct: Callable[[nn.Module, Projections, Grid, Generator], Float[Tensor, "z y x"]]
     training: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     score: Callable[[nn.Module, Example, Int[NDArray[np.intp], "view"], Generator], float] | None = None
+    samples: Callable[[nn.Module, Scan, int, Generator], Float[NDArray[np.float32], "n row col"]] | None = None

@@ -129,9 +129,12 @@ LADDER = tuple(0.028 * 2 ** (-k / 2) for k in range(12))  # 0.028 down to 6e-4
 TYPICAL = 0.0095
 
 
-def trust_in_minimum(factor: int) -> float:
-    """How much of the curve's minimum goes into the choice, on a log scale, when the copy is coarser by ``factor``."""
-    return 1 / 3 if factor == 1 else 1 / 2
+def trust_in_minimum(factor: int, held: int) -> float:
+    """How much of the curve's minimum goes into the choice, on a log scale, from a copy coarser by ``factor`` with ``held`` views held out.
+
+    Fewer than four say little: at 13 views, where two are held out, the minimum is anywhere and `TYPICAL` is best (BALB_CBYJ, C3H_HEJ).
+    """
+    return (1 / 3 if factor == 1 else 1 / 2) * min(1.0, (held / 4) ** 2)
 
 
 def choose_lambda(
@@ -152,7 +155,7 @@ def choose_lambda(
     known = norm * share if norm is not None and part.factor == 1 else None  # evenly spread views add up evenly
     curve = score_path(part, prior, unit * share, steps, known)
     minimum = lowest(curve)
-    trust = trust_in_minimum(part.factor)
+    trust = trust_in_minimum(part.factor, len(part.held))
     best = TYPICAL ** (1 - trust) * minimum**trust
     told = {
         "lambda_": best,

@@ -191,3 +191,43 @@ def test_binning_is_of_the_scan_for_all_methods_and_part_of_the_key(data: Path, 
     assert all(coarse[m]["key"] != fine[m]["key"] for m in coarse)
     assert coarse["fdk"]["scores"]["heldout-views"] != fine["fdk"]["scores"]["heldout-views"]
     assert coarse["fdk"]["grid"] == fine["fdk"]["grid"]
+
+
+def test_an_animal_with_missing_views_or_slices_is_a_recorded_failure(data: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(data, copy)
+    parts = split_pairs(copy, find_pairs(copy))
+    pair = parts["test"][0]
+    plan = Plan(methods=("fdk",), views=(26,), size=24, budget=0, features="none")
+    views = sorted(pair.xrays.iterdir())
+    gone = views[100].read_bytes()
+    views[100].unlink()
+    compare(copy, tmp_path / "a", plan)
+    (failed,) = rows_of(load_records(tmp_path / "a"))[0].failed
+    assert "259" in failed
+    assert "260" in failed
+    assert "259" in (tmp_path / "a" / "report.html").read_text()
+    views[100].write_bytes(gone)
+    sorted(pair.recon.iterdir())[-1].unlink()
+    compare(copy, tmp_path / "b", plan)
+    (failed,) = rows_of(load_records(tmp_path / "b"))[0].failed
+    assert "Recon-CT" in failed
+
+
+def test_constant_slices_are_scored_and_a_constant_reference_is_refused(data: Path, tmp_path: Path) -> None:
+    import imageio.v3 as iio
+
+    copy = tmp_path / "copy"
+    shutil.copytree(data, copy)
+    pair = split_pairs(copy, find_pairs(copy))["test"][0]
+    slices = sorted(pair.recon.iterdir())
+    for path in slices[:8]:
+        iio.imwrite(path, np.zeros_like(iio.imread(path)))
+    plan = Plan(methods=("fdk",), views=(26,), size=24, budget=0, features="random")
+    compare(copy, tmp_path / "a", plan)
+    row = rows_of(load_records(tmp_path / "a"), tmp_path / "a")[0]
+    assert np.isfinite([row.cells["volume"][m].mean for m in ("psnr", "ssim", "ssim_slices", "fid", "kid")]).all()
+    for path in slices:
+        iio.imwrite(path, np.full_like(iio.imread(path), 7))
+    compare(copy, tmp_path / "b", plan)
+    assert "constant" in rows_of(load_records(tmp_path / "b"))[0].failed[0]

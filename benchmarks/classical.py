@@ -1,6 +1,7 @@
 """The table of classical methods on simulated scans of real volumes: views x methods, each tuned from the data alone.
 
-``python -m fewview.benchmarks.classical --data FOLDER --out docs/classical_table.md`` prints it and keeps it.
+``fewview bench classical --data FOLDER --out RESULTS`` prints it. Every cell is a file in RESULTS/cells as soon as it is done; a run that
+was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Projections
+from ..data.atomic import atomic_path
 from ..data.resample import resample
 from ..geometry import Grid, InputError, skyscan_1276, views
 from ..recon import reconstruct, simulate
@@ -44,7 +47,11 @@ ORACLE = (0.014, 0.01, 0.007, 0.005, 0.0035, 0.0025)
 
 @dataclass(frozen=True)
 class Row:
-    """One reconstruction: its quality inside the field of view, its cost, and the lambda or iterations that were chosen."""
+    """One reconstruction: its quality inside the field of view, its cost, and the lambda or iterations that were chosen.
+
+    ``memory_mb`` is what the run took beside the scan, the libraries and what else was there before it; ``load`` the load average of the
+    machine at its end.
+    """
 
     volume: str
     views: int
@@ -55,6 +62,8 @@ class Row:
     seconds: float
     memory_mb: float
     chosen: str = ""
+    cpu_seconds: float = 0.0
+    load: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -98,15 +107,18 @@ def run_cell(case: Case, count: int, method: str, **settings: Any) -> Row:
     part = case.scan[views.evenly(case.scan.scan, count)]
     given: dict[str, Any] = {"filter": FDK_FILTER} if method == "fdk" else settings
     reset_peak_memory()
+    before, cpu = peak_memory_mb(), time.process_time()
     rec = reconstruct(part, method, case.grid, **given)
+    cost = {"cpu_seconds": time.process_time() - cpu, "load": os.getloadavg()[0]}
     chosen = ", ".join(f"{k} {rec.settings[k]:.3g}" for k in ("lambda_", "iterations", "epsilon") if rec.settings.get(k) is not None)
-    return Row(case.name, count, method, *score(case, rec.volume), rec.seconds, peak_memory_mb(), chosen)
+    memory = peak_memory_mb() - before
+    return Row(case.name, count, method, *score(case, rec.volume), rec.seconds, memory, chosen, **cost)
 
 
 def run_oracle(case: Case, count: int) -> Row:
     """TV with the lambda that the truth itself prefers: what perfect tuning would give. Each lambda starts where the one before ended."""
     part = case.scan[views.evenly(case.scan.scan, count)]
-    begin, settings = time.perf_counter(), PdhgTV()
+    begin, cpu, settings = time.perf_counter(), time.process_time(), PdhgTV()
     problem = build(part, case.grid, settings)
     unit = weight_unit(problem, part.scan.field_of_view_mm[2], case.grid.voxel_mm)
     state, norm, best = None, None, Row(case.name, count, ORACLE_NAME, -np.inf, 0, 0, 0, 0)
@@ -122,7 +134,8 @@ def run_oracle(case: Case, count: int) -> Row:
             break
         if scores[0] > best.psnr:
             best = dataclasses.replace(best, psnr=scores[0], ssim=scores[1], dice=scores[2], chosen=f"lambda_ {value:g}")
-    return dataclasses.replace(best, seconds=time.perf_counter() - begin)
+    cost = {"cpu_seconds": time.process_time() - cpu, "load": os.getloadavg()[0]}
+    return dataclasses.replace(best, seconds=time.perf_counter() - begin, **cost)
 
 
 def reset_peak_memory() -> None:
@@ -142,98 +155,127 @@ def peak_memory_mb() -> float:
     return next((float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), float("nan"))
 
 
-def sweep(
-    data: Path,
-    names: Sequence[str],
-    counts: Sequence[int],
-    methods: Sequence[str],
-    size: int,
-    polychromatic: bool,
-    done: Sequence[Row] = (),
-) -> Iterator[Row]:
-    """Every cell that is not done yet, one at a time."""
-    finished = {(row.volume, row.views, row.method) for row in done}
-    for name in names:
-        cells = [(n, m) for n in counts for m in methods if (name, n, ORACLE_NAME if m == "oracle" else m) not in finished]
-        if not cells:
-            continue
-        path = data / f"{name}.nii.gz"
-        if not path.is_file():
-            raise FileNotFoundError(f"{path} is not there; --data names the folder that holds {name}.nii.gz")
-        case = make_case(path, size, polychromatic)
-        for count, method in cells:
-            yield run_oracle(case, count) if method == "oracle" else run_cell(case, count, method)
+@dataclass(frozen=True)
+class Plan:
+    """What to run: volumes x views x methods (names of METHODS, or "oracle") on ``size``^3 voxels."""
+
+    data: Path
+    volumes: Sequence[str] = VOLUMES
+    views: Sequence[int] = (13, 26, 52, 130, 260)
+    methods: Sequence[str] = METHODS
+    size: int = 128
+    polychromatic: bool = False
+
+    def file(self, folder: Path, name: str, count: int, method: str) -> Path:
+        """Where the cell is kept."""
+        beam = "poly" if self.polychromatic else "mono"
+        return folder / "cells" / f"{self.size}-{beam}-{name}-{count}-{method}.json"
+
+
+def sweep(plan: Plan, out: Path) -> Iterator[tuple[Row, bool]]:
+    """Every cell, and whether it was computed now; each is a file under ``out`` before the next begins."""
+    for name in plan.volumes:
+        case: Case | None = None
+        for count in plan.views:
+            for method in plan.methods:
+                file = plan.file(out, name, count, method)
+                if file.is_file():
+                    yield Row(**json.loads(file.read_text(encoding="utf-8"))), False
+                    continue
+                case = case or make_case(_found(plan.data, name), plan.size, plan.polychromatic)
+                row = run_oracle(case, count) if method == "oracle" else run_cell(case, count, method)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                with atomic_path(file, force=True) as temporary:
+                    temporary.write_text(json.dumps(dataclasses.asdict(row), indent=1), encoding="utf-8")
+                yield row, True
+
+
+def _found(data: Path, name: str) -> Path:
+    path = data / f"{name}.nii.gz"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there; --data names the folder that holds {name}.nii.gz")
+    return path
 
 
 def table(rows: Sequence[Row]) -> str:
     """Means over the volumes, as Markdown: PSNR with its standard deviation over volumes and its gain over FDK volume by volume."""
     lines = [
-        "| views | method | volumes | PSNR dB | over FDK dB (least) | SSIM | Dice of bone | seconds | memory MB | chosen |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| views | method | volumes | PSNR dB | over FDK dB (least) | SSIM | Dice of bone | seconds | CPU s | memory MB | chosen |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     fdk = {(r.volume, r.views): r.psnr for r in rows if r.method == "fdk"}
     for count, method in sorted({(r.views, r.method) for r in rows}):
         part = [r for r in rows if (r.views, r.method) == (count, method)]
         gains = [r.psnr - fdk[r.volume, count] for r in part if (r.volume, count) in fdk]
-        values = np.array([(r.psnr, r.ssim, r.dice, r.seconds, r.memory_mb) for r in part])
+        values = np.array([(r.psnr, r.ssim, r.dice, r.seconds, r.cpu_seconds, r.memory_mb) for r in part])
         mean = values.mean(axis=0)
         gain = f"{np.mean(gains):+.2f} ({min(gains):+.2f})" if gains else ""
-        memory = f"{mean[4]:.0f}" if mean[4] > 0 else ""
+        memory = f"{mean[5]:.0f}" if mean[5] > 0 else ""
         lines.append(
             f"| {count} | {method} | {len(part)} | {mean[0]:.2f} ± {values[:, 0].std():.2f} | {gain} | {mean[1]:.4f} | {mean[2]:.3f} "
-            f"| {mean[3]:.1f} | {memory} | {part[0].chosen} |"
+            f"| {mean[3]:.1f} | {mean[4]:.1f} | {memory} | {part[0].chosen} |"
         )
     return "\n".join(lines)
 
 
-def page(rows: Sequence[Row], command: str, data: str) -> str:
+def against_truth(rows: Sequence[Row]) -> list[str]:
+    """Volume by volume: self-tuned TV over FDK, and over TV with the lambda that the truth prefers."""
+    psnr_of = {(r.volume, r.views, r.method): r.psnr for r in rows}
+    lines = []
+    for count in sorted({r.views for r in rows if r.method == ORACLE_NAME}):
+        found = [(v, psnr_of.get((v, count, "pdhg_tv")), psnr_of.get((v, count, "fdk"))) for v in dict.fromkeys(r.volume for r in rows)]
+        parts = [f"{v} {a - b:+.2f}, {a - psnr_of[v, count, ORACLE_NAME]:+.2f}" for v, a, b in found if a is not None and b is not None]
+        lines.append(f"* {count} views, pdhg_tv over FDK, over the lambda from the truth (dB): " + " | ".join(parts))
+    return lines
+
+
+def page(rows: Sequence[Row], plan: Plan, command: str) -> str:
     """The table with what is needed to make it again."""
+    beam = "polychromatic" if plan.polychromatic else "monochromatic"
+    loads = [r.load for r in rows] or [0.0]
     return "\n".join(
         [
-            "# Classical methods, tuned from the data alone",
-            "",
             f"`{command}`",
             "",
-            f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, {platform.machine()}, {os.cpu_count()} cores. {data}",
-            "",
-            f"PSNR and SSIM inside the field of view, data range {RANGE:g} 1/mm; bone is what lies above {BONE:g} 1/mm;",
-            f"FDK with the {FDK_FILTER} filter, not clipped. Seconds include the choice of lambda and iterations;",
-            "`chosen` is that of the first volume.",
+            f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, {platform.machine()}, {os.cpu_count()} cores, "
+            f"{numba.get_num_threads()} thread(s) used; load average of the machine {min(loads):.1f} to {max(loads):.1f}.",
+            f"{len({r.volume for r in rows})} real mouse-head micro-CTs, {beam} scans with the simulator's default noise, "
+            f"{plan.size}^3 voxels, {plan.size} x {plan.size * 3 // 2} pixels.",
             "",
             table(rows),
             "",
+            *against_truth(rows),
         ]
     )
 
 
+def run(plan: Plan, out: Path, command: str, tell: Callable[[str], None] = print) -> str:
+    """Run what is not there yet, write ``out/table.md``, and return it."""
+    rows = []
+    for row, new in sweep(plan, out):
+        rows.append(row)
+        if new:
+            tell(f"{row.volume} {row.views} views {row.method}: {row.psnr:.2f} dB, {row.cpu_seconds:.1f} CPU s {row.chosen}")
+    text = page(rows, plan, command)
+    with atomic_path(out / "table.md", force=True) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    return text
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the sweep and print the table; every finished cell is printed at once."""
+    """Run the sweep and print the table."""
     parser = argparse.ArgumentParser(prog="python -m fewview.benchmarks.classical", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of .nii.gz volumes (8-bit grey, voxel 0.141 mm)")
+    parser.add_argument("--out", type=Path, required=True, help="folder of results; cells that are there are not computed again")
     parser.add_argument("--volumes", nargs="+", default=list(VOLUMES))
     parser.add_argument("--views", nargs="+", type=int, default=[13, 26, 52, 130, 260])
     parser.add_argument("--methods", nargs="+", default=list(METHODS), help="names of METHODS, or oracle")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--polychromatic", action="store_true")
-    parser.add_argument("--keep", type=Path, help="a file of finished cells: they are added to it as they come, and not computed again")
-    parser.add_argument("--out", type=Path, help="a Markdown file to write the table to")
     given = parser.parse_args(arguments)
-    rows = [Row(**json.loads(line)) for line in given.keep.read_text().splitlines()] if given.keep and given.keep.is_file() else []
-    for row in sweep(given.data, given.volumes, given.views, given.methods, given.size, given.polychromatic, list(rows)):
-        rows.append(row)
-        if given.keep:
-            with given.keep.open("a") as file:
-                file.write(json.dumps(dataclasses.asdict(row)) + "\n")
-        print(f"{row.volume} {row.views} views {row.method}: {row.psnr:.2f} dB, {row.seconds:.1f} s {row.chosen}", flush=True)
-    beam = "polychromatic" if given.polychromatic else "monochromatic"
-    data = (
-        f"Real mouse-head micro-CTs ({', '.join(given.volumes)}), {beam} scans with the simulator's default noise, {given.size}^3 voxels."
-    )
+    plan = Plan(given.data, given.volumes, given.views, given.methods, given.size, given.polychromatic)
     command = f"python -m fewview.benchmarks.classical {shlex.join(sys.argv[1:] if arguments is None else list(arguments))}"
-    text = page(rows, command, data)
-    print(text)
-    if given.out:
-        given.out.write_text(text)
+    print(run(plan, given.out, command, lambda line: print(line, flush=True)))
 
 
 if __name__ == "__main__":

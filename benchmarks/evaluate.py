@@ -214,4 +214,8 @@ def _projections(pair: Pair) -> Projections:
 @lru_cache(maxsize=64)
 def _reference(pair: Pair, grid: Grid) -> NDArray[np.float32]:
     volume, own = pair.reference()
+    if volume.min() == volume.max():
+        raise InputError(
+            f"the Recon-CT in {pair.recon} is constant", expected="slices with structure", remedy="fetch or reconstruct it again"
+        )
     return resample(volume, own, grid)

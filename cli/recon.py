@@ -14,7 +14,7 @@ import tyro
 from ..data import Projections, Reconstruction, read
 from ..data.memory import require_memory
 from ..data.write import check_output
-from ..geometry import Grid
+from ..geometry import Grid, UnknownNameError
 from ..recon import Method, load_method, reconstruct
 from ..recon.corrections import Corrections, correct, correct_volume
 from .options import MaybeMm, MaybePath, Pairs, make_grid, select_views, settings
@@ -40,6 +40,7 @@ def recon(
     dead_pixels: float = 0.0,
     median: int = 0,
     std: int = 0,
+    std_kind: str = "views",
     binning: int = 1,
     read_as: Pairs = (),
     force: bool = False,
@@ -72,7 +73,8 @@ def recon(
         bone_hardening: passes of the correction from the tube's spectrum, instead of beam_hardening; 0 is off.
         dead_pixels: mend pixels that stick out by this many standard deviations (10 is careful); 0 is off.
         median: radius in voxels of a median filter of the volume; 0 is off.
-        std: also estimate each voxel's standard deviation, from this many groups of views left out in turn (8 is usual); 0 is off.
+        std: also estimate each voxel's standard deviation, from this many replicas (8 is usual); 0 is off.
+        std_kind: what the replicas differ in: views (groups left out in turn), rays (noise), or members (seeds of naf, dropout of unet).
         binning: average blocks of this many detector pixels each way first.
         read_as: options of the reader, such as direction=CW or part=1.
         force: replace the output if it exists.
@@ -88,6 +90,8 @@ def recon(
         bone_hardening=bone_hardening,
         median=median,
     )
+    if std and std_kind not in ("views", "rays", "members"):
+        raise UnknownNameError("kind of std", std_kind, ("views", "rays", "members"))
     out = out or Path(f"{_stem(scan)}_{chosen.name}_{re.sub(r'[^0-9a-z]+', '-', views.lower())}.ome.tif")
     spread = _std_path(out) if std else None
     for path in filter(None, (out, spread)):
@@ -100,7 +104,7 @@ def recon(
     part, notes["corrections"] = correct(part, corrections, grid=where)
     if calibrate:
         part, notes["calibration"] = _calibrated(part)
-    rec = _reconstruct(part, chosen, where, given, std)
+    rec = _reconstruct(part, chosen, where, given, std, std_kind)
     volume, account = correct_volume(rec.volume, corrections)
     notes["corrections"] += account
     rec = dataclasses.replace(rec, volume=volume)
@@ -140,10 +144,14 @@ def _calibrated(projections: Projections) -> tuple[Projections, dict[str, Any]]:
     return Projections(projections.values, found.scan, projections.meta), found.changes
 
 
-def _reconstruct(part: Projections, method: Method, grid: Grid, given: dict[str, Any], std: int) -> Reconstruction:
+def _reconstruct(part: Projections, method: Method, grid: Grid, given: dict[str, Any], std: int, kind: str) -> Reconstruction:
     with progress_bar(method.name) as bar:
         if not std:
             return reconstruct(part, method, grid, (bar,), **given)
+        if kind == "members":
+            from ..nerf.ensemble import ensemble_std
+
+            return ensemble_std(part, method, grid, members=std, callbacks=(bar,), **given)
         from ..recon.uncertainty import resampled_std
 
-        return resampled_std(part, method, grid, replicas=std, callbacks=(bar,), **given)
+        return resampled_std(part, method, grid, kind=kind, replicas=std, callbacks=(bar,), **given)

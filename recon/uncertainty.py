@@ -55,7 +55,7 @@ def resampled_std(
     rec = reconstruct(projections, chosen, grid, callbacks, **settings)
     fixed = chosen_settings(rec, chosen, settings)
     volumes = (reconstruct(p, chosen, rec.grid, **fixed).volume for p in _resampled(projections, kind, int(replicas), seed))
-    mean, squares = _moments(volumes, rec.grid.shape)
+    mean, squares = moments(volumes, rec.grid.shape)
     factor = (replicas - 1) / replicas if kind == "views" else 1 / (replicas - 1)
     std = np.sqrt(squares * factor).astype(np.float32)
     record = {**rec.settings, "std_kind": kind, "std_replicas": int(replicas), "std_shift": float(np.abs(mean - rec.volume).mean())}
@@ -83,7 +83,7 @@ def _resampled(projections: Projections, kind: str, replicas: int, seed: int) ->
             yield Projections(projections.values + noise, projections.scan, projections.meta)
 
 
-def _moments(volumes: Any, shape: tuple[int, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def moments(volumes: Any, shape: tuple[int, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The mean, and the sum of squared deviations from it (Welford 1962): one volume at a time in memory."""
     mean, squares = np.zeros(shape), np.zeros(shape)
     for count, volume in enumerate(volumes, 1):

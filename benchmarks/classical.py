@@ -182,7 +182,7 @@ def sweep(plan: Plan, out: Path) -> Iterator[tuple[Row, bool]]:
                 if file.is_file():
                     yield Row(**json.loads(file.read_text(encoding="utf-8"))), False
                     continue
-                case = case or make_case(_found(plan.data, name), plan.size, plan.polychromatic)
+                case = case or make_case(find_volume(plan.data, name), plan.size, plan.polychromatic)
                 row = run_oracle(case, count) if method == "oracle" else run_cell(case, count, method)
                 file.parent.mkdir(parents=True, exist_ok=True)
                 with atomic_path(file, force=True) as temporary:
@@ -190,7 +190,8 @@ def sweep(plan: Plan, out: Path) -> Iterator[tuple[Row, bool]]:
                 yield row, True
 
 
-def _found(data: Path, name: str) -> Path:
+def find_volume(data: Path, name: str) -> Path:
+    """The file of a volume of this folder."""
     path = data / f"{name}.nii.gz"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there; --data names the folder that holds {name}.nii.gz")

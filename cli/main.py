@@ -44,6 +44,8 @@ COMMANDS = {
     "bench table2": Command("bench:table2", "the paper's Table 2 beside ours, per protocol"),
     "bench views": Command("bench:views", "quality against number of views and dose"),
     "bench speed": Command("bench:speed", "speed of the operator and of FDK on this machine, also beside other packages"),
+    "bench classical": Command("bench:classical", "classical methods, tuned from the data alone, on simulated scans of real volumes"),
+    "bench intervals": Command("bench:intervals", "what the standard deviations are worth where the truth is known"),
     "report": Command("report:report", "results of a benchmark to one self-contained page"),
     "bone segment": Command("bone:segment", "a CT volume to spine, tibiae and femora"),
     "bone register": Command("bone:register", "align a tibia to a reference or to its own first week"),

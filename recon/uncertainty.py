@@ -15,6 +15,7 @@ from ..geometry import Grid, InputError, UnknownNameError
 from .front import reconstruct
 from .method import Callback, Method, load_method
 from .noise import noise_level, ray_variance
+from .problem import check_number
 
 Volume = NDArray[np.float32]
 
@@ -27,6 +28,7 @@ def resampled_std(
     kind: str = "views",
     replicas: int = 8,
     seed: int = 0,
+    scale: float = 1.0,
     callbacks: Sequence[Callback] = (),
     **settings: Any,
 ) -> Reconstruction:
@@ -38,7 +40,8 @@ def resampled_std(
     to every ray; noise alone.
 
     What the method chose for itself on all the views (lambda, iterations, ...) is kept in the replicas, so they cost no tuning.
-    ``callbacks`` follow the first run. Neither kind knows a bias that all replicas share: `coverage` measures what the intervals are worth.
+    ``callbacks`` follow the first run. Neither kind knows a bias that all replicas share: `coverage` measures what the intervals are worth,
+    and ``scale`` multiplies ``std`` by the factor that was found so where the truth is known (`fewview bench intervals`; it is recorded).
 
     Raises InputError for fewer than 2 replicas, or fewer than 2 views a group left over; UnknownNameError for another kind.
     """
@@ -46,6 +49,7 @@ def resampled_std(
         raise UnknownNameError("kind of resampling", kind, ["views", "rays"])
     if int(replicas) != replicas or replicas < 2:
         raise InputError(f"replicas is {replicas}", expected="a whole number of 2 or more")
+    check_number("scale", scale, exclusive=True)
     count = len(projections)
     if kind == "views" and (replicas > count or count - -(-count // replicas) < 2):
         raise InputError(
@@ -57,8 +61,9 @@ def resampled_std(
     volumes = (reconstruct(p, chosen, rec.grid, **fixed).volume for p in _resampled(projections, kind, int(replicas), seed))
     mean, squares = moments(volumes, rec.grid.shape)
     factor = (replicas - 1) / replicas if kind == "views" else 1 / (replicas - 1)
-    std = np.sqrt(squares * factor).astype(np.float32)
-    record = {**rec.settings, "std_kind": kind, "std_replicas": int(replicas), "std_shift": float(np.abs(mean - rec.volume).mean())}
+    std = (scale * np.sqrt(squares * factor)).astype(np.float32)
+    shift = float(np.abs(mean - rec.volume).mean())
+    record = {**rec.settings, "std_kind": kind, "std_replicas": int(replicas), "std_scale": float(scale), "std_shift": shift}
     return dataclasses.replace(rec, std=std, settings=record)
 
 

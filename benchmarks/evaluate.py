@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -206,13 +207,27 @@ def _pairs(data: str, window: tuple[float, float] | None) -> tuple[Pair, ...]:
     return tuple(find_pairs(data, window=window))
 
 
-@lru_cache(maxsize=2)
+def _state(folder: Path) -> tuple[int, int]:
+    """Changes when a file of the folder does: what is kept of it in memory is then read again."""
+    times = [entry.stat().st_mtime_ns for entry in os.scandir(folder)]
+    return len(times), max(times, default=0)
+
+
 def _projections(pair: Pair) -> Projections:
+    return _read_projections(pair, _state(pair.xrays))
+
+
+def _reference(pair: Pair, grid: Grid) -> NDArray[np.float32]:
+    return _read_reference(pair, grid, _state(pair.recon))
+
+
+@lru_cache(maxsize=2)
+def _read_projections(pair: Pair, state: tuple[int, int]) -> Projections:
     return pair.projections()
 
 
 @lru_cache(maxsize=64)
-def _reference(pair: Pair, grid: Grid) -> NDArray[np.float32]:
+def _read_reference(pair: Pair, grid: Grid, state: tuple[int, int]) -> NDArray[np.float32]:
     volume, own = pair.reference()
     if volume.min() == volume.max():
         raise InputError(

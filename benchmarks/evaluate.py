@@ -20,6 +20,7 @@ from ..data.resample import resample
 from ..geometry import Grid, InputError, UnknownNameError, views
 from ..nerf.naf import binned
 from ..recon import Method, load_method, reconstruct
+from ..recon.loop import thinned_history
 from .controls import CONTROLS, control_volume
 from .distribution import features_of
 from .judges import judges
@@ -82,6 +83,7 @@ class Evaluation:
             "alignment": compared.alignment,
             "seconds": rec.seconds,
             "settings": rec.settings,
+            "history": thinned_history(rec.history),
             "given_views": given_index,
             "grid": repr(grid),
             "data_range": yardstick.data_range,

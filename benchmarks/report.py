@@ -14,6 +14,7 @@ import numpy as np
 
 from ..data.atomic import atomic_path
 from ..geometry import InputError
+from .convergence import convergence
 from .report_figures import curves, image_uri, planes, scatter, short, shot
 from .statistics import Interval, paired_difference
 from .tables import MEANING, PROTOCOLS, PUBLISHED, Row, columns_of, load_records, rows_of
@@ -68,6 +69,7 @@ def _context(results: Path, records: Sequence[dict[str, Any]], rows: Sequence[Ro
         "published": PUBLISHED,
         "curves": curves(rows, {"volume PSNR, dB": ("volume", "psnr"), "held-out view PSNR, dB": ("heldout-views", "psnr")}),
         "scatter": scatter(records),
+        "convergence": convergence([r for r in records if "failed" not in r]),
         "baseline": baseline,
         "differences": differences,
         "shots": shots,

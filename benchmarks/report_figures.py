@@ -25,14 +25,15 @@ def image_uri(image: NDArray[np.uint8]) -> str:
     return data_uri(iio.imwrite("<bytes>", image, extension=".png"))
 
 
-def _figure(size: tuple[float, float]) -> tuple[Any, Any]:
+def new_figure(size: tuple[float, float]) -> Any:
+    """An empty figure of this size in inches, without pyplot: no global state, no display."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, layout="constrained")  # not pyplot: no global state, no display
-    return figure, figure
+    return Figure(figsize=size, layout="constrained")
 
 
-def _uri_of(figure: Any) -> str:
+def uri_of(figure: Any) -> str:
+    """The figure as a ``data:`` address."""
     out = io.BytesIO()
     figure.savefig(out, dpi=110, format="png")
     return data_uri(out.getvalue())
@@ -40,7 +41,7 @@ def _uri_of(figure: Any) -> str:
 
 def curves(rows: Sequence[Row], panels: Mapping[str, tuple[str, str]]) -> str:
     """One panel for each title -> (protocol, metric): metric against views, a line a method, a band where there is an interval."""
-    figure, _ = _figure((4.6 * len(panels), 3.6))
+    figure = new_figure((4.6 * len(panels), 3.6))
     axes = np.atleast_1d(figure.subplots(1, len(panels)))
     methods = list(dict.fromkeys(row.method for row in rows))
     for axis, (title, (protocol, metric)) in zip(axes, panels.items(), strict=True):
@@ -60,7 +61,7 @@ def curves(rows: Sequence[Row], panels: Mapping[str, tuple[str, str]]) -> str:
         axis.grid(alpha=0.25)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
-    return _uri_of(figure)
+    return uri_of(figure)
 
 
 def scatter(records: Sequence[Mapping[str, Any]], metric: str = "psnr") -> str:
@@ -68,7 +69,7 @@ def scatter(records: Sequence[Mapping[str, Any]], metric: str = "psnr") -> str:
     good = [r for r in records if "failed" not in r]
     methods = list(dict.fromkeys(r["task"]["method"] for r in good))
     counts = sorted({r["task"]["views"] for r in good})
-    figure, _ = _figure((max(5.0, 1.1 * len(methods)), 3.6))
+    figure = new_figure((max(5.0, 1.1 * len(methods)), 3.6))
     axis = figure.subplots()
     for number, count in enumerate(counts):
         chosen = [r for r in good if r["task"]["views"] == count]
@@ -79,7 +80,7 @@ def scatter(records: Sequence[Mapping[str, Any]], metric: str = "psnr") -> str:
     axis.grid(axis="y", alpha=0.25)
     if good:
         axis.legend(fontsize=8, frameon=False)
-    return _uri_of(figure)
+    return uri_of(figure)
 
 
 def planes(volume: NDArray, window: tuple[float, float]) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data import Reconstruction, make_record, write_volume
+from ..recon.loop import thinned_history
 
 
 def save(
@@ -22,8 +23,8 @@ def save(
 ) -> None:
     """`write_volume` with a full record; ``final`` is the name that the output gets when its folder is renamed."""
     facts = {"method": rec.method, "views": len(rec.scan), "view_angles_deg": rec.scan.angles_deg, "grid": rec.grid, "scan": str(rec.scan)}
-    history = list(rec.history)[-1:]
-    record = make_record(command, rec.settings, inputs, (final or path,), rec.seconds, {**facts, "last_step": history, **(extra or {})})
+    facts |= {"last_step": list(rec.history)[-1:], "history": thinned_history(rec.history)}
+    record = make_record(command, rec.settings, inputs, (final or path,), rec.seconds, {**facts, **(extra or {})})
     write_volume(rec, path, force=force, record=record)
 
 

@@ -76,6 +76,16 @@ def iterate(
     return state.x
 
 
+def thinned_history(history: Sequence[Mapping[str, Any]], most: int = 100) -> list[dict[str, Any]]:
+    """At most ``most`` entries of a history, evenly spread, the first and the last among them: for a record or a plot.
+
+    >>> [h["step"] for h in thinned_history([{"step": k} for k in range(1, 1001)], most=4)]
+    [1, 334, 667, 1000]
+    """
+    keep = np.unique(np.linspace(0, len(history) - 1, min(most, len(history))).round().astype(int))
+    return [dict(history[k]) for k in keep]
+
+
 def peak_memory_mb() -> float:
     """The most memory that this process has held, in MB (0 where the system does not say)."""
     try:

@@ -34,6 +34,7 @@ def recon(
     out: MaybePath = None,
     calibrate: bool = False,
     rings: int = 0,
+    scatter: float = 0.0,
     smoothing: int = 0,
     beam_hardening: float = 0.0,
     bone_hardening: int = 0,
@@ -68,6 +69,7 @@ def recon(
         out: .ome.tif, .nii.gz, .ome.zarr, .h5, or a folder name for 16-bit slices; by default SCAN_METHOD_VIEWS.ome.tif here.
         calibrate: find axis shift, optical row, roll and sense of rotation from the views first, and use them.
         rings: ring reduction, 0 (off) to 20.
+        scatter: the share of what the object takes out of the beam that comes back as a veil, such as 0.005; 0 is off.
         smoothing: smoothing of the projections, 0 (off) to 10.
         beam_hardening: polynomial correction in percent, 0 (off) to 100; 20 to 40 is usual for bone.
         bone_hardening: passes of the correction from the tube's spectrum, instead of beam_hardening; 0 is off.
@@ -85,6 +87,7 @@ def recon(
     corrections = Corrections(
         dead_pixels=dead_pixels,
         rings=rings,
+        scatter=scatter,
         smoothing=smoothing,
         beam_hardening=beam_hardening,
         bone_hardening=bone_hardening,

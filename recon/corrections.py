@@ -14,6 +14,7 @@ from ..geometry import Grid, InputError
 from .beam_hardening import correct_two_materials, linearise, search_grid
 from .dead_pixels import find_dead_pixels, mend_pixels
 from .rings import reduce_rings
+from .scatter import subtract_scatter
 from .smoothing import median_volume, smooth
 
 Account = list[dict[str, Any]]
@@ -25,6 +26,8 @@ class Corrections:
 
     ``dead_pixels``      threshold in robust standard deviations, see `find_dead_pixels`
     ``rings``            0 to 20, *Ring Artifact Correction*; ``ring_method`` is static, sorting (algotom) or tomopy, see `reduce_rings`
+    ``scatter``          the share of what the object takes out of the beam that comes back as a veil; ``scatter_width`` is how far it
+                         spreads, as a share of the panel's width; see `subtract_scatter`
     ``smoothing``        0 to 10, *Smoothing*, the radius in pixels; ``smoothing_kernel`` is gaussian or box, see `smooth`
     ``beam_hardening``   0 to 100, *Beam Hardening Correction (%)*, a polynomial, see `linearise`
     ``bone_hardening``   passes of the correction from the spectrum, see `correct_two_materials`; instead of ``beam_hardening``
@@ -38,6 +41,8 @@ class Corrections:
     dead_pixels: float = 10.0
     rings: int = 0
     ring_method: Literal["static", "sorting", "tomopy"] = "static"
+    scatter: float = 0.0
+    scatter_width: float = 0.15
     smoothing: int = 0
     smoothing_kernel: Literal["gaussian", "box"] = "gaussian"
     beam_hardening: float = 0.0
@@ -96,6 +101,9 @@ def correct(
     if settings.rings:
         reduced = reduce_rings(values, settings.rings, settings.ring_method)
         values = step(reduced, values, step="rings", level=settings.rings, method=settings.ring_method)
+    if settings.scatter:
+        clear = subtract_scatter(values, settings.scatter, settings.scatter_width)
+        values = step(clear, values, step="scatter", fraction=settings.scatter, width=settings.scatter_width)
     if settings.smoothing:
         smoothed = smooth(values, settings.smoothing, settings.smoothing_kernel)
         values = step(smoothed, values, step="smoothing", level=settings.smoothing, kernel=settings.smoothing_kernel)

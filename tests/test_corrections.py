@@ -16,8 +16,10 @@ from fewview.recon.corrections import Corrections, correct, correct_volume
 from fewview.recon.dead_pixels import find_dead_pixels, mend_pixels
 from fewview.recon.physics_tables import Beam, attenuation, tube_beam
 from fewview.recon.rings import reduce_rings, static_pattern
+from fewview.recon.scatter import subtract_scatter
 from fewview.recon.smoothing import smooth
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 SCAN = skyscan_1276(rows=24, cols=144, voxel_mm=0.3)
 GRID = Grid((3, 144, 144), 0.3)
@@ -126,6 +128,45 @@ def test_bone_is_looked_for_in_the_whole_field_of_view(monkeypatch: pytest.Monke
     coarse = search_grid(SCAN)
     assert np.prod(coarse.shape) <= 100_000
     assert coarse.voxel_mm == pytest.approx(2 * whole.voxel_mm)
+
+
+# ---- scatter
+
+
+def test_cupping_with_scatter_and_the_simulators_whole_physics() -> None:
+    """A uniform mixture of soft tissue and bone, scanned with every effect of the default physics."""
+    soft, bone = (float(attenuation(name, 30)[0]) for name in ("soft", "bone"))
+    mu, grid = 0.75 * soft + 0.25 * bone, Grid((28, 120, 120), 0.19)
+    y, x = np.meshgrid(grid.y_mm, grid.x_mm, indexing="ij")
+    volume = np.broadcast_to(np.where(np.hypot(x - 1, y + 2) < 9, mu, 0), grid.shape).astype(np.float32)
+    p = simulate(volume, grid, skyscan_1276(rows=12, cols=144, voxel_mm=0.3)[::2], seed=1)
+    out, account = correct(p, Corrections(scatter=0.005, bone_hardening=2))
+    raw, unveiled = fdk(p, GRID)[1:2], fdk(out, GRID)[1:2]
+    assert cupping(raw, 1, -2, 9) > 0.08
+    assert abs(cupping(unveiled, 1, -2, 9)) < 0.015
+    assert float(unveiled[0, np.hypot(X - 1, Y + 2) < 6].mean()) == pytest.approx(mu, rel=0.01)
+    assert [entry["step"] for entry in account] == ["dead_pixels", "scatter", "bone_hardening"]
+    assert (account[1]["fraction"], account[1]["width"]) == (0.005, 0.15)
+    assert account[1]["mean_change"] > 0
+    veiled, _ = correct(p, Corrections(bone_hardening=2))
+    assert abs(cupping(fdk(veiled, GRID)[1:2], 1, -2, 9)) > 0.015  # without it the veil is left
+
+
+def test_the_veil_is_taken_off_and_thin_objects_stay() -> None:
+    p = (3 * body_with_rods(SCAN)[:3]).astype(np.float64)
+    open_beam = np.exp(-p)
+    veil = np.stack([gaussian_filter(1 - image, 0.2 * 144, mode="nearest") for image in open_beam])
+    measured = -np.log(open_beam + 0.04 * veil).astype(np.float32)
+    assert np.abs(measured - p).max() > 0.05
+    assert np.abs(subtract_scatter(measured, 0.04, 0.2) - p).max() < 2e-3
+    assert subtract_scatter(measured, 0) is measured
+    black = np.full((1, 8, 9), 12.0, np.float32)
+    assert np.isfinite(subtract_scatter(black, 0.5)).all()  # more veil than signal
+    for bad in (-0.1, 0.6, np.nan):
+        with pytest.raises(InputError, match=r"0 \(off\) to 0.5"):
+            subtract_scatter(measured, bad)
+    with pytest.raises(InputError, match="scatter_width"):
+        subtract_scatter(measured, 0.1, 0)
 
 
 # ---- rings

@@ -1,0 +1,76 @@
+"""Coarse, then fine: the second set of points along a ray is drawn where the first found attenuation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from .rendering import Rays, sample
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Sorted points along rays that meet the box: ``distance`` [ray, sample] mm from the source, ``width`` [ray, sample] mm of their cells.
+
+    The cells border each other half-way between the points and cover the ray from where it enters the box, ``near`` [ray], to ``far``.
+    """
+
+    rays: Rays
+    distance: Float[Tensor, "ray sample"]
+    near: Float[Tensor, "ray"]
+    far: Float[Tensor, "ray"]
+
+    @property
+    def points(self) -> Float[Tensor, "point 3"]:
+        """(x, y, z) in mm of all points, ray by ray."""
+        return (self.rays.origin[:, None] + self.distance[..., None] * self.rays.direction[:, None]).reshape(-1, 3)
+
+    @property
+    def width(self) -> Float[Tensor, "ray sample"]:
+        """Of the cells, mm: they add up to far - near."""
+        between = (self.distance[:, 1:] + self.distance[:, :-1]) / 2
+        return torch.cat([self.near[:, None], between, self.far[:, None]], 1).diff(dim=1)
+
+    def integral(self, attenuation: Float[Tensor, "point"]) -> Float[Tensor, "ray"]:
+        """Line integrals, dimensionless, of the values at ``points``."""
+        return (attenuation.reshape(self.distance.shape) * self.width).sum(1)
+
+
+def coarse_cells(rays: Rays, box: Float[Tensor, "2 3"], count: int, generator: Generator | None) -> tuple[Cells, Tensor]:
+    """One point in each of ``count`` equal steps through the box (in its middle without a ``generator``), and the indices of the rays
+    that meet the box: the cells are theirs alone."""
+    samples = sample(rays, box, count)
+    index = samples.hit.nonzero()[:, 0]
+    kept, step = Rays(rays.origin[index], rays.direction[index]), samples.step[index, None]
+    middle = ((samples.points[index] - kept.origin[:, None]) * kept.direction[:, None]).sum(-1)
+    near, far = middle[:, 0] - step[:, 0] / 2, middle[:, -1] + step[:, 0] / 2
+    return Cells(kept, middle + (_uniform(middle.shape, generator, middle) - 0.5) * step, near, far), index
+
+
+def fine_cells(cells: Cells, attenuation: Float[Tensor, "point"], count: int, generator: Generator | None) -> Cells:
+    """The points of ``cells`` and ``count`` more: most where a ray's own attenuation is, in proportion to it (NeRF, section 5.2).
+
+    A tenth is spread evenly, so that nothing is overlooked for good. Where they lie has no gradient.
+    """
+    with torch.no_grad():
+        width = cells.width
+        weight = (attenuation.reshape(width.shape) * width).clamp(min=0)
+        share = 0.9 * weight / weight.sum(1, keepdim=True).clamp(min=1e-12)
+        share = share + (1 - share.sum(1, keepdim=True)) * width / width.sum(1, keepdim=True).clamp(min=1e-12)
+        upto = torch.cumsum(share, 1)
+        steps = torch.arange(count, dtype=width.dtype, device=width.device)
+        quantile = (steps + _uniform((len(width), count), generator, width)) / count * upto[:, -1:]
+        cell = torch.searchsorted(upto, quantile).clamp(max=width.shape[1] - 1)
+        begin = cells.near[:, None] + torch.cumsum(width, 1) - width
+        inside = 1 - (upto.gather(1, cell) - quantile) / share.gather(1, cell).clamp(min=1e-12)
+        more = begin.gather(1, cell) + inside.clamp(0, 1) * width.gather(1, cell)
+        return Cells(cells.rays, torch.cat([cells.distance, more], 1).sort(1).values, cells.near, cells.far)
+
+
+def _uniform(shape: torch.Size | tuple[int, int], generator: Generator | None, like: Tensor) -> Tensor:
+    if generator is None:
+        return torch.full(tuple(shape), 0.5, dtype=like.dtype, device=like.device)
+    return torch.rand(tuple(shape), generator=generator, dtype=like.dtype, device=generator.device).to(like.device)

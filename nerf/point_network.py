@@ -1,0 +1,69 @@
+"""From what every view says of a point to its attenuation: pixelNeRF's residual network, pooled over any number of views."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+
+def positional(x: Float[Tensor, "... d"], octaves: int) -> Float[Tensor, "... wide"]:
+    """x, and sine and cosine of pi 2^k x for k = 0 .. octaves - 1 (Mildenhall et al. 2020, equation 4): d (1 + 2 octaves) numbers.
+
+    >>> positional(torch.tensor([0.5]), 2).round(decimals=3).abs().tolist()
+    [0.5, 1.0, 0.0, 0.0, 1.0]
+    """
+    angles = x[..., None] * (math.pi * 2.0 ** torch.arange(octaves, dtype=x.dtype, device=x.device))
+    return torch.cat([x, angles.sin().flatten(-2), angles.cos().flatten(-2)], dim=-1)
+
+
+class Residual(nn.Module):
+    """x + W2 relu(W1 relu(x))."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(width, width), nn.Linear(width, width)
+
+    def forward(self, x: Float[Tensor, "... width"]) -> Float[Tensor, "... width"]:
+        """Same shape."""
+        return x + self.second(torch.relu(self.first(torch.relu(x))))
+
+
+class PointNetwork(nn.Module):
+    """Residual blocks for every view by itself, each told that view's features again; the views pooled; residual blocks for the point.
+
+    Pooled are mean and standard deviation over the views that see the point, and how many those are: the published mean is where
+    training starts (``spread`` and ``count`` zero), and the order of the views makes no difference.
+    """
+
+    def __init__(self, point_width: int, view_width: int, width: int, view_blocks: int, joint_blocks: int) -> None:
+        super().__init__()
+        self.enter = nn.Linear(point_width, width)
+        self.told = nn.ModuleList(nn.Linear(view_width, width) for _ in range(view_blocks))
+        self.apart = nn.ModuleList(Residual(width) for _ in range(view_blocks))
+        self.spread, self.count = nn.Parameter(torch.zeros(width)), nn.Parameter(torch.zeros(width))
+        self.joint = nn.ModuleList(Residual(width) for _ in range(joint_blocks))
+        self.leave = nn.Linear(width, 1)
+
+    def forward(
+        self, point: Float[Tensor, "point p"], views: Float[Tensor, "view point v"], seen: Bool[Tensor, "view point"]
+    ) -> Float[Tensor, "point"]:
+        """One number a point, before its last activation. Views that do not see a point say nothing of it."""
+        state: Tensor = self.enter(point)[None]
+        for told, block in zip(self.told, self.apart, strict=True):
+            state = block(state + told(views))
+        pooled = self.pooled(state.expand(len(views), -1, -1), seen)
+        for block in self.joint:
+            pooled = block(pooled)
+        return self.leave(torch.relu(pooled))[:, 0]
+
+    def pooled(self, state: Float[Tensor, "view point width"], seen: Bool[Tensor, "view point"]) -> Float[Tensor, "point width"]:
+        """Mean + spread * standard deviation + count / number of views, channel by channel; 0 where no view sees the point."""
+        weight = seen.to(state.dtype)[..., None]
+        number = weight.sum(0)
+        mean = (weight * state).sum(0) / number.clamp(min=1)
+        variance = (weight * (state - mean) ** 2).sum(0) / number.clamp(min=1)
+        deviation = torch.sqrt(variance + 1e-4) - 1e-2
+        return mean + self.spread * deviation + self.count * (number > 0) / number.clamp(min=1)

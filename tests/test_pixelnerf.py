@@ -80,31 +80,35 @@ def test_projection_of_a_circular_scan_is_that_of_similar_triangles() -> None:
 def test_points_off_the_panel_or_behind_the_source_are_not_seen() -> None:
     scan = _scan(1)
     edge = 14 * 1.2 / 1.5  # of the panel, seen at the axis
-    points = torch.tensor([[0.0, 0, 0], [edge - 0.1, 0, 0], [edge + 0.1, 0, 0], [0, 0, 8.1], [0, -80.0, 0], [0, -200.0, 0]])
-    assert Cameras.of(scan).project(points)[2][0].tolist() == [True, True, False, False, False, False]
+    points = torch.tensor([[0.0, 0, 0], [edge - 0.1, 0, 0], [edge + 0.1, 0, 0], [0, 0, 8.1], [0, 0, -8.1], [0, -80.0, 0], [0, -200, 0]])
+    assert Cameras.of(scan).project(points)[2][0].tolist() == [True, True, False, False, False, False, False]
 
 
-def test_features_are_those_of_the_pixel_that_sees_the_point() -> None:
+@pytest.mark.parametrize("stride", [1, 2])
+def test_features_are_those_of_the_pixel_that_sees_the_point(stride: int) -> None:
     """The encoder replaced by one that passes the image, and an image that says of each pixel which it is."""
     scan = _odd(_scan(4))
     row, col = np.meshgrid(np.arange(20), np.arange(28), indexing="ij")
     network = build(TINY, _seed())
-    network.encoder = _Passes()  # pyright: ignore[reportAttributeAccessIssue]
+    network.encoder = _Passes(stride)  # pyright: ignore[reportAttributeAccessIssue]
     scene = network.scene(Projections(np.broadcast_to(100 * row + col, (4, 20, 28)).astype(np.float32), scan))
     inside = [scan.source + (transform.pixel_centers(scan, 2)[r, c] - scan.source) * 0.7 for r, c in ((3, 4), (15, 20))]
     points = torch.tensor(np.stack([p[2] for p in inside]), dtype=torch.float32)
     at_row, at_col, _ = scene.cameras.project(points)
-    found = sampled(scene.maps, at_row, at_col, 1)[:, :, 0]
+    found = sampled(scene.maps, at_row, at_col, stride)[:, :, 0]
     assert found[2].tolist() == pytest.approx([304, 1520], abs=0.02)
-    expected = 100 * at_row.clamp(0, 19) + at_col.clamp(0, 27)  # bilinear is exact on a plane; the border's value outside
+    last = stride * ((20 - 1) // stride), stride * ((28 - 1) // stride)  # pixels that a feature lies on
+    expected = 100 * at_row.clamp(0, last[0]) + at_col.clamp(0, last[1])  # bilinear is exact on a plane; the border's value outside
     assert torch.allclose(found, expected, atol=0.05)
 
 
 class _Passes(nn.Module):
-    width = 1
+    def __init__(self, stride: int, channels: int = 1) -> None:
+        super().__init__()
+        self.stride, self.channels = stride, channels
 
     def forward(self, images: Tensor) -> Tensor:
-        return images[:, None]
+        return images[:, None, :: self.stride, :: self.stride].expand(-1, self.channels, -1, -1)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -200,14 +204,9 @@ def test_a_scan_that_was_moved_and_a_wider_panel_show_the_same_object(features: 
     moved = Projections(p.values, transform.move(p.scan, rotation, shift))
     after = network.attenuation(network.scene(moved), torch.tensor(points.numpy() @ rotation.T + shift, dtype=torch.float32))
     assert torch.allclose(before, after, rtol=1e-3 if features == 0 else 0.03)  # FDK's grid is not turned with the scan
-    network.encoder = _Shrinks()  # features by position, without what convolutions see of the borders  # pyright: ignore
+    network.encoder = _Passes(2, 8)  # features by position, without what convolutions see of the borders  # pyright: ignore
     wide = network.attenuation(network.scene(_wider(p)), points)
     assert torch.allclose(network.attenuation(network.scene(p), points), wide, rtol=1e-3 if features == 0 else 0.03)
-
-
-class _Shrinks(nn.Module):
-    def forward(self, images: Tensor) -> Tensor:
-        return images[:, None, ::2, ::2].expand(-1, 8, -1, -1)
 
 
 def _wider(projections: Projections) -> Projections:
@@ -288,6 +287,17 @@ def test_gradients_in_float64() -> None:
             ends.append(float(value(*moved).detach()))
         assert place.grad is not None
         assert (ends[0] - ends[1]) / 2e-6 == pytest.approx(float((place.grad * direction).sum()), rel=1e-5, abs=1e-9)
+
+
+def test_random_voxels_stand_for_the_mean_over_all_that_every_view_sees() -> None:
+    """Half of them are drawn where attenuation is, and weighted for it: 30 000 give the mean over all, to the chance that is left."""
+    example, network = _example(), _random(replace(TINY, rays=0, points=30_000))
+    given = np.array([0, 9, 17])
+    with torch.no_grad():
+        drawn = float(loss(network, example, given, _seed(2)))
+    inside, radius = example.grid.seen_by_all(example.projections.scan), example.projections.scan.field_of_view_mm[0]
+    error = (volume(network, example.projections[given], example.grid).numpy() - example.reference)[inside] * radius
+    assert drawn == pytest.approx(float((error**2).mean()), rel=0.03)
 
 
 # Sizes as published

@@ -48,6 +48,18 @@ def split_views(views: int, rays_a_view: int, voxels: int) -> list[slice]:
     return [slice(begin, min(begin + size, views)) for begin in range(0, views, size)]
 
 
+def reciprocal(path: NDArray[np.float32], longest: float | None = None, least: float = 1e-3) -> NDArray[np.float32]:
+    """1 / path, and 0 where the path is shorter than ``least`` of the longest: such rays and voxels say next to nothing."""
+    floor = least * float(path.max() if longest is None else longest)
+    return np.where(path > floor, 1 / np.maximum(path, max(floor, 1e-30)), 0).astype(np.float32)
+
+
+def ray_scales(A: Linear, ones: NDArray[np.float32]) -> NDArray[np.float32]:
+    """R of SIRT: 1 / path length of each ray [view, row, col], 0 where that is below a thousandth of the box's diagonal."""
+    grid: Any = getattr(A, "grid", None)
+    return reciprocal(path_lengths(A, ones), None if grid is None else float(np.linalg.norm(grid.size_mm)))
+
+
 def path_lengths(A: Linear, ones: NDArray[np.float32]) -> NDArray[np.float32]:
     """How far each ray runs inside the grid's box, in mm [view, row, col]: from the geometry where there is one, else ``A(ones)``."""
     scan, grid = getattr(A, "scan", None), getattr(A, "grid", None)

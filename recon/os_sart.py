@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from ..data import Projections
 from ..geometry import Grid, InputError
-from .blocks import Linear, path_lengths
+from .blocks import Linear, ray_scales, reciprocal
 from .loop import iterate
 from .method import Callback, Method
 from .problem import Common, Problem, build, check_number, dot, operator_of, require_room, start_volume
-from .sirt import reciprocal
 
 Volume = NDArray[np.float32]
 f32 = np.float32
@@ -78,7 +77,7 @@ class OsSartSolver:
 
     def _rows(self, A: Linear, index: NDArray[np.intp]) -> NDArray[np.float32]:
         """R W of a subset."""
-        return self.problem.weighted(reciprocal(path_lengths(A, self._ones)), index)
+        return self.problem.weighted(ray_scales(A, self._ones), index)
 
     def start(self, x: Volume) -> OsSartState:
         """The state before the first step."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..data import Projections
 from ..geometry import Grid
-from .blocks import Block, path_lengths
+from .blocks import Block, ray_scales, reciprocal
 from .loop import iterate
 from .method import Callback, Method
 from .problem import Common, Problem, build, check_number, dot, require_room, start_volume
@@ -38,12 +38,6 @@ class SirtState:
     count: int = 0
 
 
-def reciprocal(path: NDArray[np.float32], least: float = 1e-3) -> NDArray[np.float32]:
-    """1 / path, and 0 where the path is shorter than ``least`` of the longest: such rays and voxels say next to nothing."""
-    floor = least * float(path.max())
-    return np.where(path > floor, 1 / np.maximum(path, max(floor, 1e-30)), 0).astype(np.float32)
-
-
 class SirtSolver:
     """x <- P[x + relaxation C A' R W (b - A x)], R = 1 / path length, C = 1 / (A' R W A 1) (Gregor and Benson 2008); P clips to bounds.
 
@@ -60,7 +54,7 @@ class SirtSolver:
 
     def _rows(self, block: Block) -> NDArray[np.float32]:
         """R W of these views; made when needed, it would be as large as the data."""
-        return self.problem.weighted(reciprocal(path_lengths(block.A, self._ones)), block.views)
+        return self.problem.weighted(ray_scales(block.A, self._ones), block.views)
 
     def start(self, x: Volume) -> SirtState:
         """The state before the first step."""

@@ -26,8 +26,8 @@ from .trained import trained_method
 
 # Heads lie alike in every scanner bed: what is learned of their place is kept (no augmentation but the jitter).
 SMALL_TRAINING = {
-    "steps": 5000, "views": (1, 2, 3, 5, 8, 13, 26), "selections": ("evenly", "random"), "clip": 1.0, "augment": "none",
-    "check_every": 1000, "check_scans": 3, "check_views": (5,),
+    "steps": 3200, "views": (1, 2, 3, 5, 8, 16), "selections": ("evenly", "random"), "clip": 1.0, "augment": "none",
+    "check_every": 800, "check_scans": 3, "check_views": (5,),
 }  # fmt: skip
 PAPER_TRAINING = {**SMALL_TRAINING, "steps": 400_000, "batch": 4, "check_every": 5000, "check_scans": 6}
 
@@ -104,7 +104,7 @@ LEARNER = Learner(
         "small": SMALL,
         "small-fdk": replace(SMALL, fdk=3),
         "paper": PAPER,
-        "paper-fdk": replace(PAPER, fdk=3),
+        "paper-fdk": replace(PAPER, fdk=3, points=4096),
     },
     build=build,
     groups=lambda network: {"pixelnerf": (list(network.parameters()), network.architecture.learning_rate)},  # pyright: ignore

@@ -31,8 +31,10 @@ def reduce_rings(values: Stack, level: int, method: str = "static") -> Stack:
     ``tomopy``   the same algorithm and window in tomopy, where that is installed (it is not on PyPI)
 
     On a simulated scan of a mouse head (260 views, 2 % gain error, noise) ``static`` at level 10 takes the rings' energy down 18 times and
-    moves the mean of the object by 0.9 %; ``sorting`` at its best window takes it down 4 times and moves the mean by 4 %. With 0.5 % gain
-    error, hardly above the noise there, it is 5 times: what cannot be told from the object is left.
+    moves the mean of the object by 0.9 %; ``sorting`` at its best window takes it down 4 times and moves the mean by 4 %. On an analytic
+    body (30 000 photons) what is left of the pattern itself has 1/200, 1/55 and 1/17 of its energy at 2, 1 and 0.3 % gain error;
+    counting also what was wrongly taken from the object, the error's energy in the volume falls 18, 10 and 4 times. At 0.3 % a ring is
+    hardly above the noise, and what cannot be told from the object is left.
 
     Raises InputError for a level out of range, UnknownNameError for another method, MissingBackendError when its package is absent.
     """

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import base64
+import itertools
 import math
 from pathlib import Path
 from typing import Any
 
+import imageio.v3 as iio
+import nibabel
 import numba
 import numpy as np
 import pytest
-from fewview.benchmarks.classical import Row, run_cell, run_oracle, table
+from fewview.benchmarks.classical import Plan, Row, run, run_cell, run_oracle, sweep, table
+from fewview.benchmarks.convergence import convergence
+from fewview.benchmarks.intervals import REGIONS, IntervalPlan, interval_table, measure
 from fewview.benchmarks.rtk_peer import Point, verdicts
+from fewview.cli.main import main
 from fewview.data import Projections
 from fewview.geometry import Grid, InputError, UnknownNameError, skyscan_1276, views
-from fewview.recon import Operator, reconstruct
+from fewview.recon import Operator, operator, reconstruct
+from fewview.recon.coarse import bin_projections, coarsening
+from fewview.recon.loop import thinned_history
 from fewview.recon.noise import noise_level, ripple
 from fewview.recon.pdhg import PdhgTV
 from fewview.recon.problem import Common, build
-from fewview.recon.tuning import LADDER, held_out, lowest, ramp_energy, split, weight_unit
+from fewview.recon.tuning import LADDER, held_out, lowest, ramp_energy, split, trust_in_minimum, weight_unit
 from fewview.recon.uncertainty import coverage, resampled_std
 
 F32 = np.float32
@@ -85,6 +94,50 @@ def test_lambda_does_not_depend_on_the_units_of_length_or_attenuation() -> None:
     doubled = Projections(2 * projections.values, scan)
     twice = reconstruct(doubled, "fista_tv", grid, lambda_=0.01, iterations=20, start="zero").volume
     np.testing.assert_allclose(twice / 2, first, atol=1e-4 * first.max())
+
+
+def work_of(projections: Projections, grid: Grid, name: str, **settings: Any) -> tuple[float, dict[str, Any]]:
+    """Forward and adjoint projections of a run, each counted as rays times voxels along an edge."""
+    total = 0.0
+    plain = operator._apply
+
+    def counted(A: Any, values: Any, *, transposed: bool) -> Any:
+        nonlocal total
+        total += math.prod(A.range_shape) * A.domain_shape[2]
+        return plain(A, values, transposed=transposed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(operator, "_apply", counted)
+        rec = reconstruct(projections, name, grid, **settings)
+    return total, dict(rec.settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("pdhg_tv", 13), ("pdhg_tv", 104), *((n, 13) for n in ("fista_tv", "sirt", "os_sart", "cgls", "asd_pocs"))]
+)
+def test_the_choice_costs_at_most_two_runs_more(name: str, count: int) -> None:
+    projections, grid, _ = make_scan(count, 2e4, size=16)  # small: the search is on the scan itself, where it costs most
+    auto, chosen = work_of(projections, grid, name)
+    once, _ = work_of(projections, grid, name, **{k: chosen[k] for k in ("lambda_", "iterations") if k in chosen})
+    assert auto <= 3 * once
+
+
+def test_a_minimum_from_few_held_out_views_is_trusted_less() -> None:
+    assert trust_in_minimum(1, 2) < trust_in_minimum(1, 4) == trust_in_minimum(1, 10) < trust_in_minimum(2, 4)
+    projections, grid, truth = make_scan(10, 2e4)  # one view is held out
+    rec = reconstruct(projections, "pdhg_tv", grid)
+    best = max(quality(reconstruct(projections, "pdhg_tv", grid, lambda_=v).volume, truth) for v in LADDER[1:8])
+    assert quality(rec.volume, truth) > best - 0.6
+
+
+def test_the_copy_for_the_choice_has_a_bounded_number_of_rays() -> None:
+    scan = skyscan_1276(rows=64, cols=128, voxel_mm=0.2)
+    few, many = (Projections(np.zeros((n, 64, 128), F32), scan[views.evenly(scan, n)]) for n in (13, 130))
+    grid = Grid((32, 32, 32), 0.2)
+    assert coarsening(few, grid) == 1
+    assert coarsening(few, Grid((128, 128, 128), 0.2)) == 2
+    assert coarsening(many, grid, most_rays=300_000) == 2
+    assert bin_projections(many, 2).values.size <= 300_000
 
 
 def test_an_explicit_lambda_overrides_the_choice_and_zero_is_allowed() -> None:
@@ -216,6 +269,15 @@ def test_replicas_keep_what_the_method_chose_and_the_volume_is_saved_with_its_sp
     assert any("std" in name for name in found)
 
 
+def test_the_scale_of_a_standard_deviation_is_applied_and_recorded() -> None:
+    projections, grid, _ = make_scan(8, 5e3, size=16)
+    plain, scaled = (resampled_std(projections, "fdk", grid, replicas=3, scale=s) for s in (1.0, 1.5))
+    np.testing.assert_allclose(scaled.std, 1.5 * plain.std, rtol=1e-6)  # type: ignore[operator]
+    assert scaled.settings["std_scale"] == 1.5
+    with pytest.raises(InputError, match="scale is 0"):
+        resampled_std(projections, "fdk", grid, scale=0)
+
+
 def test_bad_resampling_is_refused() -> None:
     projections, grid, truth = make_scan(4, 5e3, size=16)
     with pytest.raises(UnknownNameError, match="did you mean views"):
@@ -239,7 +301,69 @@ def test_the_table_gives_means_and_the_gain_over_fdk_volume_by_volume() -> None:
         Row("b", 26, "pdhg_tv", 40.0, 0.9, 0.9, 9.0, 200.0, "lambda_ 0.02"),
     ]
     text = table(rows)
-    assert "| 26 | pdhg_tv | 2 | 38.50 ± 1.50 | +6.50 (+6.00) | 0.9000 | 0.900 | 9.0 | 200 | lambda_ 0.01 |" in text
+    assert "| 26 | pdhg_tv | 2 | 38.50 ± 1.50 | +6.50 (+6.00) | 0.9000 | 0.900 | 9.0 | 0.0 | 200 | lambda_ 0.01 |" in text
+
+
+@pytest.fixture(scope="module")
+def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two volumes as files: balls of bone in a larger ball, off centre."""
+    folder = tmp_path_factory.mktemp("heads")
+    for number, name in enumerate(("one", "two")):
+        z, y, x = np.meshgrid(*[np.arange(n) - n / 2 for n in (100, 120, 110)], indexing="ij")
+        grey = np.where(x**2 + y**2 + z**2 < 45**2, 60, 0)
+        grey[(x - 12) ** 2 + (y + 5 * number) ** 2 + z**2 < 14**2] = 230
+        nibabel.save(nibabel.Nifti1Image(grey.T.astype(np.uint8), np.eye(4)), folder / f"{name}.nii.gz")  # pyright: ignore
+    return folder
+
+
+def test_the_table_goes_on_where_it_was(heads: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = Plan(heads, volumes=("one", "two"), views=(13,), methods=("fdk", "pdhg_tv"), size=32)
+    first = list(itertools.islice(sweep(plan, tmp_path), 3))  # stopped after the third cell
+    assert all(new for _, new in first)
+    told: list[str] = []
+    text = run(plan, tmp_path, "the command", told.append)
+    assert len(told) == 1
+    assert (tmp_path / "table.md").read_text().strip() == text.strip()
+    assert "| 13 | pdhg_tv | 2 |" in text
+    assert "load average" in text
+    assert "the command" in text
+    again: list[str] = []
+    run(plan, tmp_path, "the command", again.append)
+    assert not again
+    assert main(["bench", "classical", "--data", str(heads), "--out", str(tmp_path / "cli"), "--volumes", "one", "--views", "13",
+                 "--methods", "fdk", "--size", "32"]) == 0  # fmt: skip
+    assert "| 13 | fdk | 1 |" in capsys.readouterr().out
+    assert main(["bench", "classical", "--data", str(heads), "--out", str(tmp_path / "cli"), "--volumes", "three"]) != 0
+    assert "three.nii.gz is not there" in capsys.readouterr().err
+
+
+def test_intervals_are_scaled_on_some_volumes_and_tried_on_others(heads: Path) -> None:
+    plan = IntervalPlan(heads, volumes=("one", "two"), methods=("fdk",), kinds=("views",), views=26, size=32)
+    found = measure(plan, lambda line: None)
+    assert [(w.volume, w.region) for w in found] == [(v, r) for v in ("one", "two") for r in REGIONS]
+    for worth in found:
+        assert worth.share_with(1.0) == pytest.approx(worth.share)
+        assert worth.share_with(worth.factor) == pytest.approx(0.9, abs=0.01)
+    lines = interval_table(found, plan).splitlines()
+    assert len(lines) == 2 + 2 + 2
+    assert lines[-1].startswith("| fdk | views | object |")
+
+
+def test_histories_are_thinned_and_drawn(heads: Path) -> None:
+    history = [{"step": k, "seconds": 0.1 * k, "residual": 1 / k, "objective": 2 / k, "memory_mb": 50.0} for k in range(1, 1001)]
+    kept = thinned_history(history)
+    assert len(kept) == 100
+    assert (kept[0], kept[-1]) == (history[0], history[-1])
+    assert thinned_history([]) == []
+
+    def record(method: str, views: int, history: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"task": {"method": method, "views": views, "animal": "1"}, "history": history}
+
+    assert convergence([record("fdk", 26, [{"step": 26, "seconds": 1.0}]), {"task": {}}]) == ""
+    uri = convergence([record("fdk", 26, []), record("sirt", 26, kept), record("cgls", 52, kept[:7])])
+    picture = iio.imread(base64.b64decode(uri.partition(",")[2]), extension=".png")
+    assert min(picture.shape[:2]) > 300
+    assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 20  # two colours of lines, and text
 
 
 def test_a_cell_of_the_table_on_a_small_case() -> None:

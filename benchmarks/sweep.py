@@ -85,6 +85,17 @@ def perform(task: Task, run: Run, folder: Path) -> dict[str, Any]:
     return plain(record)
 
 
+def _perform_there(task: Task, run: Run, folder: Path, threads: int | None) -> dict[str, Any]:
+    """`perform` on a worker, with its share of the cores where workers share a machine: more threads than cores wait for one another."""
+    if threads is not None:
+        import numba
+        import torch
+
+        numba.set_num_threads(min(threads, numba.get_num_threads()))
+        torch.set_num_threads(threads)
+    return perform(task, run, folder)
+
+
 def _records(tasks: Sequence[Task], run: Run, folder: Path, where: Where) -> Iterable[tuple[Task, dict[str, Any]]]:
     if not tasks:
         return
@@ -95,8 +106,12 @@ def _records(tasks: Sequence[Task], run: Run, folder: Path, where: Where) -> Ite
     from dask.distributed import Client, as_completed
 
     target: dict[str, Any] = {"address": where.scheduler} if where.scheduler else {"n_workers": where.workers, "threads_per_worker": 1}
-    with Client(**target) as client:  # a task keeps its own threads: numba and torch use the cores
-        futures = {client.submit(perform, task, run, folder.resolve(), key=f"fewview-{task.key}", pure=False): task for task in tasks}
+    threads = max(1, (os.cpu_count() or 1) // where.workers) if where.workers > 0 and not where.scheduler else None
+    with Client(**target) as client:
+        futures = {
+            client.submit(_perform_there, task, run, folder.resolve(), threads, key=f"fewview-{task.key}", pure=False): task
+            for task in tasks
+        }
         for future in as_completed(list(futures)):
             yield futures[future], future.result()
 

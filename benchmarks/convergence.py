@@ -32,7 +32,9 @@ def convergence(records: Sequence[Mapping[str, Any]]) -> str:
                 colour = f"C{methods.index(record['task']['method']) % 10}"
                 x, y = [s["seconds"] for s in steps], [s[quantity] for s in steps]
                 axis.plot(x, y, marker=".", ms=3, lw=1, color=colour, label=short(record["task"]["method"]))
-            if quantity != "memory_mb":
+            if quantity == "memory_mb":
+                axis.set_ylim(0, 1.1 * max(*y, axis.get_ylim()[1] / 1.1))
+            else:
                 axis.set_yscale("log")
             axis.grid(alpha=0.25, which="both")
             if line == 0:

@@ -77,16 +77,22 @@ class Case:
     inside: NDArray[np.bool_]
 
 
-def make_case(path: Path, size: int = 128, polychromatic: bool = False, seed: int = 0) -> Case:
-    """A SkyScan 1276 scan (``size`` rows, 3/2 ``size`` columns) of one volume, simulated from its own, finer grid."""
+def make_case(path: Path, size: int = 128, polychromatic: bool = False, seed: int = 0, slices: int | None = None) -> Case:
+    """A SkyScan 1276 scan (``size`` rows, 3/2 ``size`` columns) of one volume, simulated from its own grid.
+
+    To be reconstructed on ``size`` x ``size`` voxels in ``slices`` slices (default ``size``); InputError where they do not hold the volume.
+    """
     import nibabel
 
     image: Any = nibabel.load(path)  # type: ignore[attr-defined]
     mu = np.ascontiguousarray(np.asarray(image.dataobj).T, dtype=np.float32) * np.float32(MU_MAX / 255)
     voxel = 0.2226 * 128 / size
-    fine, grid = Grid((mu.shape[0], mu.shape[1], mu.shape[2]), SOURCE_VOXEL_MM), Grid((size, size, size), voxel)
-    if max(fine.size_mm) > max(grid.size_mm):
-        raise InputError(f"{path.name} measures {fine.size_mm} mm", expected=f"at most {max(grid.size_mm):.4g} mm, the box to reconstruct")
+    fine, grid = Grid((mu.shape[0], mu.shape[1], mu.shape[2]), SOURCE_VOXEL_MM), Grid((slices or size, size, size), voxel)
+    if any(have > room + 2 * SOURCE_VOXEL_MM for have, room in zip(fine.size_mm, grid.size_mm, strict=True)):
+        raise InputError(
+            f"{path.name} measures {fine.size_mm} mm",
+            expected=f"at most {grid.size_mm} mm (and a voxel at either end), the box to reconstruct",
+        )
     scan = skyscan_1276(rows=size, cols=size * 3 // 2, voxel_mm=voxel)
     projections = simulate(mu, fine, scan, polychromatic=polychromatic, seed=seed)
     truth = np.asarray(resample(mu, fine, grid), dtype=np.float32)

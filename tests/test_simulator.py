@@ -88,7 +88,8 @@ def test_an_ideal_scan_of_a_real_head_reconstructs_it_within_one_per_cent(shared
     coarse, right = gaussian_filter(found, 2)[body], gaussian_filter(truth, 2)[body]
     assert coarse.mean() == pytest.approx(right.mean(), rel=0.01)
     assert np.sqrt(np.mean((coarse / right - 1) ** 2)) < 0.01
-    assert found.sum() == pytest.approx(truth.sum(), rel=0.01)
+    view = (np.abs(grid.z_mm) < 2.5)[:, None, None] & (np.hypot(grid.y_mm[:, None], grid.x_mm) < 0.9 * scan.field_of_view_mm[0])
+    assert found[view].sum() == pytest.approx(truth[view].sum(), rel=0.01)
     low, high = 0.0, 0.20
     back = from_grey(to_grey(found, low, high), low, high)
     assert np.abs(back - np.clip(found, low, high)).max() <= 0.5 * (high - low) / 255 * (1 + 1e-5)

@@ -107,9 +107,9 @@ def train(
     seconds = time.perf_counter() - start
     record = make_record(command_line(), dataclasses.asdict(chosen), [], [out], seconds, {"data": done.data, "losses": done.losses})
     write_record(record, out)
-    last = done.losses[-1]
-    score = f", score of the held-out animals {last['score']:.3f}" if "score" in last else ""
-    print(f"wrote {out}: the weights of step {last['step']}{score} ({seconds / 60:.1f} min)")
+    kept = next(entry for entry in done.losses if entry["step"] == done.step)
+    score = f", score of the held-out animals {kept['score']:.3f} (at the start {done.losses[0]['score']:.3f})" if "score" in kept else ""
+    print(f"wrote {out}: the weights of step {done.step}{score} ({seconds / 60:.1f} min)")
     return 0
 
 

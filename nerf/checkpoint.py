@@ -42,6 +42,12 @@ class Checkpoint:
     state: Mapping[str, Any]
     code: Mapping[str, Any] = field(default_factory=lambda: code_version())
 
+    @property
+    def step(self) -> int:
+        """The step that the weights are of: the one with the best score, or without scores the last."""
+        scored = [entry for entry in self.losses if entry["step"] > 0 and "score" in entry]
+        return int(max(scored, key=lambda entry: entry["score"])["step"] if scored else self.losses[-1]["step"])
+
 
 def code_version() -> dict[str, Any]:
     """Versions of Python and the packages that decide the numbers, and the revision of the checkout, if it is one."""

@@ -120,7 +120,7 @@ def build(architecture: Architecture, generator: Generator) -> PrimalDual:
     return module
 
 
-def _run(module: nn.Module, projections: Projections, grid: Grid) -> Float[Tensor, "z y x"]:
+def run(module: nn.Module, projections: Projections, grid: Grid) -> Float[Tensor, "z y x"]:
     """The volume in the networks' unit."""
     a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
     device = next(module.parameters()).device
@@ -137,7 +137,7 @@ def loss(module: nn.Module, example: Example, given: Int[NDArray[np.intp], "view
     a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
     values = 4 * (2 * a.width + 3 * a.memory + 6) * a.steps
     require_memory(values * (example.reference.size + len(given) * int(np.prod(example.projections.scan.shape))), "the layers of lpd")
-    found = _run(module, example.projections[given], example.grid)
+    found = run(module, example.projections[given], example.grid)
     wanted = torch.from_numpy(example.reference).to(found.device) / a.unit
     inside = torch.from_numpy(example.grid.seen_by_all(example.projections.scan)).to(found.device)
     return ((found - wanted) ** 2)[inside].mean()
@@ -146,7 +146,7 @@ def loss(module: nn.Module, example: Example, given: Int[NDArray[np.intp], "view
 def reconstruct(module: nn.Module, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
     """The volume, in 1/mm, never below zero."""
     a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
-    return _run(module, projections, grid).clamp(min=0) * a.unit
+    return run(module, projections, grid).clamp(min=0) * a.unit
 
 
 def groups(module: nn.Module) -> Mapping[str, Group]:

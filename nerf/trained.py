@@ -69,7 +69,7 @@ def trained_method(
         chosen = (configure(module, settings) if configure else None) or learner
         known = float(checkpoint.geometry["voxel_mm"])
         box = _grid_known(grid, known)
-        told = {"trained_preset": checkpoint.preset, "trained_voxel_mm": known, "trained_steps": checkpoint.losses[-1]["step"]}
+        told = {"trained_preset": checkpoint.preset, "trained_voxel_mm": known, "trained_steps": checkpoint.step}
         if box is not grid:
             warnings.warn(
                 f"{learner.name} was trained on voxels of {known:.4g} mm: the volume is made of those, and interpolated to "

@@ -5,6 +5,7 @@ All randomness of step t follows from (seed, t) alone, so a run that goes on nee
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import signal
 import threading
@@ -78,8 +79,10 @@ def train(
                 raise KeyboardInterrupt
     if writer:
         writer.close()
+    done = dataclasses.replace(read_checkpoint(out), losses=tuple(run.losses))  # also those after the best
+    save_checkpoint(out, done, force=True)
     remove(state_path)
-    return read_checkpoint(out)
+    return done
 
 
 def state_of(out: Path) -> Path:

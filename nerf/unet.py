@@ -46,8 +46,8 @@ class Architecture:
     patches: int = 3
 
 
-PRESETS = {"small": Architecture(), "paper": Architecture(channels=32, levels=4, blocks=2, iterations=30, patch=96, patches=1)}
-MARGIN, TILE = 24, 128
+PRESETS = {"small": Architecture(), "paper": Architecture(channels=32, levels=3, iterations=30, patch=96, patches=1)}
+TILE = 96
 QUICK = 3.0  # how much faster the linear part learns than the rest
 
 
@@ -161,8 +161,14 @@ def reconstruct(module: nn.Module, projections: Projections, grid: Grid, generat
     return tiled(module, volumes).clamp(min=0) * a.unit
 
 
-def tiled(module: nn.Module, volumes: Float[Tensor, "c z y x"], tile: int = TILE, margin: int = MARGIN) -> Float[Tensor, "z y x"]:
-    """The network's output, computed on tiles of at most ``tile``^3 voxels, each seen with ``margin`` voxels around it."""
+def reach(a: Architecture) -> int:
+    """How many voxels away an input can change an output: convolutions on every level, and where the coarse voxels begin."""
+    return 2 + 4 * a.blocks * (2**a.levels - 1) + 2 * a.blocks * 2**a.levels + 2**a.levels
+
+
+def tiled(module: nn.Module, volumes: Float[Tensor, "c z y x"], tile: int = TILE, margin: int | None = None) -> Float[Tensor, "z y x"]:
+    """The network's output, computed on tiles of at most ``tile``^3 voxels, each seen with ``margin`` (`reach`) voxels around it."""
+    margin = reach(module.architecture) if margin is None else margin  # pyright: ignore[reportArgumentType]
     device, shape = next(module.parameters()).device, tuple(volumes.shape[1:])
     step = 2**module.architecture.levels  # pyright: ignore
     out = torch.empty(shape)

@@ -119,7 +119,7 @@ def test_harness_overhead_is_small(tmp_path: Path) -> None:
 
 _WORKERS = """
 import json, sys
-from fewview.benchmarks.sweep import run_sweep
+from fewview.benchmarks.sweep import Where, run_sweep
 from fewview.benchmarks.task import Task
 def run(task):
     if task.seed % 2: raise RuntimeError(f"no {task.seed}")

@@ -34,7 +34,7 @@ class Architecture:
     Projections are linearised by ``hardening`` percent; ``unit`` (1/mm) is what the networks call 1 in a volume, ``line`` in a view.
     """
 
-    steps: int = 5
+    steps: int = 4
     memory: int = 6
     width: int = 16
     hardening: float = 30.0
@@ -151,13 +151,13 @@ def reconstruct(module: nn.Module, projections: Projections, grid: Grid, generat
 
 def groups(module: nn.Module) -> Mapping[str, Group]:
     """All weights in one group."""
-    return {"lpd": (list(module.parameters()), 1e-3)}
+    return {"lpd": (list(module.parameters()), 2e-3)}
 
 
 LEARNER = Learner(
     "lpd", PRESETS, build, groups, loss, reconstruct,
     training={
-        "small": {"steps": 500, "views": (13, 26, 26, 52), "check_every": 50, "check_scans": 4, "clip": 1.0},
+        "small": {"steps": 400, "views": (13, 26, 26, 52), "check_every": 50, "check_scans": 4, "clip": 1.0},
         "paper": {"steps": 100_000, "check_every": 1000, "clip": 1.0},
     },
 )  # fmt: skip

@@ -88,10 +88,10 @@ def make_case(path: Path, size: int = 128, polychromatic: bool = False, seed: in
     mu = np.ascontiguousarray(np.asarray(image.dataobj).T, dtype=np.float32) * np.float32(MU_MAX / 255)
     voxel = 0.2226 * 128 / size
     fine, grid = Grid((mu.shape[0], mu.shape[1], mu.shape[2]), SOURCE_VOXEL_MM), Grid((slices or size, size, size), voxel)
-    if any(have > room + 2 * SOURCE_VOXEL_MM for have, room in zip(fine.size_mm, grid.size_mm, strict=True)):
+    if any(have > room + 3 * SOURCE_VOXEL_MM for have, room in zip(fine.size_mm, grid.size_mm, strict=True)):
         raise InputError(
             f"{path.name} measures {fine.size_mm} mm",
-            expected=f"at most {grid.size_mm} mm (and a voxel at either end), the box to reconstruct",
+            expected=f"at most {grid.size_mm} mm (and 1.5 voxels at either end), the box to reconstruct",
         )
     scan = skyscan_1276(rows=size, cols=size * 3 // 2, voxel_mm=voxel)
     projections = simulate(mu, fine, scan, polychromatic=polychromatic, seed=seed)

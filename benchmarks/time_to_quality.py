@@ -72,10 +72,8 @@ def _median(work: Callable[[], object], rounds: int) -> tuple[float, float]:
 
 def summary(run: Sequence[Watched], converged: float, pair: tuple[float, float]) -> list[str]:
     """The run in lines: when it was close enough, what it took in all, and an iteration beside its two projections."""
-    close = next(
-        (w for w in run if abs(w.psnr - converged) <= CLOSE_DB and all(abs(v.psnr - converged) <= CLOSE_DB for v in run[w.step - 1 :])),
-        None,
-    )
+    far = max((w.step for w in run if abs(w.psnr - converged) > CLOSE_DB), default=0)
+    close = next((w for w in run if w.step > far), None)
     first, last = run[0], run[-1]
     steps = max(1, last.step - first.step)
     wall, cpu = (last.wall - first.wall) / steps, (last.cpu - first.cpu) / steps

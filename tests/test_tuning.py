@@ -17,6 +17,7 @@ from fewview.benchmarks.classical import Plan, Row, run, run_cell, run_oracle, s
 from fewview.benchmarks.convergence import convergence
 from fewview.benchmarks.intervals import REGIONS, IntervalPlan, interval_table, measure
 from fewview.benchmarks.rtk_peer import Point, verdicts
+from fewview.benchmarks.time_to_quality import Watched, summary
 from fewview.cli.main import main
 from fewview.data import Projections
 from fewview.geometry import Grid, InputError, UnknownNameError, skyscan_1276, views
@@ -383,6 +384,15 @@ def test_equal_time_is_the_best_of_ours_that_took_no_longer() -> None:
     lines = verdicts([Point("fewview a", 1.0, 30.0), Point("fewview b", 5.0, 40.0), Point("rtk", 4.0, 35.0), Point("rtk fast", 0.5, 20.0)])
     assert lines[-2].endswith("| 30.00 |")
     assert lines[-1].endswith("| none yet |")
+
+
+def test_time_to_quality_counts_from_where_it_stays_close() -> None:
+    run = [Watched(k, 1.0 + k, 0.5 * k, db) for k, db in enumerate((30.0, 39.95, 39.5, 39.92, 39.99), 1)]
+    lines = summary(run, 40.0, (0.8, 0.4))
+    assert "from step 4: 5.0 s, 2.0 CPU s" in lines[0]  # step 2 was close, step 3 was not
+    assert "5 iterations, 39.99 dB, 6.0 s" in lines[1]
+    assert "+25 % (+25 % in CPU s)" in lines[2]
+    assert "never" in summary(run, 50.0, (0.8, 0.4))[0]
 
 
 @pytest.mark.slow  # importing itk alone takes its time

@@ -31,7 +31,7 @@ def ensemble_std(
     methods with a ``seed`` (`naf`) members start from other seeds. ``callbacks`` follow the first member. What all members share, an
     artefact they all invent, has no spread: `fewview.recon.uncertainty.coverage` measures what an interval is worth.
 
-    Raises InputError for fewer than 2 members, or a method without a seed.
+    Raises InputError for fewer than 2 members, or a method without a seed, or that draws nothing by it.
     """
     chosen = load_method(method)
     names = {f.name for f in dataclasses.fields(chosen.Settings)}
@@ -63,6 +63,12 @@ def ensemble_std(
     shape = Grid.fit(projections.scan).shape if grid is None else grid.shape
     mean, squares = moments(volumes(), shape)
     std = np.sqrt(squares / (len(varied) - 1)).astype(np.float32)
+    if not std.any():
+        raise InputError(
+            f"the {len(varied)} members of {chosen.name} are all the same: nothing in it is left to chance",
+            expected="naf, unet, or several checkpoints",
+            remedy="see fewview.recon.uncertainty.resampled_std (--std-kind views)",
+        )
     record = {**runs[0].settings, **({"checkpoint": list(files)} if kind == "checkpoints" and files else {})}
     record |= {"std_kind": kind, "std_members": len(varied)}
     return dataclasses.replace(runs[0], volume=mean.astype(np.float32), std=std, settings=record)

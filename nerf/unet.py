@@ -16,6 +16,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from ..data import Projections
+from ..data.memory import require_memory
 from ..geometry import Grid
 from ..recon import fdk
 from ..recon.beam_hardening import linearise
@@ -168,9 +169,12 @@ def reach(a: Architecture) -> int:
 
 def tiled(module: nn.Module, volumes: Float[Tensor, "c z y x"], tile: int = TILE, margin: int | None = None) -> Float[Tensor, "z y x"]:
     """The network's output, computed on tiles of at most ``tile``^3 voxels, each seen with ``margin`` (`reach`) voxels around it."""
-    margin = reach(module.architecture) if margin is None else margin  # pyright: ignore[reportArgumentType]
+    a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
+    margin = reach(a) if margin is None else margin
+    voxels = int(np.prod([min(n, tile + 2 * margin) for n in volumes.shape[1:]]))
+    require_memory(4 * voxels * a.channels * (a.levels + 4), "the layers of unet", "take a larger voxel, or a smaller box")
     device, shape = next(module.parameters()).device, tuple(volumes.shape[1:])
-    step = 2**module.architecture.levels  # pyright: ignore
+    step = 2**a.levels
     out = torch.empty(shape)
     for corner in np.ndindex(*(-(-n // tile) for n in shape)):
         core = [slice(c * tile, min(n, (c + 1) * tile)) for c, n in zip(corner, shape, strict=True)]

@@ -37,7 +37,7 @@ def leg(seed: int) -> Example:
 
 
 def test_lpd_learns_and_is_better_on_a_leg_it_never_saw(tmp_path: Path) -> None:
-    settings = TrainSettings.of(LEARNER, "tiny", steps=40, views=(12,), check_every=20, check_views=(12,), learning_rate=3.0)
+    settings = TrainSettings.of(LEARNER, "tiny", steps=40, views=(12,), check_every=20, check_views=(12,), learning_rate=1.5)
     done = train(LEARNER, [leg(1), leg(2)], [leg(3)], settings, tmp_path / "lpd.pt")
     first, *_, last = done.losses
     assert last["lpd"] < 0.8 * done.losses[1]["lpd"]
@@ -108,3 +108,10 @@ def test_any_number_of_views_and_any_grid_fit_one_network() -> None:
             volume = lpd.reconstruct(module, leg(1).projections[views.evenly(SCAN, count)], grid, torch.Generator())
         assert volume.shape == grid.shape
         assert torch.isfinite(volume).all()
+
+
+def test_a_step_in_half_precision_stays_near_the_full_one(tmp_path: Path) -> None:
+    settings = TrainSettings.of(LEARNER, "tiny", steps=1, views=(12,), check_every=1, check_views=(12,))
+    full, half = (train(LEARNER, [leg(1)], [leg(3)], replace(settings, precision=p), tmp_path / f"{p}.pt") for p in ("float32", "bf16"))
+    assert half.losses[-1]["lpd"] == pytest.approx(full.losses[-1]["lpd"], rel=0.05)
+    assert half.losses[-1] != full.losses[-1]

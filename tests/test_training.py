@@ -468,6 +468,12 @@ def test_the_command_trains_reconstructs_and_resumes(heads: Path, tmp_path: Path
     volume = tmp_path / "v.nii.gz"
     assert main(["recon", str(xrays), "--method", "lpd", "--set", f"checkpoint={out}", "--views", "9", "--out", str(volume)]) == 0
     assert volume.exists()
+    capsys.readouterr()
+    again = ["recon", str(xrays), "--method", "lpd", "--set", f"checkpoint={out}", "--views", "9", "--out", str(volume), "--force"]
+    assert main([*again, "--std", "2", "--std-kind", "members"]) == 2
+    assert "members of lpd are all the same" in capsys.readouterr().err
+    assert main([*again, "--std", "2", "--std-kind", "membres"]) == 2
+    assert "did you mean members" in capsys.readouterr().err
     assert _train(*words) == 2
     assert "exists" in capsys.readouterr().err
     assert _train(*words, "--resume") == 2

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import tyro
 
-from ..data import make_record, read
+from ..data import Projections, make_record, read
 from ..data.atomic import atomic_path, refuse_existing
 from ..data.plain import to_json
+from ..geometry import Scan
+from ..geometry.transform import shift_views
 from .options import MaybeMm, MaybePath, Pairs, select_views, settings
 from .outputs import command_line
 
@@ -20,6 +23,8 @@ def calibrate(
     views: str = "all",
     fit: tuple[str, ...] = ("axis_shift", "row_shift", "roll"),
     keep_sense: bool = False,
+    keep_hardening: bool = False,
+    drift: bool = False,
     search_px: MaybeMm = None,
     out: MaybePath = None,
     read_as: Pairs = (),
@@ -39,6 +44,8 @@ def calibrate(
         views: use these views only: 26 (evenly spread), every:10, random:26:SEED, wedge:90.
         fit: what may change: axis_shift, row_shift, roll.
         keep_sense: take the sense of rotation as the log gives it.
+        keep_hardening: search on the line integrals as they are, not straightened for beam hardening.
+        drift: also find how far each view is off by itself, in pixels along columns and rows.
         search_px: how far off axis and row may be, in detector pixels; by default a twentieth of the columns.
         out: write the result to this .json file, and a picture of the score to the same name with .png.
         read_as: options of the reader, such as direction=CW or part=1.
@@ -50,17 +57,29 @@ def calibrate(
     for path in filter(None, (out, picture)):
         refuse_existing(path, force)
     projections = read(scan, views=lambda s: select_views(s, views), progress=sys.stderr.isatty(), **settings(read_as))
-    found = find(projections, fit=fit, sense=not keep_sense, search_px=search_px)
+    found = find(projections, fit=fit, sense=not keep_sense, hardening=not keep_hardening, search_px=search_px)
     for line in str(found).split("; "):
         print(line)
+    changes: dict[str, Any] = {**found.changes, "errors": dict(found.errors)}
+    if drift:
+        changes["drift"] = drift_of(Projections(projections.values, found.scan, projections.meta))[1]
     if out is None or picture is None:
         return
     from ..recon.calibration_picture import draw
 
-    changes = {**found.changes, "errors": dict(found.errors)}
     record = make_record(command_line(), {"views": views, "fit": fit}, [scan], [out, picture], extra={"calibration": changes})
     with atomic_path(out, force=force) as temporary:
         temporary.write_text(to_json(record, indent=2) + "\n", encoding="utf-8")
     with atomic_path(picture, force=force) as temporary:
         draw(found).savefig(temporary, dpi=140)
     print(f"wrote {out} and {picture}")
+
+
+def drift_of(projections: Projections) -> tuple[Scan, dict[str, list[float]]]:
+    """The scan with each view's own shift taken out, and the shifts for the record; says how large they are."""
+    from ..recon.calibration_drift import view_drift
+
+    found = view_drift(projections)
+    print(f"drift of the views: {found.cols_px.std():.3f} px along columns, {found.rows_px.std():.3f} px along rows (standard deviation)")
+    shifts = {"cols_px": found.cols_px.round(4).tolist(), "rows_px": found.rows_px.round(4).tolist()}
+    return shift_views(projections.scan, found.cols_px, found.rows_px), shifts

@@ -16,7 +16,9 @@ from ..data.memory import require_memory
 from ..data.write import check_output
 from ..geometry import Grid, UnknownNameError
 from ..recon import Method, load_method, reconstruct
-from ..recon.corrections import Corrections, correct, correct_volume
+from ..recon.corrections import Corrections, correct_volume
+from ..recon.corrections import correct as apply_corrections
+from .calibrate import drift_of
 from .options import MaybeMm, MaybePath, Pairs, make_grid, select_views, settings
 from .outputs import command_line, save
 from .progress import progress_bar
@@ -33,6 +35,7 @@ def recon(
     box: str = "",
     out: MaybePath = None,
     calibrate: bool = False,
+    drift: bool = False,
     rings: int = 0,
     scatter: float = 0.0,
     smoothing: int = 0,
@@ -40,6 +43,7 @@ def recon(
     bone_hardening: int = 0,
     dead_pixels: float = 0.0,
     median: int = 0,
+    correct: Pairs = (),
     std: int = 0,
     std_kind: str = "views",
     binning: int = 1,
@@ -68,6 +72,7 @@ def recon(
         box: X0:X1,Y0:Y1,Z0:Z1 in mm, instead of the whole field of view.
         out: .ome.tif, .nii.gz, .ome.zarr, .h5, or a folder name for 16-bit slices; by default SCAN_METHOD_VIEWS.ome.tif here.
         calibrate: find axis shift, optical row, roll and sense of rotation from the views first, and use them.
+        drift: find how far each view is off by itself, and use it (after calibrate, where both are asked for).
         rings: ring reduction, 0 (off) to 20.
         scatter: the share of what the object takes out of the beam that comes back as a veil, such as 0.005; 0 is off.
         smoothing: smoothing of the projections, 0 (off) to 10.
@@ -75,6 +80,7 @@ def recon(
         bone_hardening: passes of the correction from the tube's spectrum, instead of beam_hardening; 0 is off.
         dead_pixels: mend pixels that stick out by this many standard deviations (10 is careful); 0 is off.
         median: radius in voxels of a median filter of the volume; 0 is off.
+        correct: other settings of fewview.recon.corrections.Corrections, such as ring_method=sorting voltage_kv=50 filter_mm_al=0.5.
         std: also estimate each voxel's standard deviation, from this many replicas (8 is usual); 0 is off.
         std_kind: what the replicas differ in: views (groups left out in turn), rays (noise), or members (seeds of naf, dropout of unet).
         binning: average blocks of this many detector pixels each way first.
@@ -92,7 +98,7 @@ def recon(
         beam_hardening=beam_hardening,
         bone_hardening=bone_hardening,
         median=median,
-    )
+    ).changed(**settings(correct))
     if std and std_kind not in ("views", "rays", "members"):
         raise UnknownNameError("kind of std", std_kind, ("views", "rays", "members"))
     out = out or Path(f"{_stem(scan)}_{chosen.name}_{re.sub(r'[^0-9a-z]+', '-', views.lower())}.ome.tif")
@@ -104,9 +110,12 @@ def recon(
     notes: dict[str, Any] = {"reader": part.meta.get("assumptions", ()), "prepare": part.meta.get("prepare")}
     where = make_grid(part.scan, voxel_mm, grid, box)
     _announce(chosen, part, where)
-    part, notes["corrections"] = correct(part, corrections, grid=where)
     if calibrate:
         part, notes["calibration"] = _calibrated(part)
+    if drift:
+        moved, notes["drift"] = drift_of(part)
+        part = Projections(part.values, moved, part.meta)
+    part, notes["corrections"] = apply_corrections(part, corrections, grid=where)  # last: looking for bone needs the right geometry
     rec = _reconstruct(part, chosen, where, given, std, std_kind)
     volume, account = correct_volume(rec.volume, corrections)
     notes["corrections"] += account

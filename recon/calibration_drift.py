@@ -12,21 +12,28 @@ from ..data import Projections
 from ..geometry import Grid, InputError, Scan
 from ..geometry.skyscan_shifts import ViewShifts
 from ..geometry.transform import shift_views
+from .beam_hardening import linearise
+from .calibration_hardening import consistent_percent
 from .calibration_search import binned
+from .epipolar import Epipolar, whitened
 from .feldkamp import fdk
 from .operator import Operator
 
 Array = NDArray[np.float64]
+_DEGREE, _STEP_PX = 6, 0.5  # of the polynomials of slow drift; of the finite differences
 
 
 def view_drift(projections: Projections, *, iterations: int = 10, cols: int = 96) -> ViewShifts:
     """Shifts (columns and rows, detector pixels, one pair a view) that `geometry.transform.shift_views` corrects the scan with.
 
-    Reprojection matching: an FDK volume of all views, binned to about ``cols`` columns, is projected back, each view is registered to
-    its reprojection by least squares on the gradient (Lucas & Kanade 1981), and both steps are repeated while the residual falls. What
-    a motion of the whole object would do as well is taken out: the mean of either shift (calibrate's axis and row shift) and the first
-    harmonic of the columns'. Jitter from view to view is found well; of slow drift along the columns a part always remains, since a
-    short scan can bend the volume to it.
+    Slow drift, a polynomial of the view's number, is found by the epipolar test (see `slow_drift`). Jitter from view to view is found by
+    reprojection matching: an FDK volume of all views, binned to about ``cols`` columns, is projected back, each view is registered to
+    its reprojection by least squares on the gradient (Lucas & Kanade 1981), and both steps are repeated while the residual falls; a short
+    scan can bend the volume to slow drift, which therefore is taken out of the registration. The line integrals are straightened first
+    (see `calibration_hardening`).
+
+    What a motion of the whole object would do as well is left out: the mean of either shift (calibrate's axis and row shift) and the first
+    harmonic of the columns'. On 60 views of 96 columns slow drift is found to 0.2 px along columns and 0.02 px along rows.
 
     Raises InputError for fewer than 12 views, and for views that go less than half way around (no trustworthy volume).
     """
@@ -36,9 +43,10 @@ def view_drift(projections: Projections, *, iterations: int = 10, cols: int = 96
         raise InputError(f"{len(scan)} views over {span:.0f} deg", expected="12 or more views over half a turn to estimate drift from")
     factor = max(1, scan.shape[1] // cols)
     values, small = binned(projections.values, scan, factor)
+    values = linearise(values, consistent_percent(values, small))
     smooth = np.asarray(gaussian_filter(values, (0, 1.0, 1.0)), dtype=np.float32)
-    gauge = _gauge(scan)
-    total = best = np.zeros((2, len(scan)))
+    total = best = slow_drift(values, small)
+    held = [np.column_stack([_slow(small), _gauge(small)]), _slow(small)]
     lowest = np.inf
     for _ in range(iterations + 1):
         model = _reprojected(smooth, shift_views(small, *total))
@@ -46,10 +54,41 @@ def view_drift(projections: Projections, *, iterations: int = 10, cols: int = 96
         if residual > lowest:
             break
         lowest, best = residual, total
-        total = total + 1.5 * _registered(smooth, model)
-        total[0] -= gauge @ np.linalg.lstsq(gauge, total[0], rcond=None)[0]
-        total[1] -= total[1].mean()
+        move = 1.5 * _registered(smooth, model)
+        total = total + np.array([without(basis, along) for basis, along in zip(held, move, strict=True)])
     return ViewShifts(best[0] * factor, best[1] * factor)
+
+
+def slow_drift(values: NDArray[np.float32], scan: Scan, *, steps: int = 4) -> Array:
+    """(2, view): column and row shifts in pixels, polynomials of the view's number, that make the views contradict each other least.
+
+    Gauss-Newton on the differences of `epipolar`; an axis shift is fitted beside them, and not given back.
+    """
+    basis = _slow(scan)[:, 1:]
+    bent, size, _ = np.linalg.svd(without(_gauge(scan), basis), full_matrices=False)
+    columns = np.column_stack([np.ones(len(scan)), bent[:, size > 0.05 * size[0]] * np.sqrt(len(scan))])
+    count = columns.shape[1]
+    test = Epipolar(values, scan, 1.0, most_pairs=2000)
+    x = np.zeros(count + basis.shape[1])
+    for _ in range(steps):
+        points = [x, *(x + _STEP_PX * np.eye(len(x)))]
+        said = [test.sides(shift_views(scan, columns @ y[:count], basis @ y[count:])) for y in points]
+        valid = np.all([np.isfinite(sides).all(axis=2) for sides in said], axis=0)
+        here, *around = (whitened(sides[..., 0] - sides[..., 1], valid).ravel() for sides in said)
+        slope = np.stack([(there - here) / _STEP_PX for there in around], axis=1)
+        x = x - np.clip(np.linalg.lstsq(slope, here, rcond=1e-3)[0], -3, 3)
+    return np.stack([columns[:, 1:] @ x[1:count], without(np.ones((len(scan), 1)), basis @ x[count:])])
+
+
+def without(basis: Array, values: Array) -> Array:
+    """The values less what of them lies in the span of the basis' columns."""
+    return np.asarray(values - basis @ np.linalg.lstsq(basis, values, rcond=None)[0], dtype=np.float64)
+
+
+def _slow(scan: Scan) -> Array:
+    """(view, degree): Legendre polynomials of the view's number."""
+    terms = np.polynomial.legendre.legvander(np.linspace(-1, 1, len(scan)), min(_DEGREE, len(scan) // 4))
+    return np.asarray(terms, dtype=np.float64)
 
 
 def _gauge(scan: Scan) -> Array:

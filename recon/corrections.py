@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Projections, RawScan
-from ..geometry import Grid, InputError
+from ..geometry import Grid, InputError, UnknownNameError
 from .beam_hardening import correct_two_materials, linearise, search_grid
 from .dead_pixels import find_dead_pixels, mend_pixels
 from .rings import reduce_rings
@@ -66,6 +67,14 @@ class Corrections:
     def off(cls) -> Corrections:
         """Nothing is corrected."""
         return cls(dead_pixels=0.0)
+
+    def changed(self, **changes: Any) -> Corrections:
+        """A copy with these settings; UnknownNameError, with the nearest names, for one that does not exist."""
+        known = [field.name for field in dataclasses.fields(self)]
+        for name in changes:
+            if name not in known:
+                raise UnknownNameError("correction setting", name, known)
+        return dataclasses.replace(self, **changes)
 
 
 def correct(
@@ -144,7 +153,9 @@ def _beam_settings(settings: Corrections, meta: Mapping[str, Any]) -> dict[str, 
         value = getattr(settings, name)
         value = meta.get(name) if value is None else value
         if value is None:
-            raise InputError(f"the scan does not say its {name}", expected=f"{name} for bone_hardening", remedy=f"give {name}=")
+            raise InputError(
+                f"the scan does not say its {name}", expected=f"{name} for bone_hardening", remedy=f"give {name}= (--correct {name}=...)"
+            )
         found[name] = float(value)
     return found
 

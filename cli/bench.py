@@ -1,160 +1,15 @@
-"""`fewview bench`: compare methods over animals and views, and measure speed."""
+"""`fewview bench speed`, `classical` and `intervals`: what needs no paired data set."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ..data import make_record, write_record
 from ..data.atomic import atomic_path, refuse_existing
-from .options import MaybeCount, MaybeMm, MaybePath, Pairs, settings
+from .options import MaybePath
 from .outputs import command_line
-
-
-def table2(
-    *,
-    data: Path,
-    out: Path,
-    methods: tuple[str, ...] = (),
-    views: tuple[int, ...] = (1, 5, 26, 52),
-    size: int = 64,
-    animals: int = 6,
-    budget: int = 4,
-    features: str = "inception",
-    grey_fit: bool = False,
-    register: bool = False,
-    bin: bool = True,
-    checkpoints: MaybePath = None,
-    train: bool = False,
-    train_steps: MaybeCount = None,
-    set: Pairs = (),
-    quick: bool = False,
-    workers: int = 0,
-    scheduler: str = "",
-) -> None:
-    """The paper's Table 2 beside ours, per protocol, with intervals over animals; and the report.
-
-    DATA is a BoneMet-layout folder (`fewview simulate ... --layout bonemet` makes one). Methods are tuned on its training animals and
-    compared on its test animals. A run that was stopped goes on where it was.
-
-    Examples:
-      fewview simulate heads/*.nii.gz --layout bonemet --out paired && fewview bench table2 --data paired --out results --quick
-      fewview bench table2 --data paired --out results --workers 4
-      fewview bench table2 --data paired --out results --methods fdk fista_tv my_file.py:my_function
-
-    Args:
-        data: the data set.
-        out: the folder of results; an earlier run there is continued.
-        methods: names, control-mean, control-one-view, or my_file.py:my_function; by default all that run here, and the controls.
-        views: counts of views.
-        size: voxels across.
-        animals: at most so many test animals.
-        budget: tuning candidates for each method, the same for all; 0 is no tuning.
-        features: of FID, KID and LPIPS: inception (published weights; a column says where they are absent), random (labelled), or none.
-        grey_fit: fit each volume's greys to the reference (gain and offset) before volumes are compared.
-        register: move each volume rigidly onto the reference before volumes are compared.
-        bin: average detector pixels while two of them fit into a voxel, for all methods alike.
-        checkpoints: folder of METHOD.pt for the methods that were trained; by default `checkpoints` in the results.
-        train: train the methods whose checkpoint is missing there first (small presets, on the training animals).
-        train_steps: so many steps of training; by default what each preset says.
-        set: settings of methods, METHOD.KEY=VALUE.
-        quick: a rehearsal of a few minutes: few methods, two view counts, small volumes.
-        workers: local processes; 0 is this one.
-        scheduler: address of a dask scheduler.
-    """
-    from ..benchmarks.table2 import Plan
-
-    plan = Plan(
-        methods=methods,
-        views=views,
-        size=size,
-        most_animals=animals,
-        budget=budget,
-        features=features,
-        grey_fit=grey_fit,
-        register=register,
-        bin=bin,
-        checkpoints=checkpoints,
-        train=train,
-        train_steps=train_steps,
-        settings=per_method(set),
-        command=command_line(),
-    )
-    _compare(data, out, plan.quick() if quick else plan, workers, scheduler)
-
-
-def views(
-    *,
-    data: Path,
-    out: Path,
-    methods: tuple[str, ...] = (),
-    views: tuple[int, ...] = (5, 13, 26, 52, 130, 260),
-    selections: tuple[str, ...] = ("evenly",),
-    total_photons: MaybeMm = None,
-    size: int = 64,
-    animals: int = 6,
-    budget: int = 4,
-    features: str = "none",
-    grey_fit: bool = False,
-    register: bool = False,
-    bin: bool = True,
-    checkpoints: MaybePath = None,
-    train: bool = False,
-    train_steps: MaybeCount = None,
-    set: Pairs = (),
-    workers: int = 0,
-    scheduler: str = "",
-) -> None:
-    """Quality against the number of views, or against how a fixed dose is spread over them.
-
-    Examples:
-      fewview bench views --data paired --out curve
-      fewview bench views --data paired --out dose --total-photons 500000 --methods fdk fista_tv
-
-    Args:
-        data: a BoneMet-layout folder.
-        out: the folder of results; an earlier run there is continued.
-        methods: names, or my_file.py:my_function; by default all that run here, and the controls.
-        views: counts of views.
-        selections: evenly, random, or wedge (the first views, one after the other).
-        total_photons: mean count of an unattenuated pixel over all views together: few views are then less noisy each.
-        size: voxels across.
-        animals: at most so many test animals.
-        budget: tuning candidates for each method.
-        features: of FID, KID and LPIPS: inception, random, or none.
-        grey_fit: fit each volume's greys to the reference (gain and offset) before volumes are compared.
-        register: move each volume rigidly onto the reference before volumes are compared.
-        bin: average detector pixels while two of them fit into a voxel, for all methods alike.
-        checkpoints: folder of METHOD.pt for the methods that were trained; by default `checkpoints` in the results.
-        train: train the methods whose checkpoint is missing there first (small presets, on the training animals).
-        train_steps: so many steps of training; by default what each preset says.
-        set: settings of methods, METHOD.KEY=VALUE.
-        workers: local processes; 0 is this one.
-        scheduler: address of a dask scheduler.
-    """
-    from ..benchmarks.table2 import Plan
-
-    plan = Plan(
-        methods=methods,
-        views=views,
-        selections=selections,
-        total_photons=total_photons,
-        size=size,
-        most_animals=animals,
-        budget=budget,
-        features=features,
-        grey_fit=grey_fit,
-        register=register,
-        bin=bin,
-        checkpoints=checkpoints,
-        train=train,
-        train_steps=train_steps,
-        settings=per_method(set),
-        command=command_line(),
-    )
-    _compare(data, out, plan, workers, scheduler)
 
 
 def speed(*, size: str = "A", peers: bool = False, rounds: int = 3, out: MaybePath = None, force: bool = False) -> None:
@@ -251,40 +106,6 @@ def intervals(
 
     plan = IntervalPlan(data, volumes or VOLUMES, methods, kinds, views, size, replicas, level)
     print(interval_table(measure(plan, _tell_line()), plan))
-
-
-def per_method(pairs: tuple[tuple[str, ...], ...]) -> dict[str, dict[str, Any]]:
-    """``--set fista_tv.iterations=50`` to {method: {setting: value}}.
-
-    >>> per_method((("fdk.filter=hann", "unet.checkpoint=a.pt"),))
-    {'fdk': {'filter': 'hann'}, 'unet': {'checkpoint': 'a.pt'}}
-    """
-    from ..geometry import InputError
-
-    found: dict[str, dict[str, Any]] = {}
-    for pair in (item for group in pairs for item in group):
-        method, dot, rest = pair.rpartition("=")[0].rpartition(".")
-        if not (method and dot):
-            raise InputError(f"--set {pair}", expected="METHOD.KEY=VALUE")
-        found.setdefault(method, {}).update(settings([[rest + "=" + pair.partition("=")[2]]]))
-    return found
-
-
-def _compare(data: Path, out: Path, plan: Any, workers: int, scheduler: str) -> None:
-    from tqdm import tqdm
-
-    from ..benchmarks.sweep import Where
-    from ..benchmarks.table2 import compare, page
-
-    with tqdm(desc="tasks", disable=None, leave=False, dynamic_ncols=True) as bar:
-
-        def tell(done: int, total: int, task: Any, record: Mapping[str, Any]) -> None:
-            bar.total = total
-            bar.update(max(0, done - bar.n))
-
-        tables = compare(data, out, plan, where=Where(workers, scheduler or None), tell=tell)
-    print(page(tables))
-    print(f"wrote {out / 'report.html'}")
 
 
 def _tell_line() -> Callable[[str], None]:

@@ -115,6 +115,8 @@ def run_cell(case: Case, count: int, method: str, **settings: Any) -> Row:
     reset_peak_memory()
     before, cpu = peak_memory_mb(), time.process_time()
     rec = reconstruct(part, method, case.grid, **given)
+    if "interrupted" in rec.settings:  # Ctrl-C gives the volume of the last step: not a result to keep
+        raise KeyboardInterrupt
     cost = {"cpu_seconds": time.process_time() - cpu, "load": os.getloadavg()[0]}
     chosen = ", ".join(f"{k} {rec.settings[k]:.3g}" for k in ("lambda_", "iterations", "epsilon") if rec.settings.get(k) is not None)
     memory = peak_memory_mb() - before

@@ -13,6 +13,7 @@ import nibabel
 import numba
 import numpy as np
 import pytest
+from fewview.benchmarks import classical
 from fewview.benchmarks.classical import Plan, Row, run, run_cell, run_oracle, sweep, table
 from fewview.benchmarks.convergence import convergence
 from fewview.benchmarks.intervals import REGIONS, IntervalPlan, interval_table, measure
@@ -336,6 +337,21 @@ def test_the_table_goes_on_where_it_was(heads: Path, tmp_path: Path, capsys: pyt
     assert "| 13 | fdk | 1 |" in capsys.readouterr().out
     assert main(["bench", "classical", "--data", str(heads), "--out", str(tmp_path / "cli"), "--volumes", "three"]) != 0
     assert "three.nii.gz is not there" in capsys.readouterr().err
+
+
+def test_ctrl_c_in_a_cell_of_the_table_leaves_no_cell(heads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = reconstruct
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        def interrupt(progress: Any) -> None:
+            raise KeyboardInterrupt
+
+        return plain(*args, callbacks=[interrupt], **kwargs)
+
+    monkeypatch.setattr(classical, "reconstruct", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(Plan(heads, volumes=("one",), views=(13,), methods=("sirt",), size=32), tmp_path, "", print)
+    assert not list(tmp_path.rglob("*.json"))
 
 
 def test_intervals_are_scaled_on_some_volumes_and_tried_on_others(heads: Path) -> None:

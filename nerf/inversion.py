@@ -38,8 +38,8 @@ class Inversion:
     patches: int = 2
     least_share: float = 0.5
     perceptual: float = 0.3
-    squared: float = 0.1
-    prior: float = 0.3
+    squared: float = 1.0
+    prior: float = 1e-3
     code_rate: float = 2e-2
     generator_rate: float = 5e-4
 

@@ -180,7 +180,7 @@ def _frozen(network: nn.Module) -> Iterator[None]:
             p.requires_grad_(True)
 
 
-LEARNER = Learner("mednerf", PRESETS, build, groups, loss, reconstruct, TRAINING, score)
+LEARNER = Learner("mednerf", PRESETS, build, groups, loss, reconstruct, TRAINING, score, samples)
 
 
 @dataclass(frozen=True)

@@ -23,14 +23,16 @@ from fewview.nerf.patches import Patches, ray_channels
 from fewview.nerf.perceptual import DISTANCES, kernel_distance
 from fewview.nerf.rendering import Pose, field_volume
 from fewview.nerf.train_settings import TrainSettings
+from fewview.nerf.train_state import step_generator
 from fewview.nerf.training import train
 from fewview.recon import METHODS, Operator, reconstruct
 from numpy.typing import NDArray
 
 TINY = mednerf.Architecture(
-    layers=3, width=24, skip=1, octaves=2, shape_code=6, appearance_code=4, base=16, normed=False, samples=10, patches=3,
-    least_share=0.6, anneal=0.02, average=0.9, generator_rate=3e-3, discriminator_rate=1e-3,
+    layers=3, width=24, skip=1, octaves=2, shape_code=6, appearance_code=4, base=8, normed=False, samples=10, patches=3,
+    least_share=0.6, anneal=0.02, posed=False, average=0.9, generator_rate=1e-3, discriminator_rate=4e-3,
 )  # fmt: skip
+POSED = replace(TINY, posed=True)
 
 
 @pytest.fixture(autouse=True)
@@ -50,10 +52,10 @@ def _phantom(grid: Grid, animal: int) -> NDArray[np.float32]:
     """A soft oval body with two dense rods, larger or smaller and elsewhere in each animal."""
     random = np.random.default_rng(animal)
     z, y, x = np.meshgrid(grid.z_mm, grid.y_mm, grid.x_mm, indexing="ij")
-    body = 0.04 / (1 + np.exp(4 * (np.hypot(np.hypot(x / 6, y / 5), z / 6) - 1) * random.uniform(1.5, 2.5)))
+    body = 0.04 / (1 + np.exp(4 * (np.hypot(np.hypot(x / 4, y / 3.2), z / 4) - 1) * random.uniform(1.5, 2.5)))
     for side in (-1, 1):
-        at = side * 2.5 + random.uniform(-0.5, 0.5)
-        body += 0.10 * np.exp(-((x - at) ** 2 + (y - random.uniform(-1, 1)) ** 2) / 1.5 - (z / 4) ** 4)
+        at = side * 1.6 + random.uniform(-0.5, 0.5)
+        body += 0.10 * np.exp(-((x - at) ** 2 + (y - random.uniform(-1, 1)) ** 2) / 1.0 - (z / 3) ** 4)
     return body.astype(np.float32)
 
 
@@ -71,7 +73,7 @@ def _likeness(module: torch.nn.Module, examples: Sequence[Example]) -> float:
     """The FID-like distance of samples to all X-rays of the examples."""
     real = np.concatenate([e.projections.values for e in examples])
     fake = mednerf.samples(module, examples[0].projections.scan, 40, _seeded(3))
-    network, window = random_features(16), (0.0, 1.0)
+    network, window = random_features(), (0.0, 1.0)
     return frechet_distance(features_of(real, window, network), features_of(fake, window, network))
 
 
@@ -112,6 +114,10 @@ def test_the_paper_preset_has_the_published_sizes() -> None:
     assert rates == {"discriminator": (1e-4, "rmsprop"), "generator": (5e-4, "rmsprop")}
     assert list(rates) == ["discriminator", "generator"]
     assert mednerf.PRESETS["paper"].patches == 8
+    few = mednerf.build(replace(mednerf.PRESETS["paper"], patches=2, samples=2), _seeded())
+    for group in mednerf.groups(few):
+        mednerf.loss(few, _animals([1])[0], np.array([0, 1]), _seeded(), group).backward()
+    assert all(torch.isfinite(p.grad).all() for p in few.parameters() if p.requires_grad and p.grad is not None)
     assert mednerf.TRAINING["paper"]["steps"] == 100_000
 
 
@@ -178,8 +184,8 @@ def test_the_discriminator_is_told_the_ray_of_each_pixel() -> None:
     point = own.origin[0] + 17.0 * own.direction[0]  # the moment is that of any point of the ray
     moment = torch.linalg.cross((point - torch.tensor(frame.center_mm)) / frame.radius_mm, own.direction[0])
     assert torch.allclose(channels[1, 3:, 7, 20], moment, atol=1e-5)
-    assert mednerf.build(TINY, _seeded()).discriminator.start[0].in_channels == 7
-    assert mednerf.build(replace(TINY, posed=False), _seeded()).discriminator.start[0].in_channels == 1
+    assert mednerf.build(POSED, _seeded()).discriminator.start[0].in_channels == 7
+    assert mednerf.build(TINY, _seeded()).discriminator.start[0].in_channels == 1
 
 
 # --- the discriminator -----------------------------------------------------------------------------------------------------------
@@ -214,7 +220,7 @@ def test_hinge_loss_by_hand() -> None:
 
 
 def test_every_head_judges_its_own_augmentation() -> None:
-    module = mednerf.build(replace(TINY, posed=False), _seeded())
+    module = mednerf.build(TINY, _seeded())
     network = module.discriminator.eval()  # spectral norms stand still
     images = torch.rand(3, 1, 32, 32, generator=_seeded())
     with torch.no_grad():
@@ -230,7 +236,7 @@ def test_every_head_judges_its_own_augmentation() -> None:
 
 
 def test_restoring_is_of_the_image_and_of_the_quarter_that_is_named() -> None:
-    network = mednerf.build(replace(TINY, posed=False), _seeded()).discriminator
+    network = mednerf.build(TINY, _seeded()).discriminator
     middle, last = network.features(torch.rand(2, 1, 32, 32, generator=_seeded()))
     assert middle.shape[2:] == (16, 16)
     assert last.shape[2:] == (8, 8)
@@ -266,7 +272,7 @@ def test_kernel_distance_is_unbiased_and_tells_distributions_apart() -> None:
 
 
 def test_losses_move_only_their_own_group_and_the_average_follows() -> None:
-    module, example = mednerf.build(TINY, _seeded()), _animals([1])[0]
+    module, example = mednerf.build(POSED, _seeded()), _animals([1])[0]
     given = np.array([1, 4, 7])
     start = copy.deepcopy(module.state_dict())
     for group, (parameters, *_) in mednerf.groups(module).items():
@@ -300,13 +306,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Exampl
 
 def test_training_makes_samples_more_like_the_x_rays(trained: tuple) -> None:
     _, examples, module, losses = trained
-    assert _likeness(module, examples) < 0.5 * _likeness(mednerf.build(TINY, _seeded(1)), examples)
+    assert _likeness(module, examples) < 0.7 * _likeness(mednerf.build(TINY, step_generator(1, 0)), examples)
     assert all(math.isfinite(value) for entry in losses for value in entry.values())
-    assert losses[-1]["score"] > losses[0]["score"]
+    assert losses[-1]["score"] > 0.5 * losses[0]["score"]  # both negative: less than half the distance
 
 
 def test_the_same_seed_trains_the_same(tmp_path: Path) -> None:
-    learner = replace(mednerf.LEARNER, presets={"small": replace(TINY, posed=False, normed=True)})
+    learner = replace(mednerf.LEARNER, presets={"small": replace(POSED, normed=True)})
     states = []
     for run, seed in enumerate((0, 0, 1)):
         settings = TrainSettings(steps=2, views=(6,), augment="none", seed=seed)
@@ -319,22 +325,23 @@ def test_an_inversion_fits_the_given_views_and_leaves_the_generator_alone(traine
     _, _, module, _ = trained
     example = _animals([6])[0]
     given, kept = example.projections[[0, 6]], copy.deepcopy(module.state_dict())
-    settings = Inversion(steps=40, starts=4, generator_rate=2e-3)
+    settings = Inversion(steps=40, starts=4, generator_rate=1e-3)
     volume, found = mednerf.inverted_volume(module, given, example.grid, settings, _seeded())
     again, _ = mednerf.inverted_volume(module, given, example.grid, settings, _seeded())
     assert torch.equal(volume, again)
     assert found.psnr_after > found.psnr_before + 1.5
     assert all(torch.equal(kept[name], value) for name, value in module.state_dict().items())
-    _, by_code = mednerf.inverted_volume(module, given, example.grid, replace(settings, fit="z", prior=0.0), _seeded())
+    _, by_code = mednerf.inverted_volume(module, given, example.grid, replace(settings, fit="z"), _seeded())
     assert all(torch.equal(a, b) for a, b in zip(by_code.network.parameters(), module.average.parameters(), strict=True))
-    assert by_code.psnr_after > by_code.psnr_before
+    assert not torch.equal(by_code.code, found.code)
+    assert by_code.psnr_before == found.psnr_before
     assert by_code.psnr_after < found.psnr_after
 
 
 def test_all_views_are_fitted_not_the_first_alone(trained: tuple) -> None:
     _, _, module, _ = trained
     example = _animals([7])[0]
-    settings = Inversion(steps=30, starts=2, generator_rate=2e-3)
+    settings = Inversion(steps=40, starts=2, generator_rate=1e-3)
     errors = {}
     for views in ("all", "one"):
         volume, _ = mednerf.inverted_volume(module, example.projections[[0, 6]], example.grid, replace(settings, views=views), _seeded())
@@ -361,7 +368,7 @@ def test_it_is_a_registered_method_and_says_how_well_the_input_fits(
 
 def test_optical_images_stay_in_their_window_and_grow_opaque() -> None:
     scan = _scan(3)
-    module = mednerf.build(replace(TINY, rendering="composite", posed=False, window=2.0), _seeded())
+    module = mednerf.build(replace(TINY, rendering="composite", window=2.0), _seeded())
     seen = mednerf.samples(module, scan, 3, _seeded())
     assert seen.shape == (3, 24, 32)
     assert 0 <= seen.min() < seen.max() <= 2.0
@@ -371,7 +378,7 @@ def test_optical_images_stay_in_their_window_and_grow_opaque() -> None:
         module.average.brightness.bias.fill_(1.0)
     opaque = mednerf.samples(module, scan, 1, _seeded())
     assert np.allclose(opaque, 2.0 / (1 + math.exp(-1)), rtol=1e-3)
-    assert np.isfinite(float(mednerf.loss(module, _animals([1])[0], np.array([0, 1]), _seeded(), "generator")))
+    assert torch.isfinite(mednerf.loss(module, _animals([1])[0], np.array([0, 1]), _seeded(), "generator"))
 
 
 # --- bad input -------------------------------------------------------------------------------------------------------------------

@@ -397,9 +397,10 @@ def test_a_cell_of_the_table_on_a_small_case() -> None:
 
 
 def test_equal_time_is_the_best_of_ours_that_took_no_longer() -> None:
-    lines = verdicts([Point("fewview a", 1.0, 30.0), Point("fewview b", 5.0, 40.0), Point("rtk", 4.0, 35.0), Point("rtk fast", 0.5, 20.0)])
-    assert lines[-2].endswith("| 30.00 |")
-    assert lines[-1].endswith("| none yet |")
+    ours = [Point("fewview a", 1.0, 2.0, 30.0), Point("fewview b", 5.0, 3.0, 40.0)]
+    lines = verdicts([*ours, Point("rtk", 4.0, 3.5, 35.0), Point("rtk fast", 0.5, 2.5, 20.0)])
+    assert lines[-2].endswith("| 30.00 | 40.00 |")
+    assert lines[-1].endswith("| none yet | 30.00 |")
 
 
 def test_time_to_quality_counts_from_where_it_stays_close() -> None:

@@ -77,7 +77,7 @@ def train(
     from ..nerf.examples import load_examples
     from ..nerf.learners import find_learner
     from ..nerf.train_settings import TrainSettings
-    from ..nerf.training import check_outputs
+    from ..nerf.training import check_outputs, state_of
     from ..nerf.training import train as fit
 
     learner = find_learner(method)
@@ -103,7 +103,11 @@ def train(
     if not held:
         print("fewview: warning: no animal is in the part 'validation': the last weights are kept, not the best", file=sys.stderr)
     with _report(learner.name) as callback:
-        done = fit(learner, training, held, chosen, out, callbacks=(callback,), log=log, force=force, resume=resume)
+        try:
+            done = fit(learner, training, held, chosen, out, callbacks=(callback,), log=log, force=force, resume=resume)
+        except KeyboardInterrupt:
+            print(f"fewview: interrupted; the same command with --resume goes on from {state_of(out)}", file=sys.stderr)
+            return 130
     seconds = time.perf_counter() - start
     record = make_record(command_line(), dataclasses.asdict(chosen), [], [out], seconds, {"data": done.data, "losses": done.losses})
     write_record(record, out)

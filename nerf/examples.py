@@ -102,7 +102,16 @@ def augmented(example: Example, how: str, generator: torch.Generator) -> Example
         return example
     turn, flip = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
     moved = mirrored(example) if flip < 0.5 else example
-    return turned(moved, 90 * int(4 * turn) if how == "quarter" else 360 * turn)
+    if how == "any":
+        return turned(moved, 360 * turn)
+    quarters = int(4 * turn) if example.grid.shape[1] == example.grid.shape[2] else 2 * int(2 * turn)
+    return replace(turned(moved, 90 * quarters), before=example, quarters=quarters, mirror=flip < 0.5)
+
+
+def moved_along(volume: NDArray[np.float32], example: Example) -> NDArray[np.float32]:
+    """``volume`` [..., y, x], made of the example as it was before it was mirrored and turned, as it would be made of it now."""
+    flipped = volume[..., ::-1] if example.mirror else volume
+    return _own(np.rot90(flipped, example.quarters, axes=(-1, -2)))
 
 
 def turned(example: Example, degrees: float) -> Example:

@@ -21,6 +21,7 @@ class Example:
 
     The detector is binned until a pixel at the axis is about as large as a voxel. ``reference`` [z, y, x] is in 1/mm. ``fingerprint`` is
     the SHA-256 of the files it came from; ``window`` (low, high) in 1/mm the grey window of its data set, the same for all of them.
+    A scan that was mirrored (first) and turned by ``quarters`` of a turn says so, and what it was ``before``.
     """
 
     name: str
@@ -30,6 +31,9 @@ class Example:
     reference: Float[NDArray[np.float32], "z y x"]
     fingerprint: str = ""
     window: tuple[float, float] = (0.0, 0.3)
+    before: Example | None = None
+    quarters: int = 0
+    mirror: bool = False
 
 
 Group = tuple[list[nn.Parameter], float] | tuple[list[nn.Parameter], float, str]

@@ -21,9 +21,11 @@ class TrainSettings:
     """How to train; made by `TrainSettings.of`, which asks the learner's preset first.
 
     ``views``: numbers of views, one drawn a step, chosen by one of ``selections``; ``batch`` scans a step, one after the other (gradients
-    add up); ``learning_rate`` times what the learner says; ``schedule`` "cosine" (to zero) or "constant"; ``clip`` the largest norm of a
-    group's gradient (0: any); ``augment`` "none", "quarter" or "any", see `augmented`; ``check_every`` steps the held-out animals are
-    scored, ``check_scans`` of them, from ``check_views`` views each; ``precision`` "auto" is bf16 or fp16 on CUDA and float32 elsewhere.
+    add up); ``pool`` subsets of the views of each scan are drawn once and seen again and again (0: another one each step), which lets a
+    learner keep what it makes of them; ``learning_rate`` times what the learner says; ``schedule`` "cosine" (to zero) or "constant";
+    ``clip`` the largest norm of a group's gradient (0: any); ``augment`` "none", "quarter" or "any", see `augmented`; ``check_every`` steps
+    the held-out animals are scored, ``check_scans`` of them, from ``check_views`` views each; ``precision`` "auto" is bf16 or fp16 on CUDA
+    and float32 elsewhere.
     """
 
     preset: str = "small"
@@ -31,6 +33,7 @@ class TrainSettings:
     views: tuple[int, ...] = (13, 26, 52)
     selections: tuple[str, ...] = ("evenly", "evenly", "random")
     batch: int = 1
+    pool: int = 0
     learning_rate: float = 1.0
     schedule: str = "cosine"
     betas: tuple[float, float] = (0.9, 0.999)
@@ -49,6 +52,8 @@ class TrainSettings:
         for name in ("steps", "batch", "check_every", "check_scans"):
             if getattr(self, name) != int(getattr(self, name)) or getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}", expected="a whole number of 1 or more")
+        if self.pool != int(self.pool) or not 0 <= self.pool <= 4096:
+            raise InputError(f"pool is {self.pool}", expected="a whole number from 0 to 4096")
         for name, known in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
                 raise UnknownNameError(name, getattr(self, name), known)

@@ -123,7 +123,10 @@ def _step(learner: Learner, run: Run, chosen: TrainSettings, examples: Sequence[
     for _ in range(chosen.batch):
         pick = int(torch.randint(len(examples), (1,), generator=generator))
         example = augmented(examples[pick], chosen.augment, generator)
-        batch.append((example, draw_views(example.projections.scan, chosen.views, chosen.selections, generator)))
+        source = generator
+        if chosen.pool:
+            source = step_generator(chosen.seed, 2**41 + 4096 * pick + int(torch.randint(chosen.pool, (1,), generator=generator)))
+        batch.append((example, draw_views(example.projections.scan, chosen.views, chosen.selections, source)))
     run.module.train()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))

@@ -22,6 +22,7 @@ from ..recon import fdk
 from ..recon.beam_hardening import linearise
 from ..recon.pdhg import PdhgTV
 from ..recon.pdhg import run as total_variation
+from .examples import moved_along
 from .learner import Example, Group, Learner
 from .trained import Trained, trained_method
 
@@ -39,7 +40,7 @@ class Architecture:
     levels: int = 2
     blocks: int = 1
     dropout: float = 0.05
-    iterations: int = 10
+    iterations: int = 25
     strength: float = 0.008
     hardening: float = 30.0
     unit: float = 0.03
@@ -49,6 +50,7 @@ class Architecture:
 
 PRESETS = {"small": Architecture(), "paper": Architecture(channels=32, levels=3, iterations=30, patch=96, patches=1)}
 TILE = 96
+KEPT = 2**30
 QUICK = 3.0  # how much faster the linear part learns than the rest
 
 
@@ -75,6 +77,7 @@ class ResidualUNet(nn.Module):
     def __init__(self, inputs: int, a: Architecture) -> None:
         super().__init__()
         self.architecture = a
+        self.seen: dict[Any, NDArray[np.float32]] = {}
         widths = [a.channels * 2**k for k in range(a.levels + 1)]
         self.enter = nn.Conv3d(inputs, widths[0], 3, padding=1)
         self.down = nn.ModuleList(nn.Conv3d(n, m, 2, stride=2) for n, m in itertools.pairwise(widths))
@@ -131,7 +134,7 @@ def loss(module: nn.Module, example: Example, given: Int[NDArray[np.intp], "view
     """Mean squared error, in the network's unit, of random patches around tissue, where every view sees."""
     a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
     device = next(module.parameters()).device
-    volumes = torch.from_numpy(first_volumes(example.projections[given], example.grid, a))
+    volumes = torch.from_numpy(moved_along(_kept(module, example.before or example, given), example))
     inside = torch.from_numpy(example.grid.seen_by_all(example.projections.scan))
     target = torch.from_numpy(example.reference) / a.unit
     cuts = list(patches(example.reference, a, generator))
@@ -139,6 +142,17 @@ def loss(module: nn.Module, example: Example, given: Int[NDArray[np.intp], "view
     wanted = torch.stack([target[cut] for cut in cuts]).to(device)
     weight = torch.stack([inside[cut] for cut in cuts]).to(device)
     return ((module(x) - wanted) ** 2)[weight].mean()
+
+
+def _kept(module: nn.Module, example: Example, given: Int[NDArray[np.intp], "view"]) -> Float[NDArray[np.float32], "2 z y x"]:
+    """`first_volumes`, made once where a scan comes again with the same views: at most `KEPT` bytes of them, the oldest go."""
+    seen: dict[Any, NDArray[np.float32]] = module.seen  # pyright: ignore[reportAssignmentType]
+    key = (example.name, given.tobytes(), example.projections.scan.source[0].tobytes())
+    if key not in seen:
+        seen[key] = first_volumes(example.projections[given], example.grid, module.architecture)  # pyright: ignore[reportArgumentType]
+        while len(seen) * seen[key].nbytes > KEPT and len(seen) > 1:
+            del seen[next(iter(seen))]
+    return seen[key]
 
 
 def patches(reference: NDArray[np.float32], a: Architecture, generator: Generator) -> Iterator[tuple[slice, slice, slice]]:
@@ -207,7 +221,7 @@ def configure(module: nn.Module, settings: Any) -> None:
 LEARNER = Learner(
     "unet", PRESETS, build, groups, loss, reconstruct,
     training={
-        "small": {"steps": 800, "views": (13, 26, 26, 52), "check_every": 100, "check_scans": 4},
+        "small": {"steps": 1000, "views": (13, 26, 26, 52), "pool": 4, "check_every": 100, "check_scans": 4},
         "paper": {"steps": 100_000, "check_every": 1000},
     },
 )  # fmt: skip

@@ -22,7 +22,7 @@ from fewview.data import Projections
 from fewview.data.pairs import find_pairs
 from fewview.geometry import Grid, InputError, MissingBackendError, Scan, UnknownNameError, skyscan_1276
 from fewview.nerf.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
-from fewview.nerf.examples import augmented, draw_views, load_examples, mirrored, turned
+from fewview.nerf.examples import augmented, draw_views, load_examples, mirrored, moved_along, turned
 from fewview.nerf.learner import Example, Learner
 from fewview.nerf.train_settings import TrainSettings, autocast_type
 from fewview.nerf.train_state import step_generator
@@ -126,6 +126,34 @@ def test_a_scan_turned_by_any_angle_is_consistent_up_to_interpolation() -> None:
         after = turned(before, degrees)
         seen = Operator(after.projections.scan, after.grid)(after.reference)
         assert np.abs(seen - after.projections.values).max() < 0.06 * seen.max()
+
+
+def test_what_was_made_before_an_augmentation_can_be_moved_along() -> None:
+    generator, before = Generator().manual_seed(3), _example((4.0, 1.0, 1.5), (-1.0, -3.0, -2.0))
+    early, found = fdk(before.projections, before.grid), []
+    for _ in range(8):
+        after = augmented(before, "quarter", generator)
+        assert after.before is before
+        assert np.array_equal(moved_along(before.reference, after), after.reference)
+        assert np.abs(moved_along(early, after) - fdk(after.projections, after.grid)).max() < 2e-3
+        found.append((after.quarters, after.mirror))
+    assert len(set(found)) > 4
+    flat = replace(before, grid=Grid((10, 12, 16), 1.0), reference=before.reference[:, :12])  # not square: half turns alone
+    assert {augmented(flat, "quarter", generator).quarters for _ in range(20)} == {0, 2}
+
+
+def test_a_pool_of_subsets_comes_again(tmp_path: Path) -> None:
+    seen: list[tuple[str, bytes]] = []
+
+    def loss(module: Any, example: Example, given: Any, generator: Generator, group: str) -> torch.Tensor:
+        seen.append((example.name, given.tobytes()))
+        return _loss(module, example, given, generator, group)
+
+    train(replace(TOY, loss=loss), EXAMPLES, HELD, replace(SETTINGS, steps=20, pool=3, check_every=20), tmp_path / "a.pt")
+    assert 4 <= len(set(seen)) <= 6  # 2 scans, 3 subsets each
+    seen.clear()
+    train(replace(TOY, loss=loss), EXAMPLES, HELD, replace(SETTINGS, steps=20, check_every=20), tmp_path / "b.pt")
+    assert len(set(seen)) > 30
 
 
 def test_augmentation_draws_all_eight_ways_and_none_is_none() -> None:
@@ -257,7 +285,7 @@ def test_resuming_asks_for_the_same_settings_data_and_architecture(tmp_path: Pat
 def test_bad_settings_and_losses_are_refused(tmp_path: Path) -> None:
     cases = [
         ({"preset": "huge"}, "preset of toy"), ({"steps": 0}, "steps"), ({"batch": 1.5}, "batch"), ({"schedule": "step"}, "cosine"),
-        ({"learning_rate": -1.0}, "learning_rate"), ({"clip": float("nan")}, "clip"), ({"stepps": 3}, "steps"),
+        ({"learning_rate": -1.0}, "learning_rate"), ({"clip": float("nan")}, "clip"), ({"pool": -1}, "pool"), ({"stepps": 3}, "steps"),
         ({"precision": "int8"}, "bf16"),
     ]  # fmt: skip
     for given, said in cases:

@@ -16,6 +16,7 @@ from fewview.geometry import Grid, InputError, Scan, views
 from fewview.nerf import unet
 from fewview.nerf.checkpoint import load_checkpoint
 from fewview.nerf.ensemble import ensemble_std
+from fewview.nerf.examples import augmented
 from fewview.nerf.learner import Example
 from fewview.nerf.train_settings import TrainSettings
 from fewview.nerf.training import decibel, train
@@ -105,6 +106,28 @@ def test_patches_lie_inside_and_hold_tissue() -> None:
         assert example.reference[cut].max() > 0.25 * a.unit
     assert len({c[0].start for c in cuts}) > 5
     assert next(unet.patches(np.zeros((4, 8, 8), np.float32), a, generator))[0] == slice(0, 4)  # small and empty: all there is
+
+
+def test_first_volumes_are_made_once_and_turned_with_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def counted(projections: Any, grid: Grid, a: Any) -> Any:
+        made.append(len(projections))
+        return first(projections, grid, a)
+
+    first = unet.first_volumes
+    monkeypatch.setattr(unet, "first_volumes", counted)
+    given, found = views.evenly(SCAN, 12), []
+    kept = unet.build(TINY, torch.Generator().manual_seed(0)).eval()
+    for seed in range(4):
+        example = augmented(leg(1), "quarter", torch.Generator().manual_seed(seed))
+        fresh = unet.build(TINY, torch.Generator().manual_seed(0)).eval()
+        plain = replace(example, before=None, quarters=0, mirror=False)
+        losses = [unet.loss(m, e, given, torch.Generator().manual_seed(9), "unet").item() for m, e in ((kept, example), (fresh, plain))]
+        assert losses[0] == pytest.approx(losses[1], rel=0.06)  # differences of neighbours look forward
+        found.append((example.quarters, example.mirror))
+    assert len(set(found)) > 2
+    assert len(made) == 5  # once for the module that kept it, once for each of the others
 
 
 def test_dropout_gives_a_spread_that_grows_with_the_error(checkpoint: tuple[Path, Any]) -> None:

@@ -141,7 +141,7 @@ def _step(learner: Learner, run: Run, chosen: TrainSettings, examples: Sequence[
                 total += float(loss.detach())
             if not math.isfinite(total):
                 raise InputError(
-                    f"the loss {name!r} is {total} at step {run.step}", expected="a finite loss", remedy="try a smaller --learning-rate"
+                    f"the loss {name!r} is {total} at step {run.step}", expected="a finite loss", remedy="try a smaller learning_rate"
                 )
             group = optimiser.param_groups[0]
             group["lr"] = group["rate"] * factor

@@ -14,7 +14,7 @@ import tyro
 from ..data import Projections, Reconstruction, read
 from ..data.memory import require_memory
 from ..data.write import check_output
-from ..geometry import Grid, UnknownNameError
+from ..geometry import Grid, InputError, UnknownNameError
 from ..recon import Method, load_method, reconstruct
 from ..recon.corrections import Corrections, correct_volume
 from ..recon.corrections import correct as apply_corrections
@@ -46,6 +46,7 @@ def recon(
     correct: Pairs = (),
     std: int = 0,
     std_kind: str = "views",
+    std_scale: float = 1.0,
     binning: int = 1,
     read_as: Pairs = (),
     force: bool = False,
@@ -83,6 +84,7 @@ def recon(
         correct: other settings of fewview.recon.corrections.Corrections, such as ring_method=sorting voltage_kv=50 filter_mm_al=0.5.
         std: also estimate each voxel's standard deviation, from this many replicas (8 is usual); 0 is off.
         std_kind: what the replicas differ in: views (groups left out in turn), rays (noise), or members (seeds of naf, dropout of unet).
+        std_scale: factor on it, such as `fewview bench intervals` finds for the method and the number of views; it is recorded.
         binning: average blocks of this many detector pixels each way first.
         read_as: options of the reader, such as direction=CW or part=1.
         force: replace the output if it exists.
@@ -101,6 +103,8 @@ def recon(
     ).changed(**settings(correct))
     if std and std_kind not in ("views", "rays", "members"):
         raise UnknownNameError("kind of std", std_kind, ("views", "rays", "members"))
+    if std_scale != 1 and (not std or std_kind == "members"):
+        raise InputError(f"--std-scale {std_scale:g}", expected="--std with --std-kind views or rays, whose deviations it scales")
     out = out or Path(f"{_stem(scan)}_{chosen.name}_{re.sub(r'[^0-9a-z]+', '-', views.lower())}.ome.tif")
     spread = _std_path(out) if std else None
     for path in filter(None, (out, spread)):
@@ -116,7 +120,7 @@ def recon(
         moved, notes["drift"] = drift_of(part)
         part = Projections(part.values, moved, part.meta)
     part, notes["corrections"] = apply_corrections(part, corrections, grid=where)  # last: looking for bone needs the right geometry
-    rec = _reconstruct(part, chosen, where, given, std, std_kind)
+    rec = _reconstruct(part, chosen, where, given, std, std_kind, std_scale)
     volume, account = correct_volume(rec.volume, corrections)
     notes["corrections"] += account
     rec = dataclasses.replace(rec, volume=volume)
@@ -156,7 +160,7 @@ def _calibrated(projections: Projections) -> tuple[Projections, dict[str, Any]]:
     return Projections(projections.values, found.scan, projections.meta), found.changes
 
 
-def _reconstruct(part: Projections, method: Method, grid: Grid, given: dict[str, Any], std: int, kind: str) -> Reconstruction:
+def _reconstruct(part: Projections, method: Method, grid: Grid, given: dict[str, Any], std: int, kind: str, scale: float) -> Reconstruction:
     with progress_bar(method.name) as bar:
         if not std:
             return reconstruct(part, method, grid, (bar,), **given)
@@ -166,4 +170,4 @@ def _reconstruct(part: Projections, method: Method, grid: Grid, given: dict[str,
             return ensemble_std(part, method, grid, members=std, callbacks=(bar,), **given)
         from ..recon.uncertainty import resampled_std
 
-        return resampled_std(part, method, grid, kind=kind, replicas=std, callbacks=(bar,), **given)
+        return resampled_std(part, method, grid, kind=kind, replicas=std, scale=scale, callbacks=(bar,), **given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from fewview.benchmarks.rtk_peer import Point, verdicts
 from fewview.benchmarks.time_to_quality import Watched, summary
 from fewview.cli.main import main
 from fewview.data import Projections
+from fewview.data.hdf5 import write_projections
 from fewview.geometry import Grid, InputError, UnknownNameError, skyscan_1276, views
 from fewview.recon import Operator, operator, reconstruct
 from fewview.recon.coarse import bin_projections, coarsening
@@ -278,6 +280,23 @@ def test_the_scale_of_a_standard_deviation_is_applied_and_recorded() -> None:
     assert scaled.settings["std_scale"] == 1.5
     with pytest.raises(InputError, match="scale is 0"):
         resampled_std(projections, "fdk", grid, scale=0)
+
+
+def test_recon_writes_the_convergence_and_the_scaled_deviation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    projections, _, _ = make_scan(8, 5e3, size=16)
+    write_projections(projections, tmp_path / "scan.h5")
+    start = ["recon", str(tmp_path / "scan.h5"), "--method", "cgls", "--set", "iterations=3", "--std", "3", "--force"]
+    means = []
+    for scale in ("1.0", "2.0"):
+        assert main([*start, "--out", str(tmp_path / "v.nii.gz"), "--std-scale", scale]) == 0
+        means.append(float(np.asarray(nibabel.load(tmp_path / "v_std.nii.gz").dataobj).mean()))  # pyright: ignore
+    assert means[1] == pytest.approx(2 * means[0], rel=1e-5)
+    record = json.loads((tmp_path / "v.nii.gz.record.json").read_text())
+    assert record["settings"]["std_scale"] == 2.0
+    assert [step["step"] for step in record["history"]] == [1, 2, 3]
+    assert {"residual", "objective", "seconds", "memory_mb"} <= record["history"][0].keys()
+    assert main([*start[:-3], "--out", str(tmp_path / "w.nii.gz"), "--std-scale", "2"]) != 0
+    assert "expected --std with" in capsys.readouterr().err
 
 
 def test_bad_resampling_is_refused() -> None:

@@ -443,3 +443,16 @@ def test_itk_rtk_sees_the_same_scan_and_box() -> None:
     ours = reconstruct(projections, "cgls", grid, iterations=8).volume
     theirs = rtk_volume(projections, case, CG, {"SetNumberOfIterations": 8, "SetDisableDisplacedDetectorFilter": True})
     assert np.corrcoef(ours[case.inside], theirs[case.inside])[0, 1] > 0.95
+
+
+def test_the_memory_of_a_cell_does_not_hide_in_what_was_freed_before() -> None:
+    from fewview.benchmarks.classical import peak_memory_mb, reset_peak_memory
+
+    held = [np.ones((1 << 19,), F32) for _ in range(50)]  # 100 MB in pieces that the C library keeps after they are freed
+    del held
+    reset_peak_memory()
+    before = peak_memory_mb()
+    held = [np.ones((1 << 19,), F32) for _ in range(25)]
+    if math.isfinite(before):
+        assert peak_memory_mb() - before > 45
+    del held

@@ -7,6 +7,7 @@ was stopped goes on where it was.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import dataclasses
 import datetime
@@ -151,10 +152,8 @@ def run_oracle(case: Case, count: int) -> Row:
 def reset_peak_memory() -> None:
     """Start the peak of this process's memory afresh, what was freed given back first, where Linux allows it."""
     gc.collect()
-    try:
+    with contextlib.suppress(OSError, AttributeError):  # another C library: freed memory stays in the figure
         ctypes.CDLL("libc.so.6").malloc_trim(0)
-    except (OSError, AttributeError):  # another C library: freed memory stays in the figure
-        pass
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:

@@ -24,7 +24,7 @@ from .pixelnerf_network import PAPER, SMALL, PixelNerf, Scene, build
 from .rendering import Pose, box_of, grid_points
 from .trained import trained_method
 
-# Heads lie alike in every scanner bed: what is learned of their place is kept (no augmentation but the jitter).
+# The networks are told where a point is: what is learned of how animals lie in the bed is kept, as no turning or mirroring undoes it.
 SMALL_TRAINING = {
     "steps": 3200, "views": (1, 2, 3, 5, 8, 16), "selections": ("evenly", "random"), "clip": 1.0, "augment": "none",
     "check_every": 800, "check_scans": 3, "check_views": (5,),

@@ -335,6 +335,13 @@ def test_weights_come_from_the_generator_alone() -> None:
     assert not torch.equal(a["encoder.stem.weight"], c["encoder.stem.weight"])
 
 
+def test_an_untrained_field_is_neither_empty_nor_dense() -> None:
+    """About 0.03 / R everywhere, softplus(-3.5): from a denser start the line integrals emptied the small preset for good."""
+    example = _example()
+    start = volume(build(SMALL, _seed()), example.projections[::5], example.grid) * example.projections.scan.field_of_view_mm[0]
+    assert 0.025 < float(start.min()) < float(start.max()) < 0.036
+
+
 # Learning
 
 SMOKE = replace(LEARNER, presets={"small": TINY}, training={})

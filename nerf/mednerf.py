@@ -120,9 +120,9 @@ def inverted_volume(
 
 
 def score(module: nn.Module, example: Example, given: Int[NDArray[np.intp], "view"], generator: Generator) -> float:
-    """How near random objects look to the ``given`` views of an animal: minus the `kernel_distance` of whole images, 16 of each."""
+    """How near random objects look to the ``given`` views of an animal: minus the `kernel_distance` of whole images, 40 of each."""
     m, data = _own(module), example.projections
-    views = torch.from_numpy(np.asarray(given))[torch.randint(len(given), (16,), generator=generator)]
+    views = torch.from_numpy(np.asarray(given))[torch.randint(len(given), (40,), generator=generator)]
     whole = Patches.draw(views, data.scan.shape, 1.0, generator)
     codes = torch.randn(len(views), m.average.code, generator=generator).to(m.device)
     with torch.no_grad():

@@ -79,7 +79,7 @@ PRESETS: Mapping[str, Architecture] = {
     "small-optical": replace(_SMALL, posed=False, rendering="composite"),
 }
 _TRAINING: dict[str, dict[str, Any]] = {
-    "small": {"steps": 2000, "views": (26,), "augment": "none", "schedule": "constant", "check_every": 250, "check_views": (26,)},
+    "small": {"steps": 1500, "views": (26,), "augment": "none", "schedule": "constant", "check_every": 250, "check_views": (26,)},
     "paper": {"steps": 100_000, "views": (72,), "augment": "none", "schedule": "constant", "check_every": 5000, "check_views": (72,)},
 }
 TRAINING: Mapping[str, Mapping[str, Any]] = {**_TRAINING, **{f"{name}-optical": given for name, given in _TRAINING.items()}}

@@ -138,6 +138,8 @@ def test_shape_and_appearance_codes_change_what_they_should() -> None:
     density, brightness = network(points, code)
     tinted = network(points, torch.cat([code[:6], code[6:] + 1]))
     shaped = network(points, torch.cat([code[:6] + 1, code[6:]]))
+    millimetres = network.field(code, Frame((1.0, 2.0, 3.0), 10.0))(10 * points + torch.tensor([1.0, 2.0, 3.0]))
+    assert torch.allclose(millimetres, density * brightness / 5, rtol=1e-4)  # 2 density brightness / radius
     assert torch.equal(tinted[0], density)
     assert not torch.allclose(tinted[1], brightness)
     assert not torch.allclose(shaped[0], density)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..data.atomic import atomic_path
 from ..data.pairs import Pair
-from ..geometry import Grid
+from ..geometry import Grid, Scan
 from ..nerf.checkpoint import module_of, read_checkpoint
 from ..nerf.learners import find_learner, learners
 from ..nerf.naf import binned
@@ -32,7 +32,7 @@ def measure_samples(
     size: int,
     line_window: tuple[float, float],
     features: Features | None,
-    count: int = 256,
+    count: int = 128,
 ) -> None:
     """FID and KID of ``count`` samples of every generative method with a checkpoint, kept in ``results/samples.json``.
 
@@ -85,8 +85,12 @@ def _measured(train: Sequence[Pair], size: int, count: int) -> tuple[Float[NDArr
         share = count // len(train) + (place < count % len(train))
         if not share:
             continue
-        whole = pair.projections()
-        small = binned(whole, Grid.across(whole.scan, size).voxel_mm)
-        first = small.scan if first is None else first
-        images.append(small.values[np.sort(random.choice(len(small), min(share, len(small)), replace=False))])
+
+        def some(scan: Scan, share: int = share) -> NDArray[np.intp]:
+            return np.sort(random.choice(len(scan), min(share, len(scan)), replace=False))
+
+        few = pair.projections(views=some)
+        small = binned(few, Grid.across(few.scan, size).voxel_mm)
+        first = binned(pair.projections(), Grid.across(few.scan, size).voxel_mm).scan if first is None else first
+        images.append(small.values)
     return np.concatenate(images), first

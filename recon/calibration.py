@@ -146,7 +146,7 @@ def _calibrate_cone(
     if sharp and span >= _HALF_TURN_DEG:
         best = _sharpened(Projections(linearise(chosen.values, percent), chosen.scan), best, fine, sharp)
         if 1 in free:  # the row goes with the axis: better now that the axis is known better
-            calmer = Search(linearise(values, percent), small, 1.5, free, 5000)  # the row suffers most from noise
+            calmer = Search(linearise(values, percent), small, 2.0, free, 5000)  # the row suffers most from noise
             best = calmer.newton(best, (0.5, 1.5, 0.3), free=[1])
     elif sharp:
         notes.append(f"the views span {span:.0f} deg, less than half a turn: axis shift and roll are from the epipolar test alone")

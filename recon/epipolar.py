@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter, uniform_filter1d
 from ..geometry import Scan
 
 Array = NDArray[np.float64]
-_SLOPE, _CUT = 1.0, 0.02  # steepest line (rows a column); what is left of the largest value at the panel's edge and counts as nothing
+_SLOPE, _CUT = 0.6, 0.02  # steepest line (rows a column); what is left of the largest value at the panel's edge and counts as nothing
 
 
 @dataclass(frozen=True, eq=False)

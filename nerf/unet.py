@@ -32,8 +32,9 @@ class Architecture:
     """Numbers that a checkpoint of `unet` fits.
 
     ``channels`` at full resolution, twice as many on each of ``levels`` coarser ones; ``blocks`` residual blocks on each; ``dropout``
-    share of channels that are left out in training, and in sampling an uncertainty. The input: ``iterations`` of `pdhg_tv` with weight
-    ``strength``, and FDK, both of projections linearised by ``hardening`` percent. ``unit`` (1/mm) is what the network calls 1.
+    share of channels that are left out in training, and in sampling an uncertainty; ``slope`` of the leaky ReLUs below zero. The input:
+    ``iterations`` of `pdhg_tv` with weight ``strength``, and FDK, both of projections linearised by ``hardening`` percent. ``unit`` (1/mm)
+    is what the network calls 1.
     """
 
     channels: int = 16
@@ -44,6 +45,7 @@ class Architecture:
     strength: float = 0.008
     hardening: float = 30.0
     unit: float = 0.03
+    slope: float = 0.1
     patch: int = 32
     patches: int = 3
 
@@ -55,16 +57,18 @@ QUICK = 3.0  # how much faster the linear part learns than the rest
 
 
 class Block(nn.Module):
-    """x + conv(relu(conv(relu(x)))), the second convolution zero at first."""
+    """x + conv(f(conv(f(x)))), f a leaky ReLU (an upright one dies here in the first steps), the second convolution zero at first."""
 
-    def __init__(self, channels: int, dropout: float) -> None:
+    def __init__(self, channels: int, dropout: float, slope: float) -> None:
         super().__init__()
+        self.slope = slope
         self.first, self.second = nn.Conv3d(channels, channels, 3, padding=1), nn.Conv3d(channels, channels, 3, padding=1)
         self.drop = nn.Dropout3d(dropout)
 
     def forward(self, x: Float[Tensor, "n c z y x"]) -> Float[Tensor, "n c z y x"]:
         """The same shape."""
-        return x + self.second(functional.relu(self.drop(self.first(functional.relu(x)))))
+        inner = self.drop(self.first(functional.leaky_relu(x, self.slope)))
+        return x + self.second(functional.leaky_relu(inner, self.slope))
 
 
 class ResidualUNet(nn.Module):
@@ -82,8 +86,8 @@ class ResidualUNet(nn.Module):
         self.enter = nn.Conv3d(inputs, widths[0], 3, padding=1)
         self.down = nn.ModuleList(nn.Conv3d(n, m, 2, stride=2) for n, m in itertools.pairwise(widths))
         self.up = nn.ModuleList(nn.ConvTranspose3d(m, n, 2, stride=2) for n, m in itertools.pairwise(widths))
-        self.before = nn.ModuleList(nn.Sequential(*(Block(n, a.dropout) for _ in range(a.blocks))) for n in widths)
-        self.after = nn.ModuleList(nn.Sequential(*(Block(n, a.dropout) for _ in range(a.blocks))) for n in widths[:-1])
+        self.before = nn.ModuleList(nn.Sequential(*(Block(n, a.dropout, a.slope) for _ in range(a.blocks))) for n in widths)
+        self.after = nn.ModuleList(nn.Sequential(*(Block(n, a.dropout, a.slope) for _ in range(a.blocks))) for n in widths[:-1])
         self.leave = nn.Conv3d(widths[0], 1, 3, padding=1)
         self.blur = nn.Conv3d(inputs, 1, 3, padding=1, bias=False)
 
@@ -104,7 +108,7 @@ class ResidualUNet(nn.Module):
         here = self.before[-1](here)
         for skip, up, after in zip(reversed(kept), reversed(self.up), reversed(self.after), strict=True):
             here = after(skip + up(here))
-        return self.leave(functional.relu(here))[:, 0]
+        return self.leave(functional.leaky_relu(here, self.architecture.slope))[:, 0]
 
 
 def build(architecture: Architecture, generator: Generator) -> ResidualUNet:
@@ -221,7 +225,7 @@ def configure(module: nn.Module, settings: Any) -> None:
 LEARNER = Learner(
     "unet", PRESETS, build, groups, loss, reconstruct,
     training={
-        "small": {"steps": 1000, "views": (13, 26, 26, 52), "pool": 4, "check_every": 100, "check_scans": 4},
+        "small": {"steps": 1000, "views": (13, 26, 26, 52), "pool": 4, "check_every": 100, "check_scans": 4, "clip": 1.0},
         "paper": {"steps": 100_000, "check_every": 1000},
     },
 )  # fmt: skip

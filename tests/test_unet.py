@@ -63,6 +63,18 @@ def test_unet_learns_and_is_better_on_a_leg_it_never_saw(checkpoint: tuple[Path,
     assert decibel(learned, other) > 1 + max(decibel(reconstruct(given, name, GRID).volume, other) for name in ("fdk", "pdhg_tv"))
 
 
+def test_the_network_itself_learns_not_only_the_linear_path_beside_it(checkpoint: tuple[Path, Any]) -> None:
+    module = load_checkpoint(checkpoint[0], LEARNER)
+    volumes = torch.from_numpy(unet.first_volumes(leg(4).projections[views.evenly(SCAN, 12)], GRID, TINY))
+    tissue = torch.from_numpy(leg(4).reference > 0.01)
+    with torch.no_grad():
+        whole = unet.tiled(module, volumes)
+        module.get_parameter("leave.weight").zero_()
+        module.get_parameter("leave.bias").zero_()
+        linear = unet.tiled(module, volumes)
+    assert (whole - linear)[tissue].std() > 0.1 * (whole - volumes[0])[tissue].std()
+
+
 def _with(learner: Any) -> Any:
     """The method's run for the tiny preset of these tests."""
     return unet.trained_method(learner, "", unet.UNetSettings, unet.configure).run
@@ -141,6 +153,7 @@ def test_dropout_gives_a_spread_that_grows_with_the_error(checkpoint: tuple[Path
     assert rec.std is not None
     assert rec.settings["std_kind"] == "dropout"
     assert np.array_equal(rec.std, ensemble_std(given, method, GRID, members=6, checkpoint=path).std)
+    assert (rec.std[other.reference > 0.01] > 0).mean() > 0.99
     error = np.abs(rec.volume - other.reference)
     sure, unsure = (part.mean() for part in (error[rec.std <= np.median(rec.std)], error[rec.std > np.quantile(rec.std, 0.9)]))
     assert unsure > 1.5 * sure

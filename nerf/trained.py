@@ -32,7 +32,8 @@ class Trained:
     """Settings of a method that was trained. ``checkpoint``: the file that `fewview train` wrote.
 
     ``consistency``: SIRT iterations from the network's volume on, towards the measured line integrals (0: the network's volume as it
-    is; what the network learned beyond the measured integrals, such as a correction of beam hardening, is partly undone). ``seed`` of
+    is; what the network learned beyond the measured integrals, such as a correction of beam hardening, is partly undone). A single view
+    corrects no volume: there the iterations are left out, with a warning, and the result says ``consistency`` 0. ``seed`` of
     what the network draws by chance, if anything.
     """
 
@@ -81,10 +82,14 @@ def trained_method(
             torch.manual_seed(settings.seed)
             tensor = chosen.reconstruct(module, data, box, step_generator(settings.seed, 0))
         volume = tensor.detach().float().cpu().numpy()
+        iterations = int(settings.consistency) if len(projections) > 1 else 0
+        if iterations < settings.consistency:
+            warnings.warn(f"{learner.name}: one view corrects no volume; no data consistency", stacklevel=2)
+            told["consistency"] = 0
         for callback in callbacks:
-            callback(Progress(1, 1 + settings.consistency, None, {}, told))
-        if settings.consistency:
-            solver = sirt.Sirt(iterations=int(settings.consistency), start=volume)
+            callback(Progress(1, 1 + iterations, None, {}, told))
+        if iterations:
+            solver = sirt.Sirt(iterations=iterations, start=volume)
             volume = sirt.run(data, box, solver, [_later(callback) for callback in callbacks])
         return volume if box is grid else resample(volume, box, grid)
 

@@ -430,6 +430,9 @@ def test_a_trained_method_asks_for_its_checkpoint_and_uses_it(made: Path) -> Non
     assert [h["step"] for h in nearer.history] == [1, 2, 3, 4, 5, 6]
     A = Operator(p.scan, GRID)
     assert np.linalg.norm(A(nearer.volume) - p.values) < 0.5 * np.linalg.norm(A(rec.volume) - p.values)
+    with pytest.warns(UserWarning, match="one view corrects no volume"):
+        alone = reconstruct(p[:1], method, GRID, checkpoint=str(made), consistency=5)
+    assert alone.settings["consistency"] == 0
 
 
 def test_other_voxels_than_those_trained_on_are_interpolated_and_told(made: Path) -> None:

@@ -33,7 +33,7 @@ def convergence(records: Sequence[Mapping[str, Any]]) -> str:
                 x, y = [s["seconds"] for s in steps], [s[quantity] for s in steps]
                 axis.plot(x, y, marker=".", ms=3, lw=1, color=colour, label=short(record["task"]["method"]))
             if quantity == "memory_mb":
-                axis.set_ylim(0, 1.1 * max(*y, axis.get_ylim()[1] / 1.1))
+                axis.set_ylim(bottom=0)
             else:
                 axis.set_yscale("log")
             axis.grid(alpha=0.25, which="both")

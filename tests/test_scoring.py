@@ -99,7 +99,9 @@ def test_alignment_is_asked_for_reported_and_for_volumes_only() -> None:
     fitted = all_scores(0.8 * moved, grid, volume, whole, given, replace(YARDSTICK, grey_fit=True, register=True))
     assert fitted.alignment["motion"]["translation_mm"] == pytest.approx((-1.5, 1.0, 0.0), abs=0.2)  # SimpleITK's: reference to volume
     assert 1.05 < fitted.alignment["grey_map"]["gain"] <= 1 / 0.8  # interpolated twice: some contrast is lost, so less than the whole
-    assert fitted.scores["volume"]["psnr"] > plain.scores["volume"]["psnr"] + 5
+    assert fitted.scores["volume"]["psnr"] > plain.scores["volume"]["psnr"] + 3
+    again = all_scores(0.8 * moved, grid, volume, whole, given, replace(YARDSTICK, grey_fit=True, register=True))
+    assert np.allclose(again.alignment["motion"]["translation_mm"], fitted.alignment["motion"]["translation_mm"], atol=1e-3)
     assert fitted.scores["heldout-views"] == plain.scores["heldout-views"]
 
 

@@ -9,11 +9,12 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import get_num_threads, njit, prange
+from numba import njit, prange
 from numpy.typing import NDArray
 
 from .joseph_rays import TIE
 
+SLABS = 16  # whatever the number of threads: where a slab ends decides how a voxel at its edge is rounded
 # Reordering and contraction keep a sum of the same products; flags that assume no NaN or Inf are left out.
 _FLAGS: Any = {"cache": True, "nogil": True, "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
 Array = NDArray[np.float32]
@@ -149,7 +150,7 @@ def backproject_any(projections: Array, packed: NDArray[np.float64], chosen: NDA
     for axis in range(3):
         views = chosen[_may_run_along(packed[chosen], axis, projections.shape[1], projections.shape[2])]
         if views.size:
-            slabs = min(out.shape[2 - axis], 4 * get_num_threads())
+            slabs = min(out.shape[2 - axis], SLABS)
             _backproject_along(axis, slabs, views, projections, packed, voxel_mm, out)
 
 

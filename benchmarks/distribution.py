@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,9 +64,7 @@ def random_features(width: int = 64, seed: int = 0) -> Features:
 
     Three strided 5x5 convolutions with fixed Gaussian weights and ReLU; mean and spread over the image of the last maps.
     """
-    generator = torch.Generator().manual_seed(seed)
-    widths = [1, width // 4, width // 2, width // 2]
-    kernels = [torch.randn(o, i, 5, 5, generator=generator) * (2 / (25 * i)) ** 0.5 for i, o in itertools.pairwise(widths)]
+    kernels = random_kernels([1, width // 4, width // 2, width // 2], seed)
 
     def extract(images: Tensor) -> Tensor:
         x = images
@@ -75,6 +73,12 @@ def random_features(width: int = 64, seed: int = 0) -> Features:
         return torch.cat([x.mean((2, 3)), x.std((2, 3))], 1)
 
     return Features(f"random{width}s{seed}", extract)
+
+
+def random_kernels(widths: Sequence[int], seed: int) -> list[Float[Tensor, "out in 5 5"]]:
+    """Gaussian 5x5 kernels from ``widths[k]`` to ``widths[k + 1]`` channels, of a variance that keeps the size of rectified maps."""
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(o, i, 5, 5, generator=generator) * (2 / (25 * i)) ** 0.5 for i, o in itertools.pairwise(widths)]
 
 
 def features_of(images: Images, window: tuple[float, float], features: Features, batch: int = 32) -> Float[Tensor, "image feature"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..geometry import InputError, MissingBackendError
+from .distribution import random_kernels
 
 Images = Float[NDArray, "image row col"]
 LEAST_PIXELS = 32  # AlexNet's stride leaves nothing of a smaller image for its last maps
@@ -89,9 +89,8 @@ def published_heads() -> list[Tensor]:
 
 def random_perceptual(width: int = 32, seed: int = 0) -> Perceptual:
     """The same arithmetic over three fixed random 5x5 convolutions, all channels alike; for use without the weights. It is not LPIPS."""
-    generator = torch.Generator().manual_seed(seed)
     widths = [1, width // 2, width, width]
-    kernels = [torch.randn(o, i, 5, 5, generator=generator) * (2 / (25 * i)) ** 0.5 for i, o in itertools.pairwise(widths)]
+    kernels = random_kernels(widths, seed)
 
     def maps(images: Tensor) -> list[Tensor]:
         x, kept = images, []

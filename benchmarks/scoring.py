@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
 from ..data import Projections
-from ..geometry import Grid, InputError, Scan
+from ..geometry import Grid, InputError
 from ..recon import Operator
 from .align import fit_grey, register
 from .metrics import psnr, ssim
@@ -50,11 +50,6 @@ class Yardstick:
     def data_range(self) -> float:
         """Of PSNR and SSIM of volumes, in 1/mm."""
         return self.window[1] - self.window[0]
-
-
-def seen_by_all(scan: Scan, grid: Grid) -> Bool[NDArray, "z y x"]:
-    """The voxels that every view of a centred circular scan sees, see `Grid.seen_by_all`."""
-    return grid.seen_by_all(scan)
 
 
 def volume_scores(volume: Volume, reference: Volume, grid: Grid, mask: Bool[NDArray, "z y x"], yardstick: Yardstick) -> Scores:
@@ -152,7 +147,7 @@ def all_scores(
 
     Views are always those of the volume as it came: alignment is for the ``volume`` protocol alone.
     """
-    mask = seen_by_all(whole.scan, grid)
+    mask = grid.seen_by_all(whole.scan)
     moved, how = aligned(volume, reference, grid, mask, yardstick)
     scores = {"volume": volume_scores(moved, reference, grid, mask, yardstick)}
     scores["table2-compat"] = input_fit(volume, grid, whole[given], yardstick)

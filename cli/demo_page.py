@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..benchmarks.metrics import psnr, ssim
-from ..benchmarks.scoring import seen_by_all
 from ..benchmarks.volume_metrics import dice
 from ..data import Projections, Reconstruction
 from ..geometry import Grid
@@ -64,7 +63,7 @@ def otsu(truth: NDArray[np.float32], data_range: float) -> float:
 
 def scores(shown: Shown) -> dict[str, Score]:
     """PSNR, SSIM and Dice of every reconstruction, with the page's data range and mask."""
-    mask = seen_by_all(shown.projections.scan, shown.grid)
+    mask = shown.grid.seen_by_all(shown.projections.scan)
     found = {}
     for label, rec in shown.reconstructions.items():
         both = {"data_range": shown.data_range, "mask": mask}
@@ -122,7 +121,7 @@ def _table(shown: Shown, scored: Mapping[str, Score]) -> dict[str, Any]:
         )
         for label, rec in shown.reconstructions.items()
     ]
-    mask = seen_by_all(shown.projections.scan, shown.grid)
+    mask = shown.grid.seen_by_all(shown.projections.scan)
     return {
         "heads": ("method", "views", "PSNR dB", "SSIM 3-D", "bone Dice", "seconds"),
         "rows": rows,

@@ -17,7 +17,6 @@ import nibabel
 import numpy as np
 import pytest
 from fewview.benchmarks.metrics import psnr
-from fewview.benchmarks.scoring import seen_by_all
 from fewview.cli import demo_figures
 from fewview.cli.main import main
 from fewview.data import read, read_volume
@@ -97,7 +96,7 @@ def test_the_table_is_what_the_files_give(made: Path) -> None:
     page = Page((made / "report.html").read_text())
     heads, *rows = page.rows
     truth, grid, _ = read_volume(made / "truth.ome.tif")
-    mask = seen_by_all(read(made / "scan").scan, grid)
+    mask = grid.seen_by_all(read(made / "scan").scan)
     found = {}
     for row in rows:
         cells = dict(zip(heads, row, strict=True))
@@ -204,7 +203,7 @@ def test_the_mask_is_where_every_view_sees() -> None:
         normal = np.cross(u, v)
         hit = source + ray * ((detector - source) @ normal / (ray @ normal))[:, None] - detector
         seen &= (np.abs(hit @ u) <= 9 * (u @ u) + 1e-9) & (np.abs(hit @ v) <= 6 * (v @ v) + 1e-9)
-    mask = seen_by_all(full, grid).ravel()
+    mask = grid.seen_by_all(full).ravel()
     assert np.mean(mask & ~seen) == 0
     assert np.mean(seen & ~mask) < 0.003
 

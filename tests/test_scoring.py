@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from fewview.benchmarks.align import fit_grey, register
-from fewview.benchmarks.scoring import Yardstick, all_scores, heldout_views, seen_by_all
+from fewview.benchmarks.scoring import Yardstick, all_scores, heldout_views
 from fewview.data import Projections
 from fewview.geometry import Grid, InputError, Scan, skyscan_1276
 from fewview.recon import Operator
@@ -23,7 +23,7 @@ def _scene() -> tuple[NDArray[np.float32], Grid, Projections]:
     rng = np.random.default_rng(0)
     volume = ndimage.gaussian_filter(rng.random(grid.shape), 2).astype(np.float32)
     volume = np.clip((volume - volume.mean()) / volume.std() * 0.04 + 0.05, 0, 0.2).astype(np.float32)
-    volume *= seen_by_all(scan, grid)
+    volume *= grid.seen_by_all(scan)
     return volume, grid, Projections(Operator(scan, grid)(volume), scan)
 
 
@@ -38,7 +38,7 @@ def test_a_perfect_volume_scores_perfectly_and_a_blank_one_does_not() -> None:
     assert perfect["heldout-views"]["residual"] == 0
     assert images["views"].shape == images["views_reference"].shape == (5, 32, 48)
     blank = all_scores(np.zeros_like(volume), grid, volume, whole, given, YARDSTICK).scores
-    inside = seen_by_all(whole.scan, grid)
+    inside = grid.seen_by_all(whole.scan)
     assert blank["volume"]["psnr"] == pytest.approx(-10 * np.log10(np.mean(volume[inside] ** 2) / 0.04))
     assert blank["volume"]["psnr_grey_fit"] == pytest.approx(-10 * np.log10(volume[inside].var() / 0.04), abs=1e-3)
 
@@ -54,7 +54,7 @@ def test_held_out_views_were_not_given() -> None:
 def test_seen_by_all_agrees_with_the_rays() -> None:
     scan = skyscan_1276(rows=32, cols=48, voxel_mm=0.9)
     grid = Grid((40, 50, 50), 1.0)
-    mask = seen_by_all(scan, grid)
+    mask = grid.seen_by_all(scan)
     rng = np.random.default_rng(0)
     for _ in range(60):
         k, j, i = (int(rng.integers(n)) for n in grid.shape)

@@ -35,8 +35,13 @@ class DenseGrids(nn.Module):
 
     def on_grid(self, shape: tuple[int, int, int]) -> Float[Tensor, "n width"]:
         """Features at the centres of ``shape`` voxels that fill the box, flattened: `forward`, several times faster."""
-        parts = [nn.functional.interpolate(g, size=shape, mode="trilinear", align_corners=False)[0].flatten(1) for g in self.grids]
-        return torch.cat(parts, 0).T
+        return torch.cat([_resized(grid, shape)[0].flatten(1) for grid in self.grids], 0).T
+
+
+def _resized(grid: Float[Tensor, "1 feature gz gy gx"], shape: tuple[int, int, int]) -> Float[Tensor, "1 feature z y x"]:
+    if tuple(grid.shape[2:]) == shape:
+        return grid  # torch would interpolate a grid onto itself at full cost
+    return nn.functional.interpolate(grid, size=shape, mode="trilinear", align_corners=False)
 
 
 class HashGrids(nn.Module):

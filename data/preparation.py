@@ -59,7 +59,7 @@ def prepare_views(
         raise InputError(f"max_bad is {max_bad}", expected="a fraction of the pixels, from 0 to below 1")
     require_memory(4 * count * scan.shape[0] * scan.shape[1], f"the line integrals of {count} views")
     correct, dead = flat_field(flat, dark, scan.shape)
-    values = np.empty((count, *scan.shape), dtype=np.float32)
+    values = np.zeros((count, *scan.shape), dtype=np.float32)  # pixels without a logarithm stay 0 until `_mend`
     tally = _Tally(views.dtype)
     for view in shown(range(count), "line integrals", progress):
         image = np.asarray(views[view])

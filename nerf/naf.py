@@ -21,6 +21,7 @@ from ..recon.method import Callback, Method, Progress
 from .encoding import DenseGrids, HashGrids
 from .refinement import Refinement
 from .rendering import Pose, box_of, grid_points, render
+from .train_settings import autocast_type
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,9 @@ class NafSettings:
     fast way on a CPU. "rays" draws ``rays`` random rays a step with ``samples`` points each (None: 1.5 a voxel of the longest side):
     independent of any grid, and what a geometry is refined with. ``steps`` None: 300 or 1500. ``encoding`` "dense" or "hash"; ``tv``
     weight of total variation relative to the data term; ``refine`` estimates "axis", "roll" and per-view "drift" of the detector with
-    the field (any of them, in one tuple); ``bin`` averages detector pixels while they are smaller than a voxel.
+    the field (any of them, in one tuple); ``bin`` averages detector pixels while they are smaller than a voxel. ``precision`` "bf16"
+    computes the small network in bfloat16 (positions, grids and line integrals stay float32), "auto" does so on CUDA; ``compiled`` has
+    torch.compile fuse grid look-up and network: half a minute of compilation first, for long fits on CUDA.
     """
 
     render: str = "volume"
@@ -45,9 +48,30 @@ class NafSettings:
     tv: float = 2e-3
     refine: tuple[str, ...] = ()
     bin: bool = True
+    precision: str = "auto"
+    compiled: bool = False
     seed: int = 0
     device: str = "cpu"
     report_every: int = 50
+
+
+class _Head(nn.Module):
+    """Features [n, width] -> [n] >= 0: one hidden layer and softplus; the products in ``dtype``."""
+
+    def __init__(self, width: int, hidden: int, dtype: torch.dtype, generator: torch.Generator) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.hidden, self.out = nn.Linear(width, hidden), nn.Linear(hidden, 1)
+        with torch.no_grad():
+            for layer, fan_in in ((self.hidden, width), (self.out, hidden)):
+                layer.weight.copy_((torch.rand(layer.weight.shape, generator=generator) * 2 - 1) * math.sqrt(3 / fan_in))
+                layer.bias.zero_()
+            self.out.bias.fill_(-2.0)  # an almost empty field: softplus(-2) = 0.13
+
+    def forward(self, features: Float[Tensor, "n width"]) -> Float[Tensor, "n"]:
+        with torch.autocast(features.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            value = self.out(torch.relu(self.hidden(features)))
+        return nn.functional.softplus(value.float())[:, 0]
 
 
 class AttenuationField(nn.Module):
@@ -66,29 +90,23 @@ class AttenuationField(nn.Module):
             self.encoding = HashGrids(8, settings.features, 17, max(2, longest // 8), longest, generator)
         else:
             raise UnknownNameError("encoding", settings.encoding, ("dense", "hash"))
-        width, hidden = self.encoding.width, settings.hidden
-        self.hidden, self.out = nn.Linear(width, hidden), nn.Linear(hidden, 1)
-        with torch.no_grad():
-            for layer, fan_in in ((self.hidden, width), (self.out, hidden)):
-                layer.weight.copy_((torch.rand(layer.weight.shape, generator=generator) * 2 - 1) * math.sqrt(3 / fan_in))
-                layer.bias.zero_()
-            self.out.bias.fill_(-2.0)  # an almost empty field: softplus(-2) = 0.13
+        half = autocast_type(settings.precision, torch.device(settings.device)) is torch.bfloat16  # never fp16: it would need scaled losses
+        self.head = _Head(self.encoding.width, settings.hidden, torch.bfloat16 if half else torch.float32, generator)
+        if settings.compiled:
+            self.encoding.compile()
+            self.head.compile()
 
     def forward(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
         """Attenuation of points inside the box (outside it the border's value: ask only inside)."""
         box = self.get_buffer("box")
         unit = 2 * (points - box[0]) / (box[1] - box[0]) - 1
-        return self._head(self.encoding(unit))
+        return self.head(self.encoding(unit)) * self.scale
 
     def volume(self, grid: Grid) -> Float[Tensor, "z y x"]:
         """The field at the voxel centres of the grid that it was made for, as `forward` gives it, but read level by level."""
         if isinstance(self.encoding, DenseGrids):
-            return self._head(self.encoding.on_grid(grid.shape)).reshape(grid.shape)
+            return (self.head(self.encoding.on_grid(grid.shape)) * self.scale).reshape(grid.shape)
         return self(grid_points(grid).to(self.get_buffer("box"))).reshape(grid.shape)
-
-    def _head(self, features: Float[Tensor, "n width"]) -> Float[Tensor, "n"]:
-        hidden = torch.relu(self.hidden(features))
-        return nn.functional.softplus(self.out(hidden))[:, 0] * self.scale
 
 
 def total_variation(field: nn.Module, grid: Grid, patches: int, size: int, generator: torch.Generator) -> Float[Tensor, ""]:
@@ -180,6 +198,8 @@ def run(projections: Projections, grid: Grid, settings: Any, callbacks: Sequence
         raise InputError(
             f"refine={checked.refine} with render={checked.render!r}", expected='render="rays": only rays have gradients in geometry'
         )
+    if checked.precision not in ("auto", "float32", "bf16"):
+        raise UnknownNameError("precision of naf", checked.precision, ("auto", "float32", "bf16"))
     for name in ("steps", "rays", "features", "hidden", "report_every"):
         if getattr(checked, name) is not None and getattr(checked, name) < 1:
             raise InputError(f"{name} of naf is {getattr(checked, name)}", expected="a whole number of 1 or more")

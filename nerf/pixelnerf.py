@@ -26,7 +26,7 @@ from .trained import trained_method
 
 # The networks are told where a point is: what is learned of how animals lie in the bed is kept, as no turning or mirroring undoes it.
 SMALL_TRAINING = {
-    "steps": 3200, "views": (1, 2, 3, 5, 8, 16), "selections": ("evenly", "random"), "clip": 1.0, "augment": "none",
+    "steps": 3200, "views": (1, 2, 3, 5, 8, 16, 26), "selections": ("evenly", "random"), "clip": 1.0, "augment": "none",
     "check_every": 800, "check_scans": 3, "check_views": (5,),
 }  # fmt: skip
 PAPER_TRAINING = {**SMALL_TRAINING, "steps": 400_000, "batch": 4, "check_every": 5000, "check_scans": 6}

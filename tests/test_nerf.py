@@ -157,6 +157,27 @@ def test_binning_keeps_the_rays_of_the_means() -> None:
     assert np.allclose(transform.pixel_centers(half.scan, 1)[3, 5], centers)
 
 
+@pytest.mark.parametrize("render", ["volume", "rays"])
+def test_naf_in_bf16_finds_the_same_volume(render: str) -> None:
+    grid = Grid((20, 20, 20), 1.0)
+    scan = _scan(12)
+    p = Projections(Operator(scan, grid)(_blobs(grid)), scan)
+    settings = {"render": render, "steps": 60, "rays": 128, "samples": 16, "learning_rate": 0.03}
+    full, half = (reconstruct(p, "naf", grid, precision=x, **settings).volume for x in ("float32", "bf16"))
+    assert 0 < np.linalg.norm(half - full) < 0.1 * np.linalg.norm(full)  # bf16 keeps 8 bits: another path to the same place
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["dense", "hash"])
+def test_naf_compiled_is_naf(encoding: str) -> None:
+    grid = Grid((20, 20, 20), 1.0)
+    scan = _scan(12)
+    p = Projections(Operator(scan, grid)(_blobs(grid)), scan)
+    settings = {"render": "rays", "steps": 20, "rays": 128, "samples": 16, "encoding": encoding}
+    plain, compiled = (reconstruct(p, "naf", grid, compiled=x, **settings).volume for x in (False, True))
+    assert np.linalg.norm(compiled - plain) < 0.01 * np.linalg.norm(plain)
+
+
 def test_naf_refuses_bad_settings() -> None:
     assert "naf" in METHODS
     grid, p = Grid((8, 8, 8), 2.0), Projections(np.ones((12, 24, 32), np.float32), _scan())
@@ -164,6 +185,8 @@ def test_naf_refuses_bad_settings() -> None:
         reconstruct(p, "naf", grid, steps=-1)
     with pytest.raises(UnknownNameError, match="dense"):
         reconstruct(p, "naf", grid, encoding="dence")
+    with pytest.raises(UnknownNameError, match="bf16"):
+        reconstruct(p, "naf", grid, precision="fp16")
     with pytest.raises(InputError, match="rays"):
         reconstruct(p, "naf", grid, refine=("axis",))
     with pytest.raises(UnknownNameError, match="roll"):

@@ -15,7 +15,8 @@ from ..geometry.transform import correct, flip_rows, move, reverse_rotation, rot
 from .beam_hardening import linearise
 from .calibration_axis import axis_estimate
 from .calibration_hardening import consistent_percent
-from .calibration_search import NAMES, Corrected, Estimate, Search, binned
+from .calibration_search import NAMES, Corrected, Estimate, Search, binned, row_found
+from .epipolar import Epipolar
 from .reprojection import Reprojection
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -145,9 +146,8 @@ def _calibrate_cone(
     sharp = [which for which in free if NAMES[which] != "row_shift"]
     if sharp and span >= _HALF_TURN_DEG:
         best = _sharpened(Projections(linearise(chosen.values, percent), chosen.scan), best, fine, sharp)
-        if 1 in free:  # the row goes with the axis: better now that the axis is known better
-            calmer = Search(linearise(values, percent), small, 2.0, free, 5000)  # the row suffers most from noise
-            best = calmer.newton(best, (0.5, 1.5, 0.3), free=[1])
+    if 1 in free:  # it goes with the axis, which is known better now
+        best = row_found(linearise(values, percent), small, best, 5000, 2 in free)
     elif sharp:
         notes.append(f"the views span {span:.0f} deg, less than half a turn: axis shift and roll are from the epipolar test alone")
     scores = {"reversed" if estimate.reverse else "as given": estimate.score for estimate in found} if sense else {}
@@ -162,7 +162,8 @@ def _calibrate_cone(
 
 
 def _both_senses(values: NDArray[np.float32], scan: Scan, free: list[int], sense: bool, reach: float) -> list[Estimate]:
-    rough, better = Search(values, scan, 4.0, free, 600), Search(values, scan, 2.0, free, 2000)
+    rough = Search(Epipolar(values, scan, 4.0, most_pairs=600), free)
+    better = Search(Epipolar(values, scan, 2.0, most_pairs=2000), free)
     found = []
     for reverse in (False, True) if sense else (False,):
         start = rough.newton(rough.grid(reach, 2.0, reverse), (1.5, 3.0, 0.8), 3)
@@ -179,8 +180,8 @@ def _straightened(
         percent = consistent_percent(values, Corrected(scan)(best.values, best.reverse))
         if not percent:
             break
-        best = Search(linearise(values, percent), scan, 1.0, free, 2000).newton(best, steps, 1)
-    search = Search(linearise(values, percent), scan, 1.0, free, 5000)
+        best = Search(Epipolar(linearise(values, percent), scan, 1.0, most_pairs=2000), free).newton(best, steps, 1)
+    search = Search(Epipolar(linearise(values, percent), scan, 1.0, most_pairs=5000), free)
     return search, search.newton(best, steps), percent
 
 

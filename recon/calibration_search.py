@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from ..geometry import Scan
 from ..geometry.transform import bin_pixels, correct, reverse_rotation
-from .epipolar import Epipolar, whitened
+from .epipolar import Epipolar, apart_deg, whitened
 
 Array = NDArray[np.float64]
 NAMES = ("axis_shift", "row_shift", "roll")
 GROUPS = 5
 _WEIGH_AGAIN = (0.5, 0.5, 0.3)  # px, px, deg: what moves the cosine weights by 3 in 10 000
+_MOST_TURN = 8.0  # tan of half the angle between views 166 deg apart: nearer to opposite, few planes are left that both see whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +43,11 @@ class Corrected:
 
 
 class Search:
-    """Scores of corrections to a (binned) scan. ``free`` are the indices into `NAMES` that may move."""
+    """Scores of corrections to a (binned) scan. ``free`` are the indices into `NAMES` that may move, ``weight`` [pair] what pairs count."""
 
-    def __init__(self, values: NDArray[np.float32], scan: Scan, smooth_px: float, free: Sequence[int], most_pairs: int) -> None:
-        self.free, self.geometry = list(free), Corrected(scan)
-        self.test = Epipolar(values, scan, smooth_px, most_pairs=most_pairs)
+    def __init__(self, test: Epipolar, free: Sequence[int], weight: Array | None = None) -> None:
+        self.test, self.free, self.geometry = test, list(free), Corrected(test.scan)
+        self.weight = np.ones(len(test.pairs)) if weight is None else weight
         self.weighed_at = np.zeros(3)
 
     def scores(self, points: Sequence[Array], reverse: bool) -> tuple[Array, Array]:
@@ -56,8 +57,8 @@ class Search:
         """
         said = [self.test.sides(self.geometry(x, reverse)) for x in points]
         valid = np.all([np.isfinite(s).all(axis=2) for s in said], axis=0)
-        energy = [(whitened(s[..., 0] - s[..., 1], valid) ** 2).sum(axis=1) for s in said]
-        whole = np.sum([(whitened(said[0][..., k], valid) ** 2).sum(axis=1) for k in (0, 1)], axis=0)
+        energy = [self.weight * (whitened(s[..., 0] - s[..., 1], valid) ** 2).sum(axis=1) for s in said]
+        whole = self.weight * np.sum([(whitened(said[0][..., k], valid) ** 2).sum(axis=1) for k in (0, 1)], axis=0)
         keep = [np.all(self.test.pairs % GROUPS != g, axis=1) for g in range(GROUPS)]
         groups = np.array([[e[k].sum() / max(whole[k].sum(), 1e-300) for k in keep] for e in energy])
         return np.array([e.sum() / max(whole.sum(), 1e-300) for e in energy]), groups
@@ -100,6 +101,24 @@ class Search:
         offsets = np.linspace(-reach, reach, count)
         points = [best.values + offset * np.eye(3)[which] for offset in offsets]
         return best.values[which] + offsets, self.scores(points, best.reverse)[0]
+
+
+def row_found(values: NDArray[np.float32], scan: Scan, start: Estimate, most_pairs: int, roll_free: bool) -> Estimate:
+    """``start`` with a better row, from pairs up to nearly opposite views.
+
+    A row shift turns the lines of two views against each other by tan(apart / 2) over the source's distance: so little between views a
+    right angle apart that what is left of beam hardening outweighs it, whereas rays there and back are hardened alike. Opposite views
+    share few planes, though, and noise moves them: the weight sqrt(tan(apart / 2)) lies between the two, and had the smallest error on
+    twenty simulated scans of real heads (docs/calibration_table.md). The roll is let go, so that its error does not press on the row, and
+    put back.
+    """
+    test = Epipolar(values, scan, 1.5, most_pairs=most_pairs, widest_deg=179.5, steepest=1.2)
+    turn = np.tan(np.radians(apart_deg(scan, test.pairs) / 2))
+    search = Search(test, [1, 2] if roll_free else [1], np.sqrt(np.minimum(turn, _MOST_TURN)))
+    found = search.newton(start, (0.5, 1.0, 0.15), 3)
+    row, errors = start.values.copy(), start.errors.copy()
+    row[1], errors[1] = found.values[1], found.errors[1]
+    return Estimate(row, errors, start.score, start.reverse)
 
 
 def design_points(n: int) -> Array:

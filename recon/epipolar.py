@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter, uniform_filter1d
 from ..geometry import Scan
 
 Array = NDArray[np.float64]
-_SLOPE, _CUT = 0.6, 0.02  # steepest line (rows a column); what is left of the largest value at the panel's edge and counts as nothing
+_CUT = 0.02  # what is left of the largest value at the panel's edge and counts as nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +33,11 @@ class LineTable:
     intercepts: Array
 
     @classmethod
-    def of(cls, smooth: Float[NDArray[np.float32], "view row col"], scan: Scan) -> LineTable:
-        """Lines of cosine-weighted views; ``scan`` gives the weights."""
+    def of(cls, smooth: Float[NDArray[np.float32], "view row col"], scan: Scan, steepest: float = 0.6) -> LineTable:
+        """Lines of cosine-weighted views, up to ``steepest`` rows a column; ``scan`` gives the weights."""
         rows, cols = scan.shape
         oblong = float(np.linalg.norm(scan.v, axis=1).mean() / np.linalg.norm(scan.u, axis=1).mean())
-        slopes = np.linspace(-_SLOPE, _SLOPE, 2 * int(np.ceil(_SLOPE * cols / 2)) + 1, dtype=np.float64)
+        slopes = np.linspace(-steepest, steepest, 2 * int(np.ceil(steepest * cols / 2)) + 1, dtype=np.float64)
         intercepts = np.arange(rows, dtype=np.float64) - np.float64((rows - 1) / 2)
         sums = np.empty((len(scan), slopes.size, rows), dtype=np.float32)
         threshold = _CUT * float(np.percentile(smooth[:: max(1, len(scan) // 16)], 99.9))
@@ -63,25 +63,39 @@ class Epipolar:
     """The contradiction between views as a function of the geometry; the data are prepared once.
 
     ``smooth_px`` is the width of the Gaussian that the views are smoothed with, ``most_pairs`` how many pairs of views count at most
-    (a fixed, even choice), ``planes`` how many planes through each pair, evenly over the field of view's height.
+    (a fixed, even choice of those up to ``widest_deg`` apart), ``planes`` how many planes through each pair, evenly over the field of
+    view's height, ``steepest`` how many rows a column their lines on the panel may climb.
     """
 
     def __init__(
-        self, values: NDArray[np.float32], scan: Scan, smooth_px: float, *, most_pairs: int = 4000, planes: int | None = None
+        self,
+        values: NDArray[np.float32],
+        scan: Scan,
+        smooth_px: float,
+        *,
+        most_pairs: int = 4000,
+        planes: int | None = None,
+        widest_deg: float = 175.0,
+        steepest: float = 0.6,
     ) -> None:
         smooth = gaussian_filter(np.asarray(values, dtype=np.float32), (0, smooth_px, smooth_px))
         self.smooth: NDArray[np.float32] = np.asarray(smooth, dtype=np.float32)
         self.scan = scan
-        self.pairs = view_pairs(scan, most_pairs)
+        self.pairs = view_pairs(scan, most_pairs, widest_deg)
         self.planes = planes or max(16, 3 * scan.shape[0] // 4)
-        self.table = LineTable.of(self.smooth, scan)
+        self.steepest = steepest
+        self.table = LineTable.of(self.smooth, scan, steepest)
 
     def weigh(self, scan: Scan) -> None:
         """Take the cosine weights from a better geometry."""
-        self.table = LineTable.of(self.smooth, scan)
+        self.table = LineTable.of(self.smooth, scan, self.steepest)
 
     def sides(self, scan: Scan) -> Array:
-        """[pair, plane, 2]: what either view of a pair says, NaN where it cannot."""
+        """[pair, plane, 2]: what either view of a pair says, NaN where it cannot.
+
+        The nearer two sources are to facing each other, the closer their planes come together on the axis: there the same number of
+        planes is laid over as far as their lines are not too steep, and what they say is scaled to equal steps.
+        """
         _, half, _ = scan.field_of_view_mm
         heights = scan.field_of_view_height_mm + 0.95 * half * np.linspace(-1, 1, self.planes)
         out = np.empty((len(self.pairs), self.planes, 2))
@@ -89,23 +103,28 @@ class Epipolar:
         t, step = self.table, self.table.slopes[1] - self.table.slopes[0]
         _look_up(
             source, detector, scan.u, scan.v, scan.normal, scan.axis.direction,
-            t.values, t.slopes[0], step, t.intercepts[0], self.pairs, heights, out,
+            t.values, t.slopes[0], step, t.intercepts[0], self.pairs, heights, self.steepest, out,
         )  # fmt: skip
         return out
 
 
-def view_pairs(scan: Scan, most: int) -> NDArray[np.int64]:
-    """(pair, 2): pairs of views 20 to 175 deg apart around the axis, thinned evenly to ``most``."""
+def view_pairs(scan: Scan, most: int, widest_deg: float = 175.0) -> NDArray[np.int64]:
+    """(pair, 2): pairs of views 20 to ``widest_deg`` apart around the axis, thinned evenly to ``most``."""
+    first, second = np.triu_indices(len(scan), 1)
+    apart = apart_deg(scan, np.stack([first, second], axis=1))
+    kept = np.flatnonzero((apart >= 20) & (apart <= widest_deg))
+    if kept.size > most:
+        kept = np.sort(np.random.default_rng(0).permutation(kept)[:most])
+    return np.stack([first[kept], second[kept]], axis=1).astype(np.int64)
+
+
+def apart_deg(scan: Scan, pairs: NDArray[np.integer]) -> Array:
+    """(pair,): the angle around the axis between the sources of two views, 0 to 180."""
     axis = scan.axis
     arm = scan.source - axis.point_mm
     arm = arm - np.outer(arm @ axis.direction, axis.direction)
     arm /= np.linalg.norm(arm, axis=1, keepdims=True)
-    first, second = np.triu_indices(len(scan), 1)
-    apart = np.degrees(np.arccos(np.clip(np.einsum("ij,ij->i", arm[first], arm[second]), -1, 1)))
-    kept = np.flatnonzero((apart >= 20) & (apart <= 175))
-    if kept.size > most:
-        kept = np.sort(np.random.default_rng(0).permutation(kept)[:most])
-    return np.stack([first[kept], second[kept]], axis=1).astype(np.int64)
+    return np.degrees(np.arccos(np.clip(np.einsum("ij,ij->i", arm[pairs[:, 0]], arm[pairs[:, 1]]), -1, 1)))
 
 
 def whitened(difference: Array, valid: NDArray[np.bool_]) -> Array:
@@ -143,7 +162,10 @@ def _line_sums(views, slopes, threshold, out):  # pragma: no cover - compiled
 
 
 @njit(parallel=True, cache=True)
-def _look_up(source, detector, u, v, normal, axis, table, slope_0, slope_step, intercept_0, pairs, heights, out):  # pragma: no cover
+def _look_up(
+    source, detector, u, v, normal, axis, table, slope_0, slope_step, intercept_0, pairs, heights, steepest, out
+):  # pragma: no cover
+    center = 0.5 * (heights[0] + heights[-1])
     for q in prange(pairs.shape[0]):
         i, j = pairs[q, 0], pairs[q, 1]
         base = source[j] - source[i]
@@ -153,8 +175,10 @@ def _look_up(source, detector, u, v, normal, axis, table, slope_0, slope_step, i
         side = np.cross(base, up)
         middle = 0.5 * (source[i] + source[j])
         reach, level = -(middle * side).sum(), (middle * up).sum()
+        scale = min(1.0, steepest * abs(reach) / (0.5 * (heights[-1] - heights[0])))
         for h in range(heights.size):
-            n = up - (heights[h] - level) / reach * side  # the plane through both sources that meets the axis at this height
+            height = scale * (heights[h] - center) + center
+            n = up - (height - level) / reach * side  # the plane through both sources that meets the axis at this height
             n = n / np.sqrt((n * n).sum())
             for which in range(2):
                 k = pairs[q, which]
@@ -169,4 +193,4 @@ def _look_up(source, detector, u, v, normal, axis, table, slope_0, slope_step, i
                 low = (1 - g) * table[k, a, b] + g * table[k, a, b + 1]
                 high = (1 - g) * table[k, a + 1, b] + g * table[k, a + 1, b + 1]
                 tilt = (n * normal[k]).sum()
-                out[q, h, which] = ((1 - f) * low + f * high) / (1 - tilt * tilt)
+                out[q, h, which] = scale * ((1 - f) * low + f * high) / (1 - tilt * tilt)

@@ -56,7 +56,7 @@ def _context(results: Path, records: Sequence[dict[str, Any]], rows: Sequence[Ro
     animals = sorted({r["task"]["animal"] for r in records}, key=int)
     counts = sorted({r["task"]["views"] for r in records})
     methods = list(dict.fromkeys(r["task"]["method"] for r in records))
-    shots, reference = _shots(results, records, animals[0], info)
+    shots, reference, shown = _shots(results, records, animals[0], info)
     baseline, differences = _differences(records)
     return {
         "title": f"{len(methods)} methods, {', '.join(map(str, counts))} views",
@@ -73,11 +73,12 @@ def _context(results: Path, records: Sequence[dict[str, Any]], rows: Sequence[Ro
         "baseline": baseline,
         "differences": differences,
         "shots": shots,
-        "shots_note": f"Animal {animals[0]}, window {_window(info)} 1/mm; errors in blue and red, a quarter of the window full scale.",
+        "shots_note": f"Animal {animals[0]}, grey from {shown[0]:.3g} to {shown[1]:.3g} 1/mm; errors in blue and red, full scale "
+        f"{(shown[1] - shown[0]) / 4:.2g} 1/mm.",
         "reference_shot": reference,
         "shot_methods": list(dict.fromkeys(s["method"] for s in shots)),
         "shot_views": counts,
-        "failures": [f"{_record_line(r)['label']}: {r['failed']}" for r in records if "failed" in r],
+        "failures": _failures(records),
         "notes": _notes(info),
         "command": info.get("command", f"fewview report {results.name}"),
         "info": json.dumps(info, indent=1),
@@ -94,7 +95,8 @@ def _leaderboard(rows: Sequence[Row], protocol: str, labels: Mapping[str, str]) 
     for row in rows:
         cells = [{"text": short(row.method), "value": short(row.method)}, {"text": row.views, "value": row.views}]
         cells += [_cell(row.cells[protocol].get(c)) for c in columns]
-        cells += [{"text": f"{v:.3g}" if math.isfinite(v) else "-", "value": v} for v in (row.seconds, row.peak_memory_mib)]
+        tail = ((row.seconds, ".3g"), (row.peak_memory_mib, ",.0f"))
+        cells += [{"text": format(v, style) if math.isfinite(v) else "-", "value": v} for v, style in tail]
         table.append(cells)
     return {"name": protocol, "meaning": MEANING[protocol], "heads": heads, "rows": table}
 
@@ -103,22 +105,39 @@ def _cell(cell: Interval | None) -> dict[str, Any]:
     if cell is None:
         return {"text": "-", "value": "-"}
     bounded = math.isfinite(cell.low) and math.isfinite(cell.high)
-    return {"text": f"{cell.mean:.4g}", "value": cell.mean, "interval": f"{cell.low:.4g} to {cell.high:.4g}" if bounded else ""}
+    return {"text": f"{cell.mean:#.4g}", "value": cell.mean, "interval": f"{cell.low:#.4g} to {cell.high:#.4g}" if bounded else ""}
 
 
-def _shots(results: Path, records: Sequence[dict[str, Any]], animal: str, info: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str]:
+def _shots(
+    results: Path, records: Sequence[dict[str, Any]], animal: str, info: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], str, tuple[float, float]]:
+    """Pictures of one animal, its reference, and the greys that all of them are shown in: up to the reference's brightest voxel."""
     found, reference, window = [], "", _window(info)
     for record in records:
         path = results / "pictures" / f"{record['key']}.npz"
         if "failed" in record or record["task"]["animal"] != animal or not path.exists():
             continue
         with np.load(path) as kept:
-            reference = reference or image_uri(planes(kept["reference"], window))
+            if not reference:
+                brightest = float(kept["reference"].max())
+                window = (window[0], brightest if brightest > window[0] else window[1])
+                reference = image_uri(planes(kept["reference"], window))
             task = record["task"]
             score = f"{float(record['scores']['volume']['psnr']):.2f} dB"
             picture = shot(kept["volume"], kept["reference"], window)
         found.append({"method": short(task["method"]), "views": task["views"], "src": picture, "score": score})
-    return found, reference
+    return found, reference, window
+
+
+def _failures(records: Sequence[dict[str, Any]]) -> list[str]:
+    """One line for everything that failed in the same way."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for record in records:
+        if "failed" in record:
+            task = record["task"]
+            what = f"{short(task['method'])}, {task['views']} view(s), {task['selection']}"
+            alike.setdefault((what, record["failed"]), []).append(f"{task['animal']} week {task['week']}")
+    return [f"{what}: {why} ({', '.join(dict.fromkeys(who))})" for (what, why), who in alike.items()]
 
 
 def _differences(records: Sequence[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:

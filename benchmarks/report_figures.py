@@ -51,7 +51,7 @@ def curves(rows: Sequence[Row], panels: Mapping[str, tuple[str, str]]) -> str:
                 continue
             x, mean = [p[0] for p in points], [p[1].mean for p in points]
             style = "--" if method.startswith("control") else "-"
-            axis.plot(x, mean, style, marker="o", ms=4, color=f"C{number % 10}", label=short(method))
+            axis.plot(x, mean, style, marker="os^v"[number // 10 % 4], ms=4, color=f"C{number % 10}", label=short(method))
             if all(np.isfinite(p[1].low) for p in points):
                 axis.fill_between(x, [p[1].low for p in points], [p[1].high for p in points], color=f"C{number % 10}", alpha=0.15, lw=0)
         axis.set(title=title, xlabel="views given", xscale="log")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
@@ -40,8 +41,10 @@ def atomic_path(path: str | Path, *, force: bool = False) -> Iterator[Path]:
         if final.is_dir() and not final.is_symlink():
             os.replace(final, old)  # a folder cannot be replaced in one step: put it aside until the new one is in place
         os.replace(temporary, final)
-    except BaseException:
+    except BaseException as error:
         remove(temporary)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+            error.filename = str(final)  # a full disk says nothing of what did not fit on it
         if old.exists() and not final.exists():
             os.replace(old, final)
         raise

@@ -112,7 +112,7 @@ def train(
     record = make_record(command_line(), dataclasses.asdict(chosen), [], [out], seconds, {"data": done.data, "losses": done.losses})
     write_record(record, out)
     kept = next(entry for entry in done.losses if entry["step"] == done.step)
-    score = f", score of the held-out animals {kept['score']:.3f} (at the start {done.losses[0]['score']:.3f})" if "score" in kept else ""
+    score = f", score of the held-out animals {kept['score']:.5g} (at the start {done.losses[0]['score']:.5g})" if "score" in kept else ""
     print(f"wrote {out}: the weights of step {done.step}{score} ({seconds / 60:.1f} min)")
     return 0
 

@@ -20,7 +20,7 @@ from .epipolar import Epipolar
 from .reprojection import Reprojection
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
-_COARSE_COLS, _SEARCH_COLS, _FINE_COLS, _MOST_VIEWS = 64, 192, 384, 104
+_COARSE_COLS, _SEARCH_COLS, _FINE_COLS, _MOST_VIEWS = 96, 192, 384, 104
 _NARROW_DEG, _HALF_TURN_DEG, _REPROJECTED_VIEWS = 2.0, 179.0, 65
 
 

@@ -146,8 +146,8 @@ def _calibrate_cone(
     sharp = [which for which in free if NAMES[which] != "row_shift"]
     if sharp and span >= _HALF_TURN_DEG:
         best = _sharpened(Projections(linearise(chosen.values, percent), chosen.scan), best, fine, sharp)
-    if 1 in free:  # it goes with the axis, which is known better now
-        best = row_found(linearise(values, percent), small, best, 5000, 2 in free)
+        if 1 in free:  # the row goes with the axis, which is known better now
+            best = row_found(linearise(values, percent), small, best, 5000, 2 in free)
     elif sharp:
         notes.append(f"the views span {span:.0f} deg, less than half a turn: axis shift and roll are from the epipolar test alone")
     scores = {"reversed" if estimate.reverse else "as given": estimate.score for estimate in found} if sense else {}

@@ -20,8 +20,9 @@ from .epipolar import Epipolar
 from .reprojection import Reprojection
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
-_COARSE_COLS, _SEARCH_COLS, _FINE_COLS, _MOST_VIEWS = 96, 192, 384, 104
-_NARROW_DEG, _HALF_TURN_DEG, _REPROJECTED_VIEWS = 2.0, 179.0, 65
+_SEARCH_COLS, _FINE_COLS, _MOST_VIEWS = 192, 384, 104
+_NARROW_DEG, _HALF_TURN_DEG = 2.0, 179.0
+_REPROJECTED_VIEWS, _MANY_VIEWS, _COARSE_COLS = 65, 48, (64, 96)  # the finer, the better the roll; from 26 views 96 columns lead astray
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +195,7 @@ def _sharpened(chosen: Projections, best: Estimate, factor: int, sharp: list[int
     """Axis shift and roll from the reprojection of coarse views; ``best`` is in units of ``factor`` detector pixels."""
     if len(chosen) > _REPROJECTED_VIEWS:
         chosen = chosen[views.evenly(chosen.scan, _REPROJECTED_VIEWS)]
-    coarse = max(1, round(chosen.scan.shape[1] / _COARSE_COLS))
+    coarse = max(1, round(chosen.scan.shape[1] / _COARSE_COLS[len(chosen) >= _MANY_VIEWS]))
     values, small = binned(chosen.values, chosen.scan, coarse)
     geometry = Corrected(small)
     steps = [(0.1, 0.0, 0.3)[which] for which in sharp]

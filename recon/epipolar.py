@@ -84,6 +84,7 @@ class Epipolar:
         self.pairs = view_pairs(scan, most_pairs, widest_deg)
         self.planes = planes or max(16, 3 * scan.shape[0] // 4)
         self.steepest = steepest
+        self.climb = steepest if widest_deg > 175 else np.inf  # see `sides`: needed only where sources nearly face each other
         self.table = LineTable.of(self.smooth, scan, steepest)
 
     def weigh(self, scan: Scan) -> None:
@@ -93,8 +94,9 @@ class Epipolar:
     def sides(self, scan: Scan) -> Array:
         """[pair, plane, 2]: what either view of a pair says, NaN where it cannot.
 
-        The nearer two sources are to facing each other, the closer their planes come together on the axis: there the same number of
-        planes is laid over as far as their lines are not too steep, and what they say is scaled to equal steps.
+        The nearer two sources are to facing each other, the closer their planes come together on the axis. Where pairs beyond 175 deg
+        were asked for, the planes of each pair are laid only as far as their lines are not too steep, and what they say is scaled to
+        equal steps.
         """
         _, half, _ = scan.field_of_view_mm
         heights = scan.field_of_view_height_mm + 0.95 * half * np.linspace(-1, 1, self.planes)
@@ -103,7 +105,7 @@ class Epipolar:
         t, step = self.table, self.table.slopes[1] - self.table.slopes[0]
         _look_up(
             source, detector, scan.u, scan.v, scan.normal, scan.axis.direction,
-            t.values, t.slopes[0], step, t.intercepts[0], self.pairs, heights, self.steepest, out,
+            t.values, t.slopes[0], step, t.intercepts[0], self.pairs, heights, self.climb, out,
         )  # fmt: skip
         return out
 
@@ -162,9 +164,7 @@ def _line_sums(views, slopes, threshold, out):  # pragma: no cover - compiled
 
 
 @njit(parallel=True, cache=True)
-def _look_up(
-    source, detector, u, v, normal, axis, table, slope_0, slope_step, intercept_0, pairs, heights, steepest, out
-):  # pragma: no cover
+def _look_up(source, detector, u, v, normal, axis, table, slope_0, slope_step, intercept_0, pairs, heights, climb, out):  # pragma: no cover
     center = 0.5 * (heights[0] + heights[-1])
     for q in prange(pairs.shape[0]):
         i, j = pairs[q, 0], pairs[q, 1]
@@ -175,7 +175,7 @@ def _look_up(
         side = np.cross(base, up)
         middle = 0.5 * (source[i] + source[j])
         reach, level = -(middle * side).sum(), (middle * up).sum()
-        scale = min(1.0, steepest * abs(reach) / (0.5 * (heights[-1] - heights[0])))
+        scale = min(1.0, climb * abs(reach) / (0.5 * (heights[-1] - heights[0])))
         for h in range(heights.size):
             height = scale * (heights[h] - center) + center
             n = up - (height - level) / reach * side  # the plane through both sources that meets the axis at this height

@@ -22,7 +22,8 @@ from .reprojection import Reprojection
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 _SEARCH_COLS, _FINE_COLS, _MOST_VIEWS = 192, 384, 104
 _NARROW_DEG, _HALF_TURN_DEG = 2.0, 179.0
-_REPROJECTED_VIEWS, _MANY_VIEWS, _COARSE_COLS = 65, 48, (64, 96)  # the finer, the better the roll; from 26 views 96 columns lead astray
+_REPROJECTED_VIEWS, _MANY_VIEWS = 65, 48
+_COARSE_COLS, _COARSE_COLS_OF_MANY = 64, 96  # the finer, the better the roll; but from 26 views 96 columns lead astray
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +196,8 @@ def _sharpened(chosen: Projections, best: Estimate, factor: int, sharp: list[int
     """Axis shift and roll from the reprojection of coarse views; ``best`` is in units of ``factor`` detector pixels."""
     if len(chosen) > _REPROJECTED_VIEWS:
         chosen = chosen[views.evenly(chosen.scan, _REPROJECTED_VIEWS)]
-    coarse = max(1, round(chosen.scan.shape[1] / _COARSE_COLS[len(chosen) >= _MANY_VIEWS]))
+    cols = _COARSE_COLS_OF_MANY if len(chosen) >= _MANY_VIEWS else _COARSE_COLS
+    coarse = max(1, round(chosen.scan.shape[1] / cols))
     values, small = binned(chosen.values, chosen.scan, coarse)
     geometry = Corrected(small)
     steps = [(0.1, 0.0, 0.3)[which] for which in sharp]

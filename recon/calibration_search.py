@@ -72,9 +72,9 @@ class Search:
         best = int(np.argmin(each))
         return Estimate(points[best], np.full(3, np.nan), each[best], reverse)
 
-    def newton(self, start: Estimate, steps: Sequence[float], times: int = 2, free: Sequence[int] | None = None) -> Estimate:
-        """Minimum of the quadratic through the scores at start +- steps, ``times`` over; what is not in ``free`` is held."""
-        free = self.free if free is None else list(free)
+    def newton(self, start: Estimate, steps: Sequence[float], times: int = 2) -> Estimate:
+        """Minimum of the quadratic through the scores at start +- steps, ``times`` over; what is not free is held."""
+        free = self.free
         x, errors, score = start.values.copy(), np.nan_to_num(start.errors), start.score
         for _ in range(times):
             if (np.abs(x - self.weighed_at) > _WEIGH_AGAIN).any():
@@ -112,7 +112,7 @@ def row_found(values: NDArray[np.float32], scan: Scan, start: Estimate, most_pai
     twenty simulated scans of real heads (docs/calibration_table.md). The roll is let go, so that its error does not press on the row, and
     put back.
     """
-    test = Epipolar(values, scan, 1.5, most_pairs=most_pairs, widest_deg=179.5, steepest=1.2)
+    test = Epipolar(values, scan, 1.5, most_pairs=most_pairs, widest_deg=179.5, steepest=1.2, gather_planes=True)
     turn = np.tan(np.radians(apart_deg(scan, test.pairs) / 2))
     search = Search(test, [1, 2] if roll_free else [1], np.sqrt(np.minimum(turn, _MOST_TURN)))
     found = search.newton(start, (0.5, 1.0, 0.15), 3)

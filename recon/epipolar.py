@@ -64,7 +64,9 @@ class Epipolar:
 
     ``smooth_px`` is the width of the Gaussian that the views are smoothed with, ``most_pairs`` how many pairs of views count at most
     (a fixed, even choice of those up to ``widest_deg`` apart), ``planes`` how many planes through each pair, evenly over the field of
-    view's height, ``steepest`` how many rows a column their lines on the panel may climb.
+    view's height, ``steepest`` how many rows a column their lines on the panel may climb. The nearer two sources are to facing each
+    other, the closer their planes come together on the axis: with ``gather_planes`` they are laid only as far as their lines are
+    not too steep, and what they say is scaled to equal steps.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Epipolar:
         planes: int | None = None,
         widest_deg: float = 175.0,
         steepest: float = 0.6,
+        gather_planes: bool = False,
     ) -> None:
         smooth = gaussian_filter(np.asarray(values, dtype=np.float32), (0, smooth_px, smooth_px))
         self.smooth: NDArray[np.float32] = np.asarray(smooth, dtype=np.float32)
@@ -84,7 +87,7 @@ class Epipolar:
         self.pairs = view_pairs(scan, most_pairs, widest_deg)
         self.planes = planes or max(16, 3 * scan.shape[0] // 4)
         self.steepest = steepest
-        self.climb = steepest if widest_deg > 175 else np.inf  # see `sides`: needed only where sources nearly face each other
+        self.climb = steepest if gather_planes else np.inf
         self.table = LineTable.of(self.smooth, scan, steepest)
 
     def weigh(self, scan: Scan) -> None:
@@ -92,12 +95,7 @@ class Epipolar:
         self.table = LineTable.of(self.smooth, scan, self.steepest)
 
     def sides(self, scan: Scan) -> Array:
-        """[pair, plane, 2]: what either view of a pair says, NaN where it cannot.
-
-        The nearer two sources are to facing each other, the closer their planes come together on the axis. Where pairs beyond 175 deg
-        were asked for, the planes of each pair are laid only as far as their lines are not too steep, and what they say is scaled to
-        equal steps.
-        """
+        """[pair, plane, 2]: what either view of a pair says, NaN where it cannot."""
         _, half, _ = scan.field_of_view_mm
         heights = scan.field_of_view_height_mm + 0.95 * half * np.linspace(-1, 1, self.planes)
         out = np.empty((len(self.pairs), self.planes, 2))

@@ -83,8 +83,11 @@ class HashGrids(nn.Module):
         return ((x * a) ^ (y * b) ^ (z * c)) % size
 
 
-def positional(unit: Unit, octaves: int) -> Float[Tensor, "n width"]:
-    """The point and the sines and cosines of its coordinates times pi 2^k, k < ``octaves`` (NeRF eq. 4); width 3 + 6 octaves."""
-    scale = math.pi * 2.0 ** torch.arange(octaves, dtype=unit.dtype, device=unit.device)
-    phase = (unit[:, :, None] * scale).flatten(1)
-    return torch.cat([unit, phase.sin(), phase.cos()], 1)
+def positional(x: Float[Tensor, "... d"], octaves: int) -> Float[Tensor, "... wide"]:
+    """x, and sine and cosine of pi 2^k x for k = 0 .. octaves - 1 (Mildenhall et al. 2020, equation 4): d (1 + 2 octaves) numbers.
+
+    >>> positional(torch.tensor([0.5]), 2).round(decimals=3).abs().tolist()
+    [0.5, 1.0, 0.0, 0.0, 1.0]
+    """
+    angles = x[..., None] * (math.pi * 2.0 ** torch.arange(octaves, dtype=x.dtype, device=x.device))
+    return torch.cat([x, angles.sin().flatten(-2), angles.cos().flatten(-2)], dim=-1)

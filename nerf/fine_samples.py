@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from .rendering import Rays, sample
+from .rendering import Rays, sample, uniform
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def coarse_cells(rays: Rays, box: Float[Tensor, "2 3"], count: int, generator: G
     kept, step = Rays(rays.origin[index], rays.direction[index]), samples.step[index, None]
     middle = ((samples.points[index] - kept.origin[:, None]) * kept.direction[:, None]).sum(-1)
     near, far = middle[:, 0] - step[:, 0] / 2, middle[:, -1] + step[:, 0] / 2
-    return Cells(kept, middle + (_uniform(middle.shape, generator, middle) - 0.5) * step, near, far), index
+    return Cells(kept, middle + (uniform(middle.shape, generator, middle) - 0.5) * step, near, far), index
 
 
 def fine_cells(cells: Cells, attenuation: Float[Tensor, "point"], count: int, generator: Generator | None) -> Cells:
@@ -62,15 +62,9 @@ def fine_cells(cells: Cells, attenuation: Float[Tensor, "point"], count: int, ge
         share = share + (1 - share.sum(1, keepdim=True)) * width / width.sum(1, keepdim=True).clamp(min=1e-12)
         upto = torch.cumsum(share, 1)
         steps = torch.arange(count, dtype=width.dtype, device=width.device)
-        quantile = (steps + _uniform((len(width), count), generator, width)) / count * upto[:, -1:]
+        quantile = (steps + uniform((len(width), count), generator, width)) / count * upto[:, -1:]
         cell = torch.searchsorted(upto, quantile).clamp(max=width.shape[1] - 1)
         begin = cells.near[:, None] + torch.cumsum(width, 1) - width
         inside = 1 - (upto.gather(1, cell) - quantile) / share.gather(1, cell).clamp(min=1e-12)
         more = begin.gather(1, cell) + inside.clamp(0, 1) * width.gather(1, cell)
         return Cells(cells.rays, torch.cat([cells.distance, more], 1).sort(1).values, cells.near, cells.far)
-
-
-def _uniform(shape: torch.Size | tuple[int, int], generator: Generator | None, like: Tensor) -> Tensor:
-    if generator is None:
-        return torch.full(tuple(shape), 0.5, dtype=like.dtype, device=like.device)
-    return torch.rand(tuple(shape), generator=generator, dtype=like.dtype, device=generator.device).to(like.device)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..geometry import Scan, UnknownNameError
 from .encoding import positional
-from .rendering import Field, Points, Rays, Samples, composite, integrate, sample
+from .rendering import Field, Points, Rays, composite, integrate, sample
 
 RENDERINGS = ("line", "composite")
 
@@ -118,17 +118,13 @@ def render_object(
     """What rays through one object see.
 
     "line": line integrals (dimensionless). "composite": optical alpha compositing, a brightness in 0..1, for `table2-compat` only.
-    ``count`` points a ray inside the box, at the middle of equal steps, or jittered with a ``generator`` (on the CPU, whatever the device).
+    ``count`` points a ray inside the box, at the middle of equal steps, or jittered with a ``generator``.
     """
     if rendering not in RENDERINGS:
         raise UnknownNameError("rendering", rendering, RENDERINGS)
-    samples = sample(rays, box, count)
+    samples = sample(rays, box, count, generator)
     points = samples.points
-    if generator is not None:
-        jitter = (torch.rand(points.shape[:2], generator=generator) - 0.5).to(points)
-        points = points + (jitter * samples.step[:, None])[..., None] * rays.direction[:, None]
     density, brightness = (a.reshape(points.shape[:2]) for a in network(frame.unit(points).reshape(-1, 3), code))
-    kept = Samples(points, samples.step, samples.hit)
     if rendering == "line":
-        return integrate(attenuation(density, brightness, frame), kept)
-    return composite(density / frame.radius_mm, brightness, kept)
+        return integrate(attenuation(density, brightness, frame), samples)
+    return composite(density / frame.radius_mm, brightness, samples)

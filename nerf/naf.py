@@ -12,8 +12,10 @@ import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ..data import Projections
+from ..data.memory import require_memory
 from ..geometry import Grid, InputError, UnknownNameError
 from ..recon import Operator
 from ..recon.coarse import bin_projections
@@ -21,7 +23,9 @@ from ..recon.method import Callback, Method, Progress
 from .encoding import DenseGrids, HashGrids
 from .refinement import Refinement
 from .rendering import Pose, box_of, grid_points, render
-from .train_settings import autocast_type
+from .train_settings import autocast_type, usable_device
+
+VOXELS_A_CHUNK = {"cuda": 1 << 22}  # through the network at once; elsewhere few enough for a processor's cache
 
 
 @dataclass(frozen=True)
@@ -105,8 +109,15 @@ class AttenuationField(nn.Module):
     def volume(self, grid: Grid) -> Float[Tensor, "z y x"]:
         """The field at the voxel centres of the grid that it was made for, as `forward` gives it, but read level by level."""
         if isinstance(self.encoding, DenseGrids):
-            return (self.head(self.encoding.on_grid(grid.shape)) * self.scale).reshape(grid.shape)
+            parts = self.encoding.on_grid(grid.shape).split(VOXELS_A_CHUNK.get(self.get_buffer("box").device.type, 1 << 14))
+            return (torch.cat([_again(self.head, part) for part in parts]) * self.scale).reshape(grid.shape)
         return self(grid_points(grid).to(self.get_buffer("box"))).reshape(grid.shape)
+
+
+def _again(head: _Head, features: Tensor) -> Tensor:
+    """``head(features)``, its hidden layer computed again for the gradient: keeping it for every voxel would take more memory and time."""
+    found: Any = checkpoint(head, features, use_reentrant=False, preserve_rng_state=False)
+    return found
 
 
 def total_variation(field: nn.Module, grid: Grid, patches: int, size: int, generator: torch.Generator) -> Float[Tensor, ""]:
@@ -115,7 +126,8 @@ def total_variation(field: nn.Module, grid: Grid, patches: int, size: int, gener
     room = (box[1] - box[0] - size * grid.voxel_mm).clamp(min=0)
     corner = box[0] + torch.rand(patches, 3, generator=generator) * room + grid.voxel_mm / 2
     step = torch.stack(torch.meshgrid(*[torch.arange(size)] * 3, indexing="ij"), -1).reshape(-1, 3) * grid.voxel_mm
-    values = field((corner[:, None] + step).reshape(-1, 3)).reshape(patches, size, size, size)
+    points = (corner[:, None] + step).reshape(-1, 3).to(next(field.parameters()).device)
+    values = field(points).reshape(patches, size, size, size)
     return _variation(values)
 
 
@@ -164,6 +176,9 @@ def fit(projections: Projections, grid: Grid, settings: NafSettings, callbacks: 
 
 def _whole_scan(data: Projections, grid: Grid, settings: NafSettings, field: AttenuationField) -> Iterator[tuple[Tensor, Tensor]]:
     """(weighted mean squared error, total variation) of every ray and every voxel, again and again."""
+    if torch.device(settings.device).type == "cpu":
+        needed = (48 * settings.features + 200) * math.prod(grid.shape)  # bytes, measured: features, the grids, gradients, Adam's moments
+        require_memory(needed, f"a field of {grid.shape} voxels and its gradients", 'use render="rays" or larger voxels')
     A = Operator(data.scan, grid)
     target = torch.from_numpy(np.array(data.values)).to(settings.device)
     weight = torch.exp(-target)  # the variance of -ln(counts) is one over the counts
@@ -184,7 +199,7 @@ def _random_rays(
         for pixel in torch.randperm(values.numel(), generator=generator).split(settings.rays):
             target, pixel = values[pixel].to(settings.device), pixel.to(settings.device)
             rays = refinement.pose().rays(pixel // (rows * cols), pixel % (rows * cols) // cols, pixel % cols)
-            seen = render(field, rays, box, samples, generator if settings.device == "cpu" else None)
+            seen = render(field, rays, box, samples, generator)
             weight = torch.exp(-target)
             yield (weight * (seen - target) ** 2).sum() / weight.sum(), total_variation(field, grid, 4, 8, generator)
 
@@ -200,6 +215,7 @@ def run(projections: Projections, grid: Grid, settings: Any, callbacks: Sequence
         )
     if checked.precision not in ("auto", "float32", "bf16"):
         raise UnknownNameError("precision of naf", checked.precision, ("auto", "float32", "bf16"))
+    usable_device(checked.device)
     for name in ("steps", "rays", "features", "hidden", "report_every"):
         if getattr(checked, name) is not None and getattr(checked, name) < 1:
             raise InputError(f"{name} of naf is {getattr(checked, name)}", expected="a whole number of 1 or more")
@@ -207,7 +223,7 @@ def run(projections: Projections, grid: Grid, settings: Any, callbacks: Sequence
         raise InputError(f"tv of naf is {checked.tv}", expected="a number of 0 or more")
     field, _ = fit(projections, grid, checked, callbacks)
     with torch.no_grad():
-        return field.to("cpu").volume(grid).numpy()
+        return field.volume(grid).cpu().numpy()
 
 
 METHOD = Method("naf", run, NafSettings, reference="after Zha, Zhang, Li: NAF, MICCAI 2022 (arXiv:2209.14540)")

@@ -24,8 +24,9 @@ from ..geometry.transform import rotation_matrix
 from ..recon.feldkamp import fdk
 from . import encoder, point_network
 from .encoder import Encoder
+from .encoding import positional
 from .fine_samples import Cells, fine_cells
-from .point_network import PointNetwork, positional
+from .point_network import PointNetwork
 from .rendering import Field, volume_field
 from .view_features import Cameras, sampled
 

@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-
-
-def positional(x: Float[Tensor, "... d"], octaves: int) -> Float[Tensor, "... wide"]:
-    """x, and sine and cosine of pi 2^k x for k = 0 .. octaves - 1 (Mildenhall et al. 2020, equation 4): d (1 + 2 octaves) numbers.
-
-    >>> positional(torch.tensor([0.5]), 2).round(decimals=3).abs().tolist()
-    [0.5, 1.0, 0.0, 0.0, 1.0]
-    """
-    angles = x[..., None] * (math.pi * 2.0 ** torch.arange(octaves, dtype=x.dtype, device=x.device))
-    return torch.cat([x, angles.sin().flatten(-2), angles.cos().flatten(-2)], dim=-1)
 
 
 class Residual(nn.Module):

@@ -73,7 +73,7 @@ def box_of(grid: Grid, dtype: torch.dtype = torch.float32, device: torch.device 
 
 
 def sample(rays: Rays, box: Float[Tensor, "2 3"], count: int, generator: torch.Generator | None = None) -> Samples:
-    """``count`` points on each ray inside the box: one in each of as many equal steps, at its middle, or anywhere with a ``generator``."""
+    """``count`` points on each ray inside the box, one in each of as many equal steps: at its middle, or anywhere with a ``generator``."""
     if count < 1:
         raise InputError(f"{count} samples a ray", expected="at least one")
     safe = torch.where(rays.direction.abs() < 1e-12, torch.full_like(rays.direction, 1e-12), rays.direction)
@@ -81,14 +81,16 @@ def sample(rays: Rays, box: Float[Tensor, "2 3"], count: int, generator: torch.G
     near, far = ends.amin(0).amax(1).clamp(min=0), ends.amax(0).amin(1)
     hit = far > near
     step = torch.where(hit, (far - near) / count, torch.zeros_like(near))
-    shape = (len(near), count)
-    within = (
-        torch.full(shape, 0.5).to(near)
-        if generator is None
-        else torch.rand(shape, generator=generator, dtype=near.dtype, device=near.device)
-    )
+    within = uniform((len(near), count), generator, near)
     distance = near[:, None] + (torch.arange(count, device=near.device) + within) * step[:, None]
     return Samples(rays.origin[:, None] + distance[..., None] * rays.direction[:, None], step, hit)
+
+
+def uniform(shape: tuple[int, ...], generator: torch.Generator | None, like: Tensor) -> Tensor:
+    """Numbers in 0..1 of the dtype and device of ``like``: one half without a generator, which may live on another device."""
+    if generator is None:
+        return torch.full(shape, 0.5, dtype=like.dtype, device=like.device)
+    return torch.rand(shape, generator=generator, dtype=like.dtype, device=generator.device).to(like.device)
 
 
 def integrate(attenuation: Float[Tensor, "ray sample"], samples: Samples) -> Float[Tensor, "ray"]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..geometry import InputError, UnknownNameError
+from ..geometry import InputError, MissingBackendError, UnknownNameError
 from .learner import Learner
 
 PRECISIONS = ("auto", "float32", "bf16", "fp16")
@@ -76,6 +76,18 @@ class TrainSettings:
             if name not in known:
                 raise UnknownNameError("setting of training", name, known)
         return cls(**{**chosen, "preset": preset})
+
+
+def usable_device(name: str) -> torch.device:
+    """The torch device of that name, or MissingBackendError where it cannot be used."""
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise MissingBackendError(
+            f"device {name!r} cannot be used ({str(error).splitlines()[0]})", expected="cpu, cuda, cuda:1, ..."
+        ) from None
+    return device
 
 
 def autocast_type(precision: str, device: torch.device) -> torch.dtype | None:

@@ -21,8 +21,8 @@ from ..recon.method import Callback, Method, Progress
 from .checkpoint import module_of, read_checkpoint
 from .learner import Learner
 from .naf import binned
+from .train_settings import usable_device
 from .train_state import step_generator
-from .training import usable_device
 
 Volume = NDArray[np.float32]
 

@@ -24,7 +24,7 @@ from ..recon.method import Callback, Progress
 from .checkpoint import Checkpoint, code_version, read_checkpoint, save_checkpoint
 from .examples import augmented, draw_views
 from .learner import Example, Learner
-from .train_settings import TrainSettings, autocast_type
+from .train_settings import TrainSettings, autocast_type, usable_device
 from .train_state import Run, facts_of, save_state, start, step_generator, take_up
 
 
@@ -99,18 +99,6 @@ def check_outputs(out: Path, *, force: bool, resume: bool) -> None:
         raise FileExistsError(f"{state} is of an unfinished run; --resume goes on with it, --force begins again")
     if not resume:
         refuse_existing(out, force)
-
-
-def usable_device(name: str) -> torch.device:
-    """The torch device of that name, or MissingBackendError where it cannot be used."""
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise MissingBackendError(
-            f"device {name!r} cannot be used ({str(error).splitlines()[0]})", expected="cpu, cuda, cuda:1, ..."
-        ) from None
-    return device
 
 
 def _step(learner: Learner, run: Run, chosen: TrainSettings, examples: Sequence[Example], device: torch.device) -> dict[str, Any]:

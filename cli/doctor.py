@@ -100,14 +100,16 @@ def _backends() -> Iterator[str]:
     import torch
 
     from ..recon.astra_backend import require_cuda
+    from ..recon.operator import require_triton
 
     yield "numba  yes: CPU, float32 (the default without a GPU)"
     yield f"torch  yes: CPU{' and CUDA' if torch.cuda.is_available() else ''}, float32 and float64, the plain reference"
-    try:
-        require_cuda()
-        yield "astra  yes: CUDA"
-    except MissingBackendError as error:
-        yield f"astra  no: {error}"
+    for name, require in (("triton", require_triton), ("astra ", require_cuda)):
+        try:
+            require()
+            yield f"{name} yes: CUDA"
+        except MissingBackendError as error:
+            yield f"{name} no: {error}"
 
 
 def _methods() -> Iterator[str]:

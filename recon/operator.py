@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any, TypeVar
 
 import numpy as np
@@ -9,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..geometry import Grid, InputError, Scan, UnknownNameError
+from ..geometry import Grid, InputError, MissingBackendError, Scan, UnknownNameError
 from .joseph_rays import Rays
 
 Values = TypeVar("Values", NDArray[np.floating], Tensor)
 
-BACKENDS = ("auto", "numba", "torch", "astra")
+BACKENDS = ("auto", "numba", "torch", "triton", "astra")
 
 
 class Operator:
@@ -26,12 +27,15 @@ class Operator:
     backend     where             precision            transpose
     ``numba``   CPU               float32              exact
     ``torch``   any torch device  that of the input    exact
+    ``triton``  CUDA              that of the input    exact, but for the order of sums
     ``astra``   CUDA              float32              close (ASTRA's 3-D pair is not matched)
-    ``auto``    torch for a tensor that is on another device than the CPU, numba for all else
+    ``auto``    numba for numpy and CPU tensors; triton for CUDA tensors where it is installed (torch for CUDA brings it) and
+                torch.use_deterministic_algorithms is off; torch for all else
 
-    Both exact ones are Joseph's method (see `joseph_rays`); float64 given to numba is computed in float32 and returned as float64.
+    The exact ones are Joseph's method (see `joseph_rays`); float64 given to numba is computed in float32 and returned as float64.
 
-    Raises UnknownNameError for an unknown backend, MissingBackendError for astra without ASTRA or CUDA, InputError for a wrong shape.
+    Raises UnknownNameError for an unknown backend, MissingBackendError for triton or astra without the package or CUDA, InputError for
+    a wrong shape.
 
     >>> from fewview.geometry import Grid, Scan
     >>> scan = Scan.circular(dso_mm=100, dsd_mm=200, rows=1, cols=1, pixel_mm=1, angles_deg=[0])
@@ -47,6 +51,8 @@ class Operator:
             from .astra_backend import require_cuda
 
             require_cuda()
+        if backend == "triton":
+            require_triton()
         self.scan, self.grid, self.backend = scan, grid, backend
         self.domain_shape: tuple[int, int, int] = grid.shape
         self.range_shape: tuple[int, int, int] = (len(scan), *scan.shape)
@@ -127,12 +133,16 @@ def _compute(operator: Operator, values: Tensor, transposed: bool) -> Tensor:
     """Hand the values to the backend in a precision that it has; give back the dtype and device that came."""
     backend, rays = operator.backend, Rays.of(operator.scan, operator.grid)
     if backend == "auto":
-        backend = "numba" if values.device.type == "cpu" else "torch"
-    if backend == "torch":
-        from . import joseph_torch as plain
+        backend = _fastest(values.device)
+    if backend in ("torch", "triton"):
+        if backend == "torch":
+            from . import joseph_torch as plain
+        else:
+            from . import joseph_triton as plain
 
-        inner = values.to(torch.float64 if values.dtype == torch.float64 else torch.float32).contiguous()
-        return (plain.backproject if transposed else plain.project)(inner, rays).to(values.dtype)
+        device = torch.device("cuda") if backend == "triton" and not values.is_cuda else values.device
+        inner = values.to(device, torch.float64 if values.dtype == torch.float64 else torch.float32).contiguous()
+        return (plain.backproject if transposed else plain.project)(inner, rays).to(values.device, values.dtype)
     array = values.to("cpu", torch.float32).contiguous().numpy()
     if backend == "astra":
         from . import astra_backend
@@ -143,3 +153,23 @@ def _compute(operator: Operator, values: Tensor, transposed: bool) -> Tensor:
 
         result = (fast.backproject if transposed else fast.project)(array, rays)
     return torch.from_numpy(result).to(values.device, values.dtype)
+
+
+def _fastest(device: torch.device) -> str:
+    if device.type == "cpu":
+        return "numba"
+    by_kernels = device.type == "cuda" and importlib.util.find_spec("triton") is not None
+    return "triton" if by_kernels and not torch.are_deterministic_algorithms_enabled() else "torch"
+
+
+def require_triton() -> None:
+    """MissingBackendError where the backend ``triton`` cannot be used."""
+    missing = "no CUDA device is found" if not torch.cuda.is_available() else ""
+    if importlib.util.find_spec("triton") is None:
+        missing = "the package triton is not installed"
+    if missing:
+        raise MissingBackendError(
+            f"backend triton cannot be used: {missing}",
+            expected="a CUDA device and triton, as torch for CUDA brings it",
+            remedy="use backend='numba' or backend='torch'",
+        )

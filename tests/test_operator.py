@@ -388,7 +388,7 @@ def test_astra_missing_altogether(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("backend", ["auto", "torch", "astra"])
+@pytest.mark.parametrize("backend", ["auto", "torch", "triton", "astra"])
 def test_on_a_gpu(backend: str) -> None:
     scan, grid = skyscan_1276(48, 72, 0.5)[::10], Grid((32, 48, 48), 0.6)
     x = sampled_blob(grid, np.array([1.0, -2.0, 1.0]), 3.0)

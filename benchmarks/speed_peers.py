@@ -1,4 +1,4 @@
-"""Other implementations of the same work, each optional and imported only when asked for: itk-rtk, mbirjax, ASTRA.
+"""Other implementations of the same work, each optional and imported only when asked for: itk-rtk, mbirjax, ASTRA, our own on a GPU.
 
 Each gets the very rays and voxels of the `Work`; arrays are prepared, and results turned into fewview's axes, outside the timed call
 where that costs more than a view of the array. `speed._likeness` then checks that the work done was the same.
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..data import Projections
 from ..geometry import MissingBackendError
+from ..recon import Operator
 from .speed import Contender, Work
 
 Array = NDArray[np.float32]
@@ -25,7 +26,7 @@ Array = NDArray[np.float32]
 def peer_contenders(work: Work) -> tuple[list[Contender], list[str]]:
     """The contenders of every implementation that is installed, and a remark for each that is not."""
     found, remarks = [], []
-    makers: dict[str, Callable[[Work], list[Contender]]] = {"itk-rtk": _rtk, "mbirjax": _mbirjax, "ASTRA": _astra}
+    makers: dict[str, Callable[[Work], list[Contender]]] = {"itk-rtk": _rtk, "mbirjax": _mbirjax, "ASTRA": _astra, "fewview by Triton": _triton}
     for name, make in makers.items():
         try:
             found += make(work)
@@ -142,4 +143,13 @@ def _astra(work: Work) -> list[Contender]:
         Contender("ASTRA FDK_CUDA", "fdk", work, lambda: fdk.run(measured, work.grid, fdk.settings(), ())),
         Contender("ASTRA (CUDA)", "forward", work, lambda: astra_backend.project(work.volume, work.scan, work.grid)),
         Contender("ASTRA (CUDA)", "adjoint", work, lambda: astra_backend.backproject(work.projections, work.scan, work.grid)),
+    ]
+
+
+def _triton(work: Work) -> list[Contender]:
+    """Our own pair on a CUDA device; like ASTRA's, its time includes the way there and back."""
+    A = Operator(work.scan, work.grid, "triton")
+    return [
+        Contender("fewview (triton, CUDA)", "forward", work, lambda: A(work.volume)),
+        Contender("fewview (triton, CUDA)", "adjoint", work, lambda: A.T(work.projections)),
     ]

@@ -26,7 +26,12 @@ Array = NDArray[np.float32]
 def peer_contenders(work: Work) -> tuple[list[Contender], list[str]]:
     """The contenders of every implementation that is installed, and a remark for each that is not."""
     found, remarks = [], []
-    makers: dict[str, Callable[[Work], list[Contender]]] = {"itk-rtk": _rtk, "mbirjax": _mbirjax, "ASTRA": _astra, "fewview by Triton": _triton}
+    makers: dict[str, Callable[[Work], list[Contender]]] = {
+        "itk-rtk": _rtk,
+        "mbirjax": _mbirjax,
+        "ASTRA": _astra,
+        "fewview by Triton": _triton,
+    }
     for name, make in makers.items():
         try:
             found += make(work)

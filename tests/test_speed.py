@@ -46,11 +46,11 @@ def test_a_contender_that_does_other_work_is_marked(work: speed.Work) -> None:
 
 
 def test_a_peer_that_is_not_here_is_a_remark(monkeypatch: pytest.MonkeyPatch, work: speed.Work) -> None:
-    for name in ("itk", "mbirjax", "astra"):
+    for name in ("itk", "mbirjax", "astra", "triton"):
         monkeypatch.setitem(sys.modules, name, None)
     found, remarks = speed_peers.peer_contenders(work)
     assert found == []
-    assert [remark.split()[0] for remark in remarks] == ["itk-rtk", "mbirjax", "ASTRA"]
+    assert [remark.split()[0] for remark in remarks] == ["itk-rtk", "mbirjax", "ASTRA", "fewview"]
 
 
 @pytest.mark.slow

@@ -21,9 +21,14 @@ def available_bytes() -> int | None:
         return None
 
 
-def require_memory(needed_bytes: int, what: str, remedy: str = "use fewer views, bin the detector, or a machine with more memory") -> None:
-    """Raise InputError, with both numbers and the remedy, where ``needed_bytes`` are not to be had."""
-    available = available_bytes()
+def require_memory(
+    needed_bytes: int,
+    what: str,
+    remedy: str = "use fewer views, bin the detector, or a machine with more memory",
+    available: int | None = None,
+) -> None:
+    """Raise InputError, with both numbers and the remedy, where ``needed_bytes`` are not to be had (``available``: elsewhere than here)."""
+    available = available_bytes() if available is None else available
     if available is not None and needed_bytes > available:
         raise InputError(f"{what} need {_gib(needed_bytes)} of memory and {_gib(available)} are free", remedy=remedy)
 

@@ -176,9 +176,9 @@ def fit(projections: Projections, grid: Grid, settings: NafSettings, callbacks: 
 
 def _whole_scan(data: Projections, grid: Grid, settings: NafSettings, field: AttenuationField) -> Iterator[tuple[Tensor, Tensor]]:
     """(weighted mean squared error, total variation) of every ray and every voxel, again and again."""
-    if torch.device(settings.device).type == "cpu":
-        needed = (48 * settings.features + 200) * math.prod(grid.shape)  # bytes, measured: features, the grids, gradients, Adam's moments
-        require_memory(needed, f"a field of {grid.shape} voxels and its gradients", 'use render="rays" or larger voxels')
+    needed = (48 * settings.features + 200) * math.prod(grid.shape)  # bytes, measured: features, the grids, gradients, Adam's moments
+    free = torch.cuda.mem_get_info(settings.device)[0] if torch.device(settings.device).type == "cuda" else None
+    require_memory(needed, f"a field of {grid.shape} voxels and its gradients", 'use render="rays" or larger voxels', free)
     A = Operator(data.scan, grid)
     target = torch.from_numpy(np.array(data.values)).to(settings.device)
     weight = torch.exp(-target)  # the variance of -ln(counts) is one over the counts

@@ -97,6 +97,23 @@ def test_field_on_the_grid_is_the_field_at_the_voxel_centres() -> None:
     assert torch.allclose(field.volume(grid), field(grid_points(grid)).reshape(grid.shape), rtol=1e-4, atol=1e-6)
 
 
+def test_chunks_change_neither_volume_nor_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid, found = Grid((6, 7, 8), 1.0), []
+    for chunk in (1 << 20, 50):
+        monkeypatch.setattr("fewview.nerf.naf.VOXELS_A_CHUNK", {"cpu": chunk})
+        field = AttenuationField(grid, NafSettings(), 0.1, torch.Generator().manual_seed(0))
+        volume = field.volume(grid)
+        found.append([volume.detach(), *torch.autograd.grad(volume.square().sum(), list(field.parameters()))])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_field_that_memory_cannot_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fewview.data.memory.available_bytes", lambda: 1_000_000)
+    with pytest.raises(InputError, match=r"GiB.*rays"):
+        reconstruct(Projections(np.ones((4, 24, 32), np.float32), _scan(4)), "naf", Grid((24, 24, 24), 0.8))
+
+
 def test_hash_grids_are_continuous_and_dense_where_they_fit() -> None:
     grids = HashGrids(4, 2, 10, 4, 32, torch.Generator().manual_seed(0))
     point = torch.tensor([[0.0, -0.5, 0.5]])  # on a face of the cells of every level: the steps cross it

@@ -35,7 +35,7 @@ class DenseGrids(nn.Module):
 
     def on_grid(self, shape: tuple[int, int, int]) -> Float[Tensor, "n width"]:
         """Features at the centres of ``shape`` voxels that fill the box, flattened: `forward`, several times faster."""
-        return torch.cat([_resized(grid, shape)[0].flatten(1) for grid in self.grids], 0).T
+        return torch.cat([_resized(grid, shape).flatten(2) for grid in self.grids], 1).squeeze(0).T
 
 
 def _resized(grid: Float[Tensor, "1 feature gz gy gx"], shape: tuple[int, int, int]) -> Float[Tensor, "1 feature z y x"]:

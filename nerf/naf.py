@@ -75,7 +75,7 @@ class _Head(nn.Module):
     def forward(self, features: Float[Tensor, "n width"]) -> Float[Tensor, "n"]:
         with torch.autocast(features.device.type, self.dtype, enabled=self.dtype != torch.float32):
             value = self.out(torch.relu(self.hidden(features)))
-        return nn.functional.softplus(value.float())[:, 0]
+        return nn.functional.softplus(value.float()).squeeze(1)  # [:, 0] would fill a gradient with zeros first
 
 
 class AttenuationField(nn.Module):

@@ -1,6 +1,7 @@
 """A device that torch takes for an accelerator and that keeps its numbers in CPU memory: mixing devices fails on it as it does on CUDA.
 
-Run by test_device.py in a process of its own, since torch cannot forget a device: `python pretended_device.py FOLDER`.
+Run by test_device.py in a process of its own, since torch cannot forget a device: `python pretended_device.py FOLDER`. With a device's name
+after the folder (cuda) the same cases run on that one.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ def set_up() -> torch.library.Library:
 
 # --- cases -----------------------------------------------------------------------------------------------------------------------
 
-SCAN = Scan.circular(dso_mm=60, dsd_mm=60, rows=14, cols=16, pixel_mm=1.0, angles_deg=np.arange(8) * 25.0)
+SCAN = Scan.circular(dso_mm=60, dsd_mm=60, rows=10, cols=12, pixel_mm=1.3, angles_deg=np.arange(8) * 25.0)
 GRID = Grid.across(SCAN, 12)
 UNET = unet.Architecture(channels=8, levels=1, iterations=2, hardening=0.0, patch=8, patches=2)
 LPD = lpd.Architecture(steps=2, memory=2, width=4, hardening=0.0)
@@ -175,7 +176,7 @@ def learned(name: str, device: str, folder: Path) -> np.ndarray:
     """Two steps of training, cut off; a third, resumed; and the volume of the checkpoint."""
     learner, method, architecture = LEARNERS[name]
     learner, out = replace(learner, presets={"tiny": architecture}), folder / f"{name} {device[:3]}.pt"
-    settings = TrainSettings.of(learner, "tiny", steps=3, views=(5,), check_every=1, check_views=(5,), device=device)
+    settings = TrainSettings.of(learner, "tiny", steps=3, views=(3,), check_every=1, check_views=(3,), device=device, precision="float32")
     with suppress(CutOff):
         train(learner, [example(1), example(2)], [example(0)], settings, out, callbacks=[cut_off])
     done = train(learner, [example(1), example(2)], [example(0)], settings, out, resume=True)
@@ -184,24 +185,25 @@ def learned(name: str, device: str, folder: Path) -> np.ndarray:
     return np.concatenate([[entry.get(name, entry["score"]) for entry in done.losses], found.ravel() / 0.1])
 
 
-def difference(case: str, folder: Path) -> float:
-    """How far the results of the two devices are apart, relative to the largest number."""
+def difference(case: str, folder: Path, other: str) -> float:
+    """How far the results of the device and of the CPU are apart, relative to the largest number."""
     found = []
-    for device in (DEVICE, "cpu"):
+    for device in (other, "cpu"):
         if case == "operator":
             found.append(operator(device, folder))
         elif case in NAF:
-            found.append(reconstruct(example(1).projections, "naf", GRID, steps=5, report_every=4, device=device, **NAF[case]).volume)
+            options = {"steps": 5, "report_every": 4, "precision": "float32", **NAF[case]}
+            found.append(reconstruct(example(1).projections, "naf", GRID, device=device, **options).volume)
         else:
             found.append(learned(case, device, folder))
     return float(np.abs(found[0] - found[1]).max() / np.abs(found[1]).max())
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, device: str) -> None:
     """One line of JSON a case: its name, and the difference or what went wrong."""
     for case in CASES:
         try:
-            said: dict[str, Any] = {"difference": difference(case, folder)}
+            said: dict[str, Any] = {"difference": difference(case, folder, device)}
         except Exception as error:
             said = {"error": "".join(traceback.format_exception(error))[-3000:]}
         print(json.dumps({"case": case, **said}), flush=True)
@@ -209,6 +211,10 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    kept = set_up()
-    with Pretend():
-        main(Path(sys.argv[1]))
+    torch.backends.cudnn.allow_tf32 = False
+    if sys.argv[2:]:
+        main(Path(sys.argv[1]), sys.argv[2])
+    else:
+        kept = set_up()
+        with Pretend():
+            main(Path(sys.argv[1]), DEVICE)

@@ -8,26 +8,63 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import torch.utils.backend_registration as registration
+from fewview.data import Projections
+from fewview.geometry import Grid, skyscan_1276
+from fewview.recon import Operator, reconstruct
 
 CASES = ("operator", "naf volume", "naf hash", "naf rays", "unet", "lpd", "pixelnerf", "mednerf")
 
 
-@pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+def _said(folder: Path, *device: str) -> dict[str, dict]:
     """What each case found, all in one process."""
-    if not hasattr(registration, "_setup_privateuseone_for_python_backend"):
-        pytest.skip("this torch cannot register a device written in Python (2.10 and later can)")
-    words = [sys.executable, Path(__file__).with_name("pretended_device.py"), tmp_path_factory.mktemp("device")]
+    words = [sys.executable, Path(__file__).with_name("pretended_device.py"), folder, *device]
     done = subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return {line["case"]: line for line in map(json.loads, done.stdout.splitlines())}
 
 
+@pytest.fixture(scope="module")
+def pretended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    if not hasattr(registration, "_setup_privateuseone_for_python_backend"):
+        pytest.skip("this torch cannot register a device written in Python (2.10 and later can)")
+    return _said(tmp_path_factory.mktemp("pretended"))
+
+
+@pytest.fixture(scope="module")
+def cuda(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    return _said(tmp_path_factory.mktemp("cuda"), "cuda")
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_an_accelerator_finds_what_the_cpu_finds(said: dict[str, dict], case: str) -> None:
-    assert "error" not in said[case], said[case]["error"]
-    assert said[case]["difference"] < 2e-3
+def test_an_accelerator_finds_what_the_cpu_finds(pretended: dict[str, dict], case: str) -> None:
+    assert "error" not in pretended[case], pretended[case]["error"]
+    assert pretended[case]["difference"] < 2e-3
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("case", CASES)
+def test_a_gpu_finds_what_the_cpu_finds(cuda: dict[str, dict], case: str) -> None:
+    assert "error" not in cuda[case], cuda[case]["error"]
+    assert cuda[case]["difference"] < 1e-2
+
+
+@pytest.mark.gpu
+def test_naf_at_256_from_26_views_on_a_gpu() -> None:
+    """Prints the seconds (pytest -m gpu -s): two minutes are asked for, and no test asserts an absolute time."""
+    scan = skyscan_1276(256, 256, 0.1)[::10]
+    grid = Grid.across(scan, 256)
+    z, y, x = np.meshgrid(grid.z_mm, grid.y_mm, grid.x_mm, indexing="ij", sparse=True)
+    volume = sum(0.05 * np.exp(-((x - c) ** 2 + (y + c) ** 2 + (z - c) ** 2) / (4 + c)) for c in (-3.0, 0.0, 4.0)).astype(np.float32)
+    given = Projections(Operator(scan, grid)(volume), scan)
+    begin = time.perf_counter()
+    naf = reconstruct(given, "naf", grid, device="cuda").volume
+    print(f"naf, {grid.shape} voxels, {len(scan)} views: {time.perf_counter() - begin:.1f} s on {torch.cuda.get_device_name()}")
+    sirt = reconstruct(given, "sirt", grid, iterations=20, backend="triton").volume
+    assert np.square(naf - volume).mean() < np.square(sirt - volume).mean()

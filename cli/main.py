@@ -89,6 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:  # InputError is a ValueError
         return _fail(_one_line(error), 2, debug)
     except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError":  # torch's own, of a card
+            return _fail(f"not enough memory on the device ({_one_line(error)}); take a larger --voxel-mm or a smaller --box", 2, debug)
         return _fail(_fault(error), 1, debug)
 
 

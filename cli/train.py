@@ -81,9 +81,12 @@ def train(
     from ..nerf.training import train as fit
 
     learner = find_learner(method)
-    chosen = TrainSettings.of(
-        learner, preset, **{**settings(set), "steps": steps, "views": views or None, "batch": batch, "seed": seed, "device": device}
-    )
+    own = {"steps": steps, "views": views or None, "batch": batch, "seed": seed, "device": device}
+    more = settings(set)
+    for name in ("preset", *own):
+        if name in more:
+            raise InputError(f"--set {name}={more[name]}", expected=f"--{name}, an option of its own")
+    chosen = TrainSettings.of(learner, preset, **{**more, **own})
     check_outputs(out, force=force, resume=resume)
     parts = split_pairs(data, find_pairs(data, window=window))
     if not parts["train"]:

@@ -59,6 +59,7 @@ class HashGrids(nn.Module):
         self.sizes = [min((r + 1) ** 3, 2**log2_size) for r in self.resolutions]
         self.tables = nn.ParameterList(nn.Parameter((torch.rand(s, features, generator=generator) - 0.5) * 2e-4) for s in self.sizes)
         self.width = levels * features
+        self.register_buffer("corners", torch.tensor([[c & 1, c >> 1 & 1, c >> 2] for c in range(8)]), persistent=False)
 
     def forward(self, unit: Unit) -> Float[Tensor, "n width"]:
         """Features of points in the unit box."""
@@ -67,12 +68,11 @@ class HashGrids(nn.Module):
             place = ((unit + 1) / 2).clamp(0, 1) * resolution
             low = place.floor().clamp(max=resolution - 1)
             share = place - low
-            total = torch.zeros(len(unit), table.shape[1], dtype=table.dtype, device=table.device)
-            for corner in range(8):
-                offset = torch.tensor([corner & 1, corner >> 1 & 1, corner >> 2], device=unit.device)
-                weight = torch.where(offset.bool(), share, 1 - share).prod(1, keepdim=True)
-                total = total + weight * table[self._slot(low.long() + offset, resolution, size)]
-            parts.append(total)
+            shares = []
+            for corner in self.get_buffer("corners"):
+                weight = torch.where(corner.bool(), share, 1 - share).prod(1, keepdim=True)
+                shares.append(weight * table[self._slot(low.long() + corner, resolution, size)])
+            parts.append(torch.stack(shares).sum(0))
         return torch.cat(parts, 1)
 
     def _slot(self, corner: Tensor, resolution: int, size: int) -> Tensor:

@@ -8,20 +8,20 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from .rendering import Rays, sample, uniform
+from .rendering import Rays, chords, uniform
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Sorted points along rays that meet the box: ``distance`` [ray, sample] mm from the source, ``width`` [ray, sample] mm of their cells.
+    """Sorted points along rays that meet the box: ``distance`` [ray, sample] mm from where a ray enters it, ``width`` [ray, sample] mm of
+    their cells.
 
-    The cells border each other half-way between the points and cover the ray from where it enters the box, ``near`` [ray], to ``far``.
+    The cells border each other half-way between the points and cover the ray from there to where it leaves, ``length`` [ray] mm on.
     """
 
     rays: Rays
     distance: Float[Tensor, "ray sample"]
-    near: Float[Tensor, "ray"]
-    far: Float[Tensor, "ray"]
+    length: Float[Tensor, "ray"]
 
     @property
     def points(self) -> Float[Tensor, "point 3"]:
@@ -30,9 +30,9 @@ class Cells:
 
     @property
     def width(self) -> Float[Tensor, "ray sample"]:
-        """Of the cells, mm: they add up to far - near."""
+        """Of the cells, mm: they add up to the length."""
         between = (self.distance[:, 1:] + self.distance[:, :-1]) / 2
-        return torch.cat([self.near[:, None], between, self.far[:, None]], 1).diff(dim=1)
+        return torch.cat([torch.zeros_like(self.length[:, None]), between, self.length[:, None]], 1).diff(dim=1)
 
     def integral(self, attenuation: Float[Tensor, "point"]) -> Float[Tensor, "ray"]:
         """Line integrals, dimensionless, of the values at ``points``."""
@@ -42,12 +42,11 @@ class Cells:
 def coarse_cells(rays: Rays, box: Float[Tensor, "2 3"], count: int, generator: Generator | None) -> tuple[Cells, Tensor]:
     """One point in each of ``count`` equal steps through the box (in its middle without a ``generator``), and the indices of the rays
     that meet the box: the cells are theirs alone."""
-    samples = sample(rays, box, count)
-    index = samples.hit.nonzero()[:, 0]
-    kept, step = Rays(rays.origin[index], rays.direction[index]), samples.step[index, None]
-    middle = ((samples.points[index] - kept.origin[:, None]) * kept.direction[:, None]).sum(-1)
-    near, far = middle[:, 0] - step[:, 0] / 2, middle[:, -1] + step[:, 0] / 2
-    return Cells(kept, middle + (uniform(middle.shape, generator, middle) - 0.5) * step, near, far), index
+    inside = chords(rays, box)
+    index = inside.hit.nonzero()[:, 0]
+    length = inside.length[index]
+    step = torch.arange(count, device=length.device) + uniform((len(length), count), generator, length)
+    return Cells(Rays(inside.entry[index], inside.direction[index]), step * length[:, None] / count, length), index
 
 
 def fine_cells(cells: Cells, attenuation: Float[Tensor, "point"], count: int, generator: Generator | None) -> Cells:
@@ -64,7 +63,7 @@ def fine_cells(cells: Cells, attenuation: Float[Tensor, "point"], count: int, ge
         steps = torch.arange(count, dtype=width.dtype, device=width.device)
         quantile = (steps + uniform((len(width), count), generator, width)) / count * upto[:, -1:]
         cell = torch.searchsorted(upto, quantile).clamp(max=width.shape[1] - 1)
-        begin = cells.near[:, None] + torch.cumsum(width, 1) - width
+        begin = torch.cumsum(width, 1) - width
         inside = 1 - (upto.gather(1, cell) - quantile) / share.gather(1, cell).clamp(min=1e-12)
         more = begin.gather(1, cell) + inside.clamp(0, 1) * width.gather(1, cell)
-        return Cells(cells.rays, torch.cat([cells.distance, more], 1).sort(1).values, cells.near, cells.far)
+        return Cells(cells.rays, torch.cat([cells.distance, more], 1).sort(1).values, cells.length)

@@ -18,10 +18,10 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from ..data import Projections
-from ..data.memory import require_memory
 from ..geometry import Grid
 from ..recon import Operator, fdk
 from ..recon.beam_hardening import linearise
+from .device import require_memory_on
 from .learner import Example, Group, Learner
 from .trained import trained_method
 
@@ -135,17 +135,26 @@ def run(module: nn.Module, projections: Projections, grid: Grid) -> Float[Tensor
 def loss(module: nn.Module, example: Example, given: Int[NDArray[np.intp], "view"], generator: Generator, group: str) -> Float[Tensor, ""]:
     """Mean squared error of the whole volume, in the networks' unit, where every view sees."""
     a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
-    values = 4 * (2 * a.width + 3 * a.memory + 6) * a.steps
-    require_memory(values * (example.reference.size + len(given) * int(np.prod(example.projections.scan.shape))), "the layers of lpd")
-    found = run(module, example.projections[given], example.grid)
+    seen = example.projections[given]
+    _require_memory(module, seen, example.grid, a.steps)
+    found = run(module, seen, example.grid)
     wanted = torch.from_numpy(example.reference).to(found.device) / a.unit
     inside = torch.from_numpy(example.grid.seen_by_all(example.projections.scan)).to(found.device)
     return ((found - wanted) ** 2)[inside].mean()
 
 
+def _require_memory(module: nn.Module, projections: Projections, grid: Grid, steps: int) -> None:
+    """Room for the layers of so many ``steps``: all of them while learning, where gradients need them."""
+    a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
+    values = 4 * (2 * a.width + 3 * a.memory + 6) * steps
+    needed = values * (int(np.prod(grid.shape)) + projections.values.size)
+    require_memory_on(next(module.parameters()).device, needed, "the layers of lpd")
+
+
 def reconstruct(module: nn.Module, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
     """The volume, in 1/mm, never below zero."""
     a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
+    _require_memory(module, projections, grid, 1)
     return run(module, projections, grid).clamp(min=0) * a.unit
 
 

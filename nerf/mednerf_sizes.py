@@ -75,6 +75,8 @@ _SMALL = Architecture(
 PRESETS: Mapping[str, Architecture] = {
     "paper": Architecture(),
     "small": _SMALL,
+    "paper-unposed": replace(Architecture(), posed=False),
+    "small-unposed": replace(_SMALL, posed=False),
     "paper-optical": replace(Architecture(), posed=False, rendering="composite"),  # as published, for `table2-compat` only
     "small-optical": replace(_SMALL, posed=False, rendering="composite"),
 }
@@ -82,4 +84,6 @@ _TRAINING: dict[str, dict[str, Any]] = {
     "small": {"steps": 1500, "views": (26,), "augment": "none", "schedule": "constant", "check_every": 250, "check_views": (26,)},
     "paper": {"steps": 100_000, "views": (72,), "augment": "none", "schedule": "constant", "check_every": 5000, "check_views": (72,)},
 }
-TRAINING: Mapping[str, Mapping[str, Any]] = {**_TRAINING, **{f"{name}-optical": given for name, given in _TRAINING.items()}}
+TRAINING: Mapping[str, Mapping[str, Any]] = {
+    f"{name}{kind}": given for name, given in _TRAINING.items() for kind in ("", "-unposed", "-optical")
+}

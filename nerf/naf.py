@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..data import Projections
-from ..data.memory import require_memory
-from ..geometry import Grid, InputError, UnknownNameError
+from ..geometry import Grid, InputError, Scan, UnknownNameError
 from ..recon import Operator
 from ..recon.coarse import bin_projections
 from ..recon.method import Callback, Method, Progress
+from .device import autocast_type, require_memory_on, usable_device
 from .encoding import DenseGrids, HashGrids
 from .refinement import Refinement
 from .rendering import Pose, box_of, grid_points, render
-from .train_settings import autocast_type, usable_device
+from .smoothness import total_variation, variation
 
 VOXELS_A_CHUNK = {"cuda": 1 << 22}  # through the network at once; elsewhere few enough for a processor's cache
 
@@ -36,9 +36,10 @@ class NafSettings:
     fast way on a CPU. "rays" draws ``rays`` random rays a step with ``samples`` points each (None: 1.5 a voxel of the longest side):
     independent of any grid, and what a geometry is refined with. ``steps`` None: 300 or 1500. ``encoding`` "dense" or "hash"; ``tv``
     weight of total variation relative to the data term; ``refine`` estimates "axis", "roll" and per-view "drift" of the detector with
-    the field (any of them, in one tuple); ``bin`` averages detector pixels while they are smaller than a voxel. ``precision`` "bf16"
-    computes the small network in bfloat16 (positions, grids and line integrals stay float32), "auto" does so on CUDA; ``compiled`` has
-    torch.compile fuse grid look-up and network: half a minute of compilation first, for long fits on CUDA.
+    the field (any of them; found in the detector's own pixels); ``bin`` averages detector pixels while they are smaller than a voxel.
+    ``precision`` "bf16" computes the small network in bfloat16 (positions, grids and line integrals stay float32), "auto" does so on
+    CUDA; ``compiled`` has torch.compile fuse the network, and with rays or hashing the look-up: half a minute of compilation first, for
+    long fits on CUDA.
     """
 
     render: str = "volume"
@@ -104,36 +105,25 @@ class AttenuationField(nn.Module):
         """Attenuation of points inside the box (outside it the border's value: ask only inside)."""
         box = self.get_buffer("box")
         unit = 2 * (points - box[0]) / (box[1] - box[0]) - 1
-        return self.head(self.encoding(unit)) * self.scale
+        return self._of_features(self.encoding(unit))
 
     def volume(self, grid: Grid) -> Float[Tensor, "z y x"]:
-        """The field at the voxel centres of the grid that it was made for, as `forward` gives it, but read level by level."""
+        """The field at the voxel centres of the grid that it was made for, as `forward` gives it; dense grids are read level by level."""
         if isinstance(self.encoding, DenseGrids):
-            parts = self.encoding.on_grid(grid.shape).split(VOXELS_A_CHUNK.get(self.get_buffer("box").device.type, 1 << 14))
-            return (torch.cat([_again(self.head, part) for part in parts]) * self.scale).reshape(grid.shape)
-        return self(grid_points(grid).to(self.get_buffer("box"))).reshape(grid.shape)
+            network, given = self._of_features, self.encoding.on_grid(grid.shape)
+        else:
+            network, given = self.forward, grid_points(grid).to(self.get_buffer("box"))
+        parts = given.split(VOXELS_A_CHUNK.get(given.device.type, 1 << 14))
+        return torch.cat([_again(network, part) for part in parts]).reshape(grid.shape)
+
+    def _of_features(self, features: Float[Tensor, "n width"]) -> Float[Tensor, "n"]:
+        return self.head(features) * self.scale
 
 
-def _again(head: _Head, features: Tensor) -> Tensor:
-    """``head(features)``, its hidden layer computed again for the gradient: keeping it for every voxel would take more memory and time."""
-    found: Any = checkpoint(head, features, use_reentrant=False, preserve_rng_state=False)
+def _again(network: Callable[[Tensor], Tensor], given: Tensor) -> Tensor:
+    """``network(given)``, its layers computed again for the gradient: keeping them for every voxel would take more memory and time."""
+    found: Any = checkpoint(network, given, use_reentrant=False, preserve_rng_state=False)
     return found
-
-
-def total_variation(field: nn.Module, grid: Grid, patches: int, size: int, generator: torch.Generator) -> Float[Tensor, ""]:
-    """Mean isotropic total variation (1/mm per voxel step) over random cubes of ``size``^3 points, one voxel apart."""
-    box = box_of(grid)
-    room = (box[1] - box[0] - size * grid.voxel_mm).clamp(min=0)
-    corner = box[0] + torch.rand(patches, 3, generator=generator) * room + grid.voxel_mm / 2
-    step = torch.stack(torch.meshgrid(*[torch.arange(size)] * 3, indexing="ij"), -1).reshape(-1, 3) * grid.voxel_mm
-    points = (corner[:, None] + step).reshape(-1, 3).to(next(field.parameters()).device)
-    values = field(points).reshape(patches, size, size, size)
-    return _variation(values)
-
-
-def _variation(values: Float[Tensor, "patch z y x"]) -> Float[Tensor, ""]:
-    dz, dy, dx = values.diff(dim=1)[:, :, :-1, :-1], values.diff(dim=2)[:, :-1, :, :-1], values.diff(dim=3)[:, :-1, :-1]
-    return torch.sqrt(dx**2 + dy**2 + dz**2 + 1e-12).mean()
 
 
 def binned(projections: Projections, voxel_mm: float) -> Projections:
@@ -150,7 +140,8 @@ def fit(projections: Projections, grid: Grid, settings: NafSettings, callbacks: 
     if longest <= 0:
         raise InputError("the projections hold no positive line integral", expected="an object in the beam")
     field = AttenuationField(grid, settings, longest / min(grid.size_mm[:2]), generator).to(settings.device)
-    refinement = Refinement(Pose.of(data.scan, device=settings.device), settings.refine).to(settings.device)
+    pose, pixels = Pose.of(data.scan, settings.device), _bins(projections.scan, data.scan)
+    refinement = Refinement(pose, settings.refine, pixels).to(settings.device)
     groups = [{"params": field.parameters(), "lr": settings.learning_rate}, {"params": refinement.parameters(), "lr": 3e-2}]
     optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15)
     steps = settings.steps or (300 if settings.render == "volume" else 1500)
@@ -174,18 +165,24 @@ def fit(projections: Projections, grid: Grid, settings: NafSettings, callbacks: 
     return field, refinement
 
 
+def _bins(fine: Scan, coarse: Scan) -> tuple[float, float]:
+    """How many pixels of ``fine`` one of ``coarse`` is, along u and along v."""
+    return float(np.linalg.norm(coarse.u[0]) / np.linalg.norm(fine.u[0])), float(np.linalg.norm(coarse.v[0]) / np.linalg.norm(fine.v[0]))
+
+
 def _whole_scan(data: Projections, grid: Grid, settings: NafSettings, field: AttenuationField) -> Iterator[tuple[Tensor, Tensor]]:
     """(weighted mean squared error, total variation) of every ray and every voxel, again and again."""
-    needed = (48 * settings.features + 200) * math.prod(grid.shape)  # bytes, measured: features, the grids, gradients, Adam's moments
-    free = torch.cuda.mem_get_info(settings.device)[0] if torch.device(settings.device).type == "cuda" else None
-    require_memory(needed, f"a field of {grid.shape} voxels and its gradients", 'use render="rays" or larger voxels', free)
+    per_voxel = 48 * settings.features + 200 if settings.encoding == "dense" else 150  # bytes, measured
+    needed = per_voxel * math.prod(grid.shape)
+    what = f"a field of {grid.shape} voxels and its gradients"
+    require_memory_on(torch.device(settings.device), needed, what, 'use render="rays" or larger voxels')
     A = Operator(data.scan, grid)
     target = torch.from_numpy(np.array(data.values)).to(settings.device)
     weight = torch.exp(-target)  # the variance of -ln(counts) is one over the counts
     weight /= weight.sum()
     while True:
         volume = field.volume(grid)
-        yield (weight * (A(volume) - target) ** 2).sum(), _variation(volume[None])
+        yield (weight * (A(volume) - target) ** 2).sum(), variation(volume[None])
 
 
 def _random_rays(
@@ -216,9 +213,11 @@ def run(projections: Projections, grid: Grid, settings: Any, callbacks: Sequence
     if checked.precision not in ("auto", "float32", "bf16"):
         raise UnknownNameError("precision of naf", checked.precision, ("auto", "float32", "bf16"))
     usable_device(checked.device)
-    for name in ("steps", "rays", "features", "hidden", "report_every"):
+    for name in ("steps", "rays", "samples", "features", "hidden", "report_every"):
         if getattr(checked, name) is not None and getattr(checked, name) < 1:
             raise InputError(f"{name} of naf is {getattr(checked, name)}", expected="a whole number of 1 or more")
+    if not (math.isfinite(checked.learning_rate) and checked.learning_rate > 0):
+        raise InputError(f"learning_rate of naf is {checked.learning_rate}", expected="a number above 0")
     if not (math.isfinite(checked.tv) and checked.tv >= 0):
         raise InputError(f"tv of naf is {checked.tv}", expected="a number of 0 or more")
     field, _ = fit(projections, grid, checked, callbacks)

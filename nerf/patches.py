@@ -58,4 +58,4 @@ def ray_channels(rays: Rays, frame: Frame, patches: int) -> Float[Tensor, "patch
     """Where each pixel looks: the direction of its ray, and the ray's moment about the frame's middle in radii (Pluecker coordinates)."""
     moment = torch.linalg.cross(frame.unit(rays.origin), rays.direction)
     side = round((len(moment) / patches) ** 0.5)
-    return torch.cat([rays.direction, moment], 1).reshape(patches, side, side, 6).permute(0, 3, 1, 2)
+    return torch.cat([rays.direction, moment], 1).float().reshape(patches, side, side, 6).permute(0, 3, 1, 2)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from ..data import Projections
-from ..data.memory import require_memory
 from ..geometry import Grid
+from .device import require_memory_on
 from .fine_samples import coarse_cells
 from .learner import Example, Learner
 from .pixelnerf_network import PAPER, SMALL, PixelNerf, Scene, build
@@ -57,7 +57,7 @@ def _ray_error(network: PixelNerf, scene: Scene, example: Example, generator: Ge
     (rows, cols), count = p.scan.shape, p.values.size
     pixel = torch.randint(count, (a.rays,), generator=generator)
     target = torch.from_numpy(np.array(p.values.reshape(-1)[pixel.numpy()])).to(like)
-    pose = Pose.of(p.scan, like.dtype, like.device)
+    pose = Pose.of(p.scan, like.device)
     pixel = pixel.to(like.device)
     rays = pose.rays(pixel // (rows * cols), pixel % (rows * cols) // cols, pixel % cols)
     cells, index = coarse_cells(rays, box_of(example.grid, like.dtype, like.device), a.coarse, generator)
@@ -74,7 +74,7 @@ def _voxel_error(network: PixelNerf, scene: Scene, example: Example, generator: 
     inside = torch.from_numpy(example.grid.seen_by_all(example.projections.scan)).reshape(-1).nonzero()[:, 0]
     there = reference[inside].clamp(min=0)
     chance = 0.5 / len(inside) + 0.5 * there / there.sum().clamp(min=1e-12)
-    drawn = torch.multinomial(chance, network.architecture.points, replacement=True, generator=generator)
+    drawn = _drawn(chance, network.architecture.points, generator)
     weight = 1 / (len(inside) * chance[drawn]).to(like)
     voxel = inside[drawn]
     errors = []
@@ -84,6 +84,13 @@ def _voxel_error(network: PixelNerf, scene: Scene, example: Example, generator: 
     return torch.stack(errors).sum()
 
 
+def _drawn(chance: Float[Tensor, "n"], count: int, generator: Generator) -> Int[Tensor, "count"]:
+    if len(chance) < 1 << 24:
+        return torch.multinomial(chance, count, replacement=True, generator=generator)
+    upto = chance.double().cumsum(0)  # torch's own takes no more categories
+    return torch.searchsorted(upto, torch.rand(count, dtype=torch.float64, generator=generator) * upto[-1]).clamp(max=len(upto) - 1)
+
+
 @torch.no_grad()
 def volume(network: nn.Module, projections: Projections, grid: Grid, generator: Generator | None = None) -> Float[Tensor, "z y x"]:
     """The fine network at every voxel centre, [z, y, x] in 1/mm, from the given views alone; nothing in it is random."""
@@ -91,7 +98,8 @@ def volume(network: nn.Module, projections: Projections, grid: Grid, generator: 
     a = network.architecture
     rows, cols = (-(-n // a.stride) for n in projections.scan.shape)
     needed = 8 * 4 * len(projections) * rows * cols * (sum(a.channels[:4]) + network.encoder.width)
-    require_memory(needed + 8 * math.prod(grid.shape), f"the features of {len(projections)} views", "give fewer views, or bin the detector")
+    what = f"the features of {len(projections)} views"
+    require_memory_on(network.radius_mm.device, needed + 8 * math.prod(grid.shape), what, "give fewer views, or bin the detector")
     scene = network.scene(projections)
     chunk = max(256, (1 << 22) // (a.width * len(projections)))
     points = grid_points(grid).to(scene.center)
@@ -103,13 +111,18 @@ LEARNER = Learner(
     presets={
         "small": SMALL,
         "small-fdk": replace(SMALL, fdk=3),
+        "small-rays": replace(SMALL, points=0, rays=96),  # X-rays alone, as published
         "paper": PAPER,
+        "paper-volume": replace(PAPER, points=4096),
         "paper-fdk": replace(PAPER, fdk=3, points=4096),
     },
     build=build,
     groups=lambda network: {"pixelnerf": (list(network.parameters()), network.architecture.learning_rate)},  # pyright: ignore
     loss=loss,
     reconstruct=volume,
-    training={**dict.fromkeys(("small", "small-fdk"), SMALL_TRAINING), **dict.fromkeys(("paper", "paper-fdk"), PAPER_TRAINING)},
+    training={
+        **dict.fromkeys(("small", "small-fdk", "small-rays"), SMALL_TRAINING),
+        **dict.fromkeys(("paper", "paper-volume", "paper-fdk"), PAPER_TRAINING),
+    },
 )
 METHOD = trained_method(LEARNER, "after Yu, Ye, Tancik, Kanazawa: pixelNeRF, CVPR 2021 (arXiv:2012.02190)")

@@ -143,6 +143,7 @@ class PixelNerf(nn.Module):
             first = self.attenuation(scene, cells.points, fine=False)
         if fine == 0:
             return None, cells.integral(first)
+        torch.clear_autocast_cache()  # before torch 2.10 it kept the weights that were cast without a gradient for the pass with one
         both = fine_cells(cells, first, fine, generator)
         second = both.integral(self.attenuation(scene, both.points))
         return (cells.integral(first) if self.architecture.own_fine else None), second

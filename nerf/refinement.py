@@ -18,16 +18,17 @@ PARTS = ("axis", "roll", "drift")
 class Refinement(nn.Module):
     """Corrections of a pose: ``axis`` one shift along the columns, ``roll`` one turn about the normal, ``drift`` shifts (u, v) a view.
 
-    Shifts are kept in detector pixels, the roll in units of 0.1 deg, so that one learning rate suits all. The drift has mean zero: a
-    common shift is the axis's.
+    Shifts are kept in pixels of the pose, the roll in units of 0.1 deg, so that one learning rate suits all. The drift has mean zero: a
+    common shift is the axis's. ``pixels`` (along u, along v): how many of the detector's own pixels one of the pose's is, where it was
+    binned; what was `found` is in the detector's own.
     """
 
-    def __init__(self, nominal: Pose, parts: Sequence[str]) -> None:
+    def __init__(self, nominal: Pose, parts: Sequence[str], pixels: tuple[float, float] = (1.0, 1.0)) -> None:
         super().__init__()
         for part in parts:
             if part not in PARTS:
                 raise UnknownNameError("geometry to refine", part, PARTS)
-        self.nominal, self.parts = nominal, tuple(parts)
+        self.nominal, self.parts, self.pixels = nominal, tuple(parts), pixels
         self.axis = nn.Parameter(torch.zeros(()), requires_grad="axis" in parts)
         self.roll = nn.Parameter(torch.zeros(()), requires_grad="roll" in parts)
         self.drift = nn.Parameter(torch.zeros(len(nominal.source), 2), requires_grad="drift" in parts)
@@ -49,9 +50,9 @@ class Refinement(nn.Module):
         """The corrections in words that a record can keep: ``axis_shift_px`` (the sign of `Scan.circular`), ``roll_deg``, ``drift_px``."""
         out: dict[str, Any] = {}
         if "axis" in self.parts:
-            out["axis_shift_px"] = self.axis.item()
+            out["axis_shift_px"] = self.axis.item() * self.pixels[0]
         if "roll" in self.parts:
             out["roll_deg"] = self.roll.item() * 0.1
         if "drift" in self.parts:
-            out["drift_px"] = (self.drift - self.drift.mean(0)).detach().cpu().numpy().round(4).tolist()
+            out["drift_px"] = ((self.drift - self.drift.mean(0)).detach().cpu().numpy() * self.pixels).round(4).tolist()
         return out

@@ -22,7 +22,10 @@ Field = Callable[[Points], Float[Tensor, "n"]]
 
 @dataclass(frozen=True)
 class Pose:
-    """The vectors of `Scan` as tensors (view, 3), in mm; differentiable where a geometry is refined."""
+    """The vectors of `Scan` as tensors (view, 3), in mm; differentiable where a geometry is refined.
+
+    In double precision: a source may be far away, and what is near it must not be rounded at that distance.
+    """
 
     source: Float[Tensor, "view 3"]
     detector: Float[Tensor, "view 3"]
@@ -31,8 +34,9 @@ class Pose:
     shape: tuple[int, int]
 
     @classmethod
-    def of(cls, scan: Scan, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Pose:
+    def of(cls, scan: Scan, device: torch.device | str = "cpu") -> Pose:
         """The pose of every view of ``scan``."""
+        dtype = torch.float32 if torch.device(device).type == "mps" else torch.float64  # Apple's devices have no float64
         vectors = (torch.tensor(a, dtype=dtype, device=device) for a in (scan.source, scan.detector, scan.u, scan.v))
         return cls(*vectors, shape=scan.shape)
 
@@ -57,6 +61,16 @@ class Rays:
 
 
 @dataclass(frozen=True)
+class Chords:
+    """Rays inside a box, in the box's precision: ``entry`` [ray, 3] and ``length`` [ray] in mm (0 for a ray that misses), ``hit`` [ray]."""
+
+    entry: Float[Tensor, "ray 3"]
+    direction: Float[Tensor, "ray 3"]
+    length: Float[Tensor, "ray"]
+    hit: Bool[Tensor, "ray"]
+
+
+@dataclass(frozen=True)
 class Samples:
     """Points along rays: ``points`` [ray, sample, 3] in mm, ``step`` [ray] mm between them (0 for a ray that misses), ``hit`` [ray]."""
 
@@ -72,18 +86,26 @@ def box_of(grid: Grid, dtype: torch.dtype = torch.float32, device: torch.device 
     return torch.stack([center - half, center + half])
 
 
+def chords(rays: Rays, box: Float[Tensor, "2 3"]) -> Chords:
+    """Where rays are inside the box, from the source onwards."""
+    exact = box.to(rays.origin.dtype)
+    safe = torch.where(rays.direction.abs() < 1e-12, torch.full_like(rays.direction, 1e-12), rays.direction)
+    ends = (exact[:, None, :] - rays.origin[None]) / safe[None]
+    near, far = ends.amin(0).amax(1).clamp(min=0), ends.amax(0).amin(1)
+    hit = far > near
+    length = torch.where(hit, far - near, torch.zeros_like(near))
+    return Chords((rays.origin + near[:, None] * rays.direction).to(box), rays.direction.to(box), length.to(box), hit)
+
+
 def sample(rays: Rays, box: Float[Tensor, "2 3"], count: int, generator: torch.Generator | None = None) -> Samples:
     """``count`` points on each ray inside the box, one in each of as many equal steps: at its middle, or anywhere with a ``generator``."""
     if count < 1:
         raise InputError(f"{count} samples a ray", expected="at least one")
-    safe = torch.where(rays.direction.abs() < 1e-12, torch.full_like(rays.direction, 1e-12), rays.direction)
-    ends = (box[:, None, :] - rays.origin[None]) / safe[None]
-    near, far = ends.amin(0).amax(1).clamp(min=0), ends.amax(0).amin(1)
-    hit = far > near
-    step = torch.where(hit, (far - near) / count, torch.zeros_like(near))
-    within = uniform((len(near), count), generator, near)
-    distance = near[:, None] + (torch.arange(count, device=near.device) + within) * step[:, None]
-    return Samples(rays.origin[:, None] + distance[..., None] * rays.direction[:, None], step, hit)
+    inside = chords(rays, box)
+    step = inside.length / count
+    within = uniform((len(step), count), generator, step)
+    distance = (torch.arange(count, device=step.device) + within) * step[:, None]
+    return Samples(inside.entry[:, None] + distance[..., None] * inside.direction[:, None], step, inside.hit)
 
 
 def uniform(shape: tuple[int, ...], generator: torch.Generator | None, like: Tensor) -> Tensor:

@@ -7,9 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
-from ..geometry import InputError, MissingBackendError, UnknownNameError
+from ..geometry import InputError, UnknownNameError
+from ..recon.typed_settings import fitted
 from .learner import Learner
 
 PRECISIONS = ("auto", "float32", "bf16", "fp16")
@@ -49,6 +48,9 @@ class TrainSettings:
     def __post_init__(self) -> None:
         for name in ("views", "selections", "betas", "check_views"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("views", "selections", "check_views"):
+            if not getattr(self, name):
+                raise InputError(f"{name} is empty", expected="at least one")
         for name in ("steps", "batch", "check_every", "check_scans"):
             if getattr(self, name) != int(getattr(self, name)) or getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}", expected="a whole number of 1 or more")
@@ -75,25 +77,4 @@ class TrainSettings:
         for name in chosen:
             if name not in known:
                 raise UnknownNameError("setting of training", name, known)
-        return cls(**{**chosen, "preset": preset})
-
-
-def usable_device(name: str) -> torch.device:
-    """The torch device of that name, or MissingBackendError where it cannot be used."""
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise MissingBackendError(
-            f"device {name!r} cannot be used ({str(error).splitlines()[0]})", expected="cpu, cuda, cuda:1, ..."
-        ) from None
-    return device
-
-
-def autocast_type(precision: str, device: torch.device) -> torch.dtype | None:
-    """The type to compute in where that is safe, None for float32 all through."""
-    if precision == "auto":
-        if device.type != "cuda":
-            return None
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+        return cls(**fitted(cls, {**chosen, "preset": preset}, "training"))

@@ -16,8 +16,9 @@ from torch import Generator, nn
 from ..data.plain import plain
 from ..geometry import InputError, UnknownNameError
 from .checkpoint import read_tensors, write_tensors
+from .device import autocast_type
 from .learner import Example, Learner
-from .train_settings import TrainSettings, autocast_type
+from .train_settings import TrainSettings
 
 STATE_FORMAT = "fewview training state 1"
 

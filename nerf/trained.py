@@ -19,9 +19,9 @@ from ..geometry import Grid, InputError
 from ..recon import sirt
 from ..recon.method import Callback, Method, Progress
 from .checkpoint import module_of, read_checkpoint
+from .device import usable_device
 from .learner import Learner
 from .naf import binned
-from .train_settings import usable_device
 from .train_state import step_generator
 
 Volume = NDArray[np.float32]

@@ -22,9 +22,10 @@ from ..data.atomic import refuse_existing, remove
 from ..geometry import InputError, MissingBackendError, views
 from ..recon.method import Callback, Progress
 from .checkpoint import Checkpoint, code_version, read_checkpoint, save_checkpoint
+from .device import autocast_type, usable_device
 from .examples import augmented, draw_views
 from .learner import Example, Learner
-from .train_settings import TrainSettings, autocast_type, usable_device
+from .train_settings import TrainSettings
 from .train_state import Run, facts_of, save_state, start, step_generator, take_up
 
 

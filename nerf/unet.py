@@ -16,12 +16,12 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from ..data import Projections
-from ..data.memory import require_memory
 from ..geometry import Grid
 from ..recon import fdk
 from ..recon.beam_hardening import linearise
 from ..recon.pdhg import PdhgTV
 from ..recon.pdhg import run as total_variation
+from .device import require_memory_on
 from .examples import moved_along
 from .learner import Example, Group, Learner
 from .trained import Trained, trained_method
@@ -190,8 +190,8 @@ def tiled(module: nn.Module, volumes: Float[Tensor, "c z y x"], tile: int = TILE
     a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
     margin = reach(a) if margin is None else margin
     voxels = int(np.prod([min(n, tile + 2 * margin) for n in volumes.shape[1:]]))
-    require_memory(4 * voxels * a.channels * (a.levels + 4), "the layers of unet", "take a larger voxel, or a smaller box")
     device, shape = next(module.parameters()).device, tuple(volumes.shape[1:])
+    require_memory_on(device, 4 * voxels * a.channels * (a.levels + 4), "the layers of unet", "take a larger voxel, or a smaller box")
     step = 2**a.levels
     out = torch.empty(shape)
     for corner in np.ndindex(*(-(-n // tile) for n in shape)):

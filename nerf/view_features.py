@@ -14,15 +14,15 @@ from ..geometry import Scan
 
 @dataclass(frozen=True)
 class Cameras:
-    """What projects points: ``inverse`` [view, 3, 3], in 1/mm, of the matrix with the columns u, v, panel's centre - source; ``source``
-    [view, 3] in mm.
+    """What projects points: ``inverse`` [view, 3, 3], in 1/mm, of the matrix with the columns u, v, panel's centre - source; ``offset``
+    [view, 3], which it makes of minus the source (worked out in double precision: a source may be far away).
 
     ``frame`` [view, 3, 3] has unit vectors as rows: the way that columns count, the way that rows count, and the panel's normal, away from
     the source.
     """
 
     inverse: Float[Tensor, "view 3 3"]
-    source: Float[Tensor, "view 3"]
+    offset: Float[Tensor, "view 3"]
     frame: Float[Tensor, "view 3 3"]
     shape: tuple[int, int]
 
@@ -30,12 +30,13 @@ class Cameras:
     def of(cls, scan: Scan, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Cameras:
         """The cameras of all views of ``scan``."""
         inverse = np.linalg.inv(np.stack([scan.u, scan.v, scan.detector - scan.source], axis=2))
+        offset = -np.einsum("vij,vj->vi", inverse, scan.source)
         along = scan.u / np.linalg.norm(scan.u, axis=1, keepdims=True)
         normal = scan.normal
         across = np.cross(normal, along)
         across *= np.sign(np.einsum("ij,ij->i", across, scan.v))[:, None]  # the way that rows count
         frame = np.stack([along, across, normal], axis=1)
-        return cls(*(torch.tensor(a, dtype=dtype, device=device) for a in (inverse, scan.source, frame)), shape=scan.shape)
+        return cls(*(torch.tensor(a, dtype=dtype, device=device) for a in (inverse, offset, frame)), shape=scan.shape)
 
     def project(
         self, points: Float[Tensor, "point 3"]
@@ -45,7 +46,7 @@ class Cameras:
         The point p lies at p - source = t (a u + b v + centre - source): (t a, t b, t) is linear in p, col is a and row is b, from the
         middle of the panel. A point beside the source or behind it (t <= 0) is not seen.
         """
-        ta, tb, t = (torch.einsum("vij,vpj->vpi", self.inverse, points - self.source[:, None])).unbind(-1)
+        ta, tb, t = (torch.einsum("vij,pj->vpi", self.inverse, points) + self.offset[:, None]).unbind(-1)
         before = t > 1e-6
         t = torch.where(before, t, torch.ones_like(t))
         rows, cols = self.shape

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..data import Projections
 from ..geometry import Grid, InputError, UnknownNameError
+from .typed_settings import fitted
 
 Volume = NDArray[np.float32]
 
@@ -57,12 +58,12 @@ class Method:
     reference: str = ""
 
     def settings(self, **given: Any) -> Any:
-        """The settings object for these keyword arguments; an unknown name raises with the nearest ones."""
+        """The settings object for these keyword arguments; an unknown name raises with the nearest ones, a wrong type by its name."""
         known = {f.name for f in dataclasses.fields(self.Settings) if f.init}
         for name in given:
             if name not in known:
                 raise UnknownNameError(f"setting of method {self.name}", name, known)
-        return self.Settings(**given)
+        return self.Settings(**fitted(self.Settings, given, self.name))
 
 
 # Where the built-in methods live, by text: rooms above this one (nerf) join without an import from here.

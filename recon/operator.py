@@ -124,7 +124,7 @@ def _apply(operator: Operator, values: Values, *, transposed: bool) -> Values:
     if values.dtype.kind not in "fiub":
         raise InputError(f"{name} are of type {values.dtype}", expected="real numbers")
     kept = values.dtype if values.dtype.kind == "f" else np.dtype(np.float32)
-    inner = np.float64 if kept == np.float64 and operator.backend == "torch" else np.float32
+    inner = np.float64 if kept == np.float64 and operator.backend in ("torch", "triton") else np.float32
     given = np.array(values, dtype=inner) if not values.flags.writeable else np.ascontiguousarray(values, dtype=inner)
     return _compute(operator, torch.from_numpy(given), transposed).numpy().astype(kept, copy=False)  # pyright: ignore[reportReturnType]
 

@@ -552,7 +552,7 @@ def test_nan_in_a_step_keeps_the_volume_before_it() -> None:
     [
         ("fista_tv", {"lambda_": -1.0}, "lambda_ is -1.0"),
         ("pdhg_tv", {"lambda_": math.nan}, "lambda_ is nan"),
-        ("fista_tv", {"lambda_": "much"}, "lambda_ is 'much'"),
+        ("fista_tv", {"lambda_": "much"}, "lambda_ of fista_tv is 'much'"),
         ("pdhg_tv", {"lambda_": 0.1, "prior": "tvv"}, "did you mean tv"),
         ("fista_tv", {"lambda_": 0.1, "prior": "huber", "huber_delta": 0.0}, "huber_delta is 0.0"),
         ("sirt", {"iterations": 0}, "iterations is 0"),

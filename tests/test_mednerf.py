@@ -182,10 +182,10 @@ def test_the_discriminator_is_told_the_ray_of_each_pixel() -> None:
     assert channels.shape == (2, 6, 32, 32)
     row, col = patches.row[1, 7], patches.col[1, 20]
     own = Pose.of(scan).rays(torch.tensor([1]), row[None], col[None])
-    assert torch.allclose(channels[1, :3, 7, 20], own.direction[0], atol=1e-6)
+    assert torch.allclose(channels[1, :3, 7, 20], own.direction[0].float(), atol=1e-6)
     point = own.origin[0] + 17.0 * own.direction[0]  # the moment is that of any point of the ray
     moment = torch.linalg.cross((point - torch.tensor(frame.center_mm)) / frame.radius_mm, own.direction[0])
-    assert torch.allclose(channels[1, 3:, 7, 20], moment, atol=1e-5)
+    assert torch.allclose(channels[1, 3:, 7, 20], moment.float(), atol=1e-5)
     assert mednerf.build(POSED, _seeded()).discriminator.start[0].in_channels == 7
     assert mednerf.build(TINY, _seeded()).discriminator.start[0].in_channels == 1
 

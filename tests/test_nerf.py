@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from fewview.data import Projections
-from fewview.geometry import Grid, InputError, Scan, UnknownNameError, transform, views
+from fewview.geometry import Grid, InputError, MissingBackendError, Scan, UnknownNameError, transform, views
 from fewview.nerf.encoding import HashGrids
 from fewview.nerf.naf import AttenuationField, NafSettings, binned
 from fewview.nerf.refinement import Refinement
 from fewview.nerf.rendering import Pose, box_of, composite, grid_points, render, render_views, sample, volume_field
+from fewview.nerf.smoothness import variation
+from fewview.nerf.view_features import Cameras
 from fewview.recon import METHODS, Operator, reconstruct
 from numpy.typing import NDArray
 
@@ -42,7 +46,7 @@ def test_rendering_equals_the_operator_on_a_smooth_volume() -> None:
 def test_rays_hit_the_pixels_and_samples_stay_in_the_box() -> None:
     scan, grid = _scan(3, axis_shift_mm=1.0), Grid((8, 10, 12), 1.0, (1.0, 2.0, 3.0))
     view, row, col = torch.tensor([2, 0]), torch.tensor([5, 23]), torch.tensor([7, 0])
-    rays = Pose.of(scan, torch.float64).rays(view, row, col)
+    rays = Pose.of(scan).rays(view, row, col)
     for i in range(2):
         pixel = transform.pixel_centers(scan, int(view[i]))[int(row[i]), int(col[i])]
         along = (pixel - scan.source[int(view[i])]) / np.linalg.norm(pixel - scan.source[int(view[i])])
@@ -68,7 +72,7 @@ def test_a_uniform_box_has_the_chord_lengths_of_theory_and_a_miss_is_zero() -> N
 def test_gradients_of_rendering_are_right_in_field_and_geometry() -> None:
     grid, scan = Grid((4, 4, 4), 3.0), _scan(2)
     volume = torch.rand(grid.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    pose = Pose.of(scan, torch.float64)
+    pose = Pose.of(scan)
     shift = torch.tensor(0.13, dtype=torch.float64, requires_grad=True)
 
     def line(v: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
@@ -97,11 +101,12 @@ def test_field_on_the_grid_is_the_field_at_the_voxel_centres() -> None:
     assert torch.allclose(field.volume(grid), field(grid_points(grid)).reshape(grid.shape), rtol=1e-4, atol=1e-6)
 
 
-def test_chunks_change_neither_volume_nor_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("encoding", ["dense", "hash"])
+def test_chunks_change_neither_volume_nor_gradient(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
     grid, found = Grid((6, 7, 8), 1.0), []
     for chunk in (1 << 20, 50):
         monkeypatch.setattr("fewview.nerf.naf.VOXELS_A_CHUNK", {"cpu": chunk})
-        field = AttenuationField(grid, NafSettings(), 0.1, torch.Generator().manual_seed(0))
+        field = AttenuationField(grid, NafSettings(encoding=encoding), 0.1, torch.Generator().manual_seed(0))
         volume = field.volume(grid)
         found.append([volume.detach(), *torch.autograd.grad(volume.square().sum(), list(field.parameters()))])
     for one, other in zip(*found, strict=True):
@@ -153,6 +158,40 @@ def test_naf_on_rays_learns_and_finds_a_shifted_axis() -> None:
     rec = reconstruct(p, "naf", grid, refine=("axis",), **settings)
     assert rec.settings["axis_shift_px"] == pytest.approx(1.5, abs=0.3)
     assert rec.history[-1]["residual"] < 0.5 * rec.history[0]["residual"]
+
+
+def test_what_is_found_is_in_the_pixels_of_the_detector() -> None:
+    moved = Refinement(Pose.of(_scan(4)), ("axis", "roll", "drift"), pixels=(2.0, 3.0))
+    with torch.no_grad():
+        moved.axis += 1.5
+        moved.roll += 1.0
+        moved.drift[0] += 4.0
+    found = moved.found()
+    assert (found["axis_shift_px"], found["roll_deg"]) == pytest.approx((3.0, 0.1))
+    assert found["drift_px"][0] == pytest.approx([6.0, 9.0])  # the mean of the four views is taken out
+
+
+def test_a_source_far_away_costs_no_accuracy() -> None:
+    """Nearly parallel rays through voxels of 0.02 mm from 100 m away: float32 knows 0.008 mm there."""
+    grid = Grid((16, 16, 16), 0.02)
+    scan = Scan.circular(dso_mm=1e5, dsd_mm=1e5 + 10, rows=14, cols=14, pixel_mm=0.02, angles_deg=[0.0, 70.0])
+    z, y, x = np.meshgrid(grid.z_mm, grid.y_mm, grid.x_mm, indexing="ij")
+    volume = np.exp(-((x - 0.02) ** 2 + y**2 + z**2) / 0.005).astype(np.float32)
+    seen = render_views(volume_field(torch.from_numpy(volume), grid), scan, grid, count=64).numpy()
+    expected = Operator(scan, grid)(volume)
+    assert np.abs(seen - expected).max() < 0.01 * expected.max()
+    points = torch.tensor([[0.05, -0.03, 0.04], [0.0, 0.0, 0.0]])
+    row, col, _ = Cameras.of(scan).project(points)
+    exact = np.einsum("vij,vpj->vpi", Cameras.of(scan, torch.float64).inverse.numpy(), points.double().numpy() - scan.source[:, None])
+    np.testing.assert_allclose(col, exact[..., 0] / exact[..., 2] + 6.5, atol=1e-3)
+    np.testing.assert_allclose(row, exact[..., 1] / exact[..., 2] + 6.5, atol=1e-3)
+
+
+def test_a_single_slice_is_no_less_smooth_for_it() -> None:
+    values = torch.rand(1, 1, 5, 6)
+    steps = torch.stack([values.diff(dim=3)[:, :, :-1], values.diff(dim=2)[..., :-1]])
+    assert variation(values) == pytest.approx(float(steps.square().sum(0).add(1e-12).sqrt().mean()))
+    assert torch.isfinite(variation(torch.rand(1, 1, 1, 1)))
 
 
 def test_an_unrefined_pose_is_the_nominal_one_and_a_drift_has_no_mean() -> None:
@@ -210,3 +249,35 @@ def test_naf_refuses_bad_settings() -> None:
         reconstruct(p, "naf", grid, render="rays", refine=("rol",))
     with pytest.raises(InputError, match="no positive"):
         reconstruct(Projections(np.zeros((12, 24, 32), np.float32), _scan()), "naf", grid)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"steps": "abc"}, "steps of naf is 'abc'; expected a whole number or none"),
+        ({"steps": 2.5}, "steps of naf is 2.5"),
+        ({"steps": True}, "steps of naf is True"),
+        ({"hidden": float("inf")}, "hidden of naf is inf"),
+        ({"learning_rate": "nan"}, "learning_rate of naf is 'nan'; expected a number"),
+        ({"learning_rate": 0.0}, "learning_rate of naf is 0.0; expected a number above 0"),
+        ({"bin": "maybe"}, "bin of naf is 'maybe'; expected true or false"),
+        ({"samples": 0}, "samples of naf is 0"),
+        ({"refine": 5}, "refine of naf is 5; expected a list of names"),
+        ({"refine": "axis"}, "only rays have gradients"),  # a lone name is a list of one
+        ({"device": "meta"}, "device 'meta' cannot be used"),
+    ],
+)
+def test_naf_names_a_setting_of_a_wrong_type(given: dict[str, Any], said: str) -> None:
+    p = Projections(np.ones((12, 24, 32), np.float32), _scan())
+    with pytest.raises((InputError, MissingBackendError), match=re.escape(said)):
+        reconstruct(p, "naf", Grid((8, 8, 8), 2.0), **given)
+
+
+def test_settings_are_fitted_to_their_types() -> None:
+    made = METHODS["naf"].settings(steps=np.float64(3), tv=1, refine=["axis", "roll"], seed=np.int64(4))
+    assert (made.steps, made.tv, made.refine, made.seed) == (3, 1.0, ("axis", "roll"), 4)
+    assert [type(v) for v in (made.steps, made.tv, made.seed)] == [int, float, int]
+    with pytest.raises(InputError, match=r"checkpoint of unet is 5; expected a name or a file or none"):
+        METHODS["unet"].settings(checkpoint=5)
+    start = np.zeros((2, 2, 2), np.float32)
+    assert METHODS["sirt"].settings(start=start).start is start

@@ -22,9 +22,10 @@ from fewview.data import Projections
 from fewview.data.pairs import find_pairs
 from fewview.geometry import Grid, InputError, MissingBackendError, Scan, UnknownNameError, skyscan_1276
 from fewview.nerf.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
+from fewview.nerf.device import autocast_type
 from fewview.nerf.examples import augmented, draw_views, load_examples, mirrored, moved_along, turned
 from fewview.nerf.learner import Example, Learner
-from fewview.nerf.train_settings import TrainSettings, autocast_type
+from fewview.nerf.train_settings import TrainSettings
 from fewview.nerf.train_state import step_generator
 from fewview.nerf.trained import Trained, trained_method
 from fewview.nerf.training import state_of, train, validation_score
@@ -531,6 +532,11 @@ def test_the_command_refuses_bad_input_in_one_line(heads: Path, tmp_path: Path, 
         (["lpd", "--data", str(heads), "--size", "16", "--views", "999"], "whole numbers from 1 to 260"),
         (["lpd", "--data", str(heads), "--steps", "0"], "steps is 0"),
         (["lpd", "--data", str(heads), "--set", "check_evry=3"], "check_every"),
+        (["lpd", "--data", str(heads), "--set", "steps=3"], "--steps"),
+        (["lpd", "--data", str(heads), "--set", "preset=paper"], "--preset"),
+        (["lpd", "--data", str(heads), "--set", "learning_rate=fast"], "learning_rate of training is 'fast'"),
+        (["lpd", "--data", str(heads), "--set", "check_views=[]"], "check_views is empty"),
+        (["lpd", "--data", str(heads), "--set", "clip=1.0", "betas=0.9"], "betas of training is 0.9"),
         (["lpd", "--data", str(heads), "--target", "ct"], "recon-ct"),
         (["lpd", "--data", str(heads), "--size", "16", "--device", "cuda:99"], "cuda:99"),
     ]

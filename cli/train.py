@@ -60,12 +60,12 @@ def train(
         method: a method that learns: unet, lpd, pixelnerf, mednerf.
         data: a data set in the BoneMet layout (a download, or what fewview simulate --layout bonemet wrote).
         out: the checkpoint to write; beside it lie a run record and, until the end, OUT.state to go on from.
-        preset: small (a CPU will do), or paper.
+        preset: small (a CPU will do), paper, or another of the method's (docs/training.md).
         size: voxels across the field of view; the detector is binned to match.
         steps: training steps; by default what the method's preset says.
         views: numbers of views, one of which is drawn each step; by default what the method's preset says.
         batch: scans a step, one after the other.
-        seed: of weights, views and augmentation: the same seed gives the same checkpoint on the same machine.
+        seed: of weights, views and augmentation: the same seed gives the same checkpoint on the same machine (on a GPU: to rounding).
         set: other settings of the training, such as augment=any check_every=200 precision=bf16 learning_rate=0.5.
         target: what to learn: recon-ct (the CT of all views), or truth (the scanned volume, where a simulated data set kept it).
         window: grey window in 1/mm of the slices, for a data set that does not state it.

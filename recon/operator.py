@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,8 +31,8 @@ class Operator:
     ``torch``   any torch device  that of the input    exact
     ``triton``  CUDA              that of the input    exact, but for the order of sums
     ``astra``   CUDA              float32              close (ASTRA's 3-D pair is not matched)
-    ``auto``    numba for numpy and CPU tensors; triton for CUDA tensors where it is installed (torch for CUDA brings it) and
-                torch.use_deterministic_algorithms is off; torch for all else
+    ``auto``    numba for numpy and CPU tensors; triton for CUDA tensors where it is installed (torch for CUDA brings it), there
+                is a C compiler and torch.use_deterministic_algorithms is off; torch for all else
 
     The exact ones are Joseph's method (see `joseph_rays`); float64 given to numba is computed in float32 and returned as float64.
 
@@ -158,18 +160,26 @@ def _compute(operator: Operator, values: Tensor, transposed: bool) -> Tensor:
 def _fastest(device: torch.device) -> str:
     if device.type == "cpu":
         return "numba"
-    by_kernels = device.type == "cuda" and importlib.util.find_spec("triton") is not None
-    return "triton" if by_kernels and not torch.are_deterministic_algorithms_enabled() else "torch"
+    by_kernels = device.type == "cuda" and not _triton_lacks() and not torch.are_deterministic_algorithms_enabled()
+    return "triton" if by_kernels else "torch"
+
+
+def _triton_lacks() -> str:
+    if importlib.util.find_spec("triton") is None:
+        return "the package triton is not installed"
+    if not any(shutil.which(name) for name in (os.environ.get("CC", "gcc"), "gcc", "clang", "cc")):
+        return "no C compiler (gcc, clang) is found, with which triton makes what launches a kernel"
+    if torch.cuda.is_available() and torch.version.hip is None and torch.cuda.get_device_capability() < (7, 0):
+        return "the CUDA device is older than compute capability 7.0"
+    return ""
 
 
 def require_triton() -> None:
     """MissingBackendError where the backend ``triton`` cannot be used."""
-    missing = "no CUDA device is found" if not torch.cuda.is_available() else ""
-    if importlib.util.find_spec("triton") is None:
-        missing = "the package triton is not installed"
+    missing = _triton_lacks() if torch.cuda.is_available() else "no CUDA device is found"
     if missing:
         raise MissingBackendError(
             f"backend triton cannot be used: {missing}",
-            expected="a CUDA device and triton, as torch for CUDA brings it",
+            expected="a CUDA device, a C compiler, and triton, as torch for CUDA brings it",
             remedy="use backend='numba' or backend='torch'",
         )

@@ -88,13 +88,15 @@ def test_which_backend_is_automatic() -> None:
         torch.use_deterministic_algorithms(False)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_without_cuda_or_triton_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("lack", ["triton is not installed", "no C compiler"])
+def test_without_cuda_or_what_triton_needs_it_says_so(monkeypatch: pytest.MonkeyPatch, lack: str) -> None:
     scan, grid = skyscan_1276(4, 6, 1.0), Grid((2, 3, 3), 1.0)
-    monkeypatch.setattr(operator.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(operator.torch.cuda, "is_available", lambda: False)
     with pytest.raises(MissingBackendError, match=r"no CUDA device.*numba"):
         Operator(scan, grid, "triton")
-    monkeypatch.setattr(operator.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingBackendError, match="not installed"):
+    monkeypatch.setattr(operator.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(operator.importlib.util, "find_spec", lambda name: None if "installed" in lack else object())
+    monkeypatch.setattr(operator.shutil, "which", lambda name: None)
+    with pytest.raises(MissingBackendError, match=lack):
         Operator(scan, grid, "triton")
     assert operator._fastest(torch.device("cuda")) == "torch"

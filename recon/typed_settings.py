@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..geometry import InputError
 
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a name", Path: "a file", type(None): "none"}
@@ -46,6 +48,8 @@ def _fit(value: Any, hint: Any) -> Any:
     if typing.get_origin(hint) is tuple:
         return _fit_tuple(value, typing.get_args(hint))
     if hint in _WORDS and hint not in (int, float):
+        if hint is bool and isinstance(value, np.bool_):
+            return bool(value)
         if isinstance(value, hint):
             return value
         raise _Unfit

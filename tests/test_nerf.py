@@ -274,7 +274,8 @@ def test_naf_names_a_setting_of_a_wrong_type(given: dict[str, Any], said: str) -
 
 
 def test_settings_are_fitted_to_their_types() -> None:
-    made = METHODS["naf"].settings(steps=np.float64(3), tv=1, refine=["axis", "roll"], seed=np.int64(4))
+    made = METHODS["naf"].settings(steps=np.float64(3), tv=1, refine=["axis", "roll"], seed=np.int64(4), bin=np.bool_(False))
+    assert made.bin is False
     assert (made.steps, made.tv, made.refine, made.seed) == (3, 1.0, ("axis", "roll"), 4)
     assert [type(v) for v in (made.steps, made.tv, made.seed)] == [int, float, int]
     with pytest.raises(InputError, match=r"checkpoint of unet is 5; expected a name or a file or none"):

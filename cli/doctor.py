@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata as metadata
 import os
 import platform
-import re
 import shutil
 import sys
 import time
@@ -18,7 +17,7 @@ from ..geometry import Grid, MissingBackendError, Scan
 
 # What each extra of pyproject.toml brings; `pip install "fewview[NAME]"`.
 EXTRAS = {
-    "gpu": "ASTRA on CUDA: backend astra and the baseline methods fdk_astra and fbp_astra",
+    "gpu": "ASTRA on CUDA: backend astra and the baseline methods fdk_astra and fbp_astra; Triton, if torch did not bring it",
     "zarr": "OME-Zarr output",
     "physics": "spectra and attenuation tables for the polychromatic simulator and physics-based beam hardening",
     "corrections": "more ring and stripe removal (algotom)",
@@ -125,13 +124,12 @@ def _methods() -> Iterator[str]:
 
 
 def _extras() -> Iterator[str]:
-    wanted: dict[str, list[str]] = {}
-    for requirement in metadata.requires("fewview") or []:
-        found = re.match(r"([A-Za-z0-9_.-]+).*;.*extra == ['\"](\w+)['\"]", requirement)
-        if found and found[1].lower() != "fewview":
-            wanted.setdefault(found[2], []).append(found[1])
-    for extra, packages in wanted.items():
-        missing = [name for name in packages if not _installed(name)]
+    from packaging.requirements import Requirement
+
+    stated = [Requirement(text) for text in metadata.requires("fewview") or []]
+    for extra in metadata.metadata("fewview").get_all("Provides-Extra") or []:
+        wanted = [r.name for r in stated if r.marker and r.marker.evaluate({"extra": extra}) and not r.marker.evaluate({"extra": ""})]
+        missing = [name for name in wanted if name.lower() != "fewview" and not _installed(name)]
         brings = EXTRAS.get(extra, "")
         if missing:
             yield f'{extra:<12} missing {", ".join(missing)}: pip install "fewview[{extra}]" brings {brings}'

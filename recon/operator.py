@@ -87,10 +87,10 @@ class _Transpose:
 def dottest(A: Operator | _Transpose, seed: int = 0, dtype: Any = None) -> float:
     """``|<Ax, y> - <x, A'y>| / (|Ax| |y|)`` for random x and y: zero but for rounding when A.T is the transpose of A.
 
-    The inner products are in float64. ``dtype`` of x and y defaults to what the backend computes in at best: float64 for torch,
+    The inner products are in float64. ``dtype`` of x and y defaults to what the backend computes in at best: float64 for torch and triton,
     float32 for the others. Where no ray meets the grid, Ax is zero and so is the result, if A'y is zero too.
     """
-    dtype = (np.float64 if A.backend == "torch" else np.float32) if dtype is None else dtype
+    dtype = (np.float64 if A.backend in ("torch", "triton") else np.float32) if dtype is None else dtype
     random = np.random.default_rng(seed)
     x = random.standard_normal(A.domain_shape).astype(dtype)
     y = random.standard_normal(A.range_shape).astype(dtype)

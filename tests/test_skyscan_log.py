@@ -17,7 +17,7 @@ from fewview.geometry import (
     transform,
 )
 from fewview.geometry.skyscan_text import duration_s, normalise, parse_text, switch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 LOG = """[System]
@@ -379,6 +379,7 @@ def rays(scan: Scan) -> np.ndarray:
     return out / np.linalg.norm(out, axis=-1, keepdims=True)
 
 
+@example(0.0, 0.0, 0.0, 10.0, 37, 0.0, False, 1.0)
 @settings(max_examples=40, deadline=None)
 @given(
     st.floats(-3, 3),
@@ -417,6 +418,8 @@ def test_a_written_log_reads_back_to_the_same_rays(
     path = tmp_path_factory.mktemp("log") / "scan_.log"
     path.write_text(format_skyscan_log(scan), encoding="utf-8", newline="")
     back = quiet(path)
+    if abs(count - 1) * abs(step) == 360:
+        scan = scan[:-1]  # the view that repeats the first after a full turn is left out, and said
     assert back.shape == scan.shape
     np.testing.assert_allclose(back.angles_deg, scan.angles_deg, atol=1e-8)
     np.testing.assert_allclose(back.source, scan.source, atol=1e-7)

@@ -57,12 +57,14 @@ def test_a_gpu_finds_what_the_cpu_finds(cuda: dict[str, dict], case: str) -> Non
 
 @pytest.mark.gpu
 def test_naf_at_256_from_26_views_on_a_gpu() -> None:
-    """Prints the seconds (pytest -m gpu -s): two minutes are asked for, and no test asserts an absolute time."""
+    """Prints the seconds (pytest -m gpu -s): two minutes are asked for, and no test asserts an absolute time. (At 64^3 on a CPU naf's squared
+    error is a quarter of SIRT's.)"""
     scan = skyscan_1276(256, 256, 0.1)[::10]
     grid = Grid.across(scan, 256)
     z, y, x = np.meshgrid(grid.z_mm, grid.y_mm, grid.x_mm, indexing="ij", sparse=True)
-    volume = sum(0.05 * np.exp(-((x - c) ** 2 + (y + c) ** 2 + (z - c) ** 2) / (4 + c)) for c in (-3.0, 0.0, 4.0)).astype(np.float32)
-    given = Projections(Operator(scan, grid)(volume), scan)
+    volume = (0.02 * (x**2 / 81 + y**2 / 49 + 0 * z < 1) + 0.1 * ((abs(x) - 4) ** 2 + y**2 + 0 * z < 4)).astype(np.float32)
+    lines = Operator(scan, grid)(volume)
+    given = Projections(lines + np.random.default_rng(0).normal(0, 0.01, lines.shape).astype(np.float32), scan)
     begin = time.perf_counter()
     naf = reconstruct(given, "naf", grid, device="cuda").volume
     print(f"naf, {grid.shape} voxels, {len(scan)} views: {time.perf_counter() - begin:.1f} s on {torch.cuda.get_device_name()}")

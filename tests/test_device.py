@@ -57,8 +57,10 @@ def test_a_gpu_finds_what_the_cpu_finds(cuda: dict[str, dict], case: str) -> Non
 
 @pytest.mark.gpu
 def test_naf_at_256_from_26_views_on_a_gpu() -> None:
-    """Prints the seconds (pytest -m gpu -s): two minutes are asked for, and no test asserts an absolute time. (At 64^3 on a CPU naf's squared
-    error is a quarter of SIRT's.)"""
+    """Prints the seconds (pytest -m gpu -s): two minutes are asked for, and no test asserts an absolute time.
+
+    At 64^3 on a CPU naf's squared error is a quarter of SIRT's.
+    """
     scan = skyscan_1276(256, 256, 0.1)[::10]
     grid = Grid.across(scan, 256)
     z, y, x = np.meshgrid(grid.z_mm, grid.y_mm, grid.x_mm, indexing="ij", sparse=True)

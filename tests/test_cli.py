@@ -248,6 +248,7 @@ def test_the_method_of_the_docs_runs_and_beats_fdk_on_few_views(
         ("return grid.nothing", 1, "AttributeError"),
         ("import no_such_package", 2, "'no_such_package' is not installed"),
         ("raise MemoryError", 2, "not enough memory"),
+        ("import torch; raise torch.OutOfMemoryError('CUDA out of memory')", 2, "not enough memory on the device"),
     ],
 )
 def test_a_faulty_method_of_ones_own_is_told_apart_from_bad_input(

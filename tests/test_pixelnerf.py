@@ -15,7 +15,7 @@ from fewview.nerf.checkpoint import load_checkpoint
 from fewview.nerf.encoder import Encoder, enlarged
 from fewview.nerf.fine_samples import coarse_cells, fine_cells
 from fewview.nerf.learner import Example
-from fewview.nerf.pixelnerf import LEARNER, loss, volume
+from fewview.nerf.pixelnerf import LEARNER, _drawn, loss, volume
 from fewview.nerf.pixelnerf_network import PAPER, SMALL, PixelNerf, build
 from fewview.nerf.rendering import Pose, Rays, box_of
 from fewview.nerf.train_settings import TrainSettings
@@ -391,6 +391,24 @@ def test_x_rays_alone_teach_too(tmp_path: Path) -> None:
     done = train(learner, [_example(k) for k in range(3)], [], _settings(steps=60, check_every=5), tmp_path / "rays.pt")
     losses = [values["pixelnerf"] for values in done.losses[1:]]
     assert losses[-1] < 0.4 * losses[0]  # means over five steps, the first five and the last
+
+
+def test_voxels_are_drawn_by_their_chance_however_many_there_are() -> None:
+    for count in (1000, (1 << 24) + 1000):
+        chance = torch.full((count,), 1e-9)
+        chance[[5, count - 3]] = torch.tensor([1.0, 3.0])
+        drawn = _drawn(chance, 4000, _seed(1))
+        assert float((drawn == count - 3).double().mean()) == pytest.approx(0.75, abs=0.03)
+        assert float((drawn == 5).double().mean()) == pytest.approx(0.25, abs=0.03)
+
+
+def test_every_weight_has_a_gradient_in_half_precision() -> None:
+    """The pass without a gradient that comes first leaves no cast weights behind for the pass with one."""
+    network = build(TINY, _seed())
+    with torch.autocast("cpu", torch.bfloat16):
+        error = loss(network, _example(), np.array([0, 4, 8]), _seed(3))
+    error.backward()
+    assert [name for name, weight in network.named_parameters() if weight.grad is None] == []
 
 
 # Bad input

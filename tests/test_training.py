@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -305,8 +306,13 @@ def test_bad_settings_and_losses_are_refused(tmp_path: Path) -> None:
         train(wrong, EXAMPLES, HELD, SETTINGS, tmp_path / "a.pt")
 
 
-def test_mixed_precision_is_for_cuda_unless_asked(tmp_path: Path) -> None:
+def test_mixed_precision_is_for_cuda_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert autocast_type("auto", torch.device("cpu")) is None
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    for has, kind in ((True, torch.bfloat16), (False, torch.float16)):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, has=has: has or including_emulation)
+        assert autocast_type("auto", torch.device("cuda")) is kind  # emulated bf16 is slower than fp16
+    monkeypatch.undo()
     seen: list[Any] = []
 
     def loss(module: Any, example: Example, given: Any, generator: Generator, group: str) -> torch.Tensor:

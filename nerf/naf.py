@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -139,6 +139,8 @@ def fit(projections: Projections, grid: Grid, settings: NafSettings, callbacks: 
     longest = float(data.values.max())
     if longest <= 0:
         raise InputError("the projections hold no positive line integral", expected="an object in the beam")
+    if settings.render == "volume":
+        _require_memory(grid, settings)
     field = AttenuationField(grid, settings, longest / min(grid.size_mm[:2]), generator).to(settings.device)
     pose, pixels = Pose.of(data.scan, settings.device), _bins(projections.scan, data.scan)
     refinement = Refinement(pose, settings.refine, pixels).to(settings.device)
@@ -165,6 +167,14 @@ def fit(projections: Projections, grid: Grid, settings: NafSettings, callbacks: 
     return field, refinement
 
 
+def _require_memory(grid: Grid, settings: NafSettings) -> None:
+    """Of the whole field, in every step; random rays need next to nothing."""
+    per_voxel = 48 * settings.features + 200 if settings.encoding == "dense" else 150  # bytes, measured
+    needed = per_voxel * math.prod(grid.shape)
+    what = f"a field of {grid.shape} voxels and its gradients"
+    require_memory_on(torch.device(settings.device), needed, what, 'use render="rays" or larger voxels')
+
+
 def _bins(fine: Scan, coarse: Scan) -> tuple[float, float]:
     """How many pixels of ``fine`` one of ``coarse`` is, along u and along v."""
     return float(np.linalg.norm(coarse.u[0]) / np.linalg.norm(fine.u[0])), float(np.linalg.norm(coarse.v[0]) / np.linalg.norm(fine.v[0]))
@@ -172,10 +182,6 @@ def _bins(fine: Scan, coarse: Scan) -> tuple[float, float]:
 
 def _whole_scan(data: Projections, grid: Grid, settings: NafSettings, field: AttenuationField) -> Iterator[tuple[Tensor, Tensor]]:
     """(weighted mean squared error, total variation) of every ray and every voxel, again and again."""
-    per_voxel = 48 * settings.features + 200 if settings.encoding == "dense" else 150  # bytes, measured
-    needed = per_voxel * math.prod(grid.shape)
-    what = f"a field of {grid.shape} voxels and its gradients"
-    require_memory_on(torch.device(settings.device), needed, what, 'use render="rays" or larger voxels')
     A = Operator(data.scan, grid)
     target = torch.from_numpy(np.array(data.values)).to(settings.device)
     weight = torch.exp(-target)  # the variance of -ln(counts) is one over the counts
@@ -203,24 +209,23 @@ def _random_rays(
 
 def run(projections: Projections, grid: Grid, settings: Any, callbacks: Sequence[Callback]) -> NDArray[np.float32]:
     """Fit, then read the field at the voxel centres."""
-    checked = replace(settings, refine=tuple(settings.refine))
-    if checked.render not in ("volume", "rays"):
-        raise UnknownNameError("way to render naf", checked.render, ("volume", "rays"))
-    if checked.refine and checked.render != "rays":
+    if settings.render not in ("volume", "rays"):
+        raise UnknownNameError("way to render naf", settings.render, ("volume", "rays"))
+    if settings.refine and settings.render != "rays":
         raise InputError(
-            f"refine={checked.refine} with render={checked.render!r}", expected='render="rays": only rays have gradients in geometry'
+            f"refine={settings.refine} with render={settings.render!r}", expected='render="rays": only rays have gradients in geometry'
         )
-    if checked.precision not in ("auto", "float32", "bf16"):
-        raise UnknownNameError("precision of naf", checked.precision, ("auto", "float32", "bf16"))
-    usable_device(checked.device)
+    if settings.precision not in ("auto", "float32", "bf16"):
+        raise UnknownNameError("precision of naf", settings.precision, ("auto", "float32", "bf16"))
+    usable_device(settings.device)
     for name in ("steps", "rays", "samples", "features", "hidden", "report_every"):
-        if getattr(checked, name) is not None and getattr(checked, name) < 1:
-            raise InputError(f"{name} of naf is {getattr(checked, name)}", expected="a whole number of 1 or more")
-    if not (math.isfinite(checked.learning_rate) and checked.learning_rate > 0):
-        raise InputError(f"learning_rate of naf is {checked.learning_rate}", expected="a number above 0")
-    if not (math.isfinite(checked.tv) and checked.tv >= 0):
-        raise InputError(f"tv of naf is {checked.tv}", expected="a number of 0 or more")
-    field, _ = fit(projections, grid, checked, callbacks)
+        if getattr(settings, name) is not None and getattr(settings, name) < 1:
+            raise InputError(f"{name} of naf is {getattr(settings, name)}", expected="a whole number of 1 or more")
+    if not (math.isfinite(settings.learning_rate) and settings.learning_rate > 0):
+        raise InputError(f"learning_rate of naf is {settings.learning_rate}", expected="a number above 0")
+    if not (math.isfinite(settings.tv) and settings.tv >= 0):
+        raise InputError(f"tv of naf is {settings.tv}", expected="a number of 0 or more")
+    field, _ = fit(projections, grid, settings, callbacks)
     with torch.no_grad():
         return field.volume(grid).cpu().numpy()
 

@@ -153,13 +153,13 @@ def example(animal: int) -> Example:
     return Example(f"{animal} week 0", str(animal), Projections(Operator(SCAN, GRID)(volume), SCAN), GRID, volume)
 
 
-def operator(device: str, folder: Path) -> np.ndarray:
+def operator(device: str) -> list[np.ndarray]:
     """A, A.T, and a gradient through both."""
     x = torch.from_numpy(example(1).reference).to(device).requires_grad_()
     A = Operator(SCAN, GRID)
     back = A.T(A(x))
     (gradient,) = torch.autograd.grad(back.square().sum(), x)
-    return torch.stack([back.detach() / back.detach().max(), gradient / gradient.max()]).cpu().numpy()
+    return [back.detach().cpu().numpy(), gradient.cpu().numpy()]
 
 
 class CutOff(Exception):
@@ -172,8 +172,8 @@ def cut_off(progress: Progress) -> None:
         raise CutOff
 
 
-def learned(name: str, device: str, folder: Path) -> np.ndarray:
-    """Two steps of training, cut off; a third, resumed; and the volume of the checkpoint."""
+def learned(name: str, device: str, folder: Path) -> list[np.ndarray]:
+    """Two steps of training, cut off; a third, resumed: its losses, its scores, and the volume of the checkpoint."""
     learner, method, architecture = LEARNERS[name]
     learner, out = replace(learner, presets={"tiny": architecture}), folder / f"{name} {device[:3]}.pt"
     settings = TrainSettings.of(learner, "tiny", steps=3, views=(3,), check_every=1, check_views=(3,), device=device, precision="float32")
@@ -181,22 +181,23 @@ def learned(name: str, device: str, folder: Path) -> np.ndarray:
         train(learner, [example(1), example(2)], [example(0)], settings, out, callbacks=[cut_off])
     done = train(learner, [example(1), example(2)], [example(0)], settings, out, resume=True)
     options = {"device": device, "checkpoint": out} | ({"steps": 2, "starts": 2} if name == "mednerf" else {})
-    found = reconstruct(example(3).projections[::2], method, GRID, **options).volume
-    return np.concatenate([[entry.get(name, entry["score"]) for entry in done.losses], found.ravel() / 0.1])
+    volume = reconstruct(example(3).projections[::2], method, GRID, **options).volume
+    losses = [[value for key, value in entry.items() if key not in ("step", "score")] for entry in done.losses[1:]]
+    return [np.array(losses), np.array([entry["score"] for entry in done.losses]), volume]
 
 
 def difference(case: str, folder: Path, other: str) -> float:
-    """How far the results of the device and of the CPU are apart, relative to the largest number."""
+    """How far the results of the device and of the CPU are apart, each relative to its own largest number."""
     found = []
     for device in (other, "cpu"):
         if case == "operator":
-            found.append(operator(device, folder))
+            found.append(operator(device))
         elif case in NAF:
             options = {"steps": 5, "report_every": 4, "precision": "float32", **NAF[case]}
-            found.append(reconstruct(example(1).projections, "naf", GRID, device=device, **options).volume)
+            found.append([reconstruct(example(1).projections, "naf", GRID, device=device, **options).volume])
         else:
             found.append(learned(case, device, folder))
-    return float(np.abs(found[0] - found[1]).max() / np.abs(found[1]).max())
+    return max(float(np.abs(one - other).max() / np.abs(other).max()) for one, other in zip(*found, strict=True))
 
 
 def main(folder: Path, device: str) -> None:

@@ -27,7 +27,9 @@ def _said(folder: Path, *device: str) -> dict[str, dict]:
     words = [sys.executable, Path(__file__).with_name("pretended_device.py"), folder, *device]
     done = subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    return {line["case"]: line for line in map(json.loads, done.stdout.splitlines())}
+    said = {line["case"]: line for line in map(json.loads, done.stdout.splitlines())}
+    assert tuple(said) == CASES
+    return said
 
 
 @pytest.fixture(scope="module")

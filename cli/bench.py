@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ..data import make_record, write_record
-from ..data.atomic import atomic_path, refuse_existing
+from ..base.files import atomic_path, refuse_existing
+from ..base.record import make_record, write_record
 from .options import MaybePath
 from .outputs import command_line
 
@@ -26,8 +26,8 @@ def speed(*, size: str = "A", peers: bool = False, rounds: int = 3, out: MaybePa
         out: write the table to this file too.
         force: replace the file if it exists.
     """
-    from ..benchmarks.speed import run_speed, speed_table
-    from ..geometry import InputError
+    from ..base import InputError
+    from ..benchmarks.studies.speed import run_speed, speed_table
 
     if rounds < 1:
         raise InputError(f"--rounds {rounds}", expected="1 or more")
@@ -69,7 +69,7 @@ def classical(
         size: voxels across; the detector has as many rows.
         polychromatic: simulate the tube's spectrum.
     """
-    from ..benchmarks.classical import METHODS, VOLUMES, Plan, run
+    from ..benchmarks.studies.classical import METHODS, VOLUMES, Plan, run
 
     plan = Plan(data, volumes or VOLUMES, views, methods or METHODS, size, polychromatic)
     print(run(plan, out, command_line(), lambda line: print(line, file=sys.stderr, flush=True)))
@@ -101,8 +101,8 @@ def intervals(
         replicas: groups of views, or noisy copies.
         level: nominal share of truths inside the interval.
     """
-    from ..benchmarks.classical import VOLUMES
-    from ..benchmarks.intervals import IntervalPlan, interval_table, measure
+    from ..benchmarks.studies.classical import VOLUMES
+    from ..benchmarks.studies.intervals import IntervalPlan, interval_table, measure
 
     plan = IntervalPlan(data, volumes or VOLUMES, methods, kinds, views, size, replicas, level)
     print(interval_table(measure(plan, _tell_line()), plan))

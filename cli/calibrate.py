@@ -8,9 +8,10 @@ from typing import Any
 
 import tyro
 
-from ..data import Projections, make_record, read
-from ..data.atomic import atomic_path, refuse_existing
-from ..data.plain import to_json
+from ..base.files import atomic_path, refuse_existing
+from ..base.plain import to_json
+from ..base.record import make_record
+from ..data import Projections, read
 from ..geometry import Scan
 from ..geometry.transform import shift_views
 from .options import MaybeMm, MaybePath, Pairs, select_views, settings
@@ -65,7 +66,7 @@ def calibrate(
         changes["drift"] = drift_of(Projections(projections.values, found.scan, projections.meta))[1]
     if out is None or picture is None:
         return
-    from ..recon.calibration_picture import draw
+    from ..recon.calibration.picture import draw
 
     record = make_record(command_line(), {"views": views, "fit": fit}, [scan], [out, picture], extra={"calibration": changes})
     with atomic_path(out, force=force) as temporary:
@@ -77,7 +78,7 @@ def calibrate(
 
 def drift_of(projections: Projections) -> tuple[Scan, dict[str, list[float]]]:
     """The scan with each view's own shift taken out, and the shifts for the record; says how large they are."""
-    from ..recon.calibration_drift import view_drift
+    from ..recon.calibration.drift import view_drift
 
     found = view_drift(projections)
     print(f"drift of the views: {found.cols_px.std():.3f} px along columns, {found.rows_px.std():.3f} px along rows (standard deviation)")

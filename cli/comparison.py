@@ -111,7 +111,7 @@ def views(
 
 
 def _plan(how: Comparison, **more: Any) -> Any:
-    from ..benchmarks.table2 import Plan
+    from ..benchmarks.studies.table2 import Plan
 
     shared = {name: getattr(how, name) for name in ("methods", "size", "budget", "grey_fit", "register", "bin", "checkpoints", "train")}
     return Plan(
@@ -125,7 +125,7 @@ def per_method(pairs: tuple[tuple[str, ...], ...]) -> dict[str, dict[str, Any]]:
     >>> per_method((("fdk.filter=hann", "unet.checkpoint=a.pt"),))
     {'fdk': {'filter': 'hann'}, 'unet': {'checkpoint': 'a.pt'}}
     """
-    from ..geometry import InputError
+    from ..base import InputError
 
     found: dict[str, dict[str, Any]] = {}
     for pair in (item for group in pairs for item in group):
@@ -139,8 +139,8 @@ def per_method(pairs: tuple[tuple[str, ...], ...]) -> dict[str, dict[str, Any]]:
 def _compare(data: Path, out: Path, plan: Any, how: Comparison) -> None:
     from tqdm import tqdm
 
-    from ..benchmarks.sweep import Where
-    from ..benchmarks.table2 import compare, page
+    from ..benchmarks.studies.table2 import compare, page
+    from ..benchmarks.sweeps.sweep import Where
 
     with tqdm(desc="tasks", disable=None, leave=False, dynamic_ncols=True) as bar:
 

@@ -7,7 +7,7 @@ import sys
 
 import tyro
 
-from ..data.manifest import Resource, load_manifest
+from ..data.catalogue.manifest import Resource, load_manifest
 from .options import MaybePath
 
 
@@ -62,8 +62,8 @@ def fetch(
         mirror: take the files from this folder.
         force: replace files that are there and wrong.
     """
-    from ..data.fetch import fetch as bring
-    from ..data.remote import Selection
+    from ..data.catalogue.fetch import fetch as bring
+    from ..data.catalogue.remote import Selection
 
     selection = Selection(files=files, animals=animal, weeks=week)
     paths = bring(name, to, selection=selection, everything=everything, mirror=mirror, force=force, progress=sys.stderr.isatty())
@@ -84,7 +84,7 @@ def verify(name: tyro.conf.Positional[str], *, to: MaybePath = None) -> int:
         name: as `fewview data list` shows it.
         to: the folder that it was fetched to; by default ~/.cache/fewview.
     """
-    from ..data.fetch import verify as check
+    from ..data.catalogue.fetch import verify as check
 
     checks = check(name, to)
     if not checks:

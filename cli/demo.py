@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import Projections, Reconstruction, make_record, read
-from ..data.atomic import atomic_path, refuse_existing
+from ..base.files import atomic_path, refuse_existing
+from ..base.record import make_record
+from ..data import Projections, Reconstruction, read
 from ..geometry import Grid, Scan, draw_svg, views
 from .options import MaybeMm, MaybePath
 from .outputs import save
@@ -111,8 +112,8 @@ def _subject(path: Path | None, mu_max: float, rows: int, cols: int, voxel_mm: f
 
 def _scan_and_read(subject: Subject, scan: Scan, folder: Path, seed: int) -> Projections:
     from ..data import write_skyscan
-    from ..recon.physics import Physics
-    from ..recon.simulator import simulate_raw
+    from ..recon.physics.effects import Physics
+    from ..recon.physics.simulator import simulate_raw
 
     # One energy and no scatter: the truth is then a number in 1/mm. Noise, blur, gain errors and dead pixels are those of the scanner.
     physics = Physics(polychromatic=False, scatter=0)
@@ -152,7 +153,7 @@ def _report(
     start: float,
     command: str,
 ) -> None:
-    from ..data.resample import resample
+    from ..data.volumes.resample import resample
     from . import demo_page as page
 
     scan, grid = projections.scan, next(iter(reconstructions.values())).grid

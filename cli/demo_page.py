@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..benchmarks.metrics import psnr, ssim
-from ..benchmarks.volume_metrics import dice
+from ..benchmarks.scores.metrics import psnr, ssim
+from ..benchmarks.scores.volume_metrics import dice
 from ..data import Projections, Reconstruction
 from ..geometry import Grid
 from . import demo_figures as draw

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry import Grid, MissingBackendError, Scan
+from ..base import MissingBackendError
+from ..geometry import Grid, Scan
 
 # What each extra of pyproject.toml brings; `pip install "fewview[NAME]"`.
 EXTRAS = {
@@ -72,7 +73,7 @@ def _machine() -> Iterator[str]:
     import numba
     import torch
 
-    from ..data.memory import GIB, available_bytes
+    from ..base.memory import GIB, available_bytes
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = f"{numba.get_num_threads()} numba threads, {torch.get_num_threads()} torch threads"
@@ -98,8 +99,8 @@ def _simd() -> list[str]:
 def _backends() -> Iterator[str]:
     import torch
 
-    from ..recon.astra_backend import require_cuda
-    from ..recon.operator import require_triton
+    from ..recon.projector.astra_backend import require_cuda
+    from ..recon.projector.operator import require_triton
 
     yield "numba  yes: CPU, float32 (the default without a GPU)"
     yield f"torch  yes: CPU{' and CUDA' if torch.cuda.is_available() else ''}, float32 and float64, the plain reference"

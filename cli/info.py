@@ -28,9 +28,9 @@ def info(
         read_as: options of the reader, such as direction=CW or part=1.
         force: replace the drawing if it exists.
     """
+    from ..base.files import atomic_path, refuse_existing
     from ..data import Projections
-    from ..data.atomic import atomic_path, refuse_existing
-    from ..data.reader import open_scan
+    from ..data.scans.reader import open_scan
 
     if draw is not None:
         refuse_existing(draw, force)

@@ -16,7 +16,7 @@ from contextlib import redirect_stderr
 from dataclasses import dataclass
 from typing import Any
 
-from ..geometry import UnknownNameError
+from ..base import UnknownNameError
 
 
 @dataclass(frozen=True)

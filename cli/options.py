@@ -12,7 +12,8 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from ..geometry import Grid, InputError, Scan, UnknownNameError, views
+from ..base import InputError, UnknownNameError
+from ..geometry import Grid, Scan, views
 
 MaybePath = Annotated[Path | None, tyro.conf.arg(metavar="PATH")]
 MaybeCount = Annotated[int | None, tyro.conf.arg(metavar="N")]

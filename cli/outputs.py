@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..data import Reconstruction, make_record, write_volume
-from ..recon.loop import thinned_history
+from ..base.record import make_record
+from ..data import Reconstruction, write_volume
+from ..recon.iterative.solve import thinned_history
 
 
 def save(

@@ -11,10 +11,11 @@ from typing import Any
 
 import tyro
 
+from ..base import InputError, UnknownNameError
+from ..base.memory import require_memory
 from ..data import Projections, Reconstruction, read
-from ..data.memory import require_memory
-from ..data.write import check_output
-from ..geometry import Grid, InputError, UnknownNameError
+from ..data.volumes.writer import check_output
+from ..geometry import Grid
 from ..recon import Method, load_method, reconstruct
 from ..recon.corrections import Corrections, correct_volume
 from ..recon.corrections import correct as apply_corrections
@@ -165,7 +166,7 @@ def _reconstruct(part: Projections, method: Method, grid: Grid, given: dict[str,
         if not std:
             return reconstruct(part, method, grid, (bar,), **given)
         if kind == "members":
-            from ..nerf.ensemble import ensemble_std
+            from ..nerf.training.ensemble import ensemble_std
 
             return ensemble_std(part, method, grid, members=std, callbacks=(bar,), **given)
         from ..recon.uncertainty import resampled_std

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tyro
 
-from ..benchmarks.report import write_report
+from ..benchmarks.pages.report import write_report
 from .options import MaybePath
 
 

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import tyro
 
-from ..benchmarks.build_dataset import build_bonemet
-from ..data import make_record, write_record, write_skyscan
-from ..data.atomic import refuse_existing
-from ..geometry import InputError, UnknownNameError, skyscan_1276
+from ..base import InputError, UnknownNameError
+from ..base.files import refuse_existing
+from ..base.record import make_record, write_record
+from ..benchmarks.datasets.build import build_bonemet
+from ..data import write_skyscan
+from ..geometry import skyscan_1276
 from ..recon import Progress
-from ..recon.physics import Physics
-from ..recon.simulator import simulate_raw
+from ..recon.physics.effects import Physics
+from ..recon.physics.simulator import simulate_raw
 from .options import MaybeMm, Pairs, settings
 from .outputs import command_line
 from .progress import progress_bar
@@ -61,7 +63,7 @@ def simulate(
         mu_max: attenuation in 1/mm of the largest grey level, where a volume holds whole numbers.
         seed: of the noise.
         weeks: weeks in which each phantom is scanned (layout bonemet).
-        physics: settings of the simulated physics, see fewview.recon.physics.Physics.
+        physics: settings of the simulated physics, see fewview.recon.physics.effects.Physics.
         force: replace the output if it exists.
     """
     if layout not in LAYOUTS:

@@ -12,9 +12,9 @@ from typing import Annotated
 
 import tyro
 
-from ..data import make_record, write_record
+from ..base import InputError
+from ..base.record import make_record, write_record
 from ..data.pairs import find_pairs, split_pairs
-from ..geometry import InputError
 from ..recon import Progress
 from .options import MaybeCount, MaybePath, Pairs, settings
 from .outputs import command_line
@@ -74,11 +74,11 @@ def train(
         resume: go on with an unfinished run of the same settings.
         force: replace the checkpoint, or an unfinished run, if it exists.
     """
-    from ..nerf.examples import load_examples
-    from ..nerf.learners import find_learner
-    from ..nerf.train_settings import TrainSettings
-    from ..nerf.training import check_outputs, state_of
-    from ..nerf.training import train as fit
+    from ..nerf.training.examples import load_examples
+    from ..nerf.training.learners import find_learner
+    from ..nerf.training.settings import TrainSettings
+    from ..nerf.training.train_network import check_outputs, state_of
+    from ..nerf.training.train_network import train as fit
 
     learner = find_learner(method)
     own = {"steps": steps, "views": views or None, "batch": batch, "seed": seed, "device": device}

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry import Grid, InputError, Scan, skyscan_1276
+from ..base import InputError
+from ..geometry import Grid, Scan, skyscan_1276
 
 FINER = 1.5  # an object is simulated on voxels at least this much smaller than those it is reconstructed on
 
@@ -61,7 +62,7 @@ def fitting_scan(grid: Grid, rows: int, cols: int, voxel_mm: float | None = None
 
 def scene(seed: int, rows: int, cols: int, voxel_mm: float | None) -> tuple[Attenuation, Scan]:
     """The hind-limb phantom of a seed on a grid finer than the scan's pixel, and the scan that holds it (0.2226 mm at 192 columns)."""
-    from ..data.phantom import MATERIALS, hind_limb
+    from ..data.phantom.limb import MATERIALS, hind_limb
 
     scan = skyscan_1276(rows, cols, voxel_mm or 0.2226 * 192 / cols)
     fit = Grid.fit(scan)

@@ -12,12 +12,13 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from ..geometry import Grid, InputError
-from .bonemet_layout import find_bonemet
+from ..base import InputError
+from ..base.record import sha256
+from ..geometry import Grid
 from .projections import Projections
-from .reader import read
-from .record import sha256
-from .slices import read_slices
+from .scans.bonemet import find_bonemet
+from .scans.reader import read
+from .volumes.slices import read_slices
 
 PARTS = ("train", "validation", "test")
 

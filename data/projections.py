@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..geometry import InputError, Scan
+from ..base import InputError
+from ..geometry import Scan
 from ..geometry.scan import view_indices
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry import Grid, InputError, Scan
+from ..base import InputError
+from ..geometry import Grid, Scan
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ class Reconstruction:
 
     def save(self, path: str | Path, *, force: bool = False, **options: Any) -> Path:
         """Write the volume (and the run record beside it) as the ending says: .ome.tif, .nii.gz, .ome.zarr, .h5, or a folder of slices."""
-        from .write import write_volume
+        from .volumes.writer import write_volume
 
         return write_volume(self, path, force=force, **options)
 

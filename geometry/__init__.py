@@ -1,15 +1,15 @@
 """Where everything is: scans, grids, view selections, log files. numpy only."""
 
+from ..base import InputError, MissingBackendError, UnknownNameError
 from . import transform, views
 from .draw import draw_svg
-from .errors import InputError, MissingBackendError, UnknownNameError
 from .grid import Grid
 from .recipe import circular_recipe
 from .scan import Scan
-from .skyscan import skyscan_1276
-from .skyscan_format import format_skyscan_log
-from .skyscan_log import SkyScanLog, parse_skyscan_log, read_skyscan_log
-from .skyscan_shifts import read_view_shifts
+from .skyscan.format import format_skyscan_log
+from .skyscan.log import SkyScanLog, parse_skyscan_log, read_skyscan_log
+from .skyscan.scanner import skyscan_1276
+from .skyscan.shifts import read_view_shifts
 
 __all__ = [
     "Grid",

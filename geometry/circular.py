@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError
+from ..base import InputError
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError
+from ..base import InputError
 
 if TYPE_CHECKING:
     from .scan import Scan

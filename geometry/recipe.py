@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base import InputError
 from .circular import Circular, circular_vectors
-from .errors import InputError
 from .scan import Scan
 
 

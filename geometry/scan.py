@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..base import InputError
 from .axis import Axis, rotation_axis
 from .circular import Circular, circular_vectors
-from .errors import InputError
 
 Vectors = NDArray[np.float64]
 _VECTORS = ("source", "detector", "u", "v")

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import InputError
+from ..base import InputError
 from .scan import Scan
 
 Vectors = NDArray[np.float64]

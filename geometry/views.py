@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError
+from ..base import InputError
 from .scan import Scan
 
 Index = NDArray[np.intp]

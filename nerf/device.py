@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from ..data.memory import require_memory
-from ..geometry import MissingBackendError
+from ..base import MissingBackendError
+from ..base.memory import require_memory
 
 
 def usable_device(name: str) -> torch.device:

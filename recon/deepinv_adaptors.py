@@ -16,11 +16,12 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..base import InputError
 from ..data import Projections
-from ..geometry import Grid, InputError, Scan
-from .front import reconstruct
+from ..geometry import Grid, Scan
 from .method import Method
-from .operator import Operator
+from .projector.operator import Operator
+from .run_method import reconstruct
 
 X = Float[Tensor, "batch 1 z y x"]
 Y = Float[Tensor, "batch 1 view row col"]

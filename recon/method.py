@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base import InputError, UnknownNameError
 from ..data import Projections
-from ..geometry import Grid, InputError, UnknownNameError
+from ..geometry import Grid
 from .typed_settings import fitted
 
 Volume = NDArray[np.float32]
@@ -68,20 +69,20 @@ class Method:
 
 # Where the built-in methods live, by text: rooms above this one (nerf) join without an import from here.
 _BUILT_IN = {
-    "fdk": "fewview.recon.feldkamp:METHOD",
-    "fdk_astra": "fewview.recon.astra_methods:FDK_ASTRA",
-    "fbp_astra": "fewview.recon.astra_methods:FBP_ASTRA",
-    "sirt": "fewview.recon.sirt:METHOD",
-    "os_sart": "fewview.recon.os_sart:METHOD",
-    "cgls": "fewview.recon.cgls:METHOD",
-    "fista_tv": "fewview.recon.fista:METHOD",
-    "pdhg_tv": "fewview.recon.pdhg:METHOD",
-    "asd_pocs": "fewview.recon.asd_pocs:METHOD",
-    "naf": "fewview.nerf.naf:METHOD",
-    "pixelnerf": "fewview.nerf.pixelnerf:METHOD",
-    "mednerf": "fewview.nerf.mednerf:METHOD",
-    "unet": "fewview.nerf.unet:METHOD",
-    "lpd": "fewview.nerf.lpd:METHOD",
+    "fdk": "fewview.recon.analytic.feldkamp:METHOD",
+    "fdk_astra": "fewview.recon.analytic.astra_methods:FDK_ASTRA",
+    "fbp_astra": "fewview.recon.analytic.astra_methods:FBP_ASTRA",
+    "sirt": "fewview.recon.iterative.sirt:METHOD",
+    "os_sart": "fewview.recon.iterative.os_sart:METHOD",
+    "cgls": "fewview.recon.iterative.cgls:METHOD",
+    "fista_tv": "fewview.recon.iterative.fista_tv:METHOD",
+    "pdhg_tv": "fewview.recon.iterative.pdhg_tv:METHOD",
+    "asd_pocs": "fewview.recon.iterative.asd_pocs:METHOD",
+    "naf": "fewview.nerf.field.naf:METHOD",
+    "pixelnerf": "fewview.nerf.pixelnerf.method:METHOD",
+    "mednerf": "fewview.nerf.mednerf.method:METHOD",
+    "unet": "fewview.nerf.volumes.unet:METHOD",
+    "lpd": "fewview.nerf.volumes.lpd:METHOD",
 }
 
 

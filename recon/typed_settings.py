@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..geometry import InputError
+from ..base import InputError
 
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a name", Path: "a file", type(None): "none"}
 

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base import InputError, UnknownNameError
 from ..data import Projections, Reconstruction
-from ..geometry import Grid, InputError, UnknownNameError
-from .front import reconstruct
+from ..geometry import Grid
+from .iterative.problem import check_number
 from .method import Callback, Method, load_method
-from .noise import noise_level, ray_variance
-from .problem import check_number
+from .physics.noise import noise_level, ray_variance
+from .run_method import reconstruct
 
 Volume = NDArray[np.float32]
 

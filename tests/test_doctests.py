@@ -9,12 +9,12 @@ import pkgutil
 import fewview
 import pytest
 
-ROOMS = ("geometry", "data", "recon", "nerf", "bone", "benchmarks", "cli")
+ROOMS = ("base", "geometry", "data", "recon", "nerf", "bone", "benchmarks", "cli")
 
 
 def _modules() -> list[str]:
     folders = [(f"fewview.{room}.", [f"{fewview.__path__[0]}/{room}"]) for room in ROOMS]
-    return [info.name for prefix, path in folders for info in pkgutil.iter_modules(path, prefix)]
+    return [info.name for prefix, path in folders for info in pkgutil.walk_packages(path, prefix)]
 
 
 def _has_example(name: str) -> bool:

@@ -1,0 +1,102 @@
+"""Which animals are relatives, and a split into training, validation and test that never parts them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ...base import InputError
+
+FRACTIONS: Mapping[str, float] = {"train": 0.7, "validation": 0.15, "test": 0.15}
+
+# (pattern of a strain's name in capitals without punctuation, the lines it descends from). The first that fits counts; F1 hybrids name
+# both parents, and so join their families. From the strains' nomenclature; MRL descends to three quarters from LG.
+_LINES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (r"CB6F1", ("BALB", "C57")),
+    (r"CAF1", ("BALB", "A")),
+    (r"B6129[PS]?F1", ("C57", "129")),
+    (r"B6AF1", ("C57", "A")),
+    (r"B6C3F1", ("C57", "C3H")),
+    (r"B6CBAF1", ("C57", "CBA")),
+    (r"B6D2F1", ("C57", "DBA")),
+    (r"B6SJLF1", ("C57", "SJL")),
+    (r"C57", ("C57",)),
+    (r"X?129", ("129",)),
+    (r"BALB", ("BALB",)),
+    (r"C3H", ("C3H",)),
+    (r"CBA", ("CBA",)),
+    (r"DBA", ("DBA",)),
+    (r"NZ[BOW]", ("NZ",)),
+    (r"SJL", ("SJL",)),
+    (r"MRL|LG(?!\w*F1)", ("LG",)),
+    (r"AJ?$", ("A",)),
+)
+
+
+def lines_of(name: str) -> tuple[str, ...]:
+    """The inbred lines behind a strain's name or file name; an unknown name is a line of its own.
+
+    >>> lines_of("B6C3F1.J_.nii.gz"), lines_of("C57BL_10J_"), lines_of("A_J_"), lines_of("phantom 3")
+    (('C57', 'C3H'), ('C57',), ('A',), ('phantom 3',))
+    """
+    stem = re.sub(r"\.(nii|gz|ome|tiff?|h5|zarr)(?=\.|$)", "", name, flags=re.IGNORECASE)
+    plain = re.sub(r"[^A-Z0-9]", "", stem.upper())
+    for pattern, lines in _LINES:
+        if re.match(pattern, plain):
+            return lines
+    return (stem.strip("_ ") or name,)
+
+
+def families(names: Sequence[str]) -> dict[str, str]:
+    """Name -> family. Strains that share a line are one family, through hybrids too: B6C3F1 makes C57 and C3H relatives.
+
+    >>> families(["C57BL6_J_", "C3H_HEJ_", "B6C3F1.J_", "LP.J_"])
+    {'C57BL6_J_': 'C3H+C57', 'C3H_HEJ_': 'C3H+C57', 'B6C3F1.J_': 'C3H+C57', 'LP.J_': 'LP.J'}
+    """
+    groups: list[set[str]] = []
+    for name in names:
+        joined = set(lines_of(name))
+        apart = []
+        for group in groups:
+            if group & joined:
+                joined |= group
+            else:
+                apart.append(group)
+        groups = [*apart, joined]
+    family = {line: "+".join(sorted(group)) for group in groups for line in group}
+    return {name: family[lines_of(name)[0]] for name in names}
+
+
+def split_by_family(names: Sequence[str], seed: int = 0, fractions: Mapping[str, float] = FRACTIONS) -> dict[str, list[str]]:
+    """Part -> names, in the order given. Whole families go to the part that lacks most, the largest family first.
+
+    ``fractions`` are shares of the animals, and are met as well as whole families allow; where there are enough families no part
+    stays empty. Families of one size are taken in an order drawn from ``seed``.
+
+    Raises InputError for a name that repeats, and for fractions that are negative or do not add up to 1.
+
+    >>> split_by_family(["C57BL6_J_", "C57L_J_", "B6D2F1_J_", "NZO.HlLtJ_", "LP.J_"], fractions={"train": 0.6, "test": 0.4})
+    {'train': ['C57BL6_J_', 'C57L_J_', 'B6D2F1_J_'], 'test': ['NZO.HlLtJ_', 'LP.J_']}
+    """
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if list(names).count(name) > 1)
+        raise InputError(f"the animal {twice!r} occurs more than once", expected="one name an animal")
+    if not fractions or min(fractions.values()) < 0 or abs(sum(fractions.values()) - 1) > 1e-6:
+        raise InputError(f"fractions are {dict(fractions)}", expected="shares of 0 or more that add up to 1, such as 0.7, 0.15, 0.15")
+    members: dict[str, list[str]] = {}
+    for name, family in families(names).items():
+        members.setdefault(family, []).append(name)
+    drawn = np.random.default_rng(seed).permutation(sorted(members)).tolist()
+    order = sorted(drawn, key=lambda family: -len(members[family]))
+    parts: dict[str, list[str]] = {part: [] for part, share in fractions.items() if share > 0}
+    size = dict.fromkeys(parts, 0)
+    for place, family in enumerate(order):
+        empty = [part for part in parts if not parts[part]]
+        choice = empty if len(empty) >= len(order) - place else list(parts)  # the last families go where there is none yet
+        part = max(choice, key=lambda part: fractions[part] * len(names) - size[part])
+        parts[part].append(family)
+        size[part] += len(members[family])
+    kept = {name: part for part, found in parts.items() for family in found for name in members[family]}
+    return {part: [name for name in names if kept.get(name) == part] for part in fractions}

@@ -1,0 +1,73 @@
+"""What is scanned: a volume from a file put in the middle of the field of view, or a phantom made for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...base import InputError
+from ...data import read_volume
+from ...data.phantom.limb import NAMES, hind_limb
+from ...geometry import Grid, Scan
+
+FINER = 1.5  # phantoms are made on voxels this much smaller than the scan's pixel at the axis
+_BODY = 0.02  # 1/mm: half of soft tissue; what is above it has to be in the field of view
+_MARGIN = 0.97  # of the field of view that an object may fill
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """``volume`` [z, y, x] in 1/mm on ``grid``; ``labels`` where it is a phantom; ``facts`` for the record."""
+
+    volume: NDArray[np.float32]
+    grid: Grid
+    labels: NDArray[np.uint8] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def scene_of_phantom(seed: int, week: int, scan: Scan, lesions: int = 0) -> Scene:
+    """The hind limb ``seed`` at ``week``, scaled to the field of view (28.5 mm high at scale 1), on voxels finer than the scan's pixel."""
+    radius, half_height, pixel = scan.field_of_view_mm
+    scale = min(2 * half_height / 28.5, radius / 12.6)
+    voxel = pixel / FINER
+    across = int(np.ceil(2 * 12.6 * scale / voxel))
+    grid = Grid((int(np.ceil(2 * half_height / voxel)), across, across), voxel)
+    leg = hind_limb(grid, seed=seed, week=week, lesions=lesions, scale=scale, supersample=2)
+    placed = [asdict(lesion) for lesion in leg.lesions]
+    facts = {"phantom": "hind_limb", "seed": seed, "week": week, "scale": scale, "lesions": placed, "labels": list(NAMES)}
+    return Scene(leg.volume, grid, leg.labels, {**facts, "grid": grid})
+
+
+def scene_of_volume(path: str | Path, scan: Scan, mu_max: float) -> Scene:
+    """The volume in a file, its body centred on the axis; made smaller, if need be, until it fits the field of view.
+
+    Whole numbers are grey levels: the type's largest is ``mu_max`` 1/mm. Raises InputError where the values cannot be attenuation.
+    """
+    stored, grid, _ = read_volume(path)
+    mu = np.asarray(stored, dtype=np.float32)
+    if np.issubdtype(stored.dtype, np.integer):
+        mu *= np.float32(mu_max / np.iinfo(stored.dtype).max)
+    if not np.isfinite(mu).all() or not _BODY < float(mu.max()) <= 10:
+        raise InputError(
+            f"{path} holds values up to {float(mu.max()):g}",
+            expected="attenuation in 1/mm (bone is about 0.2), or grey levels as whole numbers",
+        )
+    mu = np.maximum(mu, 0)
+    body = [np.flatnonzero((mu > _BODY).any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
+    middle = [(b[0] + b[-1]) / 2 - (n - 1) / 2 for b, n in zip(body, mu.shape, strict=True)]
+    y, x = np.nonzero((mu > _BODY).any(axis=0))
+    across = float(np.hypot(y - (body[1][0] + body[1][-1]) / 2, x - (body[2][0] + body[2][-1]) / 2).max()) + 0.5
+    high = (body[0][-1] - body[0][0] + 1) / 2
+    radius, half_height, _ = scan.field_of_view_mm
+    # Away from the axis the cone is nearer to the source and so less high.
+    largest = min(radius / across, half_height / (high + across * half_height / scan.dso_mm))
+    voxel = min(grid.voxel_mm, _MARGIN * largest)
+    z, y, x = (float(-m * voxel) for m in middle)
+    placed = Grid(grid.shape, voxel, (x, y, z))
+    facts = {"file": Path(path).name, "mu_max": mu_max, "scale": voxel / grid.voxel_mm, "stored_grid": grid, "grid": placed}
+    return Scene(mu, placed, None, facts)

@@ -1,0 +1,106 @@
+"""Pictures of the benchmark's page as data URIs: curves, scatter, slices with their errors."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..sweeps.tables import Row
+
+
+def data_uri(png: bytes) -> str:
+    """A PNG as a ``data:`` address."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def image_uri(image: NDArray[np.uint8]) -> str:
+    """[row, col] grey or [row, col, 3] colour as a PNG address."""
+    import imageio.v3 as iio
+
+    return data_uri(iio.imwrite("<bytes>", image, extension=".png"))
+
+
+def new_figure(size: tuple[float, float]) -> Any:
+    """An empty figure of this size in inches, without pyplot: no global state, no display."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=size, layout="constrained")
+
+
+def uri_of(figure: Any) -> str:
+    """The figure as a ``data:`` address."""
+    out = io.BytesIO()
+    figure.savefig(out, dpi=110, format="png")
+    return data_uri(out.getvalue())
+
+
+def curves(rows: Sequence[Row], panels: Mapping[str, tuple[str, str]]) -> str:
+    """One panel for each title -> (protocol, metric): metric against views, a line a method, a band where there is an interval."""
+    figure = new_figure((4.6 * len(panels), 3.6))
+    axes = np.atleast_1d(figure.subplots(1, len(panels)))
+    methods = list(dict.fromkeys(row.method for row in rows))
+    for axis, (title, (protocol, metric)) in zip(axes, panels.items(), strict=True):
+        for number, method in enumerate(methods):
+            points = sorted((r.views, r.cells[protocol][metric]) for r in rows if r.method == method and metric in r.cells[protocol])
+            if not points:
+                continue
+            x, mean = [p[0] for p in points], [p[1].mean for p in points]
+            style = "--" if method.startswith("control") else "-"
+            axis.plot(x, mean, style, marker="os^v"[number // 10 % 4], ms=4, color=f"C{number % 10}", label=short(method))
+            if all(np.isfinite(p[1].low) for p in points):
+                axis.fill_between(x, [p[1].low for p in points], [p[1].high for p in points], color=f"C{number % 10}", alpha=0.15, lw=0)
+        axis.set(title=title, xlabel="views given", xscale="log")
+        ticks = sorted({row.views for row in rows})
+        axis.set_xticks(ticks, [str(t) for t in ticks])
+        axis.minorticks_off()
+        axis.grid(alpha=0.25)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    return uri_of(figure)
+
+
+def scatter(records: Sequence[Mapping[str, Any]], metric: str = "psnr") -> str:
+    """Volume ``metric`` of every animal, one column a method, one colour a number of views."""
+    good = [r for r in records if "failed" not in r]
+    methods = list(dict.fromkeys(r["task"]["method"] for r in good))
+    counts = sorted({r["task"]["views"] for r in good})
+    figure = new_figure((max(5.0, 1.1 * len(methods)), 3.6))
+    axis = figure.subplots()
+    for number, count in enumerate(counts):
+        chosen = [r for r in good if r["task"]["views"] == count]
+        x = [methods.index(r["task"]["method"]) + 0.6 * ((number + 0.5) / len(counts) - 0.5) for r in chosen]
+        axis.plot(x, [float(r["scores"]["volume"][metric]) for r in chosen], "o", ms=4, alpha=0.7, label=f"{count} views")
+    axis.set_xticks(range(len(methods)), [short(m) for m in methods], rotation=25, ha="right")
+    axis.set(ylabel="volume PSNR, dB")
+    axis.grid(axis="y", alpha=0.25)
+    if good:
+        axis.legend(fontsize=8, frameon=False)
+    return uri_of(figure)
+
+
+def planes(volume: NDArray, window: tuple[float, float]) -> NDArray[np.uint8]:
+    """Three planes side by side in a fixed grey window, rows upwards: [row, 3 cols]."""
+    low, high = window
+    grey = np.clip((volume.astype(np.float32) - low) / (high - low), 0, 1)
+    return (np.concatenate(list(grey[:, ::-1]), axis=1) * 255 + 0.5).astype(np.uint8)
+
+
+def shot(volume: NDArray, reference: NDArray, window: tuple[float, float]) -> str:
+    """Slices above, errors below (blue too low, red too high, a quarter of the window full scale)."""
+    top = np.repeat(planes(volume, window)[..., None], 3, axis=2)
+    error = (volume.astype(np.float32) - reference.astype(np.float32)) / (0.25 * (window[1] - window[0]))
+    signed = np.clip(np.concatenate(list(error[:, ::-1]), axis=1), -1, 1)
+    red, blue = 1 + np.minimum(signed, 0), 1 - np.maximum(signed, 0)
+    colour = np.stack([red, np.minimum(red, blue), blue], axis=-1)
+    return image_uri(np.concatenate([top, (colour * 255 + 0.5).astype(np.uint8)], axis=0))
+
+
+def short(method: str) -> str:
+    """``my_file.py:mine`` for a method of one's own, whatever its folder."""
+    path, colon, name = method.rpartition(":")
+    return f"{path.replace(chr(92), '/').rpartition('/')[2]}:{name}" if colon else method

@@ -1,0 +1,194 @@
+"""The benchmark's report: one self-contained page, made from a results folder alone."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...base import InputError
+from ...base.files import atomic_path
+from ..scores.statistics import Interval, paired_difference
+from ..sweeps.tables import MEANING, PROTOCOLS, PUBLISHED, Row, columns_of, load_records, rows_of
+from .convergence import convergence
+from .figures import curves, image_uri, planes, scatter, short, shot
+
+HEADS = {
+    "psnr": "PSNR, dB", "ssim": "SSIM", "ssim_slices": "SSIM of slices", "fid": "FID", "kid": "KID", "dice_bone": "bone Dice",
+    "surface_mm": "surface, mm", "nrmse": "NRMSE", "edge_error": "edge error", "fsc_half_mm": "FSC 0.5, mm",
+    "psnr_grey_fit": "PSNR, grey fitted", "residual": "residual", "lpips": "LPIPS",
+}  # fmt: skip
+
+
+def write_report(results: str | Path, out: str | Path | None = None, *, force: bool = False) -> Path:
+    """Write ``report.html`` (default: into ``results``) from the records there; no network is needed to make or to read it.
+
+    Raises InputError for a folder without results, FileExistsError for an existing page without ``force``.
+    """
+    from jinja2 import Environment
+
+    results = Path(results)
+    path = results / "report.html" if out is None else Path(out)
+    records = load_records(results)
+    if not records:
+        raise InputError(f"{results} holds no record yet", expected="at least one finished task", remedy="run `fewview bench` first")
+    info = json.loads((results / "sweep.json").read_text(encoding="utf-8")).get("info", {})
+    context = _context(results, records, rows_of(records, results), info)
+    here = files("fewview.benchmarks.pages")
+    template = Environment(autoescape=True).from_string((here / "report.html.j2").read_text(encoding="utf-8"))
+    from markupsafe import Markup
+
+    text = template.render(style=Markup((here / "page.css").read_text(encoding="utf-8")), **context)
+    with atomic_path(path, force=force) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def _context(results: Path, records: Sequence[dict[str, Any]], rows: Sequence[Row], info: Mapping[str, Any]) -> dict[str, Any]:
+    from ... import __version__
+
+    animals = sorted({r["task"]["animal"] for r in records}, key=int)
+    counts = sorted({r["task"]["views"] for r in records})
+    methods = list(dict.fromkeys(r["task"]["method"] for r in records))
+    shots, reference, shown = _shots(results, records, animals[0], info)
+    baseline, differences = _differences(records)
+    return {
+        "title": f"{len(methods)} methods, {', '.join(map(str, counts))} views",
+        "lead": f"{info.get('data', 'data')}: {len(animals)} test animals that no method was trained or tuned on.",
+        "facts": [
+            (len(animals), "test animals"), (len(methods), "methods and controls"), (len(records), "reconstructions"),
+            (f"{info.get('size', '?')}", "voxels across"),
+        ],
+        "protocols": [_leaderboard(rows, protocol, info.get("labels", {})) for protocol in PROTOCOLS],
+        "published": PUBLISHED,
+        "curves": curves(rows, {"volume PSNR, dB": ("volume", "psnr"), "held-out view PSNR, dB": ("heldout-views", "psnr")}),
+        "scatter": scatter(records),
+        "convergence": convergence([r for r in records if "failed" not in r]),
+        "baseline": baseline,
+        "differences": differences,
+        "shots": shots,
+        "shots_note": f"Animal {animals[0]}, grey from {shown[0]:.3g} to {shown[1]:.3g} 1/mm; errors in blue and red, full scale "
+        f"{(shown[1] - shown[0]) / 4:.2g} 1/mm.",
+        "reference_shot": reference,
+        "shot_methods": list(dict.fromkeys(s["method"] for s in shots)),
+        "shot_views": counts,
+        "failures": _failures(records),
+        "notes": _notes(info),
+        "command": info.get("command", f"fewview report {results.name}"),
+        "info": json.dumps(info, indent=1),
+        "records": [_record_line(r) for r in records],
+        "version": __version__,
+        "date": datetime.now(UTC).date().isoformat(),
+    }  # fmt: skip
+
+
+def _leaderboard(rows: Sequence[Row], protocol: str, labels: Mapping[str, str]) -> dict[str, Any]:
+    columns = columns_of(rows, protocol, labels)
+    heads = ["method", "views", *(HEADS[c] + (f" ({labels[c]})" if c in labels else "") for c in columns), "seconds", "MiB"]
+    table = []
+    for row in rows:
+        cells = [{"text": short(row.method), "value": short(row.method)}, {"text": row.views, "value": row.views}]
+        cells += [_cell(row.cells[protocol].get(c)) for c in columns]
+        tail = ((row.seconds, ".3g"), (row.peak_memory_mib, ",.0f"))
+        cells += [{"text": format(v, style) if math.isfinite(v) else "-", "value": v} for v, style in tail]
+        table.append(cells)
+    return {"name": protocol, "meaning": MEANING[protocol], "heads": heads, "rows": table}
+
+
+def _cell(cell: Interval | None) -> dict[str, Any]:
+    if cell is None:
+        return {"text": "-", "value": "-"}
+    bounded = math.isfinite(cell.low) and math.isfinite(cell.high)
+    return {"text": f"{cell.mean:#.4g}", "value": cell.mean, "interval": f"{cell.low:#.4g} to {cell.high:#.4g}" if bounded else ""}
+
+
+def _shots(
+    results: Path, records: Sequence[dict[str, Any]], animal: str, info: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], str, tuple[float, float]]:
+    """Pictures of one animal, its reference, and the greys that all of them are shown in: up to the reference's brightest voxel."""
+    found, reference, window = [], "", _window(info)
+    for record in records:
+        path = results / "pictures" / f"{record['key']}.npz"
+        if "failed" in record or record["task"]["animal"] != animal or not path.exists():
+            continue
+        with np.load(path) as kept:
+            if not reference:
+                brightest = float(kept["reference"].max())
+                window = (window[0], brightest if brightest > window[0] else window[1])
+                reference = image_uri(planes(kept["reference"], window))
+            task = record["task"]
+            score = f"{float(record['scores']['volume']['psnr']):.2f} dB"
+            picture = shot(kept["volume"], kept["reference"], window)
+        found.append({"method": short(task["method"]), "views": task["views"], "src": picture, "score": score})
+    return found, reference, window
+
+
+def _failures(records: Sequence[dict[str, Any]]) -> list[str]:
+    """One line for everything that failed in the same way."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for record in records:
+        if "failed" in record:
+            task = record["task"]
+            what = f"{short(task['method'])}, {task['views']} view(s), {task['selection']}"
+            alike.setdefault((what, record["failed"]), []).append(f"{task['animal']} week {task['week']}")
+    return [f"{what}: {why} ({', '.join(dict.fromkeys(who))})" for (what, why), who in alike.items()]
+
+
+def _differences(records: Sequence[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
+    """Every method against FDK (or the first method), pairwise over animals."""
+    good = [r for r in records if "failed" not in r]
+    methods = list(dict.fromkeys(r["task"]["method"] for r in good))
+    if len(methods) < 2:
+        return "", []
+    baseline = "fdk" if "fdk" in methods else methods[0]
+
+    def scores(method: str, count: int) -> dict[str, float]:
+        chosen = [r for r in good if r["task"]["method"] == method and r["task"]["views"] == count]
+        return {r["task"]["animal"]: float(r["scores"]["volume"]["psnr"]) for r in chosen}
+
+    lines = []
+    for method in methods:
+        for count in sorted({r["task"]["views"] for r in good}):
+            a, b = scores(method, count), scores(baseline, count)
+            if method == baseline or not a.keys() & b.keys():
+                continue
+            d = paired_difference(a, b)
+            interval = f"{d.low:+.2f} to {d.high:+.2f}" if math.isfinite(d.low) else "one animal"
+            lines.append({"method": short(method), "views": count, "mean": f"{d.mean:+.2f}", "interval": interval})
+    return baseline, lines
+
+
+def _notes(info: Mapping[str, Any]) -> list[str]:
+    low, high = _window(info)
+    return [
+        f"Data range of volumes {high - low:g} 1/mm (the data set's grey window), of views {info.get('line_window', '?')}; fixed for all.",
+        "Detector pixels were averaged while two of them fit into a voxel, for all methods alike."
+        if info.get("bin")
+        else "The detector was not binned.",
+        "Volumes are scored inside what every view sees; bone lies above 75/255 of the grey window.",
+        "The reference is Recon-CT, an FDK of all views: the views that a method was given are among those it was made from.",
+        f"Trained or tuned on animals {', '.join(info.get('train', [])) or 'none'}; relatives are on one side of the split.",
+        f"Tuning candidates a method: {info.get('tuning', {}).get('candidates', {})}.",
+        f"FID, KID and LPIPS use {info.get('features', 'none')} features"
+        + ("; over random features they are other quantities than the published ones." if info.get("features") == "random" else "."),
+        f"Before the comparison of volumes: {info.get('alignment', 'nothing was aligned')}.",
+        *info.get("remarks", []),
+    ]
+
+
+def _window(info: Mapping[str, Any]) -> tuple[float, float]:
+    low, high = info.get("window_per_mm", (0.0, 0.25))
+    return float(low), float(high)
+
+
+def _record_line(record: Mapping[str, Any]) -> dict[str, Any]:
+    task = record["task"]
+    label = f"{task['animal']} week {task['week']}, {task['views']} views ({task['selection']}), {short(task['method'])}"
+    seconds = f"{record['seconds']:.2f}" if "seconds" in record else "failed"
+    return {"key": record["key"], "label": label, "seconds": seconds, "memory": f"{float(record['peak_memory_mib']):.0f}"}

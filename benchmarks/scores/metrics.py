@@ -1,0 +1,58 @@
+"""How close is a volume to a reference? Every figure names its data range and its mask; nothing is normalised by its own maximum."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...base import InputError
+
+Array = NDArray[np.floating]
+Mask = NDArray[np.bool_]
+
+
+def psnr(volume: Array, reference: Array, *, data_range: float, mask: Mask | None = None) -> float:
+    """Peak signal-to-noise ratio in dB: ``10 log10(data_range^2 / MSE)``, over the voxels of ``mask`` (default: all); inf if equal.
+
+    ``data_range`` is the span of values that the quantity can take (the same for every method compared), in the volume's unit.
+
+    >>> round(psnr(np.full((4, 4), 0.1), np.zeros((4, 4)), data_range=1.0), 6)
+    20.0
+    """
+    volume, reference, inside = _checked(volume, reference, data_range, mask)
+    mse = float(np.mean((volume[inside] - reference[inside]) ** 2))
+    return math.inf if mse == 0 else 10 * math.log10(data_range**2 / mse)
+
+
+def ssim(volume: Array, reference: Array, *, data_range: float, mask: Mask | None = None) -> float:
+    """Structural similarity (Wang et al. 2004, 7-wide uniform window in 2-D or 3-D, as scikit-image computes it), its mean over ``mask``.
+
+    The map is computed on the whole array and averaged over the mask (default: all but the window's border, as scikit-image does).
+    """
+    from skimage.metrics import structural_similarity
+
+    volume, reference, inside = _checked(volume, reference, data_range, mask)
+    if min(volume.shape) < 7:
+        raise InputError(f"an array of shape {volume.shape}", expected="at least 7 along each axis, the window of SSIM")
+    result: Any = structural_similarity(volume, reference, data_range=data_range, full=True)
+    mean, similarity = result
+    return float(mean) if mask is None else float(similarity[inside].mean())
+
+
+def _checked(volume: Array, reference: Array, data_range: float, mask: Mask | None) -> tuple[Array, Array, Mask]:
+    volume, reference = np.asarray(volume, dtype=np.float64), np.asarray(reference, dtype=np.float64)
+    if volume.shape != reference.shape:
+        raise InputError(f"a volume of shape {volume.shape}", expected=f"{reference.shape}, the shape of the reference")
+    if not (math.isfinite(data_range) and data_range > 0):
+        raise InputError(f"data_range is {data_range}", expected="a positive number in the unit of the volume")
+    if not (np.isfinite(volume).all() and np.isfinite(reference).all()):
+        raise InputError("the volume or the reference holds NaN or Inf", expected="finite values")
+    inside = np.ones(volume.shape, dtype=bool) if mask is None else np.asarray(mask)
+    if inside.shape != volume.shape or inside.dtype != bool or not inside.any():
+        raise InputError(
+            f"a mask of shape {inside.shape} and type {inside.dtype}", expected=f"boolean {volume.shape} with at least one True"
+        )
+    return volume, reference, inside

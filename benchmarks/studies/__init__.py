@@ -1,0 +1,1 @@
+"""The studies that `fewview bench` runs."""

@@ -1,0 +1,134 @@
+"""Single grey images on disk (TIFF, PNG, BMP), and a stack of them that is read view by view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...base import InputError
+from ...base.memory import require_memory
+from ...base.natural_key import natural_key
+
+TIFF_ENDINGS = (".tif", ".tiff")
+IMAGE_ENDINGS = (*TIFF_ENDINGS, ".png", ".bmp")
+
+
+def list_images(folder: Path, endings: Sequence[str] = IMAGE_ENDINGS) -> list[Path]:
+    """The image files of a folder in natural order; hidden files are left out."""
+    found = [p for p in folder.iterdir() if p.suffix.lower() in endings and not p.name.startswith(".") and p.is_file()]
+    return sorted(found, key=lambda p: natural_key(p.name))
+
+
+def read_image(path: str | Path) -> NDArray[Any]:
+    """One grey image [row, col], 8- or 16-bit or float, as the file says. A colour image with equal channels counts as grey.
+
+    Raises FileNotFoundError, and InputError naming the file for one that is truncated, not an image, in colour, or has several pages.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"image {path} is not there")
+    if path.suffix.lower() not in IMAGE_ENDINGS:
+        raise InputError(f"{path} ends in {path.suffix!r}", expected=f"one of {', '.join(IMAGE_ENDINGS)}")
+    try:
+        image = _read_tiff(path) if path.suffix.lower() in TIFF_ENDINGS else _read_with_imageio(path)
+    except InputError:
+        raise
+    except Exception as error:  # every decoder has its own exceptions; all mean that the file cannot be read
+        raise InputError(
+            f"{path} cannot be read ({error})", expected="a whole image file", remedy="copy it again from its source"
+        ) from error
+    return _one_channel(image, path)
+
+
+def _read_tiff(path: Path) -> NDArray[Any]:
+    import tifffile
+
+    with tifffile.TiffFile(path) as tif:
+        if len(tif.pages) > 1:
+            raise InputError(f"{path} has {len(tif.pages)} pages", expected="one image a file", remedy="read a multi-page TIFF as a volume")
+        page: Any = tif.pages[0] if len(tif.pages) else None
+        if page is None or not page.databytecounts or not all(page.databytecounts):  # tifffile would fill what was never written with zeros
+            raise InputError(f"{path} was not written to its end", expected="a whole TIFF", remedy="copy it again from its source")
+        return np.asarray(page.asarray())
+
+
+def _read_with_imageio(path: Path) -> NDArray[Any]:
+    import imageio.v3 as iio
+
+    return np.asarray(iio.imread(path))
+
+
+def _one_channel(image: NDArray[Any], path: Path) -> NDArray[Any]:
+    if image.ndim == 3 and image.shape[2] in (3, 4) and (image[..., :3] == image[..., :1]).all():
+        image = image[..., 0]
+    if image.ndim != 2 or image.size == 0 or image.dtype.kind not in "uif":
+        raise InputError(f"{path} holds an image of shape {image.shape}, {image.dtype}", expected="a grey image (row, col)")
+    return np.ascontiguousarray(image, dtype=image.dtype.newbyteorder("="))
+
+
+def write_image(path: Path, image: NDArray[Any]) -> None:
+    """Write one uint8 or uint16 grey image (BMP: uint8 only), in the format that the ending says."""
+    if path.suffix.lower() in TIFF_ENDINGS:
+        import tifffile
+
+        tifffile.imwrite(path, image, photometric="minisblack")
+    else:
+        import imageio.v3 as iio
+
+        iio.imwrite(path, image)
+
+
+class ImageStack:
+    """Image files as a lazy array [view, row, col]: ``stack[i]`` reads file i and checks it against the first.
+
+    Raises InputError naming the file whose size or type differs.
+    """
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        if not files:
+            raise InputError("no image file was given", expected="at least one")
+        self.files = tuple(files)
+        first = read_image(self.files[0])
+        self.shape = (len(self.files), *first.shape)
+        self.dtype = first.dtype
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        image = read_image(self.files[index])
+        if image.shape != self.shape[1:] or image.dtype != self.dtype:
+            raise InputError(
+                f"{self.files[index]} is {image.shape} {image.dtype}",
+                expected=f"{self.shape[1:]} {self.dtype} (row, col) like {self.files[0].name}",
+                remedy="keep the images of one scan in one folder",
+            )
+        return image
+
+    def name(self, index: int) -> str:
+        """Where image ``index`` came from, for error messages."""
+        return str(self.files[index])
+
+
+def load_views(views: Any, progress: bool = False) -> NDArray[Any]:
+    """All of ``views[i]`` in one array [view, row, col]; an array comes back as it is. InputError where the memory is too small."""
+    if isinstance(views, np.ndarray):
+        return views
+    require_memory(int(np.prod(views.shape)) * views.dtype.itemsize, f"{views.shape[0]} images of {views.shape[1]} x {views.shape[2]}")
+    out = np.empty(views.shape, views.dtype)
+    for index in shown(range(len(out)), "reading images", progress):
+        out[index] = views[index]
+    return out
+
+
+def shown(items: Sequence[Any] | range, what: str, progress: bool) -> Iterable[Any]:
+    """The items, with a progress bar on the terminal if asked."""
+    if not progress:
+        return items
+    from tqdm import tqdm
+
+    return tqdm(items, desc=what, unit="image", leave=False)

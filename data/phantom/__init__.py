@@ -1,0 +1,1 @@
+"""A mouse hind limb made in software: smooth noise, bones, leg, and the scene that is scanned."""

@@ -1,0 +1,89 @@
+"""The grey value of air, view by view, from the columns at the panel's border."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...base import InputError
+
+BORDER = 0.02  # of the columns, on each side
+BLOCK_PIXELS = 64  # enough that a block's mean is an eighth as noisy as a pixel
+COVERED = 0.02  # a view this far below its neighbours has the object, not air, at its border
+TRUNCATED = 0.9  # all views below this part of the known air level: no air at the border at all
+
+
+@dataclass(frozen=True)
+class BorderAir:
+    """What the border of one view says: ``level`` (intensity) and its standard error."""
+
+    level: float
+    error: float
+
+
+def border_air(intensity: NDArray[np.floating]) -> BorderAir:
+    """The level of the brightest part of the left and right border of one view [row, col].
+
+    Air is the brightest thing there is, but the brightest pixel is noise: the border is cut into blocks of at least 64 pixels, the
+    90th percentile of their means finds air, and all blocks that noise alone explains are averaged. Pixels that are not positive
+    are left out; a border without a positive pixel gives level 0.
+    """
+    rows, cols = intensity.shape
+    width = min(max(2, round(BORDER * cols)), max(1, cols // 2))
+    high = min(rows, -(-BLOCK_PIXELS // width))
+    starts = np.arange(0, rows - high + 1, high)
+    count, total, square = [], [], []
+    for band in (intensity[:, :width], intensity[:, cols - width :]):
+        good = np.where(band > 0, band, 0).astype(np.float64)
+        for sums, values in ((count, band > 0), (total, good), (square, good * good)):
+            sums.append(np.add.reduceat(values.sum(axis=1, dtype=np.float64), starts))
+    n, s, q = (np.concatenate(x) for x in (count, total, square))
+    n, s, q = n[n > 0], s[n > 0], q[n > 0]
+    if n.size == 0:
+        return BorderAir(0.0, 0.0)
+    mean = s / n
+    error = np.sqrt(np.maximum(q / n - mean**2, 0) / n)
+    top = np.percentile(mean, 90)
+    air = mean >= top - 4 * np.median(error[mean >= top]) - 1e-3 * top
+    spread = np.sqrt((n[air] ** 2 * error[air] ** 2).sum()) / n[air].sum()
+    return BorderAir(float(np.average(mean[air], weights=n[air])), float(spread))
+
+
+def consistent_levels(border: list[BorderAir], reference: float | None = None) -> tuple[NDArray[np.float64], int, str]:
+    """Air level of every view, from all borders together: (levels (n,), views whose border the object covers, how it was found).
+
+    Views more than 2 % below the upper envelope of their neighbours have the object at both borders: they take the level
+    interpolated from the views beside them. Levels are drawn to their mean as far as their own noise calls for (James-Stein), so that
+    a short border does not add noise to the scan. Where ``reference`` (a known level) is more than 10 % above what the borders
+    say, the object covers the border in all views: the reference is used, with a warning that gives both numbers.
+    """
+    from scipy.ndimage import percentile_filter
+
+    level, error = np.array([b.level for b in border]), np.array([b.error for b in border])
+    if reference is not None and np.percentile(level, 75) < TRUNCATED * reference:
+        warnings.warn(
+            f"the border of the images is at {np.percentile(level, 75):.6g}, air should be near {reference:.6g}: the object seems to cover "
+            "the border in all views, so the known level is used; give air=... to decide otherwise",
+            stacklevel=3,
+        )
+        return np.full(level.size, float(reference)), level.size, "reference"
+    envelope = percentile_filter(level, 75, size=min(level.size, 61), mode="nearest")
+    seen = (level >= (1 - COVERED) * envelope) & (level > 0)
+    if not seen.any():
+        raise InputError("no view has a positive pixel at its border", expected="air beside the object", remedy="give the level: air=...")
+    index = np.arange(level.size)
+    scatter = level[seen].var()
+    keep = max(0.0, 1 - (error[seen] ** 2).mean() / scatter) if scatter > 0 else 1.0
+    calm = level[seen].mean() + keep * (level[seen] - level[seen].mean())
+    return np.interp(index, index[seen], calm), int((~seen).sum()), "border"
+
+
+def given_levels(air: ArrayLike, views: int) -> NDArray[np.float64]:
+    """A level given by the caller, one for all views or one each; InputError unless positive and finite."""
+    levels = np.asarray(air, dtype=np.float64)
+    if levels.shape not in ((), (views,)) or not (np.isfinite(levels).all() and (levels > 0).all()):
+        raise InputError(f"air is {air!r}"[:120], expected=f"'auto', one positive number, or {views} of them (one a view)")
+    return np.broadcast_to(levels, (views,)).copy()

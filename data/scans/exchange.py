@@ -1,0 +1,105 @@
+"""HDF5 Data Exchange files of synchrotron beamlines: /exchange/data, data_white, data_dark, theta. Parallel beam."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...base import InputError
+from ...geometry import Scan
+from ..volumes.voxel_size import unit_in_mm
+from .raw import RawSource
+
+DISTANT = 1e4  # source distance in panel widths: rays are parallel to 1/20000 of the width
+_PIXEL_PLACES = (
+    "measurement/instrument/detector/actual_pixel_size_x",
+    "measurement/instrument/detector/pixel_size_x",
+    "measurement/instrument/detection_system/objective/resolution",
+)
+
+
+class H5Views:
+    """``views[i]`` of an HDF5 dataset; the file is opened for each read, so that nothing is left open."""
+
+    def __init__(self, path: Path, dataset: str) -> None:
+        import h5py
+
+        self.path, self.dataset = path, dataset
+        with h5py.File(path) as file:
+            data: Any = file[dataset]
+            self.shape, self.dtype = tuple(data.shape), data.dtype
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        import h5py
+
+        with h5py.File(self.path) as file:
+            data: Any = file[self.dataset]
+            return np.asarray(data[index])
+
+    def name(self, index: int) -> str:
+        """Where view ``index`` came from, for error messages."""
+        return f"{self.path}, /{self.dataset}[{index}]"
+
+
+def parallel_scan(rows: int, cols: int, pixel_mm: float, angles_deg: Any, axis_shift_mm: float = 0.0) -> Scan:
+    """A parallel-beam scan: a circular one whose source is 10 000 panel widths away, with the panel at the axis."""
+    far_mm = DISTANT * max(rows, cols) * pixel_mm
+    return Scan.circular(
+        dso_mm=far_mm, dsd_mm=far_mm, rows=rows, cols=cols, pixel_mm=pixel_mm, angles_deg=angles_deg, axis_shift_mm=axis_shift_mm
+    )
+
+
+def open_exchange(path: Path, *, pixel_mm: float | None = None, axis_shift_mm: float = 0.0) -> RawSource:
+    """The projections of a Data Exchange file with its flats and darks.
+
+    ``pixel_mm`` goes before the file's own pixel size; where neither is there, 1 mm is taken with a warning (lengths are then in pixels).
+    ``axis_shift_mm``: see `Scan.circular`. Without ``theta``, or with another number of angles than views, InputError.
+    """
+    import h5py
+
+    with h5py.File(path) as file:
+        data: Any = file["exchange/data"]
+        if data.ndim != 3:
+            raise InputError(f"{path}: /exchange/data has shape {data.shape}", expected="(view, row, col)")
+        if "exchange/theta" not in file:
+            raise InputError(f"{path} has no /exchange/theta", expected="one angle a view", remedy="add the angles to the file")
+        angles = _degrees(file["exchange/theta"])
+        count, rows, cols = data.shape
+        if angles.size != count:
+            raise InputError(f"{path}: {angles.size} angles in /exchange/theta", expected=f"{count}, the views of /exchange/data")
+        flat, dark = (_frames(file, f"exchange/{name}") for name in ("data_white", "data_dark"))
+        found = _pixel(file, path)
+    assumptions = ["parallel beam: a circular scan from a source 10 000 panel widths away"]
+    pixel = pixel_mm if pixel_mm is not None else found
+    if pixel is None:
+        pixel = 1.0
+        assumptions.append("no pixel size in the file: 1 mm a pixel, so that lengths are in pixels")
+        warnings.warn(f"{path} states no pixel size: 1 mm is taken; give pixel_mm=... for lengths in mm", stacklevel=2)
+    scan = parallel_scan(rows, cols, float(pixel), angles, axis_shift_mm)
+    meta = {"format": "Data Exchange", "source": str(path), "assumptions": assumptions}
+    return RawSource(H5Views(path, "exchange/data"), scan, flat, dark, meta)
+
+
+def _degrees(theta: Any) -> NDArray[np.float64]:
+    """Degrees unless the file says radians."""
+    units = theta.attrs.get("units", "degrees")
+    units = units.decode() if isinstance(units, bytes) else str(units)
+    angles = np.asarray(theta[()], dtype=np.float64).ravel()
+    return np.rad2deg(angles) if units.lower().startswith("rad") else angles
+
+
+def _frames(file: Any, name: str) -> NDArray[Any] | None:
+    return np.asarray(file[name][()]) if name in file and file[name].size else None
+
+
+def _pixel(file: Any, path: Path) -> float | None:
+    for place in _PIXEL_PLACES:
+        if place in file:
+            units = file[place].attrs.get("units", "m")
+            value = float(np.ravel(file[place][()])[0])
+            return value * unit_in_mm(units.decode() if isinstance(units, bytes) else str(units), path) if value > 0 else None
+    return None

@@ -1,0 +1,204 @@
+"""`prepare`: detector counts to line integrals. Flat and dark field, air level, logarithm, dead pixels, and an account of it all."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...base import InputError
+from ...base.memory import require_memory
+from ...geometry import Scan
+from ..images.image_files import shown
+from ..images.pixel_filling import mend_dead, mend_isolated, stuck_pixels
+from ..projections import Projections
+from .air_level import BorderAir, border_air, consistent_levels, given_levels
+from .raw import RawScan
+
+
+def prepare(raw: RawScan, *, air: ArrayLike = "auto", max_bad: float = 0.05, progress: bool = False) -> Projections:
+    """Line integrals ``p = -ln(I / I_air)`` (float32, dimensionless) of detector counts, with ``I = (count - dark) / (flat - dark)``.
+
+    ``air``: the intensity of an unattenuated pixel, one number or one a view (after flat-field correction, where there is a flat).
+    ``"auto"`` finds it in every view at the left and right border and checks the views against each other; a known level
+    (``meta["air_level"]``, the log's *Reference Intensity*, 1 with a flat) is used where the object covers the border throughout.
+    SkyScan air is near 57 000 of 65 535, so the type's largest number is never taken for it.
+
+    Pixels with zero or negative intensity are mended from good neighbours, or clipped to the view's least positive intensity
+    where the neighbours are black too; pixels dead in all views (flat <= dark, or stuck) are mended. All are counted in
+    ``meta["prepare"]``; ``meta["per_view"]["air_level"]`` has the levels.
+
+    Raises InputError naming the view (and file) for NaN or Inf, a constant image, or more than ``max_bad`` (a fraction) of
+    non-positive pixels.
+
+    >>> counts = np.full((4, 8, 100), 50_000, dtype=np.uint16)
+    >>> counts[:, 2:6, 40:60] = 25_000
+    >>> scan = Scan.circular(dso_mm=100, dsd_mm=200, rows=8, cols=100, pixel_mm=0.1, angles_deg=[0, 90, 180, 270])
+    >>> round(float(prepare(RawScan(counts, scan)).values[0, 3, 50]), 3)  # ln 2
+    0.693
+    """
+    return prepare_views(raw.intensity, raw.scan, raw.flat, raw.dark, raw.meta, air=air, max_bad=max_bad, progress=progress)
+
+
+def prepare_views(
+    views: Any,
+    scan: Scan,
+    flat: NDArray[Any] | None,
+    dark: NDArray[Any] | None,
+    meta: Mapping[str, Any],
+    *,
+    air: ArrayLike = "auto",
+    max_bad: float = 0.05,
+    progress: bool = False,
+) -> Projections:
+    """`prepare` for anything that gives view i as ``views[i]`` (an array, an ImageStack, an HDF5 dataset): one view in memory at a time."""
+    count, where = len(scan), _namer(views, meta)
+    if not 0 <= max_bad < 1:
+        raise InputError(f"max_bad is {max_bad}", expected="a fraction of the pixels, from 0 to below 1")
+    require_memory(4 * count * scan.shape[0] * scan.shape[1], f"the line integrals of {count} views")
+    correct, dead = flat_field(flat, dark, scan.shape)
+    values = np.zeros((count, *scan.shape), dtype=np.float32)  # pixels without a logarithm stay 0 until `_mend`
+    tally = _Tally(views.dtype)
+    for view in shown(range(count), "line integrals", progress):
+        image = np.asarray(views[view])
+        intensity = correct(image)
+        tally.add(image, intensity, dead, max_bad, where(view))
+        np.log(intensity, out=values[view], where=intensity > 0)
+    levels, covered, method = _levels(air, tally.border, flat, meta, count)
+    np.subtract(np.log(levels).astype(np.float32)[:, None, None], values, out=values)
+    stuck = tally.stuck() & ~dead
+    mended, clipped = _mend(values, tally, dead | stuck, levels)
+    report = {
+        "air": method, "air_level": float(np.median(levels)), "air_covered_views": covered,
+        "flat": flat is not None, "dark": dark is not None,
+        "dead": int(dead.sum()), "stuck": int(stuck.sum()), "zero_or_negative": int(sum(black.size for black in tally.black)),
+        "mended": mended, "clipped": clipped, "saturated": tally.saturated,
+    }  # fmt: skip
+    _warn(report, values.size)
+    per_view = {**meta.get("per_view", {}), "air_level": levels}
+    return Projections(values, scan, {**meta, "per_view": per_view, "prepare": report})
+
+
+class _Tally:
+    """What is learnt view by view on the way: borders, non-positive pixels, the extremes of each pixel."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.top = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else None
+        self.border: list[BorderAir] = []
+        self.black: list[NDArray[np.intp]] = []  # flat indices of the non-positive pixels of each view
+        self.floor: list[float] = []  # least positive intensity of each view
+        self.saturated = 0
+        self.least = self.most = np.empty(0)
+
+    def add(self, image: NDArray[Any], intensity: NDArray[np.float32], dead: NDArray[np.bool_], max_bad: float, where: str) -> None:
+        low, high = check_image(image, where)
+        black = np.flatnonzero((intensity <= 0) & ~dead)
+        if black.size > max_bad * intensity.size or black.size == intensity.size:
+            raise InputError(
+                f"{where}: {black.size} of {intensity.size} pixels have zero or negative intensity (counts {low:g} to {high:g})",
+                expected=f"at most {max_bad:.0%}",
+                remedy="check exposure and flat field, leave the view out, or raise max_bad",
+            )
+        self.saturated += int(np.count_nonzero(image == self.top)) if high == self.top else 0
+        first = not self.border
+        self.least = image.copy() if first else np.minimum(self.least, image)
+        self.most = image.copy() if first else np.maximum(self.most, image)
+        self.floor.append(float(intensity[intensity > 0].min()) if black.size else 1.0)
+        self.border.append(border_air(intensity))
+        self.black.append(black)
+
+    def stuck(self) -> NDArray[np.bool_]:
+        return stuck_pixels(self.least, self.most, len(self.border))
+
+
+def _mend(values: NDArray[np.float32], tally: _Tally, unusable: NDArray[np.bool_], levels: NDArray[np.float64]) -> tuple[int, int]:
+    """Fill non-positive and unusable pixels in place: (pixels mended from neighbours, pixels clipped) of the non-positive ones."""
+    mended = clipped = 0
+    for view, black in enumerate(tally.black):
+        isolated = black[~unusable.flat[black]]
+        if isolated.size:
+            good = mend_isolated(values[view], isolated, unusable, float(np.log(levels[view] / tally.floor[view])))
+            mended, clipped = mended + good, clipped + isolated.size - good
+        mend_dead(values[view], unusable)
+    return mended, clipped
+
+
+def flat_field(
+    flat: NDArray[Any] | None, dark: NDArray[Any] | None, shape: tuple[int, int]
+) -> tuple[Callable[[NDArray[Any]], NDArray[np.float32]], NDArray[np.bool_]]:
+    """(image -> corrected float32 intensity, mask [row, col] of pixels whose flat is not above their dark). Several frames are averaged."""
+    offset = _mean("dark", dark)
+    if flat is None:
+        return (lambda image: _less(image, offset)), np.zeros(shape, dtype=bool)
+    gain = np.asarray(_mean("flat", flat) - offset, dtype=np.float32)
+    good = gain > 0
+    if not good.any():
+        raise InputError("the flat field is nowhere above the dark field", expected="open-beam counts", remedy="are they exchanged?")
+    dead = gain <= 0.01 * np.median(gain[good])
+    inverse = np.where(dead, 0, 1 / np.where(dead, 1, gain)).astype(np.float32)
+
+    def correct(image: NDArray[Any]) -> NDArray[np.float32]:
+        intensity = _less(image, offset)
+        intensity *= inverse
+        return intensity
+
+    return correct, dead
+
+
+def _less(image: NDArray[Any], offset: NDArray[np.float32] | np.float32) -> NDArray[np.float32]:
+    """A float32 copy, less the offset."""
+    copy = image.astype(np.float32)
+    if np.any(offset):
+        copy -= offset
+    return copy
+
+
+def _mean(name: str, frames: NDArray[Any] | None) -> NDArray[np.float32] | np.float32:
+    if frames is None:
+        return np.float32(0)
+    if not np.isfinite(frames).all():
+        raise InputError(f"the {name} field holds NaN or Inf", expected="finite counts")
+    return np.asarray(frames if frames.ndim == 2 else frames.mean(axis=0, dtype=np.float64), dtype=np.float32)
+
+
+def check_image(image: NDArray[Any], where: str) -> tuple[float, float]:
+    """(least, most) count of one view; InputError for NaN, Inf or a constant image."""
+    low, high = float(image.min()), float(image.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        row, col = (int(i[0]) for i in np.nonzero(~np.isfinite(image)))
+        raise InputError(
+            f"{where}: {int(np.count_nonzero(~np.isfinite(image)))} pixels are NaN or Inf, the first at row {row}, col {col}",
+            expected="finite detector counts",
+            remedy="read the images again from their source, or leave this view out",
+        )
+    if low == high and image.size > 1:
+        raise InputError(f"{where}: all pixels are {low:g}", expected="an X-ray image", remedy="leave this view out, or scan again")
+    return low, high
+
+
+def _namer(views: Any, meta: Mapping[str, Any]) -> Callable[[int], str]:
+    if hasattr(views, "name"):
+        return lambda view: f"view {view} ({views.name(view)})"
+    source = f" of {meta['source']}" if "source" in meta else ""
+    return lambda view: f"view {view}{source}"
+
+
+def _levels(
+    air: ArrayLike, border: list[BorderAir], flat: NDArray[Any] | None, meta: Mapping[str, Any], count: int
+) -> tuple[NDArray[np.float64], int, str]:
+    if isinstance(air, str):
+        if air != "auto":
+            raise InputError(f"air is {air!r}", expected="'auto' or the intensity of air as a number")
+        known = 1.0 if flat is not None else meta.get("air_level")
+        return consistent_levels(border, None if known is None else float(known))
+    return given_levels(air, count), 0, "given"
+
+
+def _warn(report: Mapping[str, Any], pixels: int) -> None:
+    if report["saturated"] > 1e-3 * pixels:
+        warnings.warn(f"{report['saturated']} of {pixels} pixels are saturated: their attenuation is underestimated", stacklevel=4)
+    if report["clipped"]:
+        warnings.warn(f"{report['clipped']} pixels without a count were clipped to the view's least intensity", stacklevel=4)

@@ -1,0 +1,93 @@
+"""RawScan: detector counts as they were measured or simulated, before flat-field correction and the logarithm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...base import InputError
+from ...geometry import Scan
+from ...geometry.scan import view_indices
+from ...geometry.transform import bin_pixels
+from ..images.image_files import load_views
+from ..images.view_subset import Subset, bin_image
+
+
+@dataclass(frozen=True, eq=False)
+class RawScan:
+    """``intensity`` [view, row, col] detector counts (uint16 or float32) with the ``scan`` they belong to.
+
+    ``flat`` (open beam) and ``dark`` (no beam) are [row, col] or [k, row, col] counts, or None: most SkyScan images are
+    flat-corrected by the scanner. ``meta`` holds facts about the scan: ``voltage_kv``, ``photons`` (mean count of an
+    unattenuated pixel), ``air_level`` (the grey value of air, where it is known), ``source`` (path), the sections of a log
+    file, and ``per_view`` (a name to one number a view). `fewview.data.prepare` turns it into `Projections`.
+
+    Raises InputError for a wrong shape or a type that is not a number. NaN and zero counts are left for `prepare` to judge.
+    """
+
+    intensity: NDArray[Any]
+    scan: Scan
+    flat: NDArray[Any] | None = None
+    dark: NDArray[Any] | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_numbers("intensity", self.intensity)
+        expected = (len(self.scan), *self.scan.shape)
+        if self.intensity.shape != expected:
+            raise InputError(f"intensity has shape {self.intensity.shape}", expected=f"{expected} (view, row, col), as the scan says")
+        for name, field_image in (("flat", self.flat), ("dark", self.dark)):
+            if field_image is None:
+                continue
+            _check_numbers(name, field_image)
+            if field_image.ndim not in (2, 3) or field_image.shape[-2:] != self.scan.shape or field_image.size == 0:
+                raise InputError(
+                    f"{name} has shape {field_image.shape}",
+                    expected=f"{self.scan.shape} (row, col) or (k, {self.scan.shape[0]}, {self.scan.shape[1]}), the size of the panel",
+                )
+        object.__setattr__(self, "meta", MappingProxyType(dict(self.meta)))
+
+    def __len__(self) -> int:
+        return len(self.scan)
+
+    def __repr__(self) -> str:
+        extras = [name for name, image in (("flat", self.flat), ("dark", self.dark)) if image is not None]
+        return f"RawScan({self.scan}; {self.intensity.dtype} counts{', ' if extras else ''}{', '.join(extras)})"
+
+
+@dataclass(frozen=True, eq=False)
+class RawSource:
+    """A raw scan that is still on disk: ``views[i]`` reads view i (an ImageStack, an HDF5 dataset, or an array)."""
+
+    views: Any
+    scan: Scan
+    flat: NDArray[Any] | None = None
+    dark: NDArray[Any] | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def load(self, progress: bool = False) -> RawScan:
+        """All views in memory, in the files' own type."""
+        return RawScan(load_views(self.views, progress), self.scan, self.flat, self.dark, self.meta)
+
+    def part(self, views: Any = None, binning: int = 1) -> RawSource:
+        """Some of the views (a slice, indices, a mask, or a function of the scan that gives one of them), binned as they are read."""
+        if views is None and binning == 1:
+            return self
+        chosen: Any = views(self.scan) if callable(views) else slice(None) if views is None else views
+        keep = view_indices(len(self.scan), chosen)
+        meta = dict(self.meta)
+        if "per_view" in meta:
+            meta["per_view"] = {name: np.asarray(column)[keep] for name, column in meta["per_view"].items()}
+        flat, dark = (None if frames is None else bin_image(frames, binning) for frames in (self.flat, self.dark))
+        return RawSource(Subset(self.views, keep, binning), bin_pixels(self.scan[keep], binning), flat, dark, meta)
+
+
+def _check_numbers(name: str, array: NDArray[Any]) -> None:
+    if not isinstance(array, np.ndarray) or not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
+        found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+        raise InputError(f"{name} is of type {found}", expected="a numpy array of real numbers: detector counts")

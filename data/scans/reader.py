@@ -1,0 +1,128 @@
+"""`read` and `read_raw`: whatever a scan was stored as, found out from what is there."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from ...base import InputError, UnknownNameError
+from ...geometry import Scan
+from ..projections import Projections
+from ..volumes.hdf5 import PROJECTIONS, h5_format, read_projections
+from .bonemet import is_bonemet, open_bonemet
+from .exchange import open_exchange
+from .preparation import prepare_views
+from .raw import RawScan, RawSource
+from .skyscan import is_skyscan, open_skyscan
+
+Views = slice | ArrayLike | Callable[[Scan], ArrayLike] | None
+H5_ENDINGS = (".h5", ".hdf5", ".hdf", ".nxs")
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way to store a scan: ``accepts(path)`` looks, ``open(path, **options)`` reads; ``looks_like`` tells a user what it is."""
+
+    name: str
+    looks_like: str
+    accepts: Callable[[Path], bool]
+    open: Callable[..., RawSource | Projections]
+
+
+def _is_h5(path: Path, kind: str) -> bool:
+    return path.is_file() and path.suffix.lower() in H5_ENDINGS and h5_format(path) == kind
+
+
+# The first that accepts a path reads it.
+FORMATS = (
+    Format("projections", "an .h5 file of write_projections", lambda path: _is_h5(path, PROJECTIONS), read_projections),
+    Format("Data Exchange", "an .h5 file with /exchange/data", lambda path: _is_h5(path, "data exchange"), open_exchange),
+    Format("SkyScan", "a folder of 16-bit TIFFs with their .log (or the .log)", is_skyscan, open_skyscan),
+    Format("BoneMet", "a BoneMet folder of X-ray PNGs (or the data set's root, with animal= and week=)", is_bonemet, open_bonemet),
+)
+
+
+def read(
+    path: str | Path,
+    *,
+    views: Views = None,
+    binning: int = 1,
+    air: ArrayLike = "auto",
+    max_bad: float = 0.05,
+    progress: bool = False,
+    **options: Any,
+) -> Projections:
+    """The line integrals and the geometry of a scan on disk: a SkyScan folder, a BoneMet folder, or an .h5 file.
+
+    ``views`` reads some views only: a slice, indices, a mask, or a function of the scan, ``lambda scan: views.evenly(scan, 26)``.
+    ``binning`` averages blocks of that many pixels each way before anything else. ``air`` and ``max_bad`` are those of `prepare`, which
+    turns counts into line integrals view by view: memory holds no more than the line integrals. ``options`` are those of the
+    format's reader: `open_skyscan`, `open_bonemet`, `open_exchange`.
+
+    Raises FileNotFoundError; InputError naming the file for anything broken, missing, ambiguous or unknown.
+    """
+    source = _open(Path(path), options)
+    if isinstance(source, Projections):
+        return _part(source, views, binning, path)
+    source = source.part(views, binning)
+    return prepare_views(source.views, source.scan, source.flat, source.dark, source.meta, air=air, max_bad=max_bad, progress=progress)
+
+
+def read_raw(path: str | Path, *, views: Views = None, binning: int = 1, progress: bool = False, **options: Any) -> RawScan:
+    """The detector counts of a scan on disk, in memory, in the files' own type; see `read` for formats, options and errors."""
+    source = _open(Path(path), options)
+    if isinstance(source, Projections):
+        raise InputError(f"{path} holds line integrals", expected="detector counts", remedy="use fewview.data.read")
+    return source.part(views, binning).load(progress)
+
+
+def open_scan(path: str | Path, **options: Any) -> RawSource | Projections:
+    """A scan on disk with its geometry, its images still unread; line integrals (an .h5 file of `write_projections`) are read at once.
+
+    ``options`` and errors are those of `read`.
+    """
+    return _open(Path(path), options)
+
+
+def _part(projections: Projections, views: Views, binning: int, path: Path | str) -> Projections:
+    if binning != 1:
+        raise InputError(f"binning={binning} of {path}, which holds line integrals", expected="detector counts", remedy="leave binning out")
+    if views is None:
+        return projections
+    return projections[views(projections.scan) if callable(views) else views]
+
+
+def _open(path: Path, options: Mapping[str, Any]) -> RawSource | Projections:
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is not there")
+    chosen = next((form for form in FORMATS if form.accepts(path)), None)
+    if chosen is None:
+        raise InputError(
+            f"{path} is not a scan that fewview knows{_hint(path)}", expected="; or ".join(form.looks_like for form in FORMATS)
+        )
+    known = [name for name, p in inspect.signature(chosen.open).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    takes_more = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(chosen.open).parameters.values())
+    if chosen.name == "SkyScan":
+        from ...geometry import parse_skyscan_log
+
+        known += [name for name in inspect.signature(parse_skyscan_log).parameters if name not in ("path", "images", "image_shape")]
+    unknown = [name for name in options if name not in known]
+    if unknown and (not takes_more or chosen.name == "SkyScan"):
+        raise UnknownNameError(f"option of the {chosen.name} reader", unknown[0], known)
+    return chosen.open(path, **options)
+
+
+def _hint(path: Path) -> str:
+    if path.is_file() and path.suffix.lower() in H5_ENDINGS and h5_format(path).startswith("fewview volume"):
+        return " (it is a volume: use read_volume)"
+    inside = [p for p in sorted(path.iterdir()) if p.is_dir() and is_skyscan(p)] if path.is_dir() else []
+    if inside:
+        return f" (but {inside[0]} is one)"
+    if path.is_dir() and any(p.suffix.lower() in (".tif", ".tiff") for p in path.iterdir()):
+        return " (it has TIFFs and no log: the geometry is in the log; for a stack of slices use read_volume)"
+    return ""

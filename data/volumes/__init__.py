@@ -1,0 +1,1 @@
+"""Volumes on disk: one module a format, and the reader and writer that choose among them."""

@@ -1,0 +1,155 @@
+"""A volume as a folder of numbered 8- or 16-bit slices with an NRecon-like ``_rec.log`` that states voxel size and grey window."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...base import InputError
+from ...base.memory import require_memory
+from ...geometry import Grid
+from ...geometry.skyscan.text import LogText, parse_text
+from ..images.grey import GREY_TYPES, from_grey, to_grey
+from ..images.image_files import IMAGE_ENDINGS, ImageStack, list_images, load_views, write_image
+from .voxel_size import grid_of
+
+LOW, HIGH = "Minimum for CS to Image Conversion", "Maximum for CS to Image Conversion"
+
+
+def write_slices(
+    volume: NDArray[Any],
+    grid: Grid,
+    folder: Path,
+    *,
+    window: tuple[float, float] | None = None,
+    bits: int = 16,
+    image: str = "tif",
+    prefix: str = "slice_",
+    facts: Mapping[str, object] | None = None,
+) -> None:
+    """Write slice k of [z, y, x] as ``<prefix>_rec0000k.tif`` and the log ``<prefix>_rec.log`` into the new folder ``folder``.
+
+    ``window`` (low, high) in 1/mm, by default the volume's own range, maps to 0 and the brightest level; values outside it are cut, and
+    counted in the log. Integer volumes of 8 or 16 bits are written as they are when no window is given (masks, labels).
+    """
+    ending = "." + image.lower().lstrip(".")
+    if ending not in IMAGE_ENDINGS:
+        raise InputError(f"image is {image!r}", expected=f"one of {', '.join(e[1:] for e in IMAGE_ENDINGS)}")
+    as_is = window is None and volume.dtype in (np.uint8, np.uint16)
+    depth = 8 * volume.dtype.itemsize if as_is else bits
+    if depth not in GREY_TYPES:
+        raise InputError(f"bits is {bits}", expected="8 or 16")
+    if ending == ".bmp" and depth != 8:
+        raise InputError(f"bits is {depth} for BMP", expected="8", remedy="give bits=8, or image='tif'")
+    low, high = _window(volume, window)
+    folder.mkdir()
+    stem, digits = prefix.rstrip("_") + "_rec", max(4, len(str(len(volume) - 1)))
+    below = above = 0
+    for index, plane in enumerate(volume):
+        if not as_is:
+            below, above = below + int((plane < low).sum()), above + int((plane > high).sum())
+        write_image(folder / f"{stem}{index:0{digits}d}{ending}", plane if as_is else to_grey(plane, low, high, bits))
+    lines = {
+        "Reconstruction Program": "fewview",
+        "Pixel Size (um)": repr(grid.voxel_mm * 1000),
+        "Sections Count": len(volume),
+        "Result Image Width (pixels)": volume.shape[2],
+        "Result Image Height (pixels)": volume.shape[1],
+        "Depth (bits)": depth,
+        **({} if as_is else {LOW: repr(low), HIGH: repr(high)}),
+    }
+    own = {"Center (mm)": " ".join(map(repr, grid.center_mm)), "Voxels below the window": below, "Voxels above the window": above}
+    sections: dict[str, Mapping[str, object]] = {"Reconstruction": lines, "fewview": {**own, **(facts or {})}}
+    text = [line for name, keys in sections.items() for line in (f"[{name}]", *(f"{key}={value}" for key, value in keys.items()))]
+    (folder / f"{stem}.log").write_text("\r\n".join([*text, ""]), encoding="utf-8", newline="")
+
+
+def _window(volume: NDArray[Any], window: tuple[float, float] | None) -> tuple[float, float]:
+    if window is not None:
+        if len(window) != 2:
+            raise InputError(f"window is {window}", expected="(low, high) in 1/mm")
+        return float(window[0]), float(window[1])
+    low, high = float(volume.min()), float(volume.max())
+    return (low, high) if low < high else (low, low + 1.0)
+
+
+def read_slices(
+    folder: Path,
+    voxel_mm: float | None = None,
+    *,
+    prefix: str | None = None,
+    window: tuple[float, float] | None = None,
+    progress: bool = False,
+) -> tuple[NDArray[Any], Grid, dict[str, Any]]:
+    """(volume [z, y, x], grid, facts) of a folder of numbered TIFF, PNG or BMP slices; slice number increases with z, row with y.
+
+    Where ``window`` (low, high) or a ``_rec.log`` says what the grey levels mean the volume is float32 in 1/mm, otherwise the files' own
+    levels. Voxel size from the log unless given. Images without a number (scouts, thumbnails) are left out; ``prefix`` chooses a series.
+
+    Raises FileNotFoundError naming a missing slice, InputError naming the file for one that is broken or of another size.
+    """
+    files = _series(folder, prefix)
+    stack = ImageStack(files)
+    log = _log(folder, files[0])
+    if window is None and log is not None:
+        low, high = log.number(LOW), log.number(HIGH)
+        window = (low, high) if low is not None and high is not None and stack.dtype.type in GREY_TYPES.values() else None
+    facts: dict[str, Any] = {"format": "slices", "units": "1/mm" if window or stack.dtype.kind == "f" else "grey levels"}
+    if log is not None:
+        facts["log"] = {name: dict(keys) for name, keys in log.sections.items()}
+    voxel, center = _voxel(log), _center(log)
+    grid = grid_of(stack.shape, voxel, folder, center_mm=center, given=voxel_mm)
+    if window is None:
+        return load_views(stack, progress), grid, facts
+    require_memory(4 * int(np.prod(stack.shape)), f"the {len(stack)} slices of {folder}")
+    volume = np.empty(stack.shape, dtype=np.float32)
+    for index in range(len(stack)):
+        volume[index] = from_grey(stack[index], *window)
+    return volume, grid, {**facts, "window": window}
+
+
+def _series(folder: Path, prefix: str | None) -> list[Path]:
+    """The images of one numbered series, in order."""
+    groups: dict[str, dict[int, Path]] = {}
+    for path in list_images(folder):
+        found = re.fullmatch(r"(.*?)(\d+)", path.stem)
+        if found is not None and path.suffix.lower() in IMAGE_ENDINGS:
+            groups.setdefault(found[1], {})[int(found[2])] = path
+    if prefix is not None:
+        groups = {name: group for name, group in groups.items() if name == prefix}
+    if not groups:
+        raise FileNotFoundError(f"there is no numbered image ({', '.join(IMAGE_ENDINGS)}){f' {prefix}...' if prefix else ''} in {folder}")
+    if len(groups) > 1:
+        raise InputError(f"{folder} holds {len(groups)} series ({_names(groups)})", expected="one volume", remedy="choose one: prefix=...")
+    numbered = next(iter(groups.values()))
+    missing = sorted(set(range(min(numbered), max(numbered) + 1)) - set(numbered))
+    if missing:
+        before = numbered[max(n for n in numbered if n < missing[0])]
+        raise FileNotFoundError(f"{len(missing)} slices are missing in {folder}, the first number {missing[0]}, after {before.name}")
+    return [numbered[n] for n in sorted(numbered)]
+
+
+def _names(groups: Iterable[str]) -> str:
+    return ", ".join(f"{name}..." for name in sorted(groups)[:6])
+
+
+def _log(folder: Path, first: Path) -> LogText | None:
+    """The ``_rec.log`` of the series, or the only one there is."""
+    logs = [p for p in sorted(folder.iterdir()) if p.suffix.lower() == ".log" and p.stem.lower().endswith("_rec")]
+    own = [p for p in logs if first.stem.lower().startswith(p.stem.lower())] or (logs if len(logs) == 1 else [])
+    return parse_text(own[0]) if own else None
+
+
+def _voxel(log: LogText | None) -> float | None:
+    value = log.number("Pixel Size (um)", "Reconstruction") if log is not None else None
+    return None if value is None else float(f"{value / 1000:.15g}")
+
+
+def _center(log: LogText | None) -> tuple[float, ...]:
+    text = log.get("Center (mm)", "fewview") if log is not None else None
+    return tuple(float(c) for c in text.split()) if text else (0.0, 0.0, 0.0)

@@ -1,0 +1,79 @@
+"""Voxel sizes as files state them: units to mm, three sizes to one."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ...base import InputError
+from ...geometry import Grid
+
+# Unit names of OME (tif, zarr), NIfTI, ImageJ and HDF5 files, lower case.
+_MM = {
+    "mm": 1.0, "millimeter": 1.0, "millimetre": 1.0, "cm": 10.0, "centimeter": 10.0, "m": 1e3, "meter": 1e3, "metre": 1e3, "meters": 1e3,
+    "µm": 1e-3, "um": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3, "micrometre": 1e-3, "nm": 1e-6, "nanometer": 1e-6,
+}  # fmt: skip
+
+
+def unit_in_mm(unit: str, path: Path) -> float:
+    """How many mm a unit of length is; InputError naming the file for an unknown one.
+
+    >>> unit_in_mm("µm", Path("a.ome.tif"))
+    0.001
+    """
+    plain = unit.strip().lower().replace("μ", "µ").replace("\\u00b5", "µ")
+    if plain not in _MM:
+        raise InputError(f"{path}: unit of length {unit!r}", expected="mm, µm, nm, cm or m", remedy="give voxel_mm=...")
+    return _MM[plain]
+
+
+def one_size(sizes_mm: Sequence[float], path: Path, given: float | None = None) -> float:
+    """The edge of a voxel from its three edges: their geometric mean, which keeps the volume of the whole.
+
+    Edges that differ by more than 0.1 % bring a warning, by more than 2 % InputError naming the file; ``given`` decides without either.
+    """
+    if given is not None:
+        return float(given)
+    sizes = np.asarray(sizes_mm, dtype=np.float64)
+    if not (np.isfinite(sizes).all() and (sizes > 0).all()):
+        raise InputError(f"{path}: voxel size {tuple(sizes.tolist())} mm", expected="positive lengths", remedy="give voxel_mm=...")
+    ratio, edges = sizes.max() / sizes.min(), " x ".join(f"{s:g}" for s in sizes)
+    if ratio > 1.02:
+        raise InputError(
+            f"{path}: voxels of {edges} mm", expected="isotropic voxels", remedy="resample the volume to cubes, or give voxel_mm=..."
+        )
+    if ratio <= 1.001:
+        return float(sizes[0])
+    mean = float(f"{np.cbrt(sizes.prod()):.7g}")
+    warnings.warn(f"{path}: voxels of {edges} mm are taken as cubes of {mean:g} mm; give voxel_mm=... to decide otherwise", stacklevel=4)
+    return mean
+
+
+def grid_of(
+    shape: tuple[int, ...], voxel_mm: float | None, path: Path, *, center_mm: Sequence[float] = (0, 0, 0), given: float | None = None
+) -> Grid:
+    """The grid of a volume that was read; ``given`` is the caller's voxel size and goes before the file's ``voxel_mm``."""
+    if len(shape) != 3:
+        raise InputError(f"{path} holds an array of shape {tuple(shape)}", expected="a volume (z, y, x)")
+    voxel = voxel_mm if given is None else given
+    if voxel is None:
+        raise InputError(f"{path} does not state its voxel size", remedy="give voxel_mm=...")
+    x, y, z = (float(c) for c in center_mm)
+    nz, ny, nx = (int(n) for n in shape)
+    return Grid((nz, ny, nx), float(voxel), (x, y, z))
+
+
+def center_of(origin_mm: ArrayLike, shape: tuple[int, ...], voxel_mm: float) -> tuple[float, float, float]:
+    """(x, y, z) of the middle of a volume from the centre of its voxel [0, 0, 0]; the inverse of `Grid.origin_mm`.
+
+    Noise far below a voxel, left by files that keep float32, is rounded away.
+    """
+    center = np.asarray(origin_mm, dtype=np.float64) + (np.array(shape[::-1]) - 1) / 2 * voxel_mm
+    digits = math.ceil(4 - math.log10(voxel_mm))
+    x, y, z = (round(float(c), digits) + 0.0 for c in center)
+    return x, y, z

@@ -1,0 +1,133 @@
+"""Distance, pixel, size and placement of the panel, as a SkyScan log gives them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...base import InputError
+from .text import LogText, switch
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Lengths in mm at the rotation axis, offsets of the central ray from the panel's middle in pixels (towards higher indices)."""
+
+    dso_mm: float
+    pixel_mm: float
+    rows: int
+    cols: int
+    axis_px: float
+    row_px: float
+    roll_deg: float
+
+
+def panel_of(
+    text: LogText, image_shape: tuple[int, int] | None, part: int | None, from_last_row: bool, axis_sign: int, roll_sign: int
+) -> tuple[Panel, list[str]]:
+    """The panel and the assumptions; see `parse_skyscan_log` for the settings."""
+    remedy = "take it from the scanner's log, or build the scan with Scan.circular"
+    dso = text.needed("Object to Source (mm)", remedy=remedy)
+    pixel = text.needed("Image Pixel Size (um)", remedy=remedy) / 1000
+    rows = int(text.needed("Number of Rows", remedy=remedy, whole=True))
+    cols = int(text.needed("Number of Columns", remedy=remedy, whole=True))
+    notes = [
+        f"virtual detector at the axis: DSO {dso:g} mm and pixel {pixel * 1000:g} um decide the geometry, not the camera's own numbers"
+    ]
+    notes += _conflicts(text, ("Object to Source (mm)", "Image Pixel Size (um)", "Number of Rows", "Number of Columns"))
+    notes += _cone_note(text, rows, cols, pixel, dso)
+    factor = _extra_binning(text, (rows, cols), image_shape)
+    axis, axis_note = _axis_shift(text, part)
+    line, row_note = _optical_axis(text, rows, from_last_row)
+    roll, roll_note = _rotation(text)
+    if factor != 1:
+        notes.append(f"the images were binned {factor} x {factor} after the scan: pixel {pixel * factor * 1000:g} um")
+    notes += [axis_note, row_note, *_crop_notes(text), *roll_note]
+    lost_rows, lost_cols = rows % factor, cols % factor  # bin_pixels leaves them out at the end: the middle moves by half of them
+    panel = Panel(
+        dso,
+        pixel * factor,
+        rows // factor,
+        cols // factor,
+        (axis_sign * axis + lost_cols / 2) / factor,
+        (line + lost_rows / 2) / factor,
+        roll_sign * roll,
+    )
+    return panel, notes
+
+
+def _conflicts(text: LogText, keys: tuple[str, ...]) -> list[str]:
+    notes = []
+    for key in keys:
+        places = text.places(key)
+        if len({value for _, value in places}) > 1:
+            told = ", ".join(f"[{section}] {value}" for section, value in places)
+            notes.append(f"'{key}' stands in several sections ({told}): the one of [{places[0][0]}] is used")
+    return notes
+
+
+def _cone_note(text: LogText, rows: int, cols: int, pixel: float, dso: float) -> list[str]:
+    notes = []
+    for key, count in (("Cone-beam Angle Horiz.(deg)", cols), ("Cone-beam Angle Vert.(deg)", rows)):
+        stated, ours = text.number(key), float(2 * np.degrees(np.arctan(count * pixel / (2 * dso))))
+        if stated is not None and abs(stated - ours) > 1e-3:
+            notes.append(f"'{key}' is {stated:g} in the log, the geometry gives {ours:.6f}: the images were cropped or binned after that")
+    return notes
+
+
+def _extra_binning(text: LogText, stated: tuple[int, int], found: tuple[int, int] | None) -> int:
+    if found is None or tuple(found) == stated:
+        return 1
+    factor = round(stated[1] / found[1]) if found[1] else 0
+    if factor > 1 and (stated[0] // factor, stated[1] // factor) == tuple(found):
+        return factor
+    raise InputError(
+        f"{text.path}: the images are {found[0]} x {found[1]} pixels, the log says {stated[0]} x {stated[1]} (rows x columns)",
+        expected="the same size, or a whole-number binning of it",
+        remedy="use the log that belongs to the images",
+    )
+
+
+def _axis_shift(text: LogText, part: int | None) -> tuple[float, str]:
+    """NRecon writes ``Postalignment``, or for an oversize scan one ``Sub-scan post alignment [k]`` a part; ``... Applied`` is a flag."""
+    shift = text.number("Postalignment")
+    if shift is not None:
+        return shift, f"Postalignment {shift:g}: the axis lies that many pixels from the middle column"
+    k = part or 0
+    shift = text.number(f"Sub-scan post alignment [{k}]")
+    if shift is not None:
+        return shift, f"Sub-scan post alignment [{k}] {shift:g}: the axis lies that many pixels from the middle column"
+    applied = text.number("Postalignment Applied")
+    if applied is not None and applied not in (0, 1):
+        return applied, f"Postalignment Applied {applied:g} is no flag: taken as the shift of the axis in pixels"
+    return 0.0, "no Postalignment in the log: the axis is taken at the middle column (calibrate finds it)"
+
+
+def _optical_axis(text: LogText, rows: int, from_last_row: bool) -> tuple[float, str]:
+    line = text.number("Optical Axis (line)")
+    if line is None:
+        return 0.0, "no 'Optical Axis (line)' in the log: the central ray is taken at the middle row (calibrate finds it)"
+    if not 0 <= line <= rows:
+        raise InputError(
+            f"{text.path}: 'Optical Axis (line)' is {line:g}", expected=f"0 to {rows}, the rows of the image", remedy="correct the log"
+        )
+    offset = rows / 2 - line if from_last_row else line - rows / 2
+    where = "last" if from_last_row else "first"
+    return offset, f"Optical Axis (line) {line:g} is counted from the image's {where} row: {offset:+g} rows from the middle"
+
+
+def _rotation(text: LogText) -> tuple[float, list[str]]:
+    degrees = text.number("Image Rotation") or text.number("Image Rotation (deg)") or 0.0
+    return degrees, [f"Image Rotation {degrees:g} deg is taken as the roll of the detector"] if degrees else []
+
+
+def _crop_notes(text: LogText) -> list[str]:
+    notes = []
+    width = text.get("Partial Width")
+    if width and switch(width)[0]:
+        notes.append(f"Partial Width {width}: the columns are taken as the middle ones of the camera")
+    for key in ("Image crop origin X", "Image crop origin Y"):
+        if text.number(key):
+            notes.append(f"'{key}' is {text.get(key)}: kept, not used; the images are taken as centred on the camera (see calibrate)")
+    return notes

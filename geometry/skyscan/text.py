@@ -1,0 +1,137 @@
+"""The text of a SkyScan log: sections, keys and values as they really come. No geometry here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from ...base import InputError
+
+SEARCH_ORDER = ("acquisition", "system", "reconstruction", "user", "filenameconvention")
+"""Where a key is looked for first when the caller names no section (normalised section names)."""
+
+_SPELLINGS = {
+    "mininumforcstoimageconversion": "minimumforcstoimageconversion",
+    "numberoffile": "numberoffiles",
+    "numberofrow": "numberofrows",
+    "numberofcolumn": "numberofcolumns",
+    "postaligment": "postalignment",
+}
+_NUMBER = re.compile(r"[-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][-+]?\d+)?")
+_DURATION = re.compile(r"(\d+)\s*h?\s*:\s*(\d+)\s*m?\s*:\s*(\d+(?:\.\d+)?)\s*s?\s*")
+
+
+def normalise(key: str) -> str:
+    """A key without case, blanks, punctuation and known misspellings; keys are compared whole, never by a part.
+
+    >>> normalise("Camera X/Y Ratio") == normalise("CameraXYRatio")
+    True
+    >>> normalise("Pixel Size (um)") == normalise("Image Pixel Size (um)")
+    False
+    """
+    plain = re.sub(r"[^a-z0-9]", "", key.lower().replace("µ", "u").replace("μ", "u"))
+    return _SPELLINGS.get(plain, plain)
+
+
+@dataclass(frozen=True)
+class LogText:
+    """``sections``: section name -> key -> value, as written, every key kept. Look-ups ignore case, blanks and punctuation."""
+
+    path: Path
+    sections: Mapping[str, Mapping[str, str]]
+
+    def places(self, key: str) -> list[tuple[str, str]]:
+        """Every (section, value) where this key stands and is not empty, in the order of `SEARCH_ORDER`, then of the file."""
+        wanted = normalise(key)
+        found = [(s, value) for s, block in self.sections.items() for k, value in block.items() if normalise(k) == wanted and value]
+        rank = {name: i for i, name in enumerate(SEARCH_ORDER)}
+        return sorted(found, key=lambda place: rank.get(normalise(place[0]), len(rank)))
+
+    def get(self, key: str, section: str | None = None) -> str | None:
+        """The value of a key (in one section, or in the first of `SEARCH_ORDER` that has it), or None."""
+        for place, value in self.places(key):
+            if section is None or normalise(place) == normalise(section):
+                return value
+        return None
+
+    def number(self, key: str, section: str | None = None) -> float | None:
+        """The leading number of a value, whatever blanks and units surround it; None where the key is absent.
+
+        Raises InputError naming file and key where the value does not start with a number.
+        """
+        value = self.get(key, section)
+        if value is None:
+            return None
+        match = _NUMBER.match(value)
+        if match is None:
+            raise InputError(f"{self.path}: '{key}' is {value!r}", expected="a number", remedy="correct the log")
+        return float(match[0].replace(",", "."))
+
+    def needed(self, key: str, *, remedy: str, whole: bool = False) -> float:
+        """A positive number that the geometry cannot do without; InputError naming file, key and remedy otherwise."""
+        value = self.number(key)
+        if value is None:
+            raise InputError(f"{self.path}: the log has no key '{key}'", expected=f"a line '{key}=...'", remedy=remedy)
+        if not (0 < value < float("inf")) or (whole and value != int(value)):
+            raise InputError(f"{self.path}: '{key}' is {value:g}", expected=f"a positive {'whole ' * whole}number", remedy=remedy)
+        return value
+
+
+def parse_text(path: str | Path) -> LogText:
+    """Read a log as UTF-8 where it is, as the Windows code page otherwise; nothing is interpolated, unknown keys are kept.
+
+    A key that comes twice in a section keeps its last value. Comment lines (``;``, ``#``) are left out.
+
+    Raises FileNotFoundError, and InputError for a file without a single ``[section]`` and ``key=value``.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"SkyScan log {path} is not there")
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("cp1252", errors="replace")
+    sections: dict[str, dict[str, str]] = {}
+    block: dict[str, str] | None = None
+    for line in re.split(r"[\r\n]+", text.replace("\0", "")):
+        line = line.strip()
+        if not line or line[0] in ";#":
+            continue
+        if line.startswith("[") and line.endswith("]"):
+            block = sections.setdefault(line[1:-1].strip(), {})
+        elif "=" in line:
+            key, _, value = line.partition("=")
+            if block is None:
+                block = sections.setdefault("", {})
+            block[key.strip()] = value.strip()
+    if not any(name and keys for name, keys in sections.items()):
+        raise InputError(f"{path}: no [section] with key=value lines", expected="a SkyScan log", remedy="give the .log beside the TIFFs")
+    return LogText(path, MappingProxyType({name: MappingProxyType(keys) for name, keys in sections.items()}))
+
+
+def switch(value: str) -> tuple[bool, int | None]:
+    """An on/off value and the number in its brackets.
+
+    >>> switch("ON (4)"), switch(" off (1)"), switch("YES"), switch("56%")
+    ((True, 4), (False, 1), (True, None), (True, None))
+    """
+    count = re.search(r"\((\d+)\)", value)
+    word = value.strip().split("(")[0].strip().lower()
+    return word not in ("off", "no", "false", "none", "0", ""), int(count[1]) if count else None
+
+
+def duration_s(value: str) -> float:
+    """Seconds of a duration in either spelling.
+
+    >>> duration_s("0h:40m:34s"), duration_s("08:55:50")
+    (2434.0, 32150.0)
+    """
+    match = _DURATION.fullmatch(value.strip())
+    if match is None:
+        raise InputError(f"{value!r} is not a duration", expected="0h:40m:34s or 00:40:34")
+    hours, minutes, seconds = (float(part) for part in match.groups())
+    return 3600 * hours + 60 * minutes + seconds

@@ -1,0 +1,234 @@
+"""`naf`: a field of attenuation fitted to one scan (after NAF, Zha et al. 2022): a dense or hashed grid and a small network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ...base import InputError, UnknownNameError
+from ...data import Projections
+from ...data.multiresolution import bin_projections
+from ...geometry import Grid, Scan
+from ...recon import Operator
+from ...recon.method import Callback, Method, Progress
+from ..device import autocast_type, require_memory_on, usable_device
+from .encoding import DenseGrids, HashGrids
+from .refinement import Refinement
+from .rendering import Pose, box_of, grid_points, render
+from .smoothness import total_variation, variation
+
+VOXELS_A_CHUNK = {"cuda": 1 << 22}  # through the network at once; elsewhere few enough for a processor's cache
+
+
+@dataclass(frozen=True)
+class NafSettings:
+    """Settings of `naf`.
+
+    ``render`` "volume" reads the field at the voxel centres and projects them with the `Operator`, the whole scan in every step: the
+    fast way on a CPU. "rays" draws ``rays`` random rays a step with ``samples`` points each (None: 1.5 a voxel of the longest side):
+    independent of any grid, and what a geometry is refined with. ``steps`` None: 300 or 1500. ``encoding`` "dense" or "hash"; ``tv``
+    weight of total variation relative to the data term; ``refine`` estimates "axis", "roll" and per-view "drift" of the detector with
+    the field (any of them; found in the detector's own pixels); ``bin`` averages detector pixels while they are smaller than a voxel.
+    ``precision`` "bf16" computes the small network in bfloat16 (positions, grids and line integrals stay float32), "auto" does so on
+    CUDA; ``compiled`` has torch.compile fuse the network, and with rays or hashing the look-up: half a minute of compilation first, for
+    long fits on CUDA.
+    """
+
+    render: str = "volume"
+    steps: int | None = None
+    rays: int = 512
+    samples: int | None = None
+    encoding: str = "dense"
+    features: int = 4
+    hidden: int = 32
+    learning_rate: float = 2e-2
+    tv: float = 2e-3
+    refine: tuple[str, ...] = ()
+    bin: bool = True
+    precision: str = "auto"
+    compiled: bool = False
+    seed: int = 0
+    device: str = "cpu"
+    report_every: int = 50
+
+
+class _Head(nn.Module):
+    """Features [n, width] -> [n] >= 0: one hidden layer and softplus; the products in ``dtype``."""
+
+    def __init__(self, width: int, hidden: int, dtype: torch.dtype, generator: torch.Generator) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.hidden, self.out = nn.Linear(width, hidden), nn.Linear(hidden, 1)
+        with torch.no_grad():
+            for layer, fan_in in ((self.hidden, width), (self.out, hidden)):
+                layer.weight.copy_((torch.rand(layer.weight.shape, generator=generator) * 2 - 1) * math.sqrt(3 / fan_in))
+                layer.bias.zero_()
+            self.out.bias.fill_(-2.0)  # an almost empty field: softplus(-2) = 0.13
+
+    def forward(self, features: Float[Tensor, "n width"]) -> Float[Tensor, "n"]:
+        with torch.autocast(features.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            value = self.out(torch.relu(self.hidden(features)))
+        return nn.functional.softplus(value.float()).squeeze(1)  # [:, 0] would fill a gradient with zeros first
+
+
+class AttenuationField(nn.Module):
+    """Points [n, 3] in mm -> attenuation [n] >= 0 in 1/mm: an encoding, one hidden layer, softplus, times ``scale`` (1/mm)."""
+
+    def __init__(self, grid: Grid, settings: NafSettings, scale: float, generator: torch.Generator) -> None:
+        super().__init__()
+        self.register_buffer("box", box_of(grid))
+        self.scale = scale
+        longest = max(grid.shape)
+        if settings.encoding == "dense":
+            levels = [max(2, longest // f) for f in (8, 4, 2, 1)]
+            aspect = [s / max(grid.size_mm) for s in grid.size_mm]
+            self.encoding: DenseGrids | HashGrids = DenseGrids(levels, settings.features, aspect, generator)
+        elif settings.encoding == "hash":
+            self.encoding = HashGrids(8, settings.features, 17, max(2, longest // 8), longest, generator)
+        else:
+            raise UnknownNameError("encoding", settings.encoding, ("dense", "hash"))
+        half = autocast_type(settings.precision, torch.device(settings.device)) is torch.bfloat16  # never fp16: it would need scaled losses
+        self.head = _Head(self.encoding.width, settings.hidden, torch.bfloat16 if half else torch.float32, generator)
+        if settings.compiled:
+            self.encoding.compile()
+            self.head.compile()
+
+    def forward(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
+        """Attenuation of points inside the box (outside it the border's value: ask only inside)."""
+        box = self.get_buffer("box")
+        unit = 2 * (points - box[0]) / (box[1] - box[0]) - 1
+        return self._of_features(self.encoding(unit))
+
+    def volume(self, grid: Grid) -> Float[Tensor, "z y x"]:
+        """The field at the voxel centres of the grid that it was made for, as `forward` gives it; dense grids are read level by level."""
+        if isinstance(self.encoding, DenseGrids):
+            network, given = self._of_features, self.encoding.on_grid(grid.shape)
+        else:
+            network, given = self.forward, grid_points(grid).to(self.get_buffer("box"))
+        parts = given.split(VOXELS_A_CHUNK.get(given.device.type, 1 << 14))
+        return torch.cat([_again(network, part) for part in parts]).reshape(grid.shape)
+
+    def _of_features(self, features: Float[Tensor, "n width"]) -> Float[Tensor, "n"]:
+        return self.head(features) * self.scale
+
+
+def _again(network: Callable[[Tensor], Tensor], given: Tensor) -> Tensor:
+    """``network(given)``, its layers computed again for the gradient: keeping them for every voxel would take more memory and time."""
+    found: Any = checkpoint(network, given, use_reentrant=False, preserve_rng_state=False)
+    return found
+
+
+def binned(projections: Projections, voxel_mm: float) -> Projections:
+    """Projections averaged over detector pixels while two of them still fit into one voxel at the axis."""
+    pixel_mm = projections.scan.field_of_view_mm[2]
+    return bin_projections(projections, max(1, min(int(voxel_mm / pixel_mm + 1e-6), *projections.scan.shape)))
+
+
+def fit(projections: Projections, grid: Grid, settings: NafSettings, callbacks: Sequence[Callback]) -> tuple[AttenuationField, Refinement]:
+    """Fit the field (and, if asked, the geometry) by Adam to the line integrals, each squared error weighted by its expected counts."""
+    generator = torch.Generator().manual_seed(settings.seed)
+    data = binned(projections, grid.voxel_mm) if settings.bin else projections
+    longest = float(data.values.max())
+    if longest <= 0:
+        raise InputError("the projections hold no positive line integral", expected="an object in the beam")
+    if settings.render == "volume":
+        _require_memory(grid, settings)
+    field = AttenuationField(grid, settings, longest / min(grid.size_mm[:2]), generator).to(settings.device)
+    pose, pixels = Pose.of(data.scan, settings.device), _bins(projections.scan, data.scan)
+    refinement = Refinement(pose, settings.refine, pixels).to(settings.device)
+    groups = [{"params": field.parameters(), "lr": settings.learning_rate}, {"params": refinement.parameters(), "lr": 3e-2}]
+    optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15)
+    steps = settings.steps or (300 if settings.render == "volume" else 1500)
+    decay = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 0.03 ** (step / steps))
+    losses = (
+        _whole_scan(data, grid, settings, field)
+        if settings.render == "volume"
+        else _random_rays(data, grid, settings, field, refinement, generator)
+    )
+    for step in range(1, steps + 1):
+        error, smooth = next(losses)
+        loss = error / longest**2 + settings.tv * smooth / field.scale
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        decay.step()
+        if step % settings.report_every == 0 or step == steps:
+            values = {"loss": loss.item(), "residual": error.item() ** 0.5}
+            for callback in callbacks:
+                callback(Progress(step, steps, None, values, refinement.found()))
+    return field, refinement
+
+
+def _require_memory(grid: Grid, settings: NafSettings) -> None:
+    """Of the whole field, in every step; random rays need next to nothing."""
+    per_voxel = 48 * settings.features + 200 if settings.encoding == "dense" else 150  # bytes, measured
+    needed = per_voxel * math.prod(grid.shape)
+    what = f"a field of {grid.shape} voxels and its gradients"
+    require_memory_on(torch.device(settings.device), needed, what, 'use render="rays" or larger voxels')
+
+
+def _bins(fine: Scan, coarse: Scan) -> tuple[float, float]:
+    """How many pixels of ``fine`` one of ``coarse`` is, along u and along v."""
+    return float(np.linalg.norm(coarse.u[0]) / np.linalg.norm(fine.u[0])), float(np.linalg.norm(coarse.v[0]) / np.linalg.norm(fine.v[0]))
+
+
+def _whole_scan(data: Projections, grid: Grid, settings: NafSettings, field: AttenuationField) -> Iterator[tuple[Tensor, Tensor]]:
+    """(weighted mean squared error, total variation) of every ray and every voxel, again and again."""
+    A = Operator(data.scan, grid)
+    target = torch.from_numpy(np.array(data.values)).to(settings.device)
+    weight = torch.exp(-target)  # the variance of -ln(counts) is one over the counts
+    weight /= weight.sum()
+    while True:
+        volume = field.volume(grid)
+        yield (weight * (A(volume) - target) ** 2).sum(), variation(volume[None])
+
+
+def _random_rays(
+    data: Projections, grid: Grid, settings: NafSettings, field: AttenuationField, refinement: Refinement, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The same of random rays, each seen once before any is seen twice, and of random cubes of the field."""
+    values = torch.from_numpy(np.array(data.values)).reshape(-1)
+    samples = settings.samples or math.ceil(1.5 * max(grid.shape))
+    box, (rows, cols) = box_of(grid, device=settings.device), data.scan.shape
+    while True:
+        for pixel in torch.randperm(values.numel(), generator=generator).split(settings.rays):
+            target, pixel = values[pixel].to(settings.device), pixel.to(settings.device)
+            rays = refinement.pose().rays(pixel // (rows * cols), pixel % (rows * cols) // cols, pixel % cols)
+            seen = render(field, rays, box, samples, generator)
+            weight = torch.exp(-target)
+            yield (weight * (seen - target) ** 2).sum() / weight.sum(), total_variation(field, grid, 4, 8, generator)
+
+
+def run(projections: Projections, grid: Grid, settings: Any, callbacks: Sequence[Callback]) -> NDArray[np.float32]:
+    """Fit, then read the field at the voxel centres."""
+    if settings.render not in ("volume", "rays"):
+        raise UnknownNameError("way to render naf", settings.render, ("volume", "rays"))
+    if settings.refine and settings.render != "rays":
+        raise InputError(
+            f"refine={settings.refine} with render={settings.render!r}", expected='render="rays": only rays have gradients in geometry'
+        )
+    if settings.precision not in ("auto", "float32", "bf16"):
+        raise UnknownNameError("precision of naf", settings.precision, ("auto", "float32", "bf16"))
+    usable_device(settings.device)
+    for name in ("steps", "rays", "samples", "features", "hidden", "report_every"):
+        if getattr(settings, name) is not None and getattr(settings, name) < 1:
+            raise InputError(f"{name} of naf is {getattr(settings, name)}", expected="a whole number of 1 or more")
+    if not (math.isfinite(settings.learning_rate) and settings.learning_rate > 0):
+        raise InputError(f"learning_rate of naf is {settings.learning_rate}", expected="a number above 0")
+    if not (math.isfinite(settings.tv) and settings.tv >= 0):
+        raise InputError(f"tv of naf is {settings.tv}", expected="a number of 0 or more")
+    field, _ = fit(projections, grid, settings, callbacks)
+    with torch.no_grad():
+        return field.volume(grid).cpu().numpy()
+
+
+METHOD = Method("naf", run, NafSettings, reference="after Zha, Zhang, Li: NAF, MICCAI 2022 (arXiv:2209.14540)")

@@ -1,0 +1,209 @@
+"""`mednerf`: a generator of animals trained against a discriminator of X-ray patches, then fitted to the X-rays at hand.
+
+After MedNeRF (Corona-Figueroa et al. 2022), with X-ray physics in place of optics: line integrals along the scanner's own rays, one
+channel, no view direction, a fixed window of intensity, any number of views, and a volume out. What differs from the published code
+is listed in docs/design_changes.md.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+
+from ...base import InputError, UnknownNameError
+from ...data import Projections
+from ...geometry import Grid, Scan
+from ...recon.method import Callback, Method, Progress
+from ..field.naf import binned
+from ..field.rendering import field_volume
+from ..training.learner import Example, Group, Learner
+from ..training.trained_method import Trained, trained_method
+from .dag import Discriminator, discriminator_loss, generator_loss
+from .graf import ConditionedField, Frame
+from .inversion import Inversion, Inverted, Report, invert
+from .patches import Patches, ray_channels
+from .perceptual import kernel_distance
+from .sizes import PRESETS, TRAINING, Architecture
+
+REFERENCE = "after Corona-Figueroa et al.: MedNeRF, EMBC 2022 (arXiv:2202.01020)"
+
+
+class MedNerf(nn.Module):
+    """The generator, its running average (which samples and inversion use), the discriminator, and how many steps there were."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        a = self.architecture = architecture
+        self.generator = ConditionedField(a.layers, a.width, a.skip, a.octaves, a.shape_code, a.appearance_code)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        self.discriminator = Discriminator(6 if a.posed else 0, a.base, a.normed)
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def steps_done(self) -> int:
+        """How many times the generator has learned."""
+        return int(self.get_buffer("step"))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.get_buffer("step").device
+
+
+def build(architecture: Architecture, generator: Generator) -> MedNerf:
+    """A module whose weights (torch's own initial ones, and the vectors of the spectral norms) follow from ``generator`` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+        return MedNerf(architecture)
+
+
+def groups(module: nn.Module) -> Mapping[str, Group]:
+    """The discriminator learns first in every step, as published; both by RMSprop."""
+    m = _own(module)
+    return {
+        "discriminator": (list(m.discriminator.parameters()), m.architecture.discriminator_rate, "rmsprop"),
+        "generator": (list(m.generator.parameters()), m.architecture.generator_rate, "rmsprop"),
+    }
+
+
+def loss(module: nn.Module, example: Example, given: Int[NDArray[np.intp], "view"], generator: Generator, group: str) -> Float[Tensor, ""]:
+    """The hinge loss of one group on patches of the ``given`` views of one animal, and on as many generated ones, each of its own code."""
+    m, a, data = _own(module), _own(module).architecture, example.projections
+    if group not in ("discriminator", "generator"):
+        raise UnknownNameError("group of mednerf", group, ("discriminator", "generator"))
+    least = max(a.least_share, math.exp(-a.anneal * m.steps_done))
+    drawn = torch.from_numpy(np.asarray(given))[torch.randint(len(given), (a.patches,), generator=generator)]
+    measured = Patches.draw(drawn, data.scan.shape, least, generator)
+    elsewhere = torch.randint(len(data), (a.patches,), generator=generator)
+    posed = measured if a.posed else Patches.draw(elsewhere, data.scan.shape, least, generator)
+    code = torch.randn(a.patches, m.generator.code, generator=generator).to(m.device)
+    if group == "discriminator":
+        with torch.no_grad():
+            fake = _shown(m, _render(m, code, posed, example, generator), posed, data.scan)
+        real = _shown(m, a.optics.measured(measured.read(data.values)).to(m.device), measured, data.scan)
+        return discriminator_loss(m.discriminator, real, fake, a.augmentations, a.perceptual, generator)
+    if torch.is_grad_enabled():
+        _follow(m)
+    fake = _shown(m, _render(m, code, posed, example, generator), posed, data.scan)
+    with _frozen(m.discriminator):
+        return generator_loss(m.discriminator, fake, a.augmentations)
+
+
+def reconstruct(module: nn.Module, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
+    """The volume after an inversion with its default settings."""
+    return inverted_volume(module, projections, grid, Inversion(), generator)[0]
+
+
+def inverted_volume(
+    module: nn.Module,
+    projections: Projections,
+    grid: Grid,
+    settings: Inversion,
+    generator: Generator,
+    report: Report | None = None,
+) -> tuple[Float[Tensor, "z y x"], Inverted]:
+    """The averaged generator fitted to the projections, read at the voxels of ``grid``, in 1/mm; and the fit itself."""
+    m, a = _own(module), _own(module).architecture
+    with torch.enable_grad():
+        found = invert(m.average, binned(projections, grid.voxel_mm), grid, settings, a.optics, a.perceptual, generator, report)
+    field = found.network.field(found.code, found.frame)
+    return field_volume(lambda points: field(points.to(m.device)).cpu(), grid, chunk=1 << 15), found
+
+
+def score(module: nn.Module, example: Example, given: Int[NDArray[np.intp], "view"], generator: Generator) -> float:
+    """How near random objects look to the ``given`` views of an animal: minus the `kernel_distance` of whole images, 40 of each."""
+    m, data = _own(module), example.projections
+    views = torch.from_numpy(np.asarray(given))[torch.randint(len(given), (40,), generator=generator)]
+    whole = Patches.draw(views, data.scan.shape, 1.0, generator)
+    codes = torch.randn(len(views), m.average.code, generator=generator).to(m.device)
+    with torch.no_grad():
+        fake = m.architecture.optics.patches(m.average, codes, whole, data.scan, example.grid)
+        return -float(kernel_distance(m.architecture.optics.measured(whole.read(data.values)), fake.cpu()))
+
+
+def samples(module: nn.Module, scan: Scan, n: int, generator: Generator) -> Float[NDArray[np.float32], "n row col"]:
+    """X-rays (line integrals) of ``n`` random objects in random poses of ``scan``, by the averaged generator: all of the field of view."""
+    m = _own(module)
+    if n < 1:
+        raise InputError(f"{n} samples", expected="at least one")
+    grid = Grid.fit(scan)
+    views = torch.randint(len(scan), (n,), generator=generator).tolist()
+    codes = torch.randn(n, m.average.code, generator=generator).to(m.device)
+    images = [m.architecture.optics.view(m.average, code, scan, grid, view).cpu() for code, view in zip(codes, views, strict=True)]
+    return ((torch.stack(images) + 1) / 2 * m.architecture.window).numpy()
+
+
+def _own(module: nn.Module) -> MedNerf:
+    if not isinstance(module, MedNerf):
+        raise InputError(f"mednerf was given a {type(module).__name__}", expected="a module that its own build made")
+    return module
+
+
+def _render(m: MedNerf, codes: Tensor, patches: Patches, example: Example, generator: Generator) -> Tensor:
+    return m.architecture.optics.patches(m.generator, codes, patches, example.projections.scan, example.grid, generator)
+
+
+def _shown(m: MedNerf, images: Tensor, patches: Patches, scan: Scan) -> Tensor:
+    if not m.architecture.posed:
+        return images
+    return torch.cat([images, ray_channels(patches.rays(scan, m.device), Frame.of(scan), len(images))], 1)
+
+
+@torch.no_grad()
+def _follow(m: MedNerf) -> None:
+    """One step of the running average; its memory grows with the steps up to ``average``, so that the first weights are soon forgotten."""
+    share = max(1 - m.architecture.average, 10 / (10 + m.steps_done))
+    for mean, now in zip(m.average.parameters(), m.generator.parameters(), strict=True):
+        mean.lerp_(now, share)
+    m.get_buffer("step").add_(1)
+
+
+@contextmanager
+def _frozen(network: nn.Module) -> Iterator[None]:
+    """Gradients flow through the network, none are kept for its weights."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    for p in trained:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in trained:
+            p.requires_grad_(True)
+
+
+LEARNER = Learner("mednerf", PRESETS, build, groups, loss, reconstruct, TRAINING, score, samples)
+
+
+@dataclass(frozen=True)
+class MedNerfSettings(Trained, Inversion):
+    """Settings of `mednerf`: the checkpoint (see `Trained`) and the inversion (see `Inversion`)."""
+
+
+def run(projections: Projections, grid: Grid, settings: Any, callbacks: Sequence[Callback]) -> NDArray[np.float32]:
+    """The checkpoint's generator fitted to the projections; callbacks hear of the fit, and of the first view's PSNR before and after."""
+    inversion = Inversion(**{f.name: getattr(settings, f.name) for f in fields(Inversion)})
+
+    def tell(step: int, values: Mapping[str, float], resolved: Mapping[str, float] | None = None) -> None:
+        for callback in callbacks:
+            callback(Progress(step, inversion.steps, None, values, resolved or {}))
+
+    def fitted(module: nn.Module, data: Projections, box: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
+        volume, found = inverted_volume(module, data, box, inversion, generator, tell)
+        tell(inversion.steps, {}, {"input_psnr_before": found.psnr_before, "input_psnr_after": found.psnr_after})
+        return volume
+
+    method = trained_method(LEARNER, REFERENCE, MedNerfSettings, lambda module, _: replace(LEARNER, reconstruct=fitted))
+    return method.run(projections, grid, settings, callbacks)
+
+
+METHOD = Method("mednerf", run, MedNerfSettings, trained=True, reference=REFERENCE)

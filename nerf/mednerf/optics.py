@@ -1,0 +1,63 @@
+"""How objects of a generator are seen, and how measured X-rays are mapped to the same scale: one fixed window for every image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ...geometry import Grid, Scan
+from ..field.rendering import Pose, Rays, box_of
+from .graf import ConditionedField, Frame, render_object
+from .patches import Patches
+
+
+@dataclass(frozen=True)
+class Optics:
+    """``samples`` points a ray; ``rendering`` "line" or "composite"; ``window``: the line integral that maps to 1 (none maps to -1)."""
+
+    samples: int
+    rendering: str
+    window: float
+
+    def measured(self, values: Tensor) -> Tensor:
+        """Line integrals in -1..1 of the window; never an image's own extremes, and nothing is clipped."""
+        return 2 / self.window * values - 1
+
+    def patches(
+        self,
+        network: ConditionedField,
+        codes: Float[Tensor, "patch code"],
+        patches: Patches,
+        scan: Scan,
+        grid: Grid,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "patch 1 side side"]:
+        """Patches of objects inside the box of ``grid``, one object each, in -1..1; points are jittered with a ``generator``."""
+        side, device = patches.row.shape[1], codes.device
+        rays = patches.rays(scan, device)
+        box, frame = box_of(grid, device=device), Frame.of(scan)
+        parts = []
+        for i, code in enumerate(codes):  # one by one: arrays that fit into caches, and memory that is used again
+            own = slice(i * side**2, (i + 1) * side**2)
+            through = Rays(rays.origin[own], rays.direction[own])
+            parts.append(render_object(network, code, through, box, frame, self.samples, self.rendering, generator))
+        return self._scaled(torch.stack(parts)).reshape(-1, 1, side, side)
+
+    @torch.no_grad()
+    def view(
+        self, network: ConditionedField, code: Float[Tensor, "code"], scan: Scan, grid: Grid, view: int, chunk: int = 1024
+    ) -> Float[Tensor, "row col"]:
+        """One whole view of one object in -1..1, at twice the points a ray."""
+        rows, cols = scan.shape
+        pose, frame, box = Pose.of(scan, device=code.device), Frame.of(scan), box_of(grid, device=code.device)
+        parts = []
+        for pixel in torch.arange(rows * cols, device=code.device).split(chunk):
+            rays = pose.rays(torch.full_like(pixel, view), pixel // cols, pixel % cols)
+            parts.append(render_object(network, code, rays, box, frame, 2 * self.samples, self.rendering))
+        return self._scaled(torch.cat(parts)).reshape(rows, cols)
+
+    def _scaled(self, rendered: Tensor) -> Tensor:
+        return (2 / self.window if self.rendering == "line" else 2.0) * rendered - 1

@@ -1,0 +1,128 @@
+"""`pixelnerf`: attenuation at any point from the image features where every given view sees it; trained across animals.
+
+The network is in `pixelnerf_network`. It learns from line integrals along rays of all views, coarse points and then fine ones, and where
+there is a reference volume from its voxels, which is far cheaper for what it teaches. Nothing is scaled by an image's own maximum.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+
+from ...data import Projections
+from ...geometry import Grid
+from ..device import require_memory_on
+from ..field.fine_samples import coarse_cells
+from ..field.rendering import Pose, box_of, grid_points
+from ..training.learner import Example, Learner
+from ..training.trained_method import trained_method
+from .network import PAPER, SMALL, PixelNerf, Scene, build
+
+# The networks are told where a point is: what is learned of how animals lie in the bed is kept, as no turning or mirroring undoes it.
+SMALL_TRAINING = {
+    "steps": 3200, "views": (1, 2, 3, 5, 8, 16, 26), "selections": ("evenly", "random"), "clip": 1.0, "augment": "none",
+    "check_every": 800, "check_scans": 3, "check_views": (5,),
+}  # fmt: skip
+PAPER_TRAINING = {**SMALL_TRAINING, "steps": 400_000, "batch": 4, "check_every": 5000, "check_scans": 6}
+
+
+def loss(
+    network: nn.Module, example: Example, given: Int[NDArray[np.intp], "view"], generator: Generator, group: str = "pixelnerf"
+) -> Float[Tensor, ""]:
+    """Mean squared error of line integrals along random rays of all views, and of random voxels in 1/R; see the architecture."""
+    assert isinstance(network, PixelNerf)
+    a = network.architecture
+    if not network.radius_mm:
+        network.radius_mm.fill_(example.projections.scan.field_of_view_mm[0])
+    scene = network.scene(example.projections[given])
+    if a.jitter:
+        shift = (torch.rand(3, generator=generator) * 2 - 1) * a.jitter * scene.radius
+        scene = replace(scene, center=scene.center + shift.to(scene.center))
+    total = scene.center.new_zeros(())
+    if a.rays:
+        total = total + _ray_error(network, scene, example, generator)
+    if a.points:
+        total = total + a.points_weight * _voxel_error(network, scene, example, generator)
+    return total
+
+
+def _ray_error(network: PixelNerf, scene: Scene, example: Example, generator: Generator) -> Float[Tensor, ""]:
+    a, p, like = network.architecture, example.projections, scene.center
+    (rows, cols), count = p.scan.shape, p.values.size
+    pixel = torch.randint(count, (a.rays,), generator=generator)
+    target = torch.from_numpy(np.array(p.values.reshape(-1)[pixel.numpy()])).to(like)
+    pose = Pose.of(p.scan, like.device)
+    pixel = pixel.to(like.device)
+    rays = pose.rays(pixel // (rows * cols), pixel % (rows * cols) // cols, pixel % cols)
+    cells, index = coarse_cells(rays, box_of(example.grid, like.dtype, like.device), a.coarse, generator)
+    if len(index) == 0:
+        return scene.maps.sum() * 0  # no ray meets the box
+    coarse, fine = network.lines(scene, cells, a.fine, generator)
+    error = ((fine - target[index]) ** 2).mean()
+    return error if coarse is None else error + ((coarse - target[index]) ** 2).mean()
+
+
+def _voxel_error(network: PixelNerf, scene: Scene, example: Example, generator: Generator) -> Float[Tensor, ""]:
+    """Voxels that all views see, half of them anywhere and half where there is attenuation, weighted to the mean over all."""
+    like, reference = scene.center, torch.from_numpy(example.reference).reshape(-1)
+    inside = torch.from_numpy(example.grid.seen_by_all(example.projections.scan)).reshape(-1).nonzero()[:, 0]
+    there = reference[inside].clamp(min=0)
+    chance = 0.5 / len(inside) + 0.5 * there / there.sum().clamp(min=1e-12)
+    drawn = _drawn(chance, network.architecture.points, generator)
+    weight = 1 / (len(inside) * chance[drawn]).to(like)
+    voxel = inside[drawn]
+    errors = []
+    for fine in (True, False) if network.architecture.own_fine else (True,):
+        found = network.attenuation(scene, grid_points(example.grid)[voxel].to(like), fine=fine)
+        errors.append((weight * (scene.radius * (found - reference[voxel].to(like))) ** 2).mean())
+    return torch.stack(errors).sum()
+
+
+def _drawn(chance: Float[Tensor, "n"], count: int, generator: Generator) -> Int[Tensor, "count"]:
+    if len(chance) < 1 << 24:
+        return torch.multinomial(chance, count, replacement=True, generator=generator)
+    upto = chance.double().cumsum(0)  # torch's own takes no more categories
+    return torch.searchsorted(upto, torch.rand(count, dtype=torch.float64, generator=generator) * upto[-1]).clamp(max=len(upto) - 1)
+
+
+@torch.no_grad()
+def volume(network: nn.Module, projections: Projections, grid: Grid, generator: Generator | None = None) -> Float[Tensor, "z y x"]:
+    """The fine network at every voxel centre, [z, y, x] in 1/mm, from the given views alone; nothing in it is random."""
+    assert isinstance(network, PixelNerf)
+    a = network.architecture
+    rows, cols = (-(-n // a.stride) for n in projections.scan.shape)
+    needed = 8 * 4 * len(projections) * rows * cols * (sum(a.channels[:4]) + network.encoder.width)
+    what = f"the features of {len(projections)} views"
+    require_memory_on(network.radius_mm.device, needed + 8 * math.prod(grid.shape), what, "give fewer views, or bin the detector")
+    scene = network.scene(projections)
+    chunk = max(256, (1 << 22) // (a.width * len(projections)))
+    points = grid_points(grid).to(scene.center)
+    return torch.cat([network.attenuation(scene, part) for part in points.split(chunk)]).reshape(grid.shape)
+
+
+LEARNER = Learner(
+    name="pixelnerf",
+    presets={
+        "small": SMALL,
+        "small-fdk": replace(SMALL, fdk=3),
+        "small-rays": replace(SMALL, points=0, rays=96),  # X-rays alone, as published
+        "paper": PAPER,
+        "paper-volume": replace(PAPER, points=4096),
+        "paper-fdk": replace(PAPER, fdk=3, points=4096),
+    },
+    build=build,
+    groups=lambda network: {"pixelnerf": (list(network.parameters()), network.architecture.learning_rate)},  # pyright: ignore
+    loss=loss,
+    reconstruct=volume,
+    training={
+        **dict.fromkeys(("small", "small-fdk", "small-rays"), SMALL_TRAINING),
+        **dict.fromkeys(("paper", "paper-volume", "paper-fdk"), PAPER_TRAINING),
+    },
+)
+METHOD = trained_method(LEARNER, "after Yu, Ye, Tancik, Kanazawa: pixelNeRF, CVPR 2021 (arXiv:2012.02190)")

@@ -1,0 +1,213 @@
+"""pixelNeRF's networks and how a point is asked of them: features where the given views see it, pooled, and its place.
+
+After Yu, Ye, Tancik, Kanazawa: pixelNeRF, CVPR 2021 (arXiv:2012.02190), with what X-rays demand: images of one channel, points projected
+by the scan's own vectors, line integrals in place of colour and opacity, no direction of view.
+Lengths are in units of R, the radius of the field of view of the scans that were trained on, and attenuation in 1/R: R is part of what is
+learned, so that a wider panel or a scan that was cropped shows the same animal at the same place.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+
+from ...data import Projections
+from ...geometry import Grid
+from ...geometry.transform import rotation_matrix
+from ...recon.analytic.feldkamp import fdk
+from ..field.encoding import positional
+from ..field.fine_samples import Cells, fine_cells
+from ..field.rendering import Field, volume_field
+from . import encoder, point_network
+from .encoder import Encoder
+from .point_network import PointNetwork
+from .view_features import Cameras, sampled
+
+
+@dataclass(frozen=True)
+class PixelNerfArchitecture:
+    """``channels``, ``blocks``, ``stride``, ``features``, ``groups`` of the `Encoder`; ``width`` and blocks of the `PointNetwork`.
+
+    ``own_fine``: a second network for the fine points (published), or the same for both passes. ``fdk``: so many features of the FDK
+    volume of the given views, smoothed over 1, 3, 9, ... voxels; 0 is pixelNeRF pure.
+
+    How it learns: ``rays`` a step with ``coarse`` + ``fine`` points each, against measured views; ``points`` voxels a step against the
+    reference (0: X-rays alone), their squared error times ``points_weight``; ``jitter`` (in R): random shifts of what the networks are
+    told of the place of a point, in training only; ``learning_rate``.
+    """
+
+    channels: tuple[int, ...] = (64, 64, 128, 256, 512)
+    blocks: tuple[int, ...] = (3, 4, 6, 3)
+    stride: int = 2
+    features: int | None = None
+    groups: int = 32
+    width: int = 512
+    view_blocks: int = 3
+    joint_blocks: int = 2
+    octaves: int = 6
+    own_fine: bool = True
+    fdk: int = 0
+    rays: int = 128
+    coarse: int = 64
+    fine: int = 32
+    points: int = 0
+    points_weight: float = 1.0
+    jitter: float = 0.0
+    learning_rate: float = 1e-4
+
+
+PAPER = PixelNerfArchitecture()
+SMALL = PixelNerfArchitecture(
+    channels=(48, 48, 64, 96, 96),
+    blocks=(2, 2, 2, 2),
+    stride=2,
+    features=32,
+    groups=0,
+    width=64,
+    view_blocks=2,
+    joint_blocks=2,
+    own_fine=False,
+    rays=8,
+    coarse=48,
+    fine=24,
+    points=3072,
+    jitter=0.05,
+    learning_rate=1e-3,
+)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the given views say: feature ``maps`` [view, channel, r, c] and ``cameras``; the frame of the points; the FDK volume's fields.
+
+    A point p has the place ``turn @ (p - center) / radius``: the axis of rotation along z, the plane of the sources at z = 0, the field
+    of view of the scans trained on within -1 .. 1.
+    """
+
+    maps: Float[Tensor, "view channel r c"]
+    cameras: Cameras
+    center: Float[Tensor, "3"]
+    radius: float
+    turn: Float[Tensor, "3 3"]
+    extra: tuple[Field, ...]
+
+
+class PixelNerf(nn.Module):
+    """Encoder, network of the coarse points, and of the fine ones (the same object where they share it).
+
+    ``radius_mm`` is R, kept with the weights; 0 until the first scan is learned from.
+    """
+
+    def __init__(self, architecture: PixelNerfArchitecture) -> None:
+        super().__init__()
+        a = self.architecture = architecture
+        self.encoder = Encoder(tuple(a.channels), tuple(a.blocks), a.stride, a.features, a.groups)
+        place = 3 * (1 + 2 * a.octaves) + a.fdk
+        sizes = (place, self.encoder.width + 3, a.width, a.view_blocks, a.joint_blocks)
+        self.coarse = PointNetwork(*sizes)
+        self.fine = PointNetwork(*sizes) if a.own_fine else self.coarse
+        self.radius_mm: Tensor
+        self.register_buffer("radius_mm", torch.zeros(()))
+
+    def scene(self, projections: Projections) -> Scene:
+        """Encode the given views, once for all points."""
+        scan, like = projections.scan, self.coarse.leave.weight
+        maps = self.encoder(torch.tensor(projections.values, dtype=like.dtype, device=like.device))
+        axis, radius = scan.axis, float(self.radius_mm) or scan.field_of_view_mm[0]
+        numbers = (torch.tensor(a, dtype=like.dtype, device=like.device) for a in (axis.point_mm, _upright(axis.direction)))
+        extra = _fdk_fields(projections, radius, self.architecture.fdk, like) if self.architecture.fdk else ()
+        return Scene(maps, Cameras.of(scan, like.dtype, like.device), next(numbers), radius, next(numbers), extra)
+
+    def attenuation(self, scene: Scene, points: Float[Tensor, "point 3"], *, fine: bool = True) -> Float[Tensor, "point"]:
+        """In 1/mm, of points (x, y, z) in mm anywhere in the scan that ``scene`` was made of."""
+        with torch.autocast(points.device.type, enabled=False):  # where a point is takes more than eight bits to say
+            row, col, seen = scene.cameras.project(points)
+            offset = (points - scene.center) / scene.radius
+            views = torch.cat([sampled(scene.maps.to(points), row, col, self.architecture.stride), scene.cameras.turned(offset)], dim=-1)
+            place = [positional(offset @ scene.turn.T, self.architecture.octaves), *(field(points)[:, None] for field in scene.extra)]
+        network = self.fine if fine else self.coarse
+        return nn.functional.softplus(network(torch.cat(place, dim=-1), views, seen).to(points)) / scene.radius
+
+    def lines(
+        self, scene: Scene, cells: Cells, fine: int, generator: Generator | None
+    ) -> tuple[Float[Tensor, "ray"] | None, Float[Tensor, "ray"]]:
+        """Line integrals along rays: of the coarse network (None where it is the fine one too), and of the fine one."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and (self.architecture.own_fine or fine == 0)):
+            first = self.attenuation(scene, cells.points, fine=False)
+        if fine == 0:
+            return None, cells.integral(first)
+        torch.clear_autocast_cache()  # before torch 2.10 it kept the weights that were cast without a gradient for the pass with one
+        both = fine_cells(cells, first, fine, generator)
+        second = both.integral(self.attenuation(scene, both.points))
+        return (cells.integral(first) if self.architecture.own_fine else None), second
+
+
+def _upright(direction: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The smallest rotation that brings the unit vector ``direction`` to z."""
+    about = np.cross(direction, (0.0, 0.0, 1.0))
+    sine = float(np.linalg.norm(about))
+    if sine < 1e-9:
+        return np.eye(3)
+    return rotation_matrix(about, math.degrees(math.atan2(sine, float(direction[2]))))
+
+
+def _fdk_fields(projections: Projections, radius: float, count: int, like: Tensor) -> tuple[Field, ...]:
+    """FDK of the given views at the detector's own resolution, times R, and its means over 3, 9, ... voxels, as fields."""
+    from scipy.ndimage import uniform_filter
+
+    grid = Grid.fit(projections.scan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # few views are what this is for
+        level = fdk(projections, grid, filter="hann") * np.float32(radius)
+    fields = []
+    for _ in range(count):
+        fields.append(volume_field(torch.tensor(level, dtype=like.dtype, device=like.device), grid))
+        level = uniform_filter(level, 3 ** len(fields), mode="nearest")
+    return tuple(fields)
+
+
+def build(architecture: PixelNerfArchitecture, generator: Generator) -> PixelNerf:
+    """The network with weights drawn from ``generator`` alone (He et al. 2015); what each residual block adds starts at zero."""
+    with torch.device("meta"):
+        network = PixelNerf(architecture)
+    network.to_empty(device="cpu")
+    with torch.no_grad():
+        network.radius_mm.zero_()
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                fan_in = module.weight[0].numel()
+                module.weight.copy_(torch.randn(module.weight.shape, generator=generator) * math.sqrt(2 / fan_in))
+                if module.bias is not None:
+                    module.bias.zero_()
+            elif isinstance(module, nn.GroupNorm):
+                module.weight.fill_(1.0)
+                module.bias.zero_()
+            elif isinstance(module, PointNetwork):
+                nn.init.zeros_(module.spread)
+                nn.init.zeros_(module.count)
+        _still_residuals(network)
+    return network
+
+
+def _still_residuals(network: PixelNerf) -> None:
+    """Every residual block begins as the identity (published so for the points), and the field everywhere as softplus(-3.5) = 0.03.
+
+    That is about the mean attenuation of a field of view with an animal in it, in 1/R. Four times as much, and the first steps on line
+    integrals, which push all points of a ray the same way, emptied the field for good (seen so).
+    """
+    for module in network.modules():
+        if isinstance(module, point_network.Residual):
+            module.second.weight.zero_()
+        elif isinstance(module, encoder.Residual):
+            last = module.second[1] if isinstance(module.second, nn.Sequential) else module.second
+            nn.init.zeros_(last.get_parameter("weight"))
+    for points in {network.coarse, network.fine}:
+        points.leave.weight.mul_(0.01)
+        points.leave.bias.fill_(-3.5)

@@ -1,0 +1,150 @@
+"""Paired scans at the size that is trained on, and what may be done to them without leaving physics: turned and mirrored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from numpy.typing import NDArray
+
+from ...base import InputError, UnknownNameError
+from ...base.memory import require_memory
+from ...base.record import sha256
+from ...data import Projections, read_volume
+from ...data.pairs import Pair
+from ...data.volumes.resample import resample
+from ...geometry import Grid, Scan, transform
+from ..field.naf import binned
+from .learner import Example
+
+AUGMENTATIONS = ("none", "quarter", "any")
+TARGETS = ("recon-ct", "truth")
+SELECTIONS = ("evenly", "random")
+
+
+def load_examples(
+    pairs: Sequence[Pair], size: int, target: str = "recon-ct", progress: Callable[[int, int, str], None] | None = None
+) -> list[Example]:
+    """Every pair with ``size`` voxels across the field of view, its detector binned to match: see `Example`.
+
+    ``target`` "recon-ct": the reference is Recon-CT; "truth": the volume that was scanned, where a simulated data set kept it.
+    ``progress(done, total, name)`` is called before each. Raises InputError for a size below 8, for Recon-CT that does not cover the
+    field of view, for a truth that was not kept, and where the memory does not suffice for all of them.
+    """
+    if target not in TARGETS:
+        raise UnknownNameError("target", target, TARGETS)
+    found: list[Example] = []
+    for done, pair in enumerate(pairs):
+        if progress:
+            progress(done, len(pairs), pair.name)
+        whole = pair.projections()
+        grid = Grid.across(whole.scan, size)
+        if not found:
+            pixels = whole.values.size * min(1.0, whole.scan.field_of_view_mm[2] / grid.voxel_mm) ** 2
+            require_memory(int(4 * len(pairs) * (pixels + np.prod(grid.shape))), f"{len(pairs)} scans", "take a smaller --size")
+        data, print_of = binned(whole, grid.voxel_mm), pair.fingerprint()
+        if target == "truth":
+            volume, own, print_of = _truth(pair, print_of)
+        else:
+            volume, own = pair.reference(Grid.fit(whole.scan))
+        found.append(Example(pair.name, pair.animal, data, grid, resample(volume, own, grid), print_of, pair.window))
+    if progress:
+        progress(len(pairs), len(pairs), "")
+    return found
+
+
+def _truth(pair: Pair, fingerprint: str) -> tuple[NDArray[np.float32], Grid, str]:
+    """The scanned volume, where it lay, and a fingerprint of both."""
+    if pair.truth is None:
+        raise InputError(
+            f"the data set has no truth of {pair.name}", expected="a simulated one that kept it", remedy="take --target recon-ct"
+        )
+    volume, own, _ = read_volume(pair.truth)
+    return volume, own, f"{fingerprint} truth {sha256(pair.truth)}"
+
+
+def draw_views(scan: Scan, counts: Sequence[int], selections: Sequence[str], generator: torch.Generator) -> Int[NDArray[np.intp], "view"]:
+    """A count of ``counts`` and a selection of ``selections``, drawn at random: the views that one training step sees.
+
+    "evenly": spaced by no less than a share of the scan and no more than from its first view to its last, from a random first view;
+    "random": any. Raises InputError for a count that the scan has not, UnknownNameError for another selection.
+    """
+    total = len(scan)
+    for count in counts:
+        if int(count) != count or not 1 <= count <= total:
+            raise InputError(f"{count} views a step", expected=f"whole numbers from 1 to {total}, the views of a scan")
+    for selection in selections:
+        if selection not in SELECTIONS:
+            raise UnknownNameError("selection of views", selection, SELECTIONS)
+    if not counts or not selections:
+        raise InputError("no number of views, or no selection", expected="at least one of each")
+    which, how, spread, first = torch.rand(4, generator=generator, dtype=torch.float64).tolist()
+    count = int(counts[int(which * len(counts))])
+    if selections[int(how * len(selections))] == "random":
+        return np.sort(torch.randperm(total, generator=generator)[:count].numpy()).astype(np.intp)
+    step = total / count if count == 1 else (1 - spread) * total / count + spread * (total - 1) / (count - 1)
+    start = first * (total - 1 - (count - 1) * step) if count > 1 else first * (total - 1)
+    return np.floor(max(start, 0) + np.arange(count) * step + 0.5).astype(np.intp).clip(0, total - 1)
+
+
+def augmented(example: Example, how: str, generator: torch.Generator) -> Example:
+    """The same scan of an animal that lay otherwise: "quarter" turned by 0, 90, 180 or 270 degrees and mirrored or not, exact to the bit
+    in the volume; "any" turned by any angle (the volume interpolated) and mirrored or not; "none" as it is.
+
+    The projections stay as they are (a mirrored scan has its columns reversed): source and detector turn with the animal.
+    """
+    if how not in AUGMENTATIONS:
+        raise UnknownNameError("augmentation", how, AUGMENTATIONS)
+    if how == "none":
+        return example
+    turn, flip = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
+    moved = mirrored(example) if flip < 0.5 else example
+    if how == "any":
+        return turned(moved, 360 * turn)
+    quarters = int(4 * turn) if example.grid.shape[1] == example.grid.shape[2] else 2 * int(2 * turn)
+    return replace(turned(moved, 90 * quarters), before=example, quarters=quarters, mirror=flip < 0.5)
+
+
+def moved_along(volume: NDArray[np.float32], example: Example) -> NDArray[np.float32]:
+    """``volume`` [..., y, x], made of the example as it was before it was mirrored and turned, as it would be made of it now."""
+    flipped = volume[..., ::-1] if example.mirror else volume
+    return _own(np.rot90(flipped, example.quarters, axes=(-1, -2)))
+
+
+def turned(example: Example, degrees: float) -> Example:
+    """The example turned counter-clockwise (seen from +z) about the middle of its grid; by quarters no voxel value changes."""
+    if degrees % 360 == 0:
+        return example
+    grid = example.grid
+    rotation = transform.rotation_matrix((0, 0, 1), degrees)
+    center = np.array(grid.center_mm)
+    scan = transform.move(example.projections.scan, rotation, center - rotation @ center)
+    scan = Scan(scan.shape, scan.source, scan.detector, scan.u, scan.v, scan.angles_deg + degrees)
+    if degrees % 90 == 0 and (degrees % 180 == 0 or grid.shape[1] == grid.shape[2]):
+        volume = np.rot90(example.reference, round(degrees / 90), axes=(2, 1))  # from x towards y
+    else:
+        from scipy.ndimage import rotate
+
+        volume = rotate(example.reference, -degrees, axes=(2, 1), reshape=False, order=1, mode="constant")
+    return replace(example, projections=Projections(example.projections.values, scan, example.projections.meta), reference=_own(volume))
+
+
+def mirrored(example: Example) -> Example:
+    """The example mirrored in the plane x = middle of its grid: a right-handed detector again, its columns reversed."""
+    p, flip = example.projections, np.array([-1.0, 1.0, 1.0])
+    shift = np.array([2 * example.grid.center_mm[0], 0.0, 0.0])
+    scan = Scan(
+        p.scan.shape, p.scan.source * flip + shift, p.scan.detector * flip + shift, p.scan.u * flip, p.scan.v * flip, -p.scan.angles_deg
+    )
+    values = np.ascontiguousarray(p.values[:, :, ::-1])
+    return replace(
+        example, projections=Projections(values, transform.flip_cols(scan), p.meta), reference=_own(example.reference[:, :, ::-1])
+    )
+
+
+def _own(volume: NDArray[Any]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(volume, dtype=np.float32)

@@ -1,0 +1,117 @@
+"""What changes while a network is trained, saved so that a run can go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, nn
+
+from ...base import InputError, UnknownNameError
+from ...base.plain import plain
+from ..device import autocast_type
+from .checkpoint import read_tensors, write_tensors
+from .learner import Example, Learner
+from .settings import TrainSettings
+
+STATE_FORMAT = "fewview training state 1"
+
+
+@dataclass
+class Run:
+    """What changes while training."""
+
+    module: nn.Module
+    optimisers: dict[str, torch.optim.Optimizer]
+    scaler: torch.amp.GradScaler
+    step: int = 0
+    best: float = -math.inf
+    losses: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    sums: dict[str, float] = dataclasses.field(default_factory=dict)
+    counted: int = 0
+
+
+def step_generator(seed: int, step: int) -> Generator:
+    """The randomness of one step: of (seed, step) and nothing else."""
+    return Generator().manual_seed(int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1))
+
+
+def start(learner: Learner, chosen: TrainSettings, device: torch.device) -> Run:
+    """A run before its first step: weights by the seed, an optimiser for each group."""
+    module = learner.build(learner.presets[chosen.preset], step_generator(chosen.seed, 0)).to(device)
+    optimisers: dict[str, torch.optim.Optimizer] = {}
+    for name, (parameters, rate, *kind) in learner.groups(module).items():
+        speed = rate * chosen.learning_rate
+        if kind and kind[0] == "rmsprop":
+            optimisers[name] = torch.optim.RMSprop(parameters, lr=speed, alpha=0.99)
+        elif kind and kind[0] != "adam":
+            raise UnknownNameError(f"optimiser of {learner.name}", kind[0], ("adam", "rmsprop"))
+        else:
+            optimisers[name] = torch.optim.Adam(parameters, lr=speed, betas=chosen.betas)
+        optimisers[name].param_groups[0]["rate"] = optimisers[name].param_groups[0]["lr"]
+    scaler = torch.amp.GradScaler(device.type, enabled=autocast_type(chosen.precision, device) is torch.float16)
+    return Run(module, optimisers, scaler)
+
+
+def facts_of(learner: Learner, chosen: TrainSettings, training: Sequence[Example], validation: Sequence[Example]) -> dict[str, Any]:
+    """What two runs must share for one to go on with the other."""
+    first = training[0]
+    return plain(
+        {
+            "method": learner.name,
+            "preset": chosen.preset,
+            "architecture": learner.presets[chosen.preset],
+            "settings": chosen,
+            "geometry": {
+                "scan": repr(first.projections.scan), "grid_shape": first.grid.shape, "voxel_mm": first.grid.voxel_mm,
+                "window": first.window,
+            },
+            "data": {part: {e.name: e.fingerprint for e in found} for part, found in (("train", training), ("validation", validation))},
+        }
+    )  # fmt: skip
+
+
+def save_state(run: Run, path: Path, facts: Mapping[str, Any]) -> None:
+    """All that the next step depends on, all or nothing."""
+    content = {
+        "format": STATE_FORMAT, "facts": dict(facts), "step": run.step, "best": run.best, "losses": run.losses, "sums": run.sums,
+        "counted": run.counted, "module": run.module.state_dict(), "scaler": run.scaler.state_dict(),
+        "optimisers": {name: optimiser.state_dict() for name, optimiser in run.optimisers.items()},
+    }  # fmt: skip
+    write_tensors(path, content, force=True)
+
+
+def take_up(run: Run, path: Path, facts: Mapping[str, Any]) -> None:
+    """Put the saved state into ``run``; InputError where the run was one with other settings, data or architecture."""
+    content = read_tensors(path, "training state", STATE_FORMAT)
+    others = _differences(content["facts"], facts)
+    if others:
+        raise InputError(
+            f"the unfinished run {path} had {'; '.join(others)[:400]}",
+            expected="the same settings and data",
+            remedy="give the same arguments, or --force to begin again",
+        )
+    run.module.load_state_dict(content["module"])
+    for name, optimiser in run.optimisers.items():
+        optimiser.load_state_dict(content["optimisers"][name])
+    run.scaler.load_state_dict(content["scaler"])
+    run.step, run.best, run.losses = content["step"], content["best"], content["losses"]
+    run.sums, run.counted = content["sums"], content["counted"]
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any], within: str = "") -> list[str]:
+    """In words, what two mappings of plain values disagree in."""
+    found: list[str] = []
+    for key in sorted({*before, *now}):
+        old, new, name = before.get(key), now.get(key), f"{within}{key}"
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += _differences(old, new, f"{name}." if within else "" if key == "settings" else f"{key}.")
+        elif old != new:
+            found.append(f"{name} {old!r}, now {new!r}")
+    return found

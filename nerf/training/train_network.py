@@ -1,0 +1,231 @@
+"""The training loop: any `Learner`, random subsets of views, best by validation, and after an interruption the same losses to the bit.
+
+All randomness of step t follows from (seed, t) alone, so a run that goes on needs the weights, the optimisers and t, and nothing else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ...base import InputError, MissingBackendError
+from ...base.files import refuse_existing, remove
+from ...geometry import views
+from ...recon.method import Callback, Progress
+from ..device import autocast_type, usable_device
+from .checkpoint import Checkpoint, code_version, read_checkpoint, save_checkpoint
+from .examples import augmented, draw_views
+from .learner import Example, Learner
+from .settings import TrainSettings
+from .state import Run, facts_of, save_state, start, step_generator, take_up
+
+
+def train(
+    learner: Learner,
+    train_examples: Sequence[Example],
+    validation_examples: Sequence[Example],
+    settings: TrainSettings,
+    out: str | Path,
+    *,
+    callbacks: Sequence[Callback] = (),
+    log: str | Path | None = None,
+    force: bool = False,
+    resume: bool = False,
+) -> Checkpoint:
+    """Train and write the best checkpoint by validation (without validation animals the last one) to ``out``; returns it.
+
+    Beside ``out`` lies ``<out>.state`` while the training runs: with ``resume`` a run that was interrupted, or killed, goes on from there
+    and has the losses that it would have had. Ctrl-C ends after the step at hand, with the state saved, and raises KeyboardInterrupt; a
+    second one ends at once. ``log`` is a folder for TensorBoard. Callbacks get a `Progress` each step with the loss of each group, and
+    at each check ``score`` (of the held-out animals, dB unless the learner has its own) and ``best``.
+
+    Raises FileExistsError where ``out`` or an unfinished run is there, without ``force`` or ``resume``; InputError for no example, for
+    going on with other settings, data or architecture, and for a loss that is NaN or Inf; MissingBackendError for a device that is not
+    here, and for ``log`` without TensorBoard.
+    """
+    chosen, out = settings, Path(out)
+    state_path = state_of(out)
+    if not train_examples:
+        raise InputError(f"no scan to train {learner.name} on", expected="at least one animal in the part 'train'")
+    check_outputs(out, force=force, resume=resume)
+    device = usable_device(chosen.device)
+    facts = facts_of(learner, chosen, train_examples, validation_examples)
+    run = start(learner, chosen, device)
+    if resume:
+        take_up(run, state_path, facts)
+    else:
+        remove(state_path)
+    writer = _tensorboard(log, run.step)
+    with _between_steps() as stop:
+        if not run.losses:
+            _check(learner, run, chosen, train_examples, validation_examples, facts, out, writer)
+        while run.step < chosen.steps:
+            values = _step(learner, run, chosen, train_examples, device)
+            if run.step % chosen.check_every == 0 or run.step == chosen.steps:
+                values = _check(learner, run, chosen, train_examples, validation_examples, facts, out, writer)
+                save_state(run, state_path, facts)
+            for callback in callbacks:
+                callback(Progress(run.step, chosen.steps, None, values))
+            if stop.is_set():
+                save_state(run, state_path, facts)
+                raise KeyboardInterrupt
+    if writer:
+        writer.close()
+    done = dataclasses.replace(read_checkpoint(out), losses=tuple(run.losses))  # also those after the best
+    save_checkpoint(out, done, force=True)
+    remove(state_path)
+    return done
+
+
+def state_of(out: Path) -> Path:
+    """Where an unfinished run that will end in ``out`` keeps its state."""
+    return out.with_name(out.name + ".state")
+
+
+def check_outputs(out: Path, *, force: bool, resume: bool) -> None:
+    """FileExistsError where a checkpoint or an unfinished run would be lost; FileNotFoundError where there is nothing to resume."""
+    state = state_of(out)
+    if resume and not state.is_file():
+        raise FileNotFoundError(f"there is no unfinished run to go on with: {state} is not there; leave out --resume to begin one")
+    if state.exists() and not resume and not force:
+        raise FileExistsError(f"{state} is of an unfinished run; --resume goes on with it, --force begins again")
+    if not resume:
+        refuse_existing(out, force)
+
+
+def _step(learner: Learner, run: Run, chosen: TrainSettings, examples: Sequence[Example], device: torch.device) -> dict[str, Any]:
+    """One step of every group's optimiser, in their order; the losses."""
+    run.step += 1
+    generator = step_generator(chosen.seed, run.step)
+    dtype, values = autocast_type(chosen.precision, device), {}
+    factor = 0.5 * (1 + math.cos(math.pi * (run.step - 1) / chosen.steps)) if chosen.schedule == "cosine" else 1.0
+    batch = []
+    for _ in range(chosen.batch):
+        pick = int(torch.randint(len(examples), (1,), generator=generator))
+        example = augmented(examples[pick], chosen.augment, generator)
+        source = generator
+        if chosen.pool:
+            source = step_generator(chosen.seed, 2**41 + 4096 * pick + int(torch.randint(chosen.pool, (1,), generator=generator)))
+        batch.append((example, draw_views(example.projections.scan, chosen.views, chosen.selections, source)))
+    run.module.train()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
+        for name, optimiser in run.optimisers.items():
+            for other in run.optimisers.values():
+                other.zero_grad(set_to_none=True)
+            total = 0.0
+            for example, given in batch:
+                with torch.autocast(device.type, dtype, enabled=dtype is not None):
+                    loss = learner.loss(run.module, example, given, generator, name) / len(batch)
+                run.scaler.scale(loss).backward()
+                total += float(loss.detach())
+            if not math.isfinite(total):
+                raise InputError(
+                    f"the loss {name!r} is {total} at step {run.step}", expected="a finite loss", remedy="try a smaller learning_rate"
+                )
+            group = optimiser.param_groups[0]
+            group["lr"] = group["rate"] * factor
+            if chosen.clip:
+                run.scaler.unscale_(optimiser)
+                torch.nn.utils.clip_grad_norm_(group["params"], chosen.clip)
+            run.scaler.step(optimiser)
+            values[name] = total
+        run.scaler.update()
+    for name, value in values.items():
+        run.sums[name] = run.sums.get(name, 0.0) + value
+    run.counted += 1
+    return values
+
+
+def _check(
+    learner: Learner, run: Run, chosen: TrainSettings, training: Sequence[Example], validation: Sequence[Example],
+    facts: Mapping[str, Any], out: Path, writer: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """Score the held-out animals, note the losses since the last check, and keep the weights where they are the best so far."""
+    values: dict[str, Any] = {name: total / max(run.counted, 1) for name, total in run.sums.items()}
+    run.sums, run.counted = {}, 0
+    if validation:
+        values["score"] = validation_score(learner, run.module, validation[: chosen.check_scans], chosen.check_views, chosen.seed)
+    better = run.step > 0 and (not validation or values["score"] > run.best)
+    if better and validation:
+        run.best = values["score"]
+    run.losses.append({"step": run.step, **values})
+    if writer:
+        for name, value in values.items():
+            writer.add_scalar(name if name == "score" else f"loss/{name}", value, run.step)
+        writer.flush()
+    if better:
+        state = {name: tensor.detach().cpu() for name, tensor in run.module.state_dict().items()}
+        save_checkpoint(out, Checkpoint(**facts, losses=tuple(run.losses), state=state, code=code_version()), force=True)
+    return {**values, "best": run.best} if validation and run.step else values
+
+
+def validation_score(learner: Learner, module: nn.Module, examples: Sequence[Example], counts: Sequence[int], seed: int = 0) -> float:
+    """Mean over held-out animals and numbers of views (evenly spread): the learner's own score, or PSNR in dB of the volume."""
+    scores = []
+    module.eval()
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        for place, example in enumerate(examples):
+            for count in counts:
+                torch.manual_seed(seed)
+                generator = step_generator(seed, 2**40 + place)
+                given = views.evenly(example.projections.scan, min(count, len(example.projections)))
+                if learner.score:
+                    with torch.enable_grad():
+                        scores.append(learner.score(module, example, given, generator))
+                    continue
+                volume = learner.reconstruct(module, example.projections[given], example.grid, generator).detach().cpu().float().numpy()
+                scores.append(decibel(volume, example))
+    mean = float(np.mean(scores))
+    if not math.isfinite(mean):
+        raise InputError(f"the score of the held-out animals is {mean}", expected="finite volumes", remedy="try a smaller learning_rate")
+    return mean
+
+
+def decibel(volume: np.ndarray, example: Example) -> float:
+    """PSNR of a volume [z, y, x] against the reference, data range the data set's grey window, inside what every view sees."""
+    inside = example.grid.seen_by_all(example.projections.scan)
+    error = float(np.mean((volume.astype(np.float64) - example.reference)[inside] ** 2))
+    return 20 * math.log10(example.window[1] - example.window[0]) - 10 * math.log10(max(error, 1e-30))
+
+
+def _tensorboard(log: str | Path | None, step: int) -> Any:
+    if log is None:
+        return None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise MissingBackendError(
+            "--log needs TensorBoard, which is not installed", remedy="pip install tensorboard (extra: bench), or leave out --log"
+        ) from None
+    return SummaryWriter(str(log), purge_step=step + 1)
+
+
+@contextmanager
+def _between_steps() -> Iterator[threading.Event]:
+    """Ctrl-C sets the event that is yielded, so that a step is never cut in two; a second Ctrl-C interrupts at once."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def hear(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, before)
+        stop.set()
+
+    signal.signal(signal.SIGINT, hear)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)

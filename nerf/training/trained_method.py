@@ -1,0 +1,110 @@
+"""A network that was trained, as a method like any other: checkpoint, the voxels it knows, data consistency if asked."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ...base import InputError
+from ...data import Projections
+from ...data.volumes.resample import resample
+from ...geometry import Grid
+from ...recon.iterative import sirt
+from ...recon.method import Callback, Method, Progress
+from ..device import usable_device
+from ..field.naf import binned
+from .checkpoint import module_of, read_checkpoint
+from .learner import Learner
+from .state import step_generator
+
+Volume = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Settings of a method that was trained. ``checkpoint``: the file that `fewview train` wrote.
+
+    ``consistency``: SIRT iterations from the network's volume on, towards the measured line integrals (0: the network's volume as it
+    is; what the network learned beyond the measured integrals, such as a correction of beam hardening, is partly undone). A single view
+    corrects no volume: there the iterations are left out, with a warning, and the result says ``consistency`` 0. ``seed`` of
+    what the network draws by chance, if anything.
+    """
+
+    checkpoint: str | Path | None = None
+    consistency: int = 0
+    seed: int = 0
+    device: str = "cpu"
+
+
+def trained_method(
+    learner: Learner,
+    reference: str,
+    Settings: type[Trained] = Trained,
+    configure: Callable[[torch.nn.Module, Any], Learner | None] | None = None,
+) -> Method:
+    """The `Method` of a learner. It works on the voxels that the checkpoint was trained on, with the detector binned as then.
+
+    A grid of other voxels (by more than 5 %) is reconstructed on those of the training over the same box and interpolated; a warning and
+    ``trained_voxel_mm`` in the result say so. ``Settings`` may add fields to `Trained`: ``configure(module, settings)`` is told of them
+    before the reconstruction, and may give another learner to reconstruct with.
+    """
+
+    def run(projections: Projections, grid: Grid, settings: Trained, callbacks: Sequence[Callback]) -> Volume:
+        if settings.checkpoint is None:
+            raise InputError(
+                f"method {learner.name} has to be trained first",
+                expected="checkpoint=FILE",
+                remedy=f"make one: fewview train {learner.name} --data FOLDER --out {learner.name}.pt",
+            )
+        if settings.consistency != int(settings.consistency) or settings.consistency < 0:
+            raise InputError(f"consistency is {settings.consistency}", expected="a whole number of iterations, 0 or more")
+        checkpoint = read_checkpoint(settings.checkpoint)
+        module = module_of(checkpoint, learner, name=str(settings.checkpoint)).to(usable_device(settings.device))
+        chosen = (configure(module, settings) if configure else None) or learner
+        known = float(checkpoint.geometry["voxel_mm"])
+        box = _grid_known(grid, known)
+        told = {"trained_preset": checkpoint.preset, "trained_voxel_mm": known, "trained_steps": checkpoint.step}
+        if box is not grid:
+            warnings.warn(
+                f"{learner.name} was trained on voxels of {known:.4g} mm: the volume is made of those, and interpolated to "
+                f"{grid.voxel_mm:.4g} mm",
+                stacklevel=2,
+            )
+        data = binned(projections, box.voxel_mm)
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            tensor = chosen.reconstruct(module, data, box, step_generator(settings.seed, 0))
+        volume = tensor.detach().float().cpu().numpy()
+        iterations = int(settings.consistency) if len(projections) > 1 else 0
+        if iterations < settings.consistency:
+            warnings.warn(f"{learner.name}: one view corrects no volume; no data consistency", stacklevel=2)
+            told["consistency"] = 0
+        for callback in callbacks:
+            callback(Progress(1, 1 + iterations, None, {}, told))
+        if iterations:
+            solver = sirt.Sirt(iterations=iterations, start=volume)
+            volume = sirt.run(data, box, solver, [_later(callback) for callback in callbacks])
+        return volume if box is grid else resample(volume, box, grid)
+
+    return Method(learner.name, run, Settings, trained=True, reference=reference)
+
+
+def _grid_known(grid: Grid, voxel_mm: float) -> Grid:
+    """``grid``, or the box of it in voxels of ``voxel_mm`` where its own differ by more than 5 %."""
+    if abs(grid.voxel_mm / voxel_mm - 1) <= 0.05:
+        return grid
+    nx, ny, nz = (max(1, int(np.ceil(length / voxel_mm - 1e-6))) for length in grid.size_mm)
+    return Grid((nz, ny, nx), voxel_mm, grid.center_mm)
+
+
+def _later(callback: Callback) -> Callback:
+    """The callback, told of steps after the network's own."""
+    return lambda p: callback(dataclasses.replace(p, step=p.step + 1, total=p.total + 1))

@@ -1,0 +1,1 @@
+"""Networks that improve a volume: `unet` and `lpd`."""

@@ -1,0 +1,173 @@
+"""`lpd`: learned primal-dual (Adler and Oktem 2018): a few steps between volume and views, each corrected by a small network.
+
+Before it is back-projected the dual variable is ramp-filtered, so that one step goes most of the way (the plain adjoint, as published,
+needs many), and the networks start at zero: before any training, `lpd` is a preconditioned gradient method.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from ...data import Projections
+from ...geometry import Grid
+from ...recon import Operator, fdk
+from ...recon.corrections.beam_hardening import linearise
+from ..device import require_memory_on
+from ..training.learner import Example, Group, Learner
+from ..training.trained_method import trained_method
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Numbers that a checkpoint of `lpd` fits.
+
+    ``steps`` between views and volume; ``memory`` channels that primal and dual networks hand on; ``width`` channels inside them.
+    Projections are linearised by ``hardening`` percent; ``unit`` (1/mm) is what the networks call 1 in a volume, ``line`` in a view.
+    """
+
+    steps: int = 4
+    memory: int = 6
+    width: int = 16
+    hardening: float = 30.0
+    unit: float = 0.03
+    line: float = 0.3
+
+
+PRESETS = {"small": Architecture(), "paper": Architecture(steps=10, memory=6, width=32)}
+
+
+class Correction(nn.Module):
+    """Three convolutions in ``dims`` dimensions; the last is zero at first."""
+
+    def __init__(self, dims: int, inputs: int, width: int, outputs: int) -> None:
+        super().__init__()
+        convolution = nn.Conv3d if dims == 3 else nn.Conv2d
+        sizes = [(inputs, width), (width, width), (width, outputs)]
+        self.layers = nn.ModuleList(convolution(n, m, 3, padding=1) for n, m in sizes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, inputs, ...] -> [n, outputs, ...]."""
+        for layer in list(self.layers)[:-1]:
+            x = functional.leaky_relu(layer(x), 0.1)
+        return self.layers[-1](x)
+
+
+class PrimalDual(nn.Module):
+    """Views, linearised, and a first volume -> a volume, both in the networks' units."""
+
+    def __init__(self, a: Architecture) -> None:
+        super().__init__()
+        self.architecture = a
+        self.dual = nn.ModuleList(Correction(2, a.memory + 2, a.width, a.memory + 1) for _ in range(a.steps))
+        self.primal = nn.ModuleList(Correction(3, a.memory + 2, a.width, a.memory + 1) for _ in range(a.steps))
+        self.pace = nn.Parameter(torch.full((a.steps,), 0.3))
+
+    def forward(self, views: Float[Tensor, "view row col"], first: Float[Tensor, "z y x"], back: Back) -> Float[Tensor, "z y x"]:
+        """``back`` knows the geometry."""
+        a = self.architecture
+        volume = first
+        seen = torch.zeros(len(views), a.memory, *views.shape[1:], device=views.device)
+        kept = torch.zeros(1, a.memory, *first.shape, device=first.device)
+        for step, (dual, primal) in enumerate(zip(self.dual, self.primal, strict=True)):
+            predicted = back.A(volume) * (a.unit / a.line)
+            change = dual(torch.cat([torch.stack([predicted, views - predicted], 1), seen], 1))
+            seen = seen + change[:, 1:]
+            direction = back(views - predicted + change[:, 0]) * (a.line / a.unit)
+            update = primal(torch.cat([torch.stack([volume, direction])[None], kept], 1))[0]
+            kept = kept + update[None, 1:]
+            volume = volume + self.pace[step] * direction + update[0]
+        return volume
+
+
+class Back:
+    """The operator of a scan, and a back-projection behind a ramp filter, scaled so that a smooth volume comes back about as it was."""
+
+    def __init__(self, projections: Projections, grid: Grid, device: torch.device) -> None:
+        self.A = Operator(projections.scan, grid)
+        z, y, x = np.meshgrid(grid.z_mm - grid.center_mm[2], grid.y_mm - grid.center_mm[1], grid.x_mm - grid.center_mm[0], indexing="ij")
+        ball = np.exp(-(x**2 + y**2 + z**2) / (2 * (min(grid.size_mm) / 6) ** 2)).astype(np.float32)
+        probe = torch.from_numpy(ball).to(device)
+        self.scale = 1.0
+        came = self(self.A(probe))
+        self.scale = float((probe * came).sum() / (came * came).sum())
+
+    def __call__(self, views: Float[Tensor, "view row col"]) -> Float[Tensor, "z y x"]:
+        """The ramp along the rows, to twice their length, then the adjoint."""
+        count = views.shape[-1]
+        ramp = torch.fft.rfftfreq(2 * count, device=views.device) * 2
+        filtered = torch.fft.irfft(torch.fft.rfft(views.float(), 2 * count) * (ramp + 0.5 / count), 2 * count)[..., :count]
+        return self.A.T(filtered.contiguous()) * self.scale
+
+
+def build(architecture: Architecture, generator: Generator) -> PrimalDual:
+    """The networks with weights of He et al. 2015 from ``generator`` alone, their last layers zero."""
+    module = PrimalDual(architecture)
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if name.endswith("bias") or name.endswith("layers.2.weight"):
+                parameter.zero_()
+            elif name != "pace":
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * (2 / parameter[0].numel()) ** 0.5)
+    return module
+
+
+def run(module: nn.Module, projections: Projections, grid: Grid) -> Float[Tensor, "z y x"]:
+    """The volume in the networks' unit."""
+    a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
+    device = next(module.parameters()).device
+    straight = Projections(linearise(projections.values, a.hardening), projections.scan, projections.meta)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a short scan that is a little too short is no news to a network that was trained on it
+        first = fdk(straight, grid, filter="hann")
+    views = torch.from_numpy(np.array(straight.values)).to(device) / a.line
+    return module(views, torch.from_numpy(first).to(device) / a.unit, Back(straight, grid, device))
+
+
+def loss(module: nn.Module, example: Example, given: Int[NDArray[np.intp], "view"], generator: Generator, group: str) -> Float[Tensor, ""]:
+    """Mean squared error of the whole volume, in the networks' unit, where every view sees."""
+    a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
+    seen = example.projections[given]
+    _require_memory(module, seen, example.grid, a.steps)
+    found = run(module, seen, example.grid)
+    wanted = torch.from_numpy(example.reference).to(found.device) / a.unit
+    inside = torch.from_numpy(example.grid.seen_by_all(example.projections.scan)).to(found.device)
+    return ((found - wanted) ** 2)[inside].mean()
+
+
+def _require_memory(module: nn.Module, projections: Projections, grid: Grid, steps: int) -> None:
+    """Room for the layers of so many ``steps``: all of them while learning, where gradients need them."""
+    a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
+    values = 4 * (2 * a.width + 3 * a.memory + 6) * steps
+    needed = values * (int(np.prod(grid.shape)) + projections.values.size)
+    require_memory_on(next(module.parameters()).device, needed, "the layers of lpd")
+
+
+def reconstruct(module: nn.Module, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
+    """The volume, in 1/mm, never below zero."""
+    a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
+    _require_memory(module, projections, grid, 1)
+    return run(module, projections, grid).clamp(min=0) * a.unit
+
+
+def groups(module: nn.Module) -> Mapping[str, Group]:
+    """All weights in one group."""
+    return {"lpd": (list(module.parameters()), 2e-3)}
+
+
+LEARNER = Learner(
+    "lpd", PRESETS, build, groups, loss, reconstruct,
+    training={
+        "small": {"steps": 400, "views": (13, 26, 26, 52), "check_every": 50, "check_scans": 4, "clip": 1.0},
+        "paper": {"steps": 100_000, "check_every": 1000, "clip": 1.0},
+    },
+)  # fmt: skip
+METHOD = trained_method(LEARNER, "after Adler and Oktem, IEEE Trans. Med. Imaging 37 (2018) 1322, with a ramp-filtered dual")

@@ -1,0 +1,234 @@
+"""`unet`: a first volume by total variation and by FDK, then a 3-D residual U-Net that has learned what a full scan would show."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from ...data import Projections
+from ...geometry import Grid
+from ...recon import fdk
+from ...recon.corrections.beam_hardening import linearise
+from ...recon.iterative.pdhg_tv import PdhgTV
+from ...recon.iterative.pdhg_tv import run as total_variation
+from ..device import require_memory_on
+from ..training.examples import moved_along
+from ..training.learner import Example, Group, Learner
+from ..training.trained_method import Trained, trained_method
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Numbers that a checkpoint of `unet` fits.
+
+    ``channels`` at full resolution, twice as many on each of ``levels`` coarser ones; ``blocks`` residual blocks on each; ``dropout``
+    share of channels that are left out in training, and in sampling an uncertainty; ``slope`` of the leaky ReLUs below zero. The input:
+    ``iterations`` of `pdhg_tv` with weight ``strength``, and FDK, both of projections linearised by ``hardening`` percent. ``unit`` (1/mm)
+    is what the network calls 1.
+    """
+
+    channels: int = 16
+    levels: int = 2
+    blocks: int = 1
+    dropout: float = 0.05
+    iterations: int = 25
+    strength: float = 0.008
+    hardening: float = 30.0
+    unit: float = 0.03
+    slope: float = 0.1
+    patch: int = 32
+    patches: int = 3
+
+
+PRESETS = {"small": Architecture(), "paper": Architecture(channels=32, levels=3, iterations=30, patch=96, patches=1)}
+TILE = 96
+KEPT = 2**30
+QUICK = 3.0  # how much faster the linear part learns than the rest
+
+
+class Block(nn.Module):
+    """x + conv(f(conv(f(x)))), f a leaky ReLU (an upright one dies here in the first steps), the second convolution zero at first."""
+
+    def __init__(self, channels: int, dropout: float, slope: float) -> None:
+        super().__init__()
+        self.slope = slope
+        self.first, self.second = nn.Conv3d(channels, channels, 3, padding=1), nn.Conv3d(channels, channels, 3, padding=1)
+        self.drop = nn.Dropout3d(dropout)
+
+    def forward(self, x: Float[Tensor, "n c z y x"]) -> Float[Tensor, "n c z y x"]:
+        """The same shape."""
+        inner = self.drop(self.first(functional.leaky_relu(x, self.slope)))
+        return x + self.second(functional.leaky_relu(inner, self.slope))
+
+
+class ResidualUNet(nn.Module):
+    """[n, inputs, z, y, x] -> [n, z, y, x], any size: the first input channel and what the network adds to it.
+
+    A linear convolution of the inputs stands beside the network: the smoothing of the reference is learned by it, and at once.
+    No normalisation layers: they would make a voxel's value depend on how the volume was cut into tiles.
+    """
+
+    def __init__(self, inputs: int, a: Architecture) -> None:
+        super().__init__()
+        self.architecture = a
+        self.seen: dict[Any, NDArray[np.float32]] = {}
+        widths = [a.channels * 2**k for k in range(a.levels + 1)]
+        self.enter = nn.Conv3d(inputs, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(nn.Conv3d(n, m, 2, stride=2) for n, m in itertools.pairwise(widths))
+        self.up = nn.ModuleList(nn.ConvTranspose3d(m, n, 2, stride=2) for n, m in itertools.pairwise(widths))
+        self.before = nn.ModuleList(nn.Sequential(*(Block(n, a.dropout, a.slope) for _ in range(a.blocks))) for n in widths)
+        self.after = nn.ModuleList(nn.Sequential(*(Block(n, a.dropout, a.slope) for _ in range(a.blocks))) for n in widths[:-1])
+        self.leave = nn.Conv3d(widths[0], 1, 3, padding=1)
+        self.blur = nn.Conv3d(inputs, 1, 3, padding=1, bias=False)
+
+    def forward(self, x: Float[Tensor, "n c z y x"]) -> Float[Tensor, "n z y x"]:
+        """Padded by repetition to a multiple of the coarsest voxel, and cut back."""
+        size, step = x.shape[2:], 2**self.architecture.levels
+        pad = [(-n) % step for n in size]
+        full = functional.pad(x, (0, pad[2], 0, pad[1], 0, pad[0]), mode="replicate") if any(pad) else x
+        linear = full[:, 0] + QUICK * self.blur(full)[:, 0]
+        return (linear + self._branch(full))[:, : size[0], : size[1], : size[2]]
+
+    def _branch(self, x: Tensor) -> Tensor:
+        kept, here = [], self.enter(x)
+        for before, down in zip(self.before, self.down, strict=False):
+            here = before(here)
+            kept.append(here)
+            here = down(here)
+        here = self.before[-1](here)
+        for skip, up, after in zip(reversed(kept), reversed(self.up), reversed(self.after), strict=True):
+            here = after(skip + up(here))
+        return self.leave(functional.leaky_relu(here, self.architecture.slope))[:, 0]
+
+
+def build(architecture: Architecture, generator: Generator) -> ResidualUNet:
+    """The network with weights of He et al. 2015 from ``generator`` alone; what it adds is zero at first."""
+    module = ResidualUNet(2, architecture)
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if name.endswith("bias") or name.startswith(("leave", "blur")) or name.endswith("second.weight"):
+                parameter.zero_()
+            else:
+                fan = parameter[0].numel() if "up." not in name else parameter.shape[0]
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * (2 / fan) ** 0.5)
+    return module
+
+
+def first_volumes(projections: Projections, grid: Grid, a: Architecture) -> Float[NDArray[np.float32], "2 z y x"]:
+    """What the network sees, in its unit: total variation and FDK of the linearised projections."""
+    straight = Projections(linearise(projections.values, a.hardening), projections.scan, projections.meta)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a short scan that is a little too short is no news to a network that was trained on it
+        smooth = total_variation(straight, grid, PdhgTV(iterations=a.iterations, lambda_=a.strength))
+        sharp = fdk(straight, grid)
+    return np.stack([smooth, sharp]) / np.float32(a.unit)
+
+
+def loss(module: nn.Module, example: Example, given: Int[NDArray[np.intp], "view"], generator: Generator, group: str) -> Float[Tensor, ""]:
+    """Mean squared error, in the network's unit, of random patches around tissue, where every view sees."""
+    a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
+    device = next(module.parameters()).device
+    volumes = torch.from_numpy(moved_along(_kept(module, example.before or example, given), example))
+    inside = torch.from_numpy(example.grid.seen_by_all(example.projections.scan))
+    target = torch.from_numpy(example.reference) / a.unit
+    cuts = list(patches(example.reference, a, generator))
+    x = torch.stack([volumes[:, z, y, x] for z, y, x in cuts]).to(device)
+    wanted = torch.stack([target[cut] for cut in cuts]).to(device)
+    weight = torch.stack([inside[cut] for cut in cuts]).to(device)
+    return ((module(x) - wanted) ** 2)[weight].mean()
+
+
+def _kept(module: nn.Module, example: Example, given: Int[NDArray[np.intp], "view"]) -> Float[NDArray[np.float32], "2 z y x"]:
+    """`first_volumes`, made once where a scan comes again with the same views: at most `KEPT` bytes of them, the oldest go."""
+    seen: dict[Any, NDArray[np.float32]] = module.seen  # pyright: ignore[reportAssignmentType]
+    key = (example.name, given.tobytes(), example.projections.scan.source[0].tobytes())
+    if key not in seen:
+        seen[key] = first_volumes(example.projections[given], example.grid, module.architecture)  # pyright: ignore[reportArgumentType]
+        while len(seen) * seen[key].nbytes > KEPT and len(seen) > 1:
+            del seen[next(iter(seen))]
+    return seen[key]
+
+
+def patches(reference: NDArray[np.float32], a: Architecture, generator: Generator) -> Iterator[tuple[slice, slice, slice]]:
+    """Cubes (or what the volume has of one) that hold a random voxel of the upper half of the values that are not air."""
+    bright = np.flatnonzero(reference > 0.25 * a.unit)
+    for _ in range(a.patches):
+        u = torch.rand(4, generator=generator, dtype=torch.float64).tolist()
+        middle = np.unravel_index(bright[int(u[0] * len(bright))] if len(bright) else int(u[0] * reference.size), reference.shape)
+        cut = []
+        for place, count, where in zip(middle, reference.shape, u[1:], strict=True):
+            size = min(a.patch, count)
+            begin = int(np.clip(int(place) - int(where * size), 0, count - size))
+            cut.append(slice(begin, begin + size))
+        yield cut[0], cut[1], cut[2]
+
+
+def reconstruct(module: nn.Module, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
+    """The volume, in 1/mm, never below zero: in one piece, or from overlapping tiles where it is large."""
+    a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
+    volumes = torch.from_numpy(first_volumes(projections, grid, a))
+    return tiled(module, volumes).clamp(min=0) * a.unit
+
+
+def reach(a: Architecture) -> int:
+    """How many voxels away an input can change an output: convolutions on every level, and where the coarse voxels begin."""
+    return 2 + 4 * a.blocks * (2**a.levels - 1) + 2 * a.blocks * 2**a.levels + 2**a.levels
+
+
+def tiled(module: nn.Module, volumes: Float[Tensor, "c z y x"], tile: int = TILE, margin: int | None = None) -> Float[Tensor, "z y x"]:
+    """The network's output, computed on tiles of at most ``tile``^3 voxels, each seen with ``margin`` (`reach`) voxels around it."""
+    a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
+    margin = reach(a) if margin is None else margin
+    voxels = int(np.prod([min(n, tile + 2 * margin) for n in volumes.shape[1:]]))
+    device, shape = next(module.parameters()).device, tuple(volumes.shape[1:])
+    require_memory_on(device, 4 * voxels * a.channels * (a.levels + 4), "the layers of unet", "take a larger voxel, or a smaller box")
+    step = 2**a.levels
+    out = torch.empty(shape)
+    for corner in np.ndindex(*(-(-n // tile) for n in shape)):
+        core = [slice(c * tile, min(n, (c + 1) * tile)) for c, n in zip(corner, shape, strict=True)]
+        wide = [slice(max(0, (s.start - margin) // step * step), min(n, s.stop + margin)) for s, n in zip(core, shape, strict=True)]
+        found = module(volumes[:, wide[0], wide[1], wide[2]][None].to(device))[0].float().cpu()
+        inner = tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(core, wide, strict=True))
+        out[core[0], core[1], core[2]] = found[inner]
+    return out
+
+
+def groups(module: nn.Module) -> Mapping[str, Group]:
+    """All weights in one group."""
+    return {"unet": (list(module.parameters()), 1.5e-3)}
+
+
+@dataclass(frozen=True)
+class UNetSettings(Trained):
+    """Settings of `unet`: those of every trained method, and ``dropout``: leave channels out by chance (``seed``), for an uncertainty."""
+
+    dropout: bool = False
+
+
+def configure(module: nn.Module, settings: Any) -> None:
+    """Dropout on or off."""
+    for part in module.modules():
+        if isinstance(part, nn.Dropout3d):
+            part.train(settings.dropout)
+
+
+LEARNER = Learner(
+    "unet", PRESETS, build, groups, loss, reconstruct,
+    training={
+        "small": {"steps": 1000, "views": (13, 26, 26, 52), "pool": 4, "check_every": 100, "check_scans": 4, "clip": 1.0},
+        "paper": {"steps": 100_000, "check_every": 1000},
+    },
+)  # fmt: skip
+METHOD = trained_method(
+    LEARNER, "after Jin et al., IEEE Trans. Image Process. 26 (2017) 4509, on a volume of total variation", UNetSettings, configure
+)

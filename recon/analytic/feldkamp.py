@@ -1,0 +1,127 @@
+"""FDK: cone-beam filtered back-projection of any subset of any circular scan."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...base import InputError
+from ...base.memory import require_memory
+from ...data import Projections
+from ...geometry import Grid, Scan
+from ...geometry.rotation import Orbit
+from ..method import Callback, Method, Progress, Volume
+from .backproject_numba import Columns, backproject, projection_matrices, upright
+from .filtered_views import filtered_columns
+from .ramp import filter_name, ramp_response
+from .redundancy import Coverage, coverage
+
+_BLOCK_BYTES = 256 << 20  # filtered views held at once
+_WORKING_BYTES = 256 << 20  # ray weights and padded rows of the few views that are being filtered
+
+
+@dataclass(frozen=True)
+class FdkSettings:
+    """``filter``: ramp, shepp-logan, cosine, hamming, hann or parzen; ``cutoff``: fraction of the Nyquist frequency, in (0, 1]."""
+
+    filter: str = "ramp"
+    cutoff: float = 1.0
+
+
+def fdk(
+    projections: Projections, grid: Grid | None = None, *, filter: str = "ramp", cutoff: float = 1.0, callbacks: Sequence[Callback] = ()
+) -> Volume:
+    """Reconstruct by filtered back-projection: volume [z, y, x] float32 in 1/mm on ``grid`` (default ``Grid.fit(projections.scan)``).
+
+    Works for a full turn, a short scan and any subset of either, in any order: each view counts for its angular cell and each line
+    for how often it was measured (see `redundancy`). All geometry is read from the scan's vectors. One detector row is fan beam, a
+    distant source parallel beam. Off the mid-plane FDK is an approximation that gets worse with the cone angle (Feldkamp, Davis &
+    Kress, J. Opt. Soc. Am. A 1 (1984) 612).
+
+    Needs the volume and about 0.5 GiB beside the projections. Raises InputError for an unknown filter, a cutoff outside (0, 1], two
+    views at the same angle, or too little memory; warns when the views cover less than pi + 2 asin(r / DSO) for the grid's radius r.
+    """
+    scan = projections.scan
+    grid = Grid.fit(scan) if grid is None else grid
+    filter = filter_name(filter)
+    response = ramp_response(scan.shape[1], filter, cutoff)
+    _refuse_repeats(scan)
+    orbit = Orbit.of(scan)
+    covered = coverage(orbit.angle)
+    _warn(scan, orbit, covered, grid)
+    _require_memory(scan, grid)
+    matrices = projection_matrices(scan)
+    fast = upright(matrices, grid)
+    volume = np.zeros(grid.shape, dtype=np.float32)
+    blocks = _blocks(scan)
+    space = Columns.empty(blocks[0].stop, *scan.shape)
+    for views in blocks:
+        columns = filtered_columns(space, projections.values, scan, orbit, covered, response, views)
+        backproject(volume, grid, columns, matrices[views], covered.width[views], fast)
+        for call in callbacks:
+            call(Progress(views.stop, len(scan), volume if views.stop == len(scan) else None, resolved={"filter": filter}))
+    return volume
+
+
+def _run(projections: Projections, grid: Grid, settings: FdkSettings, callbacks: Sequence[Callback]) -> Volume:
+    return fdk(projections, grid, filter=settings.filter, cutoff=settings.cutoff, callbacks=callbacks)
+
+
+METHOD = Method(
+    "fdk", _run, FdkSettings, reference="Feldkamp, Davis & Kress, J. Opt. Soc. Am. A 1 (1984) 612; Parker, Med. Phys. 9 (1982) 254"
+)
+
+
+def _blocks(scan: Scan) -> list[slice]:
+    rows, cols = scan.shape
+    size = max(1, _BLOCK_BYTES // (4 * Columns.size(1, rows, cols)))
+    return [slice(i, min(i + size, len(scan))) for i in range(0, len(scan), size)]
+
+
+def _refuse_repeats(scan: Scan) -> None:
+    order = np.lexsort((np.arange(len(scan)), scan.angles_deg))
+    one, two = order[:-1], order[1:]
+    same = (scan.angles_deg[one] == scan.angles_deg[two]) & np.isclose(scan.source[one], scan.source[two], rtol=1e-9, atol=1e-9).all(axis=1)
+    if same.any():
+        i = int(np.flatnonzero(same)[0])
+        raise InputError(
+            f"{int(same.sum())} view angles repeat: views {int(one[i])} and {int(two[i])} are both at {scan.angles_deg[one[i]]:g} deg",
+            expected="one view an angle",
+            remedy="drop the repeated views (projections[index]), or give each view the angle at which it was taken",
+        )
+
+
+def _require_memory(scan: Scan, grid: Grid) -> None:
+    """Refuse before allocating: the volume, one block of filtered views, and what the filter and numba need beside them."""
+    block = _blocks(scan)[0]
+    needed = 4 * math.prod(grid.shape) + 4 * Columns.size(block.stop, *scan.shape) + _WORKING_BYTES
+    what = f"FDK's volume of {' x '.join(map(str, grid.shape))} voxels and its working space"
+    require_memory(needed, what, remedy=f"use larger voxels (grid.coarser(2) needs about {needed / 8 / 2**30:.1f} GiB) or a smaller grid")
+
+
+def _warn(scan: Scan, orbit: Orbit, covered: Coverage, grid: Grid) -> None:
+    """Warn where the source leaves its circle, and where the covered range is below pi + 2 asin(r / DSO).
+
+    The radius r is that of the grid or of the field of view, the smaller.
+    """
+    reach, half_height, _ = scan.field_of_view_mm
+    climb = np.ptp(orbit.height_mm)
+    if climb > 0.1 * half_height + 1e-9 * orbit.dso_mm.max():
+        warnings.warn(f"the source moves by {climb:.4g} mm along the rotation axis: FDK is meant for a circle", stacklevel=3)
+    dso = float(orbit.dso_mm.mean())
+    x, y, _ = grid.size_mm
+    radius = min(max(x, y) / 2, reach, dso)
+    needed = np.pi + 2 * np.arcsin(radius / dso)
+    given = 0.0 if len(scan) == 1 else covered.range
+    if (covered.full and len(scan) > 1) or given >= needed - 0.1 * np.median(covered.width):
+        return
+    inside = dso * np.sin((given - np.pi) / 2)
+    rest = f"only what lies within {inside:.4g} mm of the axis is fully measured" if inside > 0 else "expect a limited-angle distortion"
+    cover, need = np.degrees(given), np.degrees(needed)
+    warnings.warn(
+        f"the {len(scan)} views cover {cover:.2f} deg, but a radius of {radius:.4g} mm needs {need:.2f} deg: {rest}", stacklevel=3
+    )

@@ -1,0 +1,101 @@
+"""From projections to filtered views: weights, ramp and a turn from rows to columns, a few views at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from ...geometry import Scan
+from ...geometry.rotation import Orbit, pixel_directions
+from .backproject_numba import Columns
+from .ramp import convolve_pairs, padded_length
+from .redundancy import Coverage, full_circle_weight, short_scan_cell_weight
+
+_FFT_BYTES = 16 << 20  # padded rows in flight: they should fit in the last cache
+
+
+def filtered_columns(
+    space: Columns, values: NDArray[np.float32], scan: Scan, orbit: Orbit, covered: Coverage, response: NDArray[np.float32], views: slice
+) -> Columns:
+    """The views of a slice, weighted and ramp filtered, written into ``space`` of that many views or more.
+
+    ``response`` is `ramp_response` of the scan's columns.
+    """
+    rows, cols = scan.shape
+    columns = Columns(space.flat, views.stop - views.start, rows, cols)
+    length = padded_length(cols)
+    pairs = (rows + 1) // 2
+    many = max(1, _FFT_BYTES // (8 * pairs * length))
+    few = min(pairs, max(1, _FFT_BYTES // (8 * length)))
+    for begin in range(views.start, views.stop, many):
+        part = slice(begin, min(begin + many, views.stop))
+        vectors = np.stack(pixel_directions(scan, orbit, part), axis=1)
+        for pair in range(0, pairs, few):
+            chunk = slice(2 * pair, min(rows, 2 * (pair + few)))
+            weight = ray_weights(scan, orbit, covered, part, chunk)
+            buffer = np.zeros((len(weight), (chunk.stop - chunk.start + 1) // 2, length, 2), dtype=np.float32)
+            _weigh(buffer, values[part], weight, vectors, chunk.start, chunk.stop)
+            convolve_pairs(buffer.view(np.complex64)[..., 0], response)
+            _turn(columns.data[begin - views.start : part.stop - views.start], buffer, chunk.start, chunk.stop, rows)
+    return columns
+
+
+def ray_weights(scan: Scan, orbit: Orbit, covered: Coverage, views: slice, rows: slice) -> NDArray[np.float32]:
+    """(view, row, col) or (view, 1, col): redundancy weight over the sample spacing at the axis (1/mm).
+
+    The second shape where the fan angle is the same in all rows, that is where the panel's columns are parallel to the axis. The
+    spacing is |d u_a - a u_d| / DSO for a pixel at depth d, a across, and column step u: with 1 / w^2 in the back-projection it is
+    exact for a panel turned in any way, as long as the object does not change along the axis. (Put sin(g - g') = (s - s') (distance of
+    the row from the source) / (r r') into the fan-beam formula, Kak & Slaney 1988, eq. 3.103; the ramp scales as 1 / length^2.)
+    """
+    depth, across, _ = pixel_directions(scan, orbit, views)
+    same_in_rows = max(np.abs(c[:, 2]).max() / np.abs(c).max() for c in (depth, across)) < 1e-9
+    row = np.arange(rows.start, rows.start + 1 if same_in_rows else rows.stop)[:, None]
+    col = np.arange(scan.shape[1])
+    d, a = (c[:, 0, None, None] + c[:, 1, None, None] * col + c[:, 2, None, None] * row for c in (depth, across))
+    fan = np.arctan2(a, d)
+    if covered.full:
+        weight = full_circle_weight(fan, (float(fan[:, 0].min()), float(fan[:, 0].max())))
+    else:
+        weight = short_scan_cell_weight(covered.start[views, None, None], covered.end[views, None, None], fan, covered.range)
+    spacing = np.abs(d[..., 0] * across[:, 1, None] - a[..., 0] * depth[:, 1, None]) / orbit.dso_mm[views, None]
+    return (weight / spacing[..., None]).astype(np.float32)
+
+
+@njit(parallel=True, cache=True, error_model="numpy")
+def _weigh(buffer, values, weight, vectors, first, stop):  # pragma: no cover - compiled
+    """Projections times weight times the cosine of the ray's angle to the central one; rows 2k and 2k + 1 as one complex row."""
+    pairs, cols = buffer.shape[1], values.shape[2]
+    for job in prange(buffer.shape[0] * pairs):
+        view, pair = job // pairs, job % pairs
+        for odd in range(2):
+            row = first + 2 * pair + odd
+            if row >= stop:
+                continue
+            c = vectors[view]
+            d0, a0, h0 = c[0, 0] + row * c[0, 2], c[1, 0] + row * c[1, 2], c[2, 0] + row * c[2, 2]
+            factor = weight[view, min(row - first, weight.shape[1] - 1)]
+            for col in range(cols):
+                d, a, h = d0 + col * c[0, 1], a0 + col * c[1, 1], h0 + col * c[2, 1]
+                cosine = np.float32(d / np.sqrt(d * d + a * a + h * h))
+                buffer[view, pair, col, odd] = values[view, row, col] * factor[col] * cosine
+
+
+@njit(parallel=True, cache=True)
+def _turn(data, buffer, first, stop, rows):  # pragma: no cover - compiled
+    """Copy [view, pair, col, 2] into [view, col, row + 2], and repeat the panel's first and last row beyond it."""
+    views, cols, _ = data.shape
+    blocks = (cols + 15) // 16
+    for job in prange(views * blocks):
+        view, begin = job // blocks, job % blocks * 16
+        end = min(begin + 16, cols)
+        for row in range(first, stop):
+            pair, odd = (row - first) // 2, (row - first) % 2
+            for col in range(begin, end):
+                data[view, col, row + 2] = buffer[view, pair, col, odd]
+        for col in range(begin, end):
+            if first == 0:
+                data[view, col, 1] = data[view, col, 2]
+            if stop == rows:
+                data[view, col, rows + 2] = data[view, col, rows + 1]

@@ -1,0 +1,151 @@
+"""Finding the smallest contradiction: quadratic models of the epipolar score, from coarse to fine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...geometry import Scan
+from ...geometry.transform import bin_pixels, correct, reverse_rotation
+from .epipolar import Epipolar, apart_deg, whitened
+
+Array = NDArray[np.float64]
+NAMES = ("axis_shift", "row_shift", "roll")
+GROUPS = 5
+_WEIGH_AGAIN = (0.5, 0.5, 0.3)  # px, px, deg: what moves the cosine weights by 3 in 10 000
+_MOST_TURN = 8.0  # tan of half the angle between views 166 deg apart: nearer to opposite, few planes are left that both see whole
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """``values`` (axis shift and row shift in pixels, roll in degrees), their jackknife standard errors, and the score there."""
+
+    values: Array
+    errors: Array
+    score: float
+    reverse: bool
+
+
+class Corrected:
+    """A scan as a function of the corrections (axis shift px, row shift px, roll deg) and of whether the rotation is reversed."""
+
+    def __init__(self, scan: Scan) -> None:
+        self.scan, self.reversed = scan, reverse_rotation(scan)
+        self.pixel_mm = np.array([np.linalg.norm(step, axis=1).mean() for step in (scan.u, scan.v)])
+
+    def __call__(self, x: Array, reverse: bool) -> Scan:
+        """The corrected scan."""
+        base = self.reversed if reverse else self.scan
+        return correct(base, float(x[0] * self.pixel_mm[0]), float(x[1] * self.pixel_mm[1]), float(x[2]))
+
+
+class Search:
+    """Scores of corrections to a (binned) scan. ``free`` are the indices into `NAMES` that may move, ``weight`` [pair] what pairs count."""
+
+    def __init__(self, test: Epipolar, free: Sequence[int], weight: Array | None = None) -> None:
+        self.test, self.free, self.geometry = test, list(free), Corrected(test.scan)
+        self.weight = np.ones(len(test.pairs)) if weight is None else weight
+        self.weighed_at = np.zeros(3)
+
+    def scores(self, points: Sequence[Array], reverse: bool) -> tuple[Array, Array]:
+        """(score of each point, score of each point in each of the view groups left out in turn), on the planes that all points see.
+
+        The score is the energy of the contradiction over the energy of what the views say: 0 no contradiction, 1 nothing in common.
+        """
+        said = [self.test.sides(self.geometry(x, reverse)) for x in points]
+        valid = np.all([np.isfinite(s).all(axis=2) for s in said], axis=0)
+        energy = [self.weight * (whitened(s[..., 0] - s[..., 1], valid) ** 2).sum(axis=1) for s in said]
+        whole = self.weight * np.sum([(whitened(said[0][..., k], valid) ** 2).sum(axis=1) for k in (0, 1)], axis=0)
+        keep = [np.all(self.test.pairs % GROUPS != g, axis=1) for g in range(GROUPS)]
+        groups = np.array([[e[k].sum() / max(whole[k].sum(), 1e-300) for k in keep] for e in energy])
+        return np.array([e.sum() / max(whole.sum(), 1e-300) for e in energy]), groups
+
+    def grid(self, reach_px: float, step_px: float, reverse: bool) -> Estimate:
+        """The best of a lattice of axis and row shifts within ``reach_px``."""
+        ticks = np.arange(-np.floor(reach_px / step_px), np.floor(reach_px / step_px) + 1) * step_px
+        points = [np.array([a if 0 in self.free else 0.0, r if 1 in self.free else 0.0, 0.0]) for a in ticks for r in ticks]
+        points = list({tuple(x): x for x in points}.values())
+        each = [float(self.scores([x], reverse)[0][0]) for x in points]
+        best = int(np.argmin(each))
+        return Estimate(points[best], np.full(3, np.nan), each[best], reverse)
+
+    def newton(self, start: Estimate, steps: Sequence[float], times: int = 2) -> Estimate:
+        """Minimum of the quadratic through the scores at start +- steps, ``times`` over; what is not free is held."""
+        free = self.free
+        x, errors, score = start.values.copy(), np.nan_to_num(start.errors), start.score
+        for _ in range(times):
+            if (np.abs(x - self.weighed_at) > _WEIGH_AGAIN).any():
+                self.test.weigh(self.geometry(x, start.reverse))
+                self.weighed_at = x.copy()
+            h = np.asarray(steps, dtype=np.float64)[free]
+            design = design_points(len(free))
+            points = []
+            for e in design:
+                y = x.copy()
+                y[free] += e * h
+                points.append(y)
+            scores, groups = self.scores(points, start.reverse)
+            move = minimum(design, scores) * h
+            partial = np.array([minimum(design, groups[:, g]) * h for g in range(GROUPS)])
+            x[free] += move
+            errors = errors.copy()
+            errors[free] = np.sqrt((GROUPS - 1) / GROUPS * ((partial - partial.mean(axis=0)) ** 2).sum(axis=0))
+            score = float(scores[0])
+        return Estimate(x, errors, score, start.reverse)
+
+    def curve(self, best: Estimate, which: int, reach: float, count: int = 9) -> tuple[Array, Array]:
+        """(values, scores) of one parameter about the best, the others held."""
+        offsets = np.linspace(-reach, reach, count)
+        points = [best.values + offset * np.eye(3)[which] for offset in offsets]
+        return best.values[which] + offsets, self.scores(points, best.reverse)[0]
+
+
+def row_found(values: NDArray[np.float32], scan: Scan, start: Estimate, most_pairs: int, roll_free: bool) -> Estimate:
+    """``start`` with a better row, from pairs up to nearly opposite views.
+
+    A row shift turns the lines of two views against each other by tan(apart / 2) over the source's distance: so little between views a
+    right angle apart that what is left of beam hardening outweighs it, whereas rays there and back are hardened alike. Opposite views
+    share few planes, though, and noise moves them: the weight sqrt(tan(apart / 2)) lies between the two, and had the smallest error on
+    twenty simulated scans of real heads (docs/calibration_table.md). The roll is let go, so that its error does not press on the row, and
+    put back.
+    """
+    test = Epipolar(values, scan, 1.5, most_pairs=most_pairs, widest_deg=179.5, steepest=1.2, gather_planes=True)
+    turn = np.tan(np.radians(apart_deg(scan, test.pairs) / 2))
+    search = Search(test, [1, 2] if roll_free else [1], np.sqrt(np.minimum(turn, _MOST_TURN)))
+    found = search.newton(start, (0.5, 1.0, 0.15), 3)
+    row, errors = start.values.copy(), start.errors.copy()
+    row[1], errors[1] = found.values[1], found.errors[1]
+    return Estimate(row, errors, start.score, start.reverse)
+
+
+def design_points(n: int) -> Array:
+    """Points in units of the steps: the middle, both ways along each axis and along the diagonals of each pair."""
+    eye = np.eye(n)
+    mixed = [s * (eye[i] + eye[j]) for i in range(n) for j in range(i) for s in (1, -1)]
+    return np.array([np.zeros(n), *eye, *-eye, *mixed])
+
+
+def minimum(design: Array, scores: Array) -> Array:
+    """Where the least-squares quadratic has its minimum, at most 3 steps away; negative curvature counts as a small positive one."""
+    n = design.shape[1]
+    pairs = [(i, j) for i in range(n) for j in range(i + 1)]
+    terms = [[1.0, *e, *(e[i] * e[j] * (0.5 if i == j else 1.0) for i, j in pairs)] for e in design]
+    found = np.linalg.lstsq(np.array(terms), scores, rcond=None)[0]
+    hessian = np.zeros((n, n))
+    for (i, j), value in zip(pairs, found[1 + n :], strict=True):
+        hessian[i, j] = hessian[j, i] = value
+    curvature, basis = np.linalg.eigh(hessian)
+    curvature = np.maximum(curvature, max(1e-3 * curvature.max(), 1e-300))
+    return np.clip(-basis @ ((basis.T @ found[1 : 1 + n]) / curvature), -3, 3)
+
+
+def binned(values: NDArray[np.float32], scan: Scan, factor: int) -> tuple[NDArray[np.float32], Scan]:
+    """Block means of the views and the scan that goes with them."""
+    if factor == 1:
+        return values, scan
+    n, rows, cols = values.shape
+    kept = values[:, : rows // factor * factor, : cols // factor * factor]
+    return kept.reshape(n, rows // factor, factor, cols // factor, factor).mean(axis=(2, 4), dtype=np.float32), bin_pixels(scan, factor)

@@ -1,0 +1,169 @@
+"""All corrections of a scan behind one record of settings, and an account of what each of them changed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...base import InputError, UnknownNameError
+from ...data import Projections, RawScan
+from ...geometry import Grid
+from .beam_hardening import correct_two_materials, linearise, search_grid
+from .dead_pixels import find_dead_pixels, mend_pixels
+from .rings import reduce_rings
+from .scatter import subtract_scatter
+from .smoothing import median_volume, smooth
+
+Account = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """What to correct, in the words of NRecon; 0 switches a step off, and all but the dead pixels are off by default.
+
+    ``dead_pixels``      threshold in robust standard deviations, see `find_dead_pixels`
+    ``rings``            0 to 20, *Ring Artifact Correction*; ``ring_method`` is static, sorting (algotom) or tomopy, see `reduce_rings`
+    ``scatter``          the share of what the object takes out of the beam that comes back as a veil; ``scatter_width`` is how far it
+                         spreads, as a share of the panel's width; see `subtract_scatter`
+    ``smoothing``        0 to 10, *Smoothing*, the radius in pixels; ``smoothing_kernel`` is gaussian or box, see `smooth`
+    ``beam_hardening``   0 to 100, *Beam Hardening Correction (%)*, a polynomial, see `linearise`
+    ``bone_hardening``   passes of the correction from the spectrum, see `correct_two_materials`; instead of ``beam_hardening``
+    ``voltage_kv``, ``filter_mm_al``, ``scintillator_mm``, ``reference_kev``   the spectrum for it; voltage and filter come from the
+                         scan's meta where they are None
+    ``median``           radius in voxels of the median of the volume, see `correct_volume`
+
+    `Corrections.off` switches everything off. Steps run in this order.
+    """
+
+    dead_pixels: float = 10.0
+    rings: int = 0
+    ring_method: Literal["static", "sorting", "tomopy"] = "static"
+    scatter: float = 0.0
+    scatter_width: float = 0.15
+    smoothing: int = 0
+    smoothing_kernel: Literal["gaussian", "box"] = "gaussian"
+    beam_hardening: float = 0.0
+    bone_hardening: int = 0
+    voltage_kv: float | None = None
+    filter_mm_al: float | None = None
+    scintillator_mm: float = 0.15
+    reference_kev: float = 30.0
+    median: int = 0
+
+    def __post_init__(self) -> None:
+        if self.beam_hardening and self.bone_hardening:
+            raise InputError(
+                f"beam_hardening={self.beam_hardening} and bone_hardening={self.bone_hardening}",
+                expected="one of the two: both would correct the same thing twice",
+            )
+        if not self.dead_pixels >= 0:
+            raise InputError(f"dead_pixels is {self.dead_pixels}", expected="a positive threshold, or 0 to switch it off")
+
+    @classmethod
+    def off(cls) -> Corrections:
+        """Nothing is corrected."""
+        return cls(dead_pixels=0.0)
+
+    def changed(self, **changes: Any) -> Corrections:
+        """A copy with these settings; UnknownNameError, with the nearest names, for one that does not exist."""
+        known = [field.name for field in dataclasses.fields(self)]
+        for name in changes:
+            if name not in known:
+                raise UnknownNameError("correction setting", name, known)
+        return dataclasses.replace(self, **changes)
+
+
+def correct(
+    scan: RawScan | Projections, corrections: Corrections | None = None, *, grid: Grid | None = None
+) -> tuple[Projections, Account]:
+    """(corrected projections, account): every step that is switched on, in order, with its settings and what it changed.
+
+    Detector counts (`RawScan`) go through `fewview.data.prepare` first: flat and dark field, air level of each view, logarithm. Each entry
+    of the account has ``step``, the settings, and the mean and root-mean-square change of the line integrals; it is also kept in
+    ``meta["corrections"]``, and so goes into the run record. ``bone_hardening`` looks for bone on ``grid`` if that holds the whole field of
+    view, else on a grid of its own, see `search_grid`.
+    """
+    settings = Corrections() if corrections is None else corrections
+    account: Account = []
+    if isinstance(scan, RawScan):
+        from ...data.scans.preparation import prepare
+
+        projections = prepare(scan)
+        account.append({"step": "prepare", **projections.meta.get("prepare", {})})
+    else:
+        projections = scan
+    before = list(projections.meta.get("corrections", ()))
+
+    def step(values: NDArray[np.float32], old: NDArray[np.float32], **entry: Any) -> NDArray[np.float32]:
+        account.append({**entry, **_change(old, values)})
+        return values
+
+    values = projections.values
+    if settings.dead_pixels:
+        mask = find_dead_pixels(values, settings.dead_pixels)
+        mended = mend_pixels(values, mask) if mask.any() else values
+        values = step(mended, values, step="dead_pixels", sigmas=settings.dead_pixels, mended_pixels=int(mask.sum()))
+    if settings.rings:
+        reduced = reduce_rings(values, settings.rings, settings.ring_method)
+        values = step(reduced, values, step="rings", level=settings.rings, method=settings.ring_method)
+    if settings.scatter:
+        clear = subtract_scatter(values, settings.scatter, settings.scatter_width)
+        values = step(clear, values, step="scatter", fraction=settings.scatter, width=settings.scatter_width)
+    if settings.smoothing:
+        smoothed = smooth(values, settings.smoothing, settings.smoothing_kernel)
+        values = step(smoothed, values, step="smoothing", level=settings.smoothing, kernel=settings.smoothing_kernel)
+    if settings.beam_hardening:
+        straight = linearise(values, settings.beam_hardening)
+        values = step(straight, values, step="beam_hardening", percent=settings.beam_hardening)
+    if settings.bone_hardening:
+        beam = _beam_settings(settings, projections.meta)
+        where = search_grid(projections.scan, grid)
+        hard = _bone_hardening(Projections(values, projections.scan, projections.meta), settings, beam, where)
+        facts = {"passes": settings.bone_hardening, "reference_kev": settings.reference_kev, **beam, "voxel_mm": where.voxel_mm}
+        values = step(hard, values, step="bone_hardening", **facts)
+    return Projections(values, projections.scan, {**projections.meta, "corrections": [*before, *account]}), account
+
+
+def correct_volume(volume: NDArray[np.float32], corrections: Corrections) -> tuple[NDArray[np.float32], Account]:
+    """(volume, account) after the steps that work on the reconstruction: the median."""
+    if not corrections.median:
+        return volume, []
+    out = median_volume(volume, corrections.median)
+    return out, [{"step": "median", "radius": corrections.median, **_change(volume, out)}]
+
+
+def _change(old: NDArray[np.float32], new: NDArray[np.float32]) -> dict[str, float]:
+    if new is old:
+        return {"mean_change": 0.0, "rms_change": 0.0}
+    total = squares = 0.0
+    for a, b in zip(old, new, strict=True):  # a view at a time: no copy of the whole scan
+        difference = np.subtract(b, a, dtype=np.float64)
+        total, squares = total + float(difference.sum()), squares + float((difference**2).sum())
+    return {"mean_change": total / old.size, "rms_change": (squares / old.size) ** 0.5}
+
+
+def _beam_settings(settings: Corrections, meta: Mapping[str, Any]) -> dict[str, float]:
+    """Voltage, filter and scintillator: given, or from the scan's meta; InputError naming what is missing."""
+    found = {"scintillator_mm": settings.scintillator_mm}
+    for name in ("voltage_kv", "filter_mm_al"):
+        value = getattr(settings, name)
+        value = meta.get(name) if value is None else value
+        if value is None:
+            raise InputError(
+                f"the scan does not say its {name}", expected=f"{name} for bone_hardening", remedy=f"give {name}= (--correct {name}=...)"
+            )
+        found[name] = float(value)
+    return found
+
+
+def _bone_hardening(projections: Projections, settings: Corrections, beam: Mapping[str, float], grid: Grid) -> NDArray[np.float32]:
+    from ..physics.tables import tube_beam
+
+    spectrum = tube_beam(beam["voltage_kv"], beam["filter_mm_al"], beam["scintillator_mm"]).binned(24)
+    done = correct_two_materials(projections, spectrum, grid, reference_kev=settings.reference_kev, passes=settings.bone_hardening)
+    return done.values

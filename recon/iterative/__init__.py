@@ -1,0 +1,1 @@
+"""Iterative methods, how they are started, stopped and tuned from the data."""

@@ -1,0 +1,120 @@
+"""ASD-POCS: the least total variation among the volumes that fit the data to a tolerance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data import Projections
+from ...geometry import Grid
+from ..method import Callback, Method
+from .os_sart import OsSartSolver, parts_of
+from .problem import Common, Problem, build, check_number, dot, require_room, start_volume
+from .regularisers import tv_numba
+from .solve import iterate
+
+Volume = NDArray[np.float32]
+f32 = np.float32
+VOLUMES = 12  # the state, what a step works on and the operator's copies, all of the size of the volume
+
+
+@dataclass(frozen=True)
+class AsdPocs(Common):
+    """Settings of `asd_pocs`; the letters are those of Sidky and Pan (2008).
+
+    ``epsilon``: the root mean square residual to allow, None: the noise of the data; ``beta``, ``beta_red``: relaxation of the data step
+    and its decay; ``alpha``: the first TV step over the first data step; ``alpha_red``, ``r_max``: how TV steps shrink; ``n_grad``: TV
+    steps an
+    iteration; ``subset_views``: views in a subset of the data step.
+    """
+
+    epsilon: float | None = None
+    beta: float = 1.0
+    beta_red: float = 0.995
+    alpha: float = 0.2
+    alpha_red: float = 0.8
+    r_max: float = 0.95
+    n_grad: int = 10
+    subset_views: int = 4
+
+
+@dataclass
+class AsdPocsState:
+    """All that a restart needs."""
+
+    x: Volume
+    beta: float
+    tv_step: float | None = None
+    count: int = 0
+
+
+class AsdPocsSolver:
+    """Sidky and Pan, Phys. Med. Biol. 53 (2008) 4777, section 2.5, with OS-SART as the data step."""
+
+    def __init__(self, problem: Problem, data_step: OsSartSolver, epsilon: float, settings: AsdPocs) -> None:
+        self.problem, self.data_step, self.settings = problem, data_step, settings
+        self.allowed = epsilon * math.sqrt(problem.data.size)
+        self._p = np.zeros((3, *problem.shape), np.float32)
+        self._slope, self._spare = np.empty(problem.shape, np.float32), np.empty(problem.shape, np.float32)
+
+    def start(self, x: Volume) -> AsdPocsState:
+        """The state before the first step."""
+        return AsdPocsState(x.copy(), self.settings.beta)
+
+    def _tv_descent(self, x: Volume, length: float) -> None:
+        """``n_grad`` steps of this length down the TV gradient, in place; differences below 1e-6 of the range count as flat."""
+        bend = 1e-6 * max(float(x.max()) - float(x.min()), 1e-30)
+        for _ in range(self.settings.n_grad):
+            self._p.fill(0)
+            tv_numba.ascend(self._p, x, f32(1 / bend), f32(1), f32(1))
+            tv_numba.adjoint(self._p, self._slope)
+            norm = math.sqrt(dot(self._slope, self._slope))
+            if norm > 0:
+                x -= f32(length / norm) * self._slope
+
+    def step(self, s: AsdPocsState) -> Mapping[str, float]:
+        """One iteration: a data step, then TV descent no longer than it."""
+        x, given = self._spare, self.settings
+        np.copyto(x, s.x)
+        squares = self.data_step.sweep(x, s.beta)
+        moved = math.sqrt(_distance2(x, s.x))
+        s.tv_step = given.alpha * moved if s.tv_step is None else s.tv_step
+        middle = x.copy()
+        self._tv_descent(x, s.tv_step)
+        residual = math.sqrt(squares)
+        if math.sqrt(_distance2(x, middle)) > given.r_max * moved and residual > self.allowed:
+            s.tv_step *= given.alpha_red
+        self.problem.project(x)
+        s.beta *= given.beta_red
+        s.x, self._spare = x, s.x
+        s.count += 1
+        return {"residual": residual, "objective": tv_numba.tv(s.x), "tv_step": s.tv_step}
+
+
+def _distance2(a: Volume, b: Volume) -> float:
+    d = a - b
+    return dot(d, d)
+
+
+def run(projections: Projections, grid: Grid, settings: AsdPocs, callbacks: Sequence[Callback] = ()) -> Volume:
+    """ASD-POCS; see `AsdPocs` for the settings."""
+    from ..physics.noise import noise_level
+
+    check_number("epsilon", settings.epsilon)
+    for name in ("beta", "beta_red", "alpha", "alpha_red", "r_max"):
+        check_number(name, getattr(settings, name), exclusive=True)
+    problem = build(projections, grid, settings)
+    require_room(problem, VOLUMES, 0, "asd_pocs")
+    epsilon = noise_level(projections) if settings.epsilon is None else float(settings.epsilon)
+    data_step = OsSartSolver(problem, parts_of(projections, grid, settings.backend), settings.subset_views)
+    solver = AsdPocsSolver(problem, data_step, epsilon, settings)
+    state = solver.start(start_volume(projections, grid, settings, problem))
+    return iterate(lambda: solver.step(state), state, settings.iterations or 40, callbacks, resolved={"epsilon": epsilon})
+
+
+METHOD: Any = Method("asd_pocs", run, AsdPocs, reference="Sidky and Pan, Phys. Med. Biol. 53 (2008) 4777")

@@ -1,0 +1,124 @@
+"""CGLS: conjugate gradients on the normal equations, stopped when the residual is what the noise explains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data import Projections
+from ...geometry import Grid
+from ..method import Callback, Method
+from .problem import Common, Problem, build, check_number, dot, require_room, start_volume
+from .solve import iterate
+
+Volume = NDArray[np.float32]
+f32 = np.float32
+VOLUMES = 10  # the state, what a step works on and the operator's copies, all of the size of the volume
+REFRESH = 25
+
+
+@dataclass(frozen=True)
+class Cgls(Common):
+    """Settings of `cgls`. ``iterations`` None: at most 30, fewer when the discrepancy principle says so.
+
+    ``noise``: standard deviation of a line integral, None: estimated from the data; ``tolerance``: stop when the residual's root mean
+    square is
+    below ``tolerance * noise``. The method knows no bounds while it runs; finite ones are applied to the result.
+    """
+
+    lower: float = -math.inf
+    start: str | NDArray[Any] = "zero"
+    noise: float | None = None
+    tolerance: float = 1.05
+
+
+@dataclass
+class CglsState:
+    """All that a restart needs: the volume, its gradient A' W (b - A x), the direction, and the squares of residual and gradient."""
+
+    x: Volume
+    gradient: Volume
+    direction: Volume
+    squares: float
+    gamma: float
+    count: int = 0
+
+
+class CglsSolver:
+    """Minimises ``|W^1/2 (A M x - b)|`` with M the mask, by conjugate gradients on the normal equations (Hestenes and Stiefel 1952).
+
+    It keeps the gradient, not the residual, whose square follows from ``|r - alpha A d|^2 = |r|^2 - alpha |g|^2``: nothing of the
+    data's size. Every `REFRESH` iterations both are computed afresh, before rounding adds up.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self._spare = np.empty(problem.shape, np.float32)
+
+    def _masked(self, slope: Volume) -> Volume:
+        return slope if self.problem.mask is None else np.multiply(slope, self.problem.mask, out=slope)
+
+    def _exact(self, x: Volume) -> tuple[float, Volume]:
+        data, slope = self.problem.gradient(x)
+        return 2 * data, self._masked(np.negative(slope, out=slope))
+
+    def start(self, x: Volume) -> CglsState:
+        """The state before the first step."""
+        squares, gradient = self._exact(x)
+        return CglsState(x.copy(), gradient, gradient.copy(), squares, dot(gradient, gradient))
+
+    def step(self, s: CglsState) -> Mapping[str, float]:
+        """One iteration. At the minimum (zero gradient) nothing changes."""
+        if s.gamma > 0:
+            along, curved = self.problem.normal(s.direction)
+            alpha = s.gamma / max(along, 1e-300)
+            np.multiply(s.direction, f32(alpha), out=self._spare)
+            self._spare += s.x
+            s.x, self._spare = self._spare, s.x
+            if (s.count + 1) % REFRESH:
+                s.gradient -= np.multiply(self._masked(curved), f32(alpha), out=curved)
+                s.squares = max(s.squares - alpha * s.gamma, 0.0)
+            else:
+                s.squares, s.gradient = self._exact(s.x)
+            gamma = dot(s.gradient, s.gradient)
+            s.direction *= f32(gamma / s.gamma)
+            s.direction += s.gradient
+            s.gamma = gamma
+        s.count += 1
+        return {"residual": math.sqrt(s.squares), "objective": 0.5 * s.squares, "gradient": math.sqrt(s.gamma)}
+
+
+def run(projections: Projections, grid: Grid, settings: Cgls, callbacks: Sequence[Callback] = ()) -> Volume:
+    """CGLS with early stopping; see `Cgls` for the settings."""
+    from ..physics.noise import noise_level
+
+    check_number("noise", settings.noise)
+    check_number("tolerance", settings.tolerance)
+    problem = build(projections, grid, settings)
+    require_room(problem, VOLUMES, 0, "cgls")
+    solver = CglsSolver(problem)
+    state = solver.start(start_volume(projections, grid, settings, problem))
+    sigma = noise_level(projections, problem.weights) if settings.noise is None else float(settings.noise)
+    enough = settings.tolerance * sigma * math.sqrt(problem.data.size)
+
+    def stop(values: Mapping[str, float]) -> str | None:
+        return "the residual is what the noise explains (discrepancy principle)" if values["residual"] <= enough else None
+
+    told = {"noise": sigma, "residual_wanted": enough}
+    volume = iterate(
+        lambda: solver.step(state),
+        state,
+        settings.iterations or 30,
+        callbacks,
+        resolved=told,
+        stop=stop if settings.iterations is None else None,
+    )
+    return problem.project(volume.copy())
+
+
+METHOD: Any = Method("cgls", run, Cgls, reference="Hestenes and Stiefel, J. Res. Natl. Bur. Stand. 49 (1952) 409")

@@ -1,0 +1,121 @@
+"""FISTA with a convex prior: accelerated proximal gradient, never uphill."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data import Projections
+from ...geometry import Grid
+from ..method import Callback, Method
+from .problem import Common, Problem, build, check_number, largest_eigenvalue, require_room, start_volume
+from .regularisers import tv_numba
+from .regularisers.priors import Denoiser, Prior, make_prior
+from .solve import iterate
+
+Volume = NDArray[np.float32]
+f32 = np.float32
+VOLUMES = 14  # the state, what a step works on and the operator's copies, all of the size of the volume
+ROUNDING = 1e-6  # objectives that differ by less are equal in single precision
+
+
+@dataclass(frozen=True)
+class FistaTV(Common):
+    """Settings of `fista_tv`. ``lambda_``: strength of the prior, None: chosen from the data (see `fewview.recon.iterative.tuning`).
+
+    ``prior``: "tv", "huber" (with ``huber_delta`` in 1/mm) or "wavelet"; ``inner``: dual steps of the prior in each iteration.
+    """
+
+    lambda_: float | None = None
+    prior: str = "tv"
+    huber_delta: float = 0.002
+    inner: int = 4
+
+
+@dataclass
+class FistaState:
+    """All that a restart needs: iterates, the gradients of the data term there, momentum, and the dual variable of the prior."""
+
+    x: Volume
+    before: Volume
+    slope: Volume
+    slope_before: Volume
+    dual: NDArray[np.float32]
+    data_term: float
+    objective: float
+    momentum: float = 1.0
+    count: int = 0
+
+
+class Fista:
+    """Beck and Teboulle (2009) with the monotone rule: a step that would raise the objective is refused and the momentum reset.
+
+    The gradient of the data term is affine, so that at the extrapolated point is extrapolated too: an iteration costs one forward and one
+    adjoint, both at its result, whose objective it then knows exactly; and nothing of the data's size is kept. A refused step is followed
+    by one without momentum and with more steps of the prior.
+    """
+
+    def __init__(self, problem: Problem, prior: Prior, weight: float, inner: int = 4, lipschitz: float | None = None) -> None:
+        self.problem, self.prior, self.weight, self.inner = problem, prior, weight, inner
+        self.lipschitz = largest_eigenvalue(problem) if lipschitz is None else lipschitz
+        self.denoise = Denoiser(prior, problem.shape, problem.lower, problem.upper, problem.mask)
+        self._z, self._y = np.empty(problem.shape, np.float32), np.empty(problem.shape, np.float32)
+
+    def start(self, x: Volume) -> FistaState:
+        """The state before the first step."""
+        data, slope = self.problem.gradient(x)
+        dual = self.prior.dual(self.problem.shape)
+        return FistaState(x.copy(), x.copy(), slope, slope.copy(), dual, data, data + self._penalty(x))
+
+    def _penalty(self, x: Volume) -> float:
+        return self.weight * self.prior.value(x) if self.weight else 0.0
+
+    def step(self, s: FistaState) -> Mapping[str, float]:
+        """One iteration; the state is advanced in place."""
+        t = (1 + math.sqrt(1 + 4 * s.momentum**2)) / 2
+        beta = (s.momentum - 1) / t
+        fresh = s.momentum == 1.0
+        y = _extrapolate(s.x, s.before, beta, self._y)
+        slope = _extrapolate(s.slope, s.slope_before, beta, self._z)
+        tv_numba.combine(f32(1), y.ravel(), f32(-1 / self.lipschitz), slope.ravel(), y.ravel())
+        self.denoise.p = s.dual
+        self.denoise(y, self.weight / self.lipschitz, self.inner * (5 if fresh and s.count else 1), self._z)
+        data, slope = self.problem.gradient(self._z)
+        objective = data + self._penalty(self._z)
+        s.count += 1
+        if objective <= s.objective * (1 + ROUNDING) or not math.isfinite(objective):
+            s.before, s.x, self._z = s.x, self._z, s.before
+            s.slope_before, s.slope = s.slope, slope
+            s.data_term, s.objective, s.momentum = data, objective, t
+        else:
+            s.before[...] = s.x
+            s.slope_before[...] = s.slope
+            s.momentum = 1.0
+        return {"objective": s.objective, "residual": math.sqrt(2 * s.data_term)}
+
+
+def _extrapolate(x: Volume, before: Volume, beta: float, out: Volume) -> Volume:
+    tv_numba.combine(f32(1 + beta), x.ravel(), f32(-beta), before.ravel(), out.ravel())
+    return out
+
+
+def run(projections: Projections, grid: Grid, settings: FistaTV, callbacks: Sequence[Callback] = ()) -> Volume:
+    """The volume that minimises ``1/2 |A x - p|_W^2 + lambda prior(x)`` under the bounds; see `FistaTV` for the settings."""
+    from .tuning import choose_lambda
+
+    check_number("lambda_", settings.lambda_)
+    prior = make_prior(settings.prior, settings.huber_delta)
+    problem = build(projections, grid, settings)
+    require_room(problem, VOLUMES, 0, "fista_tv")
+    weight, told = choose_lambda(projections, grid, settings, problem, prior)
+    solver = Fista(problem, prior, weight, settings.inner)
+    state = solver.start(start_volume(projections, grid, settings, problem))
+    return iterate(lambda: solver.step(state), state, settings.iterations or 100, callbacks, resolved=told)
+
+
+METHOD: Any = Method("fista_tv", run, FistaTV, reference="Beck and Teboulle, IEEE Trans. Image Process. 18 (2009) 2419")

@@ -1,0 +1,92 @@
+"""Plug and play: any denoiser, given as a function of a volume, in the place of a prior's proximal map."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...base import InputError
+from ...data import Projections
+from ...geometry import Grid
+from ..method import Callback, Method
+from .problem import Common, Problem, build, check_number, largest_eigenvalue, start_volume
+from .solve import iterate
+
+Volume = NDArray[np.float32]
+Denoise = Callable[[Volume], Volume]
+f32 = np.float32
+
+
+@dataclass(frozen=True)
+class PlugAndPlay(Common):
+    """Settings of a plug-and-play method. ``relaxation``: how far towards the denoised volume each step goes, in (0, 1]."""
+
+    relaxation: float = 1.0
+
+
+@dataclass
+class PnpState:
+    """All that a restart needs."""
+
+    x: Volume
+    before: Volume
+    momentum: float = 1.0
+    count: int = 0
+
+
+class PnpSolver:
+    """x <- P[(1 - r) z + r D(z)], z = y - A' W (A y - b) / L, y extrapolated as in FISTA (Kamilov, Mansour, Wohlberg 2017).
+
+    The momentum starts again whenever the step turns back (O'Donoghue and Candes 2015): a denoiser need not be the gradient of anything.
+    """
+
+    def __init__(self, problem: Problem, denoise: Denoise, relaxation: float = 1.0) -> None:
+        self.problem, self.denoise, self.relaxation = problem, denoise, relaxation
+        self.lipschitz = largest_eigenvalue(problem)
+
+    def start(self, x: Volume) -> PnpState:
+        """The state before the first step."""
+        return PnpState(x.copy(), x.copy())
+
+    def step(self, s: PnpState) -> Mapping[str, float]:
+        """One iteration; the residual is that of the extrapolated volume."""
+        t = (1 + math.sqrt(1 + 4 * s.momentum**2)) / 2
+        y = np.asarray(s.x + f32((s.momentum - 1) / t) * (s.x - s.before), dtype=np.float32)
+        data, slope = self.problem.gradient(y)
+        z: Volume = np.asarray(y - slope / f32(self.lipschitz), dtype=np.float32)
+        smooth = np.asarray(self.denoise(z), dtype=np.float32)
+        if smooth.shape != z.shape or not np.isfinite(smooth).all():
+            raise InputError(
+                f"the denoiser returned shape {smooth.shape}, finite: {bool(np.isfinite(smooth).all())}", expected=f"{z.shape}, finite"
+            )
+        x = self.problem.project(np.ascontiguousarray(z + f32(self.relaxation) * (smooth - z), dtype=np.float32))
+        turned = float(((y - x) * (x - s.x)).sum(dtype=np.float64)) > 0
+        s.x, s.before, s.momentum = x, s.x, 1.0 if turned else t
+        s.count += 1
+        return {"residual": math.sqrt(2 * data)}
+
+
+def plug_and_play(denoise: Denoise, name: str = "plug_and_play") -> Method:
+    """A method that uses ``denoise(volume) -> volume`` ([z, y, x] float32, 1/mm) as its prior, ready for `reconstruct`.
+
+    >>> from scipy.ndimage import median_filter
+    >>> plug_and_play(lambda volume: median_filter(volume, 3)).name
+    'plug_and_play'
+    """
+    if not callable(denoise):
+        raise InputError(f"the denoiser is a {type(denoise).__name__}", expected="a function volume -> volume")
+
+    def run(projections: Projections, grid: Grid, settings: PlugAndPlay, callbacks: Sequence[Callback] = ()) -> Volume:
+        check_number("relaxation", settings.relaxation, exclusive=True)
+        problem = build(projections, grid, settings)
+        solver = PnpSolver(problem, denoise, settings.relaxation)
+        state = solver.start(start_volume(projections, grid, settings, problem))
+        return iterate(lambda: solver.step(state), state, settings.iterations or 30, callbacks)
+
+    made: Any = Method(name, run, PlugAndPlay, reference="Kamilov, Mansour, Wohlberg, IEEE Signal Process. Lett. 24 (2017) 1872")
+    return made

@@ -1,0 +1,170 @@
+"""Priors as linear operator + dual ball: total variation, Huber's smooth form of it, and wavelets; all with the same three verbs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....base import InputError, UnknownNameError
+from . import tv_numba
+
+Volume = NDArray[np.float32]
+Dual = NDArray[np.float32]
+f32 = np.float32
+
+
+class Prior(Protocol):
+    """A convex function phi(K x), through its dual variable p (of the size of K x); ``weight`` is lambda.
+
+    ``norm2`` bounds |K|^2. ``value`` is phi(K x). ``ascend``: p <- prox of step (weight phi)* at p + step K x, in place.
+    ``descend``: out = clip(base - scale K' p).
+    """
+
+    @property
+    def norm2(self) -> float: ...  # noqa: D102
+
+    def dual(self, shape: tuple[int, int, int]) -> Dual: ...  # noqa: D102
+
+    def value(self, x: Volume) -> float: ...  # noqa: D102
+
+    def ascend(self, p: Dual, x: Volume, step: float, weight: float) -> None: ...  # noqa: D102
+
+    def descend(self, base: Volume, p: Dual, scale: float, lower: float, upper: float, out: Volume) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class TotalVariation:
+    """Isotropic 3-D total variation (Rudin, Osher, Fatemi 1992); ``delta`` > 0: Huber's function of it, quadratic below ``delta`` 1/mm."""
+
+    delta: float = 0.0
+    norm2: float = tv_numba.NORM2
+
+    def dual(self, shape: tuple[int, int, int]) -> Dual:
+        """A zero dual variable (3, z, y, x)."""
+        return np.zeros((3, *shape), np.float32)
+
+    def value(self, x: Volume) -> float:
+        """Sum of the (rounded) lengths of the differences."""
+        return tv_numba.tv(x, self.delta)
+
+    def ascend(self, p: Dual, x: Volume, step: float, weight: float) -> None:
+        """One dual step in place."""
+        shrink = 1.0 / (1.0 + step * self.delta / weight) if self.delta else 1.0
+        tv_numba.ascend(p, x, f32(step), f32(weight), f32(shrink))
+
+    def descend(self, base: Volume, p: Dual, scale: float, lower: float, upper: float, out: Volume) -> None:
+        """One primal step."""
+        tv_numba.descend(base, p, f32(scale), f32(lower), f32(upper), out)
+
+
+@dataclass(frozen=True)
+class Wavelet:
+    """The sum of |coefficients| of an orthonormal 3-D Haar transform of ``levels`` levels (the coarse part is free)."""
+
+    levels: int = 3
+    norm2: float = 1.0
+
+    def _padded(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        block = 2**self.levels
+        z, y, x = (-(-n // block) * block for n in shape)
+        return z, y, x
+
+    def transform(self, x: Volume) -> Dual:
+        """Coefficients of ``x``, zero-padded to a multiple of 2^levels."""
+        out = np.zeros(self._padded(x.shape), np.float32)  # type: ignore[arg-type]
+        out[tuple(slice(n) for n in x.shape)] = x
+        corner = out
+        for _ in range(self.levels):
+            for axis in range(3):
+                corner[...] = _haar(corner, axis)
+            corner = corner[tuple(slice(n // 2) for n in corner.shape)]
+        return out
+
+    def adjoint(self, p: Dual, shape: tuple[int, ...]) -> Volume:
+        """The transpose of `transform`, cropped to ``shape``; its inverse where no padding was needed."""
+        out = p.copy()
+        for level in reversed(range(self.levels)):
+            corner = out[tuple(slice(n // 2**level) for n in out.shape)]
+            for axis in reversed(range(3)):
+                corner[...] = _haar_back(corner, axis)
+        return np.ascontiguousarray(out[tuple(slice(n) for n in shape)])
+
+    def dual(self, shape: tuple[int, int, int]) -> Dual:
+        """A zero dual variable."""
+        return np.zeros(self._padded(shape), np.float32)
+
+    def value(self, x: Volume) -> float:
+        """Sum of the absolute detail coefficients."""
+        c = np.abs(self.transform(x))
+        return float(c.sum(dtype=np.float64) - c[self._coarse(c)].sum(dtype=np.float64))
+
+    def _coarse(self, c: Dual) -> tuple[slice, ...]:
+        return tuple(slice(n // 2**self.levels) for n in c.shape)
+
+    def ascend(self, p: Dual, x: Volume, step: float, weight: float) -> None:
+        """One dual step in place: the coefficients' ball is an interval; the coarse part pays nothing, so its dual is zero."""
+        p += f32(step) * self.transform(x)
+        np.clip(p, -weight, weight, out=p)
+        p[self._coarse(p)] = 0
+
+    def descend(self, base: Volume, p: Dual, scale: float, lower: float, upper: float, out: Volume) -> None:
+        """One primal step."""
+        np.clip(base - f32(scale) * self.adjoint(p, base.shape), f32(lower), f32(upper), out=out)
+
+
+_ROOT = f32(np.sqrt(0.5))
+
+
+def _haar(x: Volume, axis: int) -> Volume:
+    even, odd = np.moveaxis(x, axis, 0)[0::2], np.moveaxis(x, axis, 0)[1::2]
+    return np.moveaxis(np.concatenate([(even + odd) * _ROOT, (even - odd) * _ROOT]), 0, axis)
+
+
+def _haar_back(c: Volume, axis: int) -> Volume:
+    moved = np.moveaxis(c, axis, 0)
+    half = len(moved) // 2
+    out = np.empty_like(moved)
+    out[0::2], out[1::2] = (moved[:half] + moved[half:]) * _ROOT, (moved[:half] - moved[half:]) * _ROOT
+    return np.moveaxis(out, 0, axis)
+
+
+def make_prior(name: str, huber_delta: float = 0.0) -> Prior:
+    """The prior of this name: "tv", "huber" (bend at ``huber_delta`` 1/mm) or "wavelet"."""
+    if name == "tv":
+        return TotalVariation()
+    if name == "huber":
+        if not (np.isfinite(huber_delta) and huber_delta > 0):
+            raise InputError(f"huber_delta is {huber_delta}", expected="a positive difference between neighbouring voxels, in 1/mm")
+        return TotalVariation(float(huber_delta))
+    if name == "wavelet":
+        return Wavelet()
+    raise UnknownNameError("prior", name, ["tv", "huber", "wavelet"])
+
+
+class Denoiser:
+    """``argmin 1/2 |u - v|^2 + weight phi(K u)``, lower <= u <= upper, by dual ascent (Chambolle 2004; Beck and Teboulle 2009).
+
+    The dual variable is kept from one call to the next, so that a few steps a call are enough inside an outer iteration.
+    """
+
+    def __init__(
+        self, prior: Prior, shape: tuple[int, int, int], lower: float, upper: float, mask: NDArray[np.bool_] | None = None
+    ) -> None:
+        self.prior, self.lower, self.upper, self.mask, self.shape = prior, lower, upper, mask, shape
+        self.p: Dual | None = None  # made when first needed: a solver keeps its own in its state, and lends it
+
+    def __call__(self, v: Volume, weight: float, steps: int, out: Volume) -> None:
+        """Write the denoised ``v`` to ``out``."""
+        p = self.p = self.prior.dual(self.shape) if self.p is None else self.p
+        self._primal(v, p, out)
+        for _ in range(steps if weight > 0 else 0):
+            self.prior.ascend(p, out, 1.0 / self.prior.norm2, weight)
+            self._primal(v, p, out)
+
+    def _primal(self, v: Volume, p: Dual, out: Volume) -> None:
+        self.prior.descend(v, p, 1.0, self.lower, self.upper, out)
+        if self.mask is not None:
+            out *= self.mask

@@ -1,0 +1,1 @@
+"""The scanner in software: spectrum, attenuation, noise, detector."""

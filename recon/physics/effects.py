@@ -1,0 +1,176 @@
+"""The physics of a simulated scan: one frozen record of settings, and the pure steps from path lengths to detector counts."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from ...base import InputError, UnknownNameError
+from ...geometry import Scan, transform
+from .tables import Beam, attenuation, tube_beam
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Physics:
+    """Every effect of a simulated scan; the defaults are a SkyScan 1276 as BoneMet used it. `Physics.ideal` switches all of them off.
+
+    **Beam.** ``voltage_kv``, ``filter_mm_al`` and ``scintillator_mm`` (caesium iodide) give the spectrum; ``energy_bins`` its
+    sampling. The volume's numbers are attenuation at ``reference_kev``; with ``polychromatic`` False that is the only energy.
+
+    **Counts.** ``photons`` is the mean count of an unattenuated pixel at 200 uA and 900 ms (0: no noise at all), and scales with
+    ``current_ua`` and ``exposure_ms``; ``electronic_noise`` is the readout's standard deviation, in photons; ``flux_sd`` the relative
+    drift of the tube from view to view. Poisson noise is drawn on the energy-weighted mean signal: the Swank factor, some 5 % in
+    variance here, is left out.
+
+    **Detector.** ``blur_px`` (standard deviation; focal spot and scintillator together), ``gain_sd`` (relative gain error of each
+    pixel left after the scanner's flat-field correction: rings), ``dead_fraction`` of the pixels read 0, ``air_level`` is the grey
+    value of air, ``bits`` the type of the images (16, or 0 for floating point without rounding).
+
+    **Scatter.** ``scatter`` is the share of what the object takes out of the beam that reaches the panel as a veil,
+    ``scatter_width`` the veil's standard deviation as a share of the panel's width. 0.005 makes 0.3 % of the
+    signal behind a mouse's leg and 1 % behind a head: small bodies, far from the camera.
+
+    **Geometry.** ``axis_shift_mm``, ``row_shift_mm``, ``roll_deg`` as in `Scan.circular`, ``jitter_px`` (standard deviation of
+    the shift of each view's image): the true scan has them, the scan that is handed on does not. They are 0 by default: a scan is nominally
+    aligned, and a hidden shift would turn every comparison of methods into one of calibrations. Ask for them, and calibrate.
+
+    **Sampling.** ``rays`` x ``rays`` rays a pixel, averaged in intensity; ``refine`` divides the voxels of the volume before
+    projection (smooth interpolation; None: 2 where a voxel is larger than 3/4 of a pixel at the axis, else 1), so that no
+    reconstruction shares the grid.
+    """
+
+    polychromatic: bool = True
+    voltage_kv: float = 50.0
+    filter_mm_al: float = 0.5
+    scintillator_mm: float = 0.15
+    energy_bins: int = 15
+    reference_kev: float = 30.0
+    photons: float = 20_000.0
+    current_ua: float = 200.0
+    exposure_ms: float = 900.0
+    electronic_noise: float = 10.0
+    flux_sd: float = 0.002
+    blur_px: float = 0.4
+    gain_sd: float = 0.003
+    dead_fraction: float = 1e-4
+    air_level: float = 57_000.0
+    bits: int = 16
+    scatter: float = 0.005
+    scatter_width: float = 0.15
+    axis_shift_mm: float = 0.0
+    row_shift_mm: float = 0.0
+    roll_deg: float = 0.0
+    jitter_px: float = 0.0
+    rays: int = 2
+    refine: int | None = None
+
+    def __post_init__(self) -> None:
+        signed = ("axis_shift_mm", "row_shift_mm", "roll_deg")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is not None and not np.isfinite(value):
+                raise InputError(f"{field.name} is {value}", expected="a finite number")
+            if value is not None and field.name not in signed and value < 0:
+                raise InputError(f"{field.name} is {value}", expected="0 or more")
+        for name in ("reference_kev", "air_level", "rays", "energy_bins", "current_ua", "exposure_ms", "scatter_width"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"{name} is {getattr(self, name)}", expected="more than 0")
+        for name in ("rays", "energy_bins", "refine"):
+            value = getattr(self, name)
+            if value is not None and (int(value) != value or value < 1):
+                raise InputError(f"{name} is {value}", expected="a whole number of 1 or more")
+        if self.bits not in (0, 16):
+            raise InputError(f"bits is {self.bits}", expected="16, or 0 for floating point")
+        if self.bits and self.air_level > 2**self.bits - 1:
+            raise InputError(f"air_level is {self.air_level}", expected=f"at most {2**self.bits - 1} for {self.bits} bits")
+        for name in ("dead_fraction", "scatter"):
+            if getattr(self, name) >= 1:
+                raise InputError(f"{name} is {getattr(self, name)}", expected="a fraction below 1")
+
+    @classmethod
+    def ideal(cls, **changes: Any) -> Physics:
+        """One energy, no noise, no blur, no scatter, perfect pixels, aligned, floating point; ``changes`` switch effects on."""
+        off = dict.fromkeys(("photons", "electronic_noise", "flux_sd", "blur_px", "gain_sd", "dead_fraction", "scatter", "bits"), 0)
+        return cls(polychromatic=False, **off).changed(**changes)
+
+    def changed(self, **changes: Any) -> Physics:
+        """A copy with these settings; UnknownNameError, with the nearest names, for one that does not exist."""
+        known = [field.name for field in dataclasses.fields(self)]
+        for name in changes:
+            if name not in known:
+                raise UnknownNameError("physics setting", name, known)
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def counts(self) -> float:
+        """Mean count of an unattenuated pixel at this current and exposure; 0 without noise."""
+        return self.photons * self.current_ua / 200.0 * self.exposure_ms / 900.0
+
+    def beam(self) -> Beam:
+        """The signal spectrum of the open beam, unbinned."""
+        if not self.polychromatic:
+            return Beam(np.array([self.reference_kev]), np.ones(1))
+        return tube_beam(self.voltage_kv, self.filter_mm_al, self.scintillator_mm)
+
+
+def split_materials(mu: Array, mu_soft: float, mu_bone: float) -> tuple[Array, Array]:
+    """(soft, bone): volume fractions of the two materials in voxels of attenuation ``mu``, so that soft mu_soft + bone mu_bone = mu.
+
+    Up to ``mu_soft`` a voxel is soft tissue of less density; from there to ``mu_bone`` a mixture by volume; beyond, denser bone.
+    """
+    bone = np.clip((mu - mu_soft) / (mu_bone - mu_soft), 0, None)
+    soft = np.where(mu < mu_soft, mu / mu_soft, 1 - bone)
+    over = bone > 1
+    return np.where(over, 0, soft).astype(np.float32), np.where(over, mu / mu_bone, bone).astype(np.float32)
+
+
+def transmission(soft_mm: Array, bone_mm: Array, beam: Beam) -> Array:
+    """Share of the open beam's signal behind path lengths of soft tissue and bone in mm (Beer-Lambert, summed over the energies)."""
+    mu_soft, mu_bone = attenuation("soft", beam.energy_kev), attenuation("bone", beam.energy_kev)
+    total = np.zeros(soft_mm.shape, np.float32)
+    for weight, soft, bone in zip(beam.weight, mu_soft, mu_bone, strict=True):
+        total += np.float32(weight) * np.exp(np.float32(-soft) * soft_mm - np.float32(bone) * bone_mm)
+    return total
+
+
+def true_scan(scan: Scan, physics: Physics, jitter_px: NDArray[np.float64]) -> Scan:
+    """The scan as it really ran: misaligned, and each view's image shifted by its ``jitter_px`` (view, (col, row))."""
+    if not (physics.axis_shift_mm or physics.row_shift_mm or physics.roll_deg or jitter_px.any()):
+        return scan
+    moved = transform.correct(scan, physics.axis_shift_mm, physics.row_shift_mm, physics.roll_deg)
+    return transform.shift_views(moved, jitter_px[:, 0], jitter_px[:, 1])
+
+
+def detect(signal: Array, physics: Physics, seed: int) -> tuple[NDArray[Any], dict[str, Any]]:
+    """Transmission [view, row, col] to the scanner's grey values (uint16, or float32 for ``bits`` 0), and the truth about the detector.
+
+    Each effect draws from its own random stream: switching one off leaves the others as they were.
+    """
+    views, rows, cols = signal.shape
+    stream = [np.random.default_rng([seed, 10 + i]) for i in range(5)]
+    gain = np.clip(stream[0].normal(1.0, physics.gain_sd, (rows, cols)), 0.05, None).astype(np.float32)
+    dead = stream[1].random((rows, cols)) < physics.dead_fraction
+    flux = np.clip(stream[2].normal(1.0, physics.flux_sd, views), 0.05, None)
+    grey = np.empty(signal.shape, np.uint16 if physics.bits else np.float32)
+    for view in range(views):
+        image = _blurred(signal[view], physics.blur_px)
+        if physics.scatter:
+            image = image + physics.scatter * _blurred(1 - image, physics.scatter_width * cols)
+        image = image * flux[view]
+        if physics.counts:
+            image = stream[3].poisson(np.maximum(image, 0) * physics.counts) / physics.counts
+            image = image + stream[4].normal(0.0, physics.electronic_noise / physics.counts, (rows, cols))
+        image = np.where(dead, 0.0, image * gain * physics.air_level)
+        grey[view] = np.clip(np.rint(image), 0, 2**physics.bits - 1) if physics.bits else image
+    return grey, {"gain": gain, "dead": dead, "flux": flux}
+
+
+def _blurred(image: NDArray[np.floating], sigma_px: float) -> NDArray[np.floating]:
+    return gaussian_filter(image, sigma_px, mode="nearest") if sigma_px else image

@@ -1,0 +1,1 @@
+"""The projector pair: `Operator`, and the backends that do its work."""

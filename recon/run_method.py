@@ -1,0 +1,64 @@
+"""`reconstruct`: the one front door to every method."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..base import InputError
+from ..data import Projections, Reconstruction
+from ..geometry import Grid
+from .method import Callback, Method, Progress, load_method
+
+
+def reconstruct(
+    projections: Projections,
+    method: str | Method | Callable[..., Any] = "fdk",
+    grid: Grid | None = None,
+    callbacks: Sequence[Callback] = (),
+    **settings: Any,
+) -> Reconstruction:
+    """Reconstruct a volume in 1/mm from projections.
+
+    ``method`` is a name in METHODS, ``file.py:function``, a Method or a function ``(projections, grid) -> volume``; ``grid`` defaults to
+    ``Grid.fit(projections.scan)``; ``callbacks`` are called with a `Progress` at each step; ``settings`` are the method's own.
+
+    Ctrl-C after the first step of a method that shows its volumes ends the run and returns the last whole volume, with
+    ``settings["interrupted"]`` the step it is from; before that, KeyboardInterrupt goes on to the caller.
+
+    Raises InputError for an unknown method or setting, and for a method that returns the wrong shape, NaN or Inf.
+    """
+    chosen = load_method(method)
+    given = chosen.settings(**settings)
+    grid = Grid.fit(projections.scan) if grid is None else grid
+    history: list[dict[str, Any]] = []
+    resolved: dict[str, Any] = {}
+    latest: list[Progress] = []
+    start = time.perf_counter()
+
+    def record(progress: Progress) -> None:
+        resolved.update(progress.resolved)
+        if progress.volume is not None:
+            latest[:] = [progress]
+        history.append({"step": progress.step, "seconds": time.perf_counter() - start, **progress.values})
+
+    try:
+        volume = np.asarray(chosen.run(projections, grid, given, (record, *callbacks)))
+    except KeyboardInterrupt:
+        if not latest:
+            raise
+        volume = np.array(latest[0].volume)
+        resolved["interrupted"] = latest[0].step
+    seconds = time.perf_counter() - start
+    if volume.shape != grid.shape:
+        raise InputError(f"method {chosen.name} returned shape {volume.shape}", expected=f"{grid.shape} (z, y, x), as the grid says")
+    volume = np.ascontiguousarray(volume, dtype=np.float32)
+    if not np.isfinite(volume).all():
+        bad = int(np.count_nonzero(~np.isfinite(volume)))
+        raise InputError(f"method {chosen.name} returned {bad} voxels that are NaN or Inf", expected="a finite volume")
+    used = {f.name: getattr(given, f.name) for f in dataclasses.fields(given)} | resolved
+    return Reconstruction(volume, grid, projections.scan, chosen.name, used, tuple(history), seconds)

@@ -1,0 +1,1 @@
+"""Vectors written by hand for AVX-512, and the loops made of them."""

@@ -1,0 +1,70 @@
+"""The speed benchmark: that all contenders did the same work. Times are printed, never asserted."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from fewview.benchmarks.studies import speed, speed_peers
+from fewview.benchmarks.studies.speed import Contender, run_speed, speed_table
+from fewview.geometry import UnknownNameError
+
+
+@pytest.fixture(scope="module")
+def work() -> speed.Work:
+    return speed.make_work("small").every(20)
+
+
+def test_own_rows_and_the_table(monkeypatch: pytest.MonkeyPatch, work: speed.Work) -> None:
+    monkeypatch.setattr(speed, "make_work", lambda size: work)
+    rows, remarks = run_speed("small", rounds=2)
+    assert [row.task for row in rows] == ["forward", "adjoint", "fdk"]
+    assert remarks == []
+    for row in rows:
+        assert row.same
+        assert row.ratio == 1.0
+        assert row.gups == pytest.approx(43 * 64 * 64 * 13 / 1e9 / row.seconds)
+    table = speed_table(rows)
+    assert len(table.splitlines()) == 4
+    assert "GUPS" in table
+
+
+def test_the_work_ends_inside_the_grid() -> None:
+    """Or implementations would differ for their treatment of the border, and not in speed."""
+    volume = speed.make_work("small").volume
+    inner = volume[2:-2, 2:-2, 2:-2]
+    assert volume.sum() == pytest.approx(inner.sum())
+    assert inner.max() > 0.1
+
+
+def test_a_contender_that_does_other_work_is_marked(work: speed.Work) -> None:
+    wrong = Contender("mirrored", "forward", work, lambda: np.ascontiguousarray(work.projections[:, :, ::-1]))
+    rows = speed._race([*[c for c in speed.own_contenders(work) if c.task == "forward"], wrong], 1, lambda line: None)
+    assert [row.same for row in rows] == [True, False]
+    assert "NOT the same" in speed_table(rows)
+
+
+def test_a_peer_that_is_not_here_is_a_remark(monkeypatch: pytest.MonkeyPatch, work: speed.Work) -> None:
+    for name in ("itk", "mbirjax", "astra", "triton"):
+        monkeypatch.setitem(sys.modules, name, None)
+    found, remarks = speed_peers.peer_contenders(work)
+    assert found == []
+    assert [remark.split()[0] for remark in remarks] == ["itk-rtk", "mbirjax", "ASTRA", "fewview"]
+
+
+@pytest.mark.slow
+def test_rtk_gets_the_same_rays(work: speed.Work) -> None:
+    pytest.importorskip("itk", reason="itk-rtk is not installed")
+    few = work.every(4)
+    forward, joseph, voxel_driven, _ = speed_peers._rtk(few)  # four views are too few for RTK's FDK
+    np.testing.assert_allclose(forward.run(), few.projections, atol=1e-4 * few.projections.max())
+    for contender in (joseph, voxel_driven):
+        assert speed._likeness(contender, contender.run()) >= contender.needs_correlation
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(UnknownNameError, match="small"):
+        run_speed("smal")
+    with pytest.raises(UnknownNameError, match="forward"):
+        run_speed("small", tasks=["foward"])

@@ -1,0 +1,233 @@
+"""The benchmark on a small data set of phantoms: protocols, controls, own methods, failures, resume."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fewview.benchmarks.datasets.build import build_bonemet
+from fewview.benchmarks.pages.report import write_report
+from fewview.benchmarks.studies.table2 import Plan, compare
+from fewview.benchmarks.sweeps.cell import Task
+from fewview.benchmarks.sweeps.evaluate import Evaluation, choose_views, make_tasks, thinned
+from fewview.benchmarks.sweeps.tables import PUBLISHED, load_records, rows_of
+from fewview.data import Projections
+from fewview.data.pairs import find_pairs, split_pairs
+from fewview.geometry import Grid, InputError, UnknownNameError, skyscan_1276
+from fewview.recon import Operator
+from fewview.recon.physics.effects import Physics
+
+PLAN = Plan(methods=("fdk", "control-mean", "control-one-view"), views=(1, 26), size=24, budget=0, features="random", window=None)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("paired") / "data"
+    scan = skyscan_1276(rows=32, cols=48, voxel_mm=0.9)
+    build_bonemet([1, 2, 3], folder, scan=scan, physics=replace(Physics.ideal(), bits=16))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("results")
+    method = out / "mine.py"
+    method.write_text("import numpy as np\ndef zero(projections, grid):\n    return np.zeros(grid.shape, np.float32)\n"
+                      "def bad(projections, grid):\n    return np.full(grid.shape, np.nan)\n")  # fmt: skip
+    plan = Plan(methods=(*PLAN.methods, f"{method}:zero", f"{method}:bad"), views=PLAN.views, size=24, budget=0, features="random")
+    compare(data, out / "r", plan)
+    return out / "r"
+
+
+def test_pairs_and_split_are_by_animal(data: Path) -> None:
+    pairs = find_pairs(data)
+    assert [p.name for p in pairs] == ["851 week 0", "852 week 0", "853 week 0"]
+    parts = split_pairs(data, pairs)
+    assert sorted(p.animal for part in parts.values() for p in part) == ["851", "852", "853"]
+    volume, grid = pairs[0].reference()
+    assert volume.shape == grid.shape == Grid.fit(pairs[0].projections().scan).shape
+    with pytest.raises(InputError, match="one animal"):
+        split_pairs(data, pairs[:1])
+
+
+def test_a_data_set_without_a_window_or_with_a_missing_slice_is_refused(data: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(data, copy)
+    (copy / "dataset.json").unlink()
+    with pytest.raises(InputError, match="--window"):
+        find_pairs(copy)
+    pair = find_pairs(copy, window=(0, 0.25))[0]
+    sorted(pair.recon.iterdir())[-1].unlink()
+    with pytest.raises(InputError, match="Recon-CT"):
+        pair.reference()
+    with pytest.raises(FileNotFoundError, match="BoneMet layout"):
+        find_pairs(tmp_path / "nothing")
+
+
+def test_the_table_has_every_method_and_the_controls_tell_the_protocols_apart(results: Path) -> None:
+    rows = {(r.method.rpartition(":")[2], r.views): r for r in rows_of(load_records(results), results)}
+    fdk, blank, mean = rows["fdk", 26], rows["control-one-view", 1], rows["control-mean", 26]
+    # A volume that knows one view fits that view better than FDK does, and knows nothing else: the published measure rewards it.
+    assert blank.cells["table2-compat"]["psnr"].mean > fdk.cells["table2-compat"]["psnr"].mean
+    assert blank.cells["heldout-views"]["psnr"].mean < fdk.cells["heldout-views"]["psnr"].mean
+    assert fdk.cells["volume"]["psnr"].mean > rows["zero", 26].cells["volume"]["psnr"].mean
+    assert np.isfinite(mean.cells["volume"]["psnr"].mean)
+    assert fdk.cells["volume"]["fid"].mean >= 0
+    assert rows["bad", 26].failed
+    assert "NaN" in rows["bad", 26].failed[0]
+    assert not rows["bad", 26].cells["volume"]
+    text = (results / "table.md").read_text()
+    assert str(PUBLISHED["MedNeRF"]["psnr"]) in text
+    assert "fid (random)" in text
+    assert {"fdk", "control-mean"} <= {line["method"] for line in csv.DictReader((results / "table.csv").open())}
+    assert json.loads((results / "table.json").read_text())
+
+
+def test_running_again_changes_nothing(data: Path, results: Path) -> None:
+    before = {p.name: p.read_text() for p in (results / "records").iterdir()}
+    table = (results / "table.md").read_text()
+    method = results.parent / "mine.py"
+    plan = Plan(methods=(*PLAN.methods, f"{method}:zero", f"{method}:bad"), views=PLAN.views, size=24, budget=0, features="random")
+    compare(data, results, plan)
+    assert {p.name: p.read_text() for p in (results / "records").iterdir()} == before
+    assert (results / "table.md").read_text() == table
+
+
+def test_tuning_uses_training_animals_only_and_the_same_budget(data: Path, tmp_path: Path) -> None:
+    parts = split_pairs(data, find_pairs(data))
+    compare(data, tmp_path, Plan(methods=("fdk", "cgls"), views=(26,), size=24, budget=2, features="none"))
+    tuning = load_records(tmp_path / "tuning")
+    assert {r["task"]["animal"] for r in tuning} <= {p.animal for p in parts["train"]}
+    assert [r["task"]["method"] for r in tuning].count("fdk") == [r["task"]["method"] for r in tuning].count("cgls")
+    info = json.loads((tmp_path / "sweep.json").read_text())["info"]
+    assert info["tuning"]["candidates"] == {"fdk": 2, "cgls": 2}
+    assert {r["task"]["animal"] for r in load_records(tmp_path)} == {p.animal for p in parts["test"]}
+
+
+def test_unknown_methods_and_selections_are_refused_before_the_work(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="fdk"):
+        compare(data, tmp_path, Plan(methods=("fdkk",), views=(5,)))
+    assert not (tmp_path / "records").exists()
+    pair = find_pairs(data)[0]
+    task = make_tasks([pair], ["fdk"], [5], 24, selections=["spiral"])[0]
+    with pytest.raises(UnknownNameError, match="evenly"):
+        Evaluation(data, tmp_path)(task)
+    with pytest.raises(InputError, match="whole number from 1 to 260"):
+        choose_views(pair.projections(), Task("851", 0, 261, "evenly", 0, "fdk", 24))
+    with pytest.raises(InputError, match="size"):
+        Grid.across(pair.projections().scan, 4)
+
+
+def test_a_record_made_with_another_yardstick_is_made_again(data: Path, tmp_path: Path) -> None:
+    plan = Plan(methods=("fdk", "control-mean"), views=(26,), size=24, budget=0, features="none")
+    compare(data, tmp_path, plan)
+    first = {r["key"]: r for r in load_records(tmp_path)}
+    compare(data, tmp_path, replace(plan, grey_fit=True))
+    second = {r["key"]: r for r in load_records(tmp_path)}
+    assert not first.keys() & second.keys()
+    assert all(r["alignment"]["grey_map"]["gain"] for r in second.values())
+    assert all(r["alignment"] == {} for r in first.values())
+    assert "affine grey fit" in (tmp_path / "report.html").read_text()
+
+
+def test_thinning_counts_has_the_noise_of_the_lower_dose() -> None:
+    scan = skyscan_1276(rows=32, cols=48, voxel_mm=0.9)[:20]
+    clean = Operator(scan, Grid((8, 8, 8), 1.0))(np.full((8, 8, 8), 0.1, np.float32))
+    had = 40000.0
+    counts = np.random.default_rng(0).poisson(had * np.exp(-clean))
+    p = Projections((-np.log(counts / had)).astype(np.float32), scan, {"photons": had})
+    lower = thinned(p, 1000.0, seed=1)
+    assert lower.meta["photons"] == 1000.0
+    error = (lower.values - clean) * np.sqrt(1000.0 * np.exp(-clean))  # unit variance for Poisson counts
+    assert error.std() == pytest.approx(1, abs=0.02)
+    assert np.array_equal(lower.values, thinned(p, 1000.0, seed=1).values)
+    with pytest.raises(InputError, match="at most 40000"):
+        thinned(p, 50000.0, seed=1)
+    with pytest.raises(InputError, match="how many photons"):
+        thinned(Projections(p.values, scan), 100.0, seed=1)
+
+
+def test_the_report_stands_alone_and_shows_every_table(results: Path, tmp_path: Path) -> None:
+    page = write_report(results, tmp_path / "page.html")
+    text = page.read_text()
+    assert not re.search(r'(src|href)="(?!data:)', text)  # nothing is fetched
+    body = text[: text.index("<script>")]
+    for word in ("table2-compat", "heldout-views", "control-one-view", "mine.py:zero", "NaN or Inf", "PixelNeRF", "FID (random)"):
+        assert word in body  # so a reader without JavaScript has it
+    with pytest.raises(FileExistsError, match="--force"):
+        write_report(results, page)
+    with pytest.raises(InputError, match=r"sweep\.json"):
+        write_report(tmp_path)
+
+
+def test_missing_checkpoints_are_trained_first_and_only_once(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = Plan(methods=("unet", "control-mean"), views=(5,), size=24, budget=0, features="none", train=True, train_steps=2)
+    compare(data, tmp_path, plan)
+    checkpoint = tmp_path / "checkpoints" / "unet.pt"
+    assert "training unet" in capsys.readouterr().out
+    before = checkpoint.read_bytes()
+    rows = {r.method: r for r in rows_of(load_records(tmp_path))}
+    assert not rows["unet"].failed
+    assert np.isfinite(rows["unet"].cells["volume"]["psnr"].mean)
+    compare(data, tmp_path, plan)
+    assert "training" not in capsys.readouterr().out
+    assert checkpoint.read_bytes() == before
+    compare(data, tmp_path, replace(plan, methods=("unet",), train=False, checkpoints=tmp_path / "nothing"))
+    assert "fewview train unet" in rows_of(load_records(tmp_path))[0].failed[0]  # asked for by name, without a checkpoint: it says so
+
+
+def test_binning_is_of_the_scan_for_all_methods_and_part_of_the_key(data: Path, tmp_path: Path) -> None:
+    plan = Plan(methods=("fdk", "control-one-view"), views=(26,), size=12, budget=0, features="none")
+    compare(data, tmp_path, plan)
+    coarse = {r["task"]["method"]: r for r in load_records(tmp_path)}
+    compare(data, tmp_path, replace(plan, bin=False))
+    fine = {r["task"]["method"]: r for r in load_records(tmp_path)}
+    assert all(coarse[m]["key"] != fine[m]["key"] for m in coarse)
+    assert coarse["fdk"]["scores"]["heldout-views"] != fine["fdk"]["scores"]["heldout-views"]
+    assert coarse["fdk"]["grid"] == fine["fdk"]["grid"]
+
+
+def test_an_animal_with_missing_views_or_slices_is_a_recorded_failure(data: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(data, copy)
+    parts = split_pairs(copy, find_pairs(copy))
+    pair = parts["test"][0]
+    plan = Plan(methods=("fdk",), views=(26,), size=24, budget=0, features="none")
+    views = sorted(pair.xrays.iterdir())
+    gone = views[100].read_bytes()
+    views[100].unlink()
+    compare(copy, tmp_path / "a", plan)
+    (failed,) = rows_of(load_records(tmp_path / "a"))[0].failed
+    assert "259" in failed
+    assert "260" in failed
+    assert "259" in (tmp_path / "a" / "report.html").read_text()
+    views[100].write_bytes(gone)
+    sorted(pair.recon.iterdir())[-1].unlink()
+    compare(copy, tmp_path / "b", plan)
+    (failed,) = rows_of(load_records(tmp_path / "b"))[0].failed
+    assert "Recon-CT" in failed
+
+
+def test_constant_slices_are_scored_and_a_constant_reference_is_refused(data: Path, tmp_path: Path) -> None:
+    import imageio.v3 as iio
+
+    copy = tmp_path / "copy"
+    shutil.copytree(data, copy)
+    pair = split_pairs(copy, find_pairs(copy))["test"][0]
+    slices = sorted(pair.recon.iterdir())
+    for path in slices[:8]:
+        iio.imwrite(path, np.zeros_like(iio.imread(path)))
+    plan = Plan(methods=("fdk",), views=(26,), size=24, budget=0, features="random")
+    compare(copy, tmp_path / "a", plan)
+    row = rows_of(load_records(tmp_path / "a"), tmp_path / "a")[0]
+    assert np.isfinite([row.cells["volume"][m].mean for m in ("psnr", "ssim", "ssim_slices", "fid", "kid")]).all()
+    for path in slices:
+        iio.imwrite(path, np.full_like(iio.imread(path), 7))
+    compare(copy, tmp_path / "b", plan)
+    assert "constant" in rows_of(load_records(tmp_path / "b"))[0].failed[0]

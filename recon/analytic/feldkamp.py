@@ -15,7 +15,7 @@ from ...data import Projections
 from ...geometry import Grid, Scan
 from ...geometry.rotation import Orbit
 from ..method import Callback, Method, Progress, Volume
-from .backproject_numba import Columns, backproject, projection_matrices, upright
+from ..projector.voxel_driven_numba import Columns, backproject, projection_matrices, upright
 from .filtered_views import filtered_columns
 from .ramp import filter_name, ramp_response
 from .redundancy import Coverage, coverage

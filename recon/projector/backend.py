@@ -76,14 +76,11 @@ def automatic_backend(device: torch.device) -> Backend:
     return max((b for b in backends().values() if b.automatic(device) and not b.lacks()), key=lambda b: b.rank)
 
 
-def fdk_backend(name: str = "auto") -> Backend:
-    """The backend whose ``fdk_sum`` FDK uses; MissingBackendError for one that has none."""
-    chosen = find_backend(name)
+def fdk_sum_of(name: str = "auto") -> Callable[..., None]:
+    """The ``fdk_sum`` of a backend by its name; MissingBackendError for one that has none."""
     able = [b for b in backends().values() if b.fdk_sum is not None]
-    if chosen is None:
-        return max((b for b in able if not b.lacks()), key=lambda b: b.rank)
+    chosen = find_backend(name) or max((b for b in able if not b.lacks()), key=lambda b: b.rank)
     if chosen.fdk_sum is None:
-        raise MissingBackendError(
-            f"backend {name} has no filtered back-projection", expected=f"one of auto, {', '.join(b.name for b in able)}"
-        )
-    return chosen
+        names = ", ".join(b.name for b in able)
+        raise MissingBackendError(f"backend {name} has no filtered back-projection", expected=f"one of auto, {names}")
+    return chosen.fdk_sum

@@ -20,6 +20,7 @@ SAY_VOXEL = "give voxel_mm=... (on the command line --volume-voxel-mm)"
 _MM = {
     "mm": 1.0, "millimeter": 1.0, "millimetre": 1.0, "cm": 10.0, "centimeter": 10.0, "m": 1e3, "meter": 1e3, "metre": 1e3, "meters": 1e3,
     "µm": 1e-3, "um": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3, "micrometre": 1e-3, "nm": 1e-6, "nanometer": 1e-6,
+    "inch": 25.4,
 }  # fmt: skip
 
 
@@ -66,7 +67,12 @@ def grid_of(
     voxel = voxel_mm if given is None else given
     if voxel is None:
         raise InputError(f"{path} does not state its voxel size", remedy=SAY_VOXEL)
-    x, y, z = (float(c) for c in center_mm)
+    center = [float(c) for c in center_mm]
+    if not (math.isfinite(voxel) and voxel > 0) or not all(map(math.isfinite, center)):
+        raise InputError(
+            f"{path}: voxels of {voxel} mm about {tuple(center)} mm", expected="a positive length and a finite centre", remedy=SAY_VOXEL
+        )
+    x, y, z = center
     nz, ny, nx = (int(n) for n in shape)
     return Grid((nz, ny, nx), float(voxel), (x, y, z))
 

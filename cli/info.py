@@ -47,11 +47,12 @@ def info(
         low, high = min(float(i.min()) for i in images), max(float(i.max()) for i in images)
         print(f"  grey levels {low:g} to {high:g} ({images[0].dtype}) in views {', '.join(map(str, picks))}")
         print(f"  flat field {_has(found.flat)}, dark field {_has(found.dark)}")
-    assumptions = found.meta.get("assumptions", ())
-    if assumptions:
-        print("assumptions")
-    for line in assumptions:
-        print(f"  {line}")
+    doubts = found.meta.get("warnings", ())
+    for title, lines in (("warnings", doubts), ("assumptions", [a for a in found.meta.get("assumptions", ()) if a not in doubts])):
+        if lines:
+            print(title)
+        for line in lines:
+            print(f"  {line}")
     if draw is not None:
         with atomic_path(draw, force=force) as temporary:
             temporary.write_text(draw_svg(kept, Grid.fit(kept), title=str(scan)), encoding="utf-8")

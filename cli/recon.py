@@ -112,7 +112,11 @@ def recon(
         check_output(path, force)
     start = time.perf_counter()
     part = read(scan, views=lambda s: select_views(s, views), binning=binning, progress=sys.stderr.isatty(), **settings(read_as))
-    notes: dict[str, Any] = {"reader": part.meta.get("assumptions", ()), "prepare": part.meta.get("prepare")}
+    notes: dict[str, Any] = {
+        "reader": part.meta.get("assumptions", ()),
+        "prepare": part.meta.get("prepare"),
+        "warnings": part.meta.get("warnings", ()),
+    }
     where = make_grid(part.scan, voxel_mm, grid, box)
     _announce(chosen, part, where)
     if calibrate:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...base import InputError
+from ...base.contradiction import Contradiction
 from .text import LogText, switch
 
 
@@ -64,13 +65,15 @@ def _agree(text: LogText, images: int, stated: float | None, step: float) -> Non
 
 
 def _range_notes(text: LogText, count: int, step: float) -> list[str]:
-    notes = []
+    notes: list[str] = []
     full = text.get("Use 360 Rotation")
     if full and switch(full)[0] != (count * step > 360 - step / 2):
-        notes.append(f"'Use 360 Rotation' is {full}, yet {count} x {step:g} deg is {count * step:g} deg: the step and the count decide")
+        said = f"'Use 360 Rotation' is {full}, yet {count} x {step:g} deg is {count * step:g} deg: the step and the count decide"
+        notes.append(Contradiction(said))
     stated = text.number("Reconstruction Angular Range (deg)")
     if stated is not None and min(abs(stated - n * step) for n in (count, count - 1)) > step / 2:
-        notes.append(f"'Reconstruction Angular Range (deg)' is {stated:g}, yet {count} views x {step:g} deg is {count * step:g} deg")
+        said = f"'Reconstruction Angular Range (deg)' is {stated:g}, yet {count} views x {step:g} deg is {count * step:g} deg"
+        notes.append(Contradiction(said))
     return notes
 
 

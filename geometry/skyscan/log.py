@@ -29,6 +29,7 @@ from typing import Literal
 import numpy as np
 
 from ...base import InputError
+from ...base.contradiction import Contradiction
 from ..scan import Scan
 from ..transform import flip_rows, shift_views
 from .angles import angles_of, direction_of
@@ -161,7 +162,7 @@ def _view_shifts(text: LogText, scan: Scan, apply: bool) -> tuple[Scan, tuple[st
             raise FileNotFoundError(f"per-view shifts {name} are not there; leave apply_view_shifts off")
         return scan, ()
     if not apply:
-        return scan, (f"per-view shifts {found.name} are there and NOT applied (setting apply_view_shifts)",)
+        return scan, (Contradiction(f"per-view shifts {found.name} are there and NOT applied (setting apply_view_shifts)"),)
     shifts = read_view_shifts(found, len(scan))
     largest = float(np.abs([shifts.cols_px, shifts.rows_px]).max())
     note = f"per-view shifts of up to {largest:g} px from {found.name}, taken as where the content of each image lies too far along"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...base import InputError
+from ...base.contradiction import Contradiction
 from .text import LogText, switch
 
 
@@ -63,7 +64,8 @@ def _conflicts(text: LogText, keys: tuple[str, ...]) -> list[str]:
         places = text.places(key)
         if len({value for _, value in places}) > 1:
             told = ", ".join(f"[{section}] {value}" for section, value in places)
-            notes.append(f"'{key}' stands in several sections ({told}): the one of [{places[0][0]}] is used")
+            said = f"'{key}' stands in several sections ({told}): the one of [{places[0][0]}] is used"
+            notes.append(Contradiction(said))
     return notes
 
 
@@ -72,7 +74,8 @@ def _cone_note(text: LogText, rows: int, cols: int, pixel: float, dso: float) ->
     for key, count in (("Cone-beam Angle Horiz.(deg)", cols), ("Cone-beam Angle Vert.(deg)", rows)):
         stated, ours = text.number(key), float(2 * np.degrees(np.arctan(count * pixel / (2 * dso))))
         if stated is not None and abs(stated - ours) > 1e-3:
-            notes.append(f"'{key}' is {stated:g} in the log, the geometry gives {ours:.6f}: the images were cropped or binned after that")
+            said = f"'{key}' is {stated:g} in the log, the geometry gives {ours:.6f}: the images were cropped or binned after that"
+            notes.append(Contradiction(said))
     return notes
 
 
@@ -100,7 +103,7 @@ def _axis_shift(text: LogText, part: int | None) -> tuple[float, str]:
         return shift, f"Sub-scan post alignment [{k}] {shift:g}: the axis lies that many pixels from the middle column"
     applied = text.number("Postalignment Applied")
     if applied is not None and applied not in (0, 1):
-        return applied, f"Postalignment Applied {applied:g} is no flag: taken as the shift of the axis in pixels"
+        return applied, Contradiction(f"Postalignment Applied {applied:g} is no flag: taken as the shift of the axis in pixels")
     return 0.0, "no Postalignment in the log: the axis is taken at the middle column (calibrate finds it)"
 
 

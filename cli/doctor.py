@@ -13,7 +13,6 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base import MissingBackendError
 from ..geometry import Grid, Scan
 
 # What each extra of pyproject.toml brings; `pip install "fewview[NAME]"`.
@@ -97,19 +96,11 @@ def _simd() -> list[str]:
 
 
 def _backends() -> Iterator[str]:
-    import torch
+    from ..recon.projector.backend import backends
 
-    from ..recon.projector.astra_backend import require_cuda
-    from ..recon.projector.operator import require_triton
-
-    yield "numba  yes: CPU, float32 (the default without a GPU)"
-    yield f"torch  yes: CPU{' and CUDA' if torch.cuda.is_available() else ''}, float32 and float64, the plain reference"
-    for name, require in (("triton", require_triton), ("astra ", require_cuda)):
-        try:
-            require()
-            yield f"{name} yes: CUDA"
-        except MissingBackendError as error:
-            yield f"{name} no: {error}"
+    for backend in sorted(backends().values(), key=lambda b: bool(b.lacks())):
+        missing = backend.lacks()
+        yield f"{backend.name:<6} {f'no: {missing}; it needs {backend.needs}' if missing else f'yes: {backend.where}'}"
 
 
 def _methods() -> Iterator[str]:

@@ -49,7 +49,7 @@ def info(
         print(f"  grey levels {low:g} to {high:g} ({images[0].dtype}) in views {', '.join(map(str, picks))}")
         print(f"  flat field {_has(found.flat)}, dark field {_has(found.dark)}")
     told = findings(kept, found.meta)
-    for title, lines in (("warnings", told.warnings), ("contradictions", told.contradictions), ("assumptions", told.assumptions)):
+    for title, lines in (("warnings", told.warnings), ("assumptions", told.assumptions)):
         for line in [title, *(f"  {line}" for line in lines)] if lines else ():
             print(line)
     if draw is not None:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..base import InputError
 from .axis import Axis, rotation_axis
 from .circular import Circular, circular_vectors
+from .field_of_view import FieldOfView
 
 Vectors = NDArray[np.float64]
 _VECTORS = ("source", "detector", "u", "v")
@@ -164,8 +165,8 @@ class Scan:
         return float(2 * np.degrees(np.arctan(half[0]))), float(2 * np.degrees(np.arctan(half[1])))
 
     @property
-    def field_of_view_mm(self) -> tuple[float, float, float]:
-        """(radius, half height, pixel) at the rotation axis: the cylinder that all views see, and the pixel scaled to it.
+    def field_of_view_mm(self) -> FieldOfView:
+        """``radius_mm``, ``half_height_mm`` and ``pixel_mm`` at the rotation axis: the cylinder of the field of view, and the pixel there.
 
         A panel shifted off the axis sees, over a full turn, the wider side; that wider radius is given.
         """
@@ -174,7 +175,7 @@ class Scan:
         pu, pv = np.linalg.norm(self.u, axis=1), np.linalg.norm(self.v, axis=1)
         off_u = np.abs(np.einsum("ij,ij->i", off, self.u) / pu).mean()
         half_u, half_v = cols * pu.mean() / 2 + off_u, rows * pv.mean() / 2
-        return float(dso * np.sin(np.arctan(half_u / dsd))), float(half_v * dso / dsd), float(pu.mean() * dso / dsd)
+        return FieldOfView(float(dso * np.sin(np.arctan(half_u / dsd))), float(half_v * dso / dsd), float(pu.mean() * dso / dsd))
 
     @property
     def field_of_view_height_mm(self) -> float:

@@ -8,38 +8,34 @@ from typing import Any
 
 import numpy as np
 
-from ..base.contradiction import Contradiction
 from ..geometry import Grid, Scan
 
 
 @dataclass(frozen=True)
 class Findings:
-    """``warnings``: what is hardly plausible; ``contradictions``: where two sources disagree; ``gaps``: what the views leave out;
-    ``assumptions``: what was taken for granted. The worst come first.
+    """``warnings``: contradictions, and what is hardly plausible; ``gaps``: what the views leave out; ``assumptions``: what was taken
+    for granted. The worst come first.
     """
 
     warnings: tuple[str, ...] = ()
-    contradictions: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
 
-    def lines(self) -> tuple[str, ...]:
-        """Each finding with its kind before it, the worst first."""
-        named = (("warning", self.warnings), ("contradiction", self.contradictions), ("views", self.gaps), ("assumed", self.assumptions))
-        return tuple(f"{kind}: {line}" for kind, group in named for line in group)
+    def notes(self) -> tuple[str, ...]:
+        """All but the warnings, each with its kind before it."""
+        return (*(f"views: {line}" for line in self.gaps), *(f"assumed: {line}" for line in self.assumptions))
 
 
 def findings(scan: Scan, meta: Mapping[str, Any]) -> Findings:
     """What the readers left in ``meta`` (``warnings``, ``assumptions``) and what the geometry itself says, each line once.
 
     >>> scan = Scan.circular(dso_mm=100, dsd_mm=200, rows=8, cols=16, pixel_mm=1.0, angles_deg=range(0, 360, 10))
-    >>> findings(scan, {"assumptions": ["the axis is at the middle column"]}).lines()
+    >>> findings(scan, {"assumptions": ["the axis is at the middle column"]}).notes()
     ('assumed: the axis is at the middle column',)
     """
-    said = tuple(dict.fromkeys(meta.get("assumptions", ())))
-    contradictions = tuple(line for line in said if isinstance(line, Contradiction))
-    assumptions = tuple(str(line) for line in said if not isinstance(line, Contradiction))
-    return Findings(tuple(map(str, meta.get("warnings", ()))), tuple(map(str, contradictions)), tuple(_gaps(scan)), assumptions)
+    doubts = tuple(dict.fromkeys(meta.get("warnings", ())))
+    assumed = tuple(line for line in dict.fromkeys(meta.get("assumptions", ())) if line not in doubts)
+    return Findings(doubts, tuple(_gaps(scan)), assumed)
 
 
 def geometry_lines(scan: Scan) -> Iterator[str]:

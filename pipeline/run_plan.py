@@ -17,7 +17,7 @@ from ..data.scans.reader import line_integrals, open_scan
 from ..geometry import Grid
 from ..recon.corrections import correct, correct_volume
 from ..recon.method import Callback
-from .findings import findings
+from .findings import Findings, findings
 from .outputs import save
 from .plan import ReconPlan
 from .stages import Tell, calibrated, reconstructed, without_drift
@@ -93,16 +93,24 @@ def _read(plan: ReconPlan, tell: Tell, watch: Watch) -> tuple[Projections, Grid,
     nz, ny, nx = grid.shape
     tell(f"{plan.reconstructor.name}: {len(source.scan)} views to {nx} x {ny} x {nz} voxels of {grid.voxel_mm:.6g} mm")
     require_memory(4 * nx * ny * nz, f"the {nx} x {ny} x {nz} voxels", "use a larger --voxel-mm, or a smaller --grid or --box")
-    early = findings(source.scan, source.meta).lines()
-    for line in early:
-        tell(line)
+    early = findings(source.scan, source.meta)
+    _say(early, Findings(), tell)
     part = line_integrals(source)
     told = findings(part.scan, part.meta)
-    for line in told.lines():
-        if line not in early:
-            tell(line)
+    _say(told, early, tell)
     notes = {"reader": part.meta.get("assumptions", ()), "findings": told, "prepare": part.meta.get("prepare")}
     return part, grid, notes
+
+
+def _say(found: Findings, before: Findings, tell: Tell) -> None:
+    """What was not said before, the worst first: warnings as such, the rest as lines."""
+    for line in found.warnings:
+        if line not in before.warnings:
+            warnings.warn(line, stacklevel=4)
+    known = before.notes()
+    for line in found.notes():
+        if line not in known:
+            tell(line)
 
 
 def _tell_check(rec: Reconstruction, tell: Tell, notes: dict[str, Any]) -> None:
@@ -126,14 +134,15 @@ def _write(rec: Reconstruction, plan: ReconPlan, facts: dict[str, Any], notes: d
 
 @contextmanager
 def _kept_warnings() -> Iterator[Sequence[str]]:
-    """The warnings of the block, shown as ever, and kept for the record."""
+    """The warnings of the block, each shown once, and kept for the record."""
     kept: list[str] = []
     with warnings.catch_warnings():
         show = warnings.showwarning
 
         def keep(message: Warning | str, *where: Any, **more: Any) -> None:
-            kept.append(str(message))
-            show(message, *where, **more)
+            if str(message) not in kept:
+                kept.append(str(message))
+                show(message, *where, **more)
 
         warnings.showwarning = keep
         yield kept

@@ -29,7 +29,8 @@ def prepare(raw: RawScan, *, air: ArrayLike = "auto", max_bad: float = 0.05, pro
 
     Pixels with zero or negative intensity are mended from good neighbours, or clipped to the view's least positive intensity
     where the neighbours are black too; pixels dead in all views (flat <= dark, or stuck) are mended. All are counted in
-    ``meta["prepare"]``; ``meta["per_view"]["air_level"]`` has the levels.
+    ``meta["prepare"]``; ``meta["per_view"]["air_level"]`` has the levels. What may be wrong with the scan is a warning each, and stays in
+    ``meta["warnings"]``.
 
     Raises InputError naming the view (and file) for NaN or Inf, a constant image, or more than ``max_bad`` (a fraction) of
     non-positive pixels.
@@ -77,9 +78,11 @@ def prepare_views(
         "dead": int(dead.sum()), "stuck": int(stuck.sum()), "zero_or_negative": int(sum(black.size for black in tally.black)),
         "mended": mended, "clipped": clipped, "saturated": tally.saturated,
     }  # fmt: skip
-    _warn(report, values.size)
+    doubts = [*meta.get("warnings", ()), *_doubts(report, values.size)]
+    for told in doubts:
+        warnings.warn(told, stacklevel=3)
     per_view = {**meta.get("per_view", {}), "air_level": levels}
-    return Projections(values, scan, {**meta, "per_view": per_view, "prepare": report})
+    return Projections(values, scan, {**meta, "per_view": per_view, "prepare": report, "warnings": doubts})
 
 
 class _Tally:
@@ -197,8 +200,11 @@ def _levels(
     return given_levels(air, count), 0, "given"
 
 
-def _warn(report: Mapping[str, Any], pixels: int) -> None:
+def _doubts(report: Mapping[str, Any], pixels: int) -> list[str]:
+    """What the account of the preparation gives reason to doubt."""
+    found = []
     if report["saturated"] > 1e-3 * pixels:
-        warnings.warn(f"{report['saturated']} of {pixels} pixels are saturated: their attenuation is underestimated", stacklevel=4)
+        found.append(f"{report['saturated']} of {pixels} pixels are saturated: their attenuation is underestimated")
     if report["clipped"]:
-        warnings.warn(f"{report['clipped']} pixels without a count were clipped to the view's least intensity", stacklevel=4)
+        found.append(f"{report['clipped']} pixels without a count were clipped to the view's least intensity")
+    return found

@@ -42,7 +42,7 @@ def open_skyscan(path: Path, *, part: int | None = None, skip_missing: bool = Fa
 
     Raises FileNotFoundError naming the missing images, and InputError for two logs, none, or counts that disagree.
     """
-    text, _ = choose_log(path, part)
+    text, _, _ = choose_log(path, part)
     numbered = projection_files(text)
     first, missing = min(numbered), sorted(set(range(min(numbered), max(numbered) + 1)) - set(numbered))
     if missing and not skip_missing:
@@ -66,7 +66,7 @@ def open_skyscan(path: Path, *, part: int | None = None, skip_missing: bool = Fa
         keep = [n - start for n in sorted(numbered) if n - start < len(scan)]
         scan, notes = scan[keep], (*notes, f"{len(log.scan) - len(keep)} missing images were left out")
     stack = ImageStack(stack.files[: len(scan)])
-    return RawSource(stack, scan, meta={**_facts(log), "source": str(path), "assumptions": list(notes)})
+    return RawSource(stack, scan, meta={**_facts(log), "source": str(path), "assumptions": list(notes), "warnings": list(log.warnings)})
 
 
 def projection_files(text: LogText) -> dict[int, Path]:

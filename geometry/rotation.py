@@ -56,10 +56,7 @@ def pixel_directions(scan: Scan, orbit: Orbit, views: slice) -> tuple[Array, Arr
     A pixel's coordinate is ``c[:, 0] + col c[:, 1] + row c[:, 2]``; depth points from the source to the axis, across along the
     orbit's tangent, along the axis.
     """
-    rows, cols = scan.shape
-    u, v = scan.u[views], scan.v[views]
-    first = scan.detector[views] - scan.source[views] - (cols - 1) / 2 * u - (rows - 1) / 2 * v
-    steps = np.stack([first, u, v], axis=1)
+    steps = np.stack([scan.first_pixel[views] - scan.source[views], scan.u[views], scan.v[views]], axis=1)
     depth = -np.einsum("vij,vj->vi", steps, orbit.outward[views])
     across = np.einsum("vij,vj->vi", steps, orbit.tangent[views])
     along = steps @ orbit.axis

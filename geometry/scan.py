@@ -158,6 +158,12 @@ class Scan:
         return n * np.sign(np.einsum("ij,ij->i", n, self.detector - self.source))[:, None]
 
     @property
+    def first_pixel(self) -> Vectors:
+        """(n, 3): the centre of pixel [row 0, col 0] of every view, mm; pixel [row, col] is ``col u + row v`` further."""
+        rows, cols = self.shape
+        return self.detector - (cols - 1) / 2 * self.u - (rows - 1) / 2 * self.v
+
+    @property
     def cone_angles_deg(self) -> tuple[float, float]:
         """Full opening angles (across the columns, across the rows) of a centred panel, as NRecon prints them."""
         (rows, cols), dsd = self.shape, self.dsd_mm

@@ -12,16 +12,16 @@ from numpy.typing import ArrayLike
 
 from ...base import InputError, UnknownNameError
 from ...geometry import Scan
+from ..hdf5_access import DATA_EXCHANGE, H5_ENDINGS, h5_format
 from ..projections import Projections
-from ..volumes.hdf5 import PROJECTIONS, h5_format, read_projections
 from .bonemet import is_bonemet, open_bonemet
 from .exchange import open_exchange
 from .preparation import prepare_views
+from .projections_file import PROJECTIONS, read_projections
 from .raw import RawScan, RawSource
 from .skyscan import is_skyscan, open_skyscan
 
 Views = slice | ArrayLike | Callable[[Scan], ArrayLike] | None
-H5_ENDINGS = (".h5", ".hdf5", ".hdf", ".nxs")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def _is_h5(path: Path, kind: str) -> bool:
 # The first that accepts a path reads it.
 FORMATS = (
     Format("projections", "an .h5 file of write_projections", lambda path: _is_h5(path, PROJECTIONS), read_projections),
-    Format("Data Exchange", "an .h5 file with /exchange/data", lambda path: _is_h5(path, "data exchange"), open_exchange),
+    Format("Data Exchange", "an .h5 file with /exchange/data", lambda path: _is_h5(path, DATA_EXCHANGE), open_exchange),
     Format("SkyScan", "a folder of 16-bit TIFFs with their .log (or the .log)", is_skyscan, open_skyscan),
     Format("BoneMet", "a BoneMet folder of X-ray PNGs (or the data set's root, with animal= and week=)", is_bonemet, open_bonemet),
 )

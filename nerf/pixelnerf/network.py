@@ -9,7 +9,6 @@ learned, so that a wider panel or a scan that was cropped shows the same animal 
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +20,7 @@ from torch import Generator, Tensor, nn
 from ...data import Projections
 from ...geometry import Grid
 from ...geometry.transform import rotation_matrix
-from ...recon.analytic.feldkamp import fdk
+from ...recon.analytic.feldkamp import filtered_backprojection
 from ..field.encoding import positional
 from ..field.fine_samples import Cells, fine_cells
 from ..field.rendering import Field, volume_field
@@ -163,9 +162,7 @@ def _fdk_fields(projections: Projections, radius: float, count: int, like: Tenso
     from scipy.ndimage import uniform_filter
 
     grid = Grid.fit(projections.scan)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # few views are what this is for
-        level = fdk(projections, grid, filter="hann") * np.float32(radius)
+    level = filtered_backprojection(projections, grid, filter="hann") * np.float32(radius)
     fields = []
     for _ in range(count):
         fields.append(volume_field(torch.tensor(level, dtype=like.dtype, device=like.device), grid))

@@ -59,12 +59,28 @@ def fdk(
     """
     scan = projections.scan
     grid = Grid.fit(scan) if grid is None else grid
+    filter_name(filter)  # a wrong name is an error before any warning
+    orbit = Orbit.of(scan)
+    _warn(scan, orbit, coverage(orbit.angle), grid)
+    return filtered_backprojection(projections, grid, filter=filter, cutoff=cutoff, backend=backend, callbacks=callbacks)
+
+
+def filtered_backprojection(
+    projections: Projections,
+    grid: Grid,
+    *,
+    filter: str = "ramp",
+    cutoff: float = 1.0,
+    backend: str = "auto",
+    callbacks: Sequence[Callback] = (),
+) -> Volume:
+    """`fdk` without its warnings: for callers that know what their views cover, such as calibration and networks. Errors are the same."""
+    scan = projections.scan
     filter, add_views = filter_name(filter), fdk_sum_of(backend)
     response = ramp_response(scan.shape[1], filter, cutoff)
     _refuse_repeats(scan)
     orbit = Orbit.of(scan)
     covered = coverage(orbit.angle)
-    _warn(scan, orbit, covered, grid)
     _require_memory(scan, grid)
     matrices = projection_matrices(scan)
     fast = upright(matrices, grid)

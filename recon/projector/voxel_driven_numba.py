@@ -51,9 +51,7 @@ class Columns:
 
 def projection_matrices(scan: Scan) -> NDArray[np.float64]:
     """(view, 3, 4): voxel (x, y, z, 1) in mm -> (col w, row w, w); w is the voxel's depth below the source over the panel's."""
-    rows, cols = scan.shape
-    first = scan.detector - scan.source - (cols - 1) / 2 * scan.u - (rows - 1) / 2 * scan.v
-    inverse = np.linalg.inv(np.stack([scan.u, scan.v, first], axis=2))
+    inverse = np.linalg.inv(np.stack([scan.u, scan.v, scan.first_pixel - scan.source], axis=2))
     offset = -np.einsum("vij,vj->vi", inverse, scan.source)
     return np.concatenate([inverse, offset[:, :, None]], axis=2).astype(np.float64)
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base import MissingBackendError
 from ..geometry import Grid, Scan
+from ..geometry.transform import pixel_centers
 
 # What each extra of pyproject.toml brings; `pip install "fewview[NAME]"`.
 EXTRAS = {
@@ -97,19 +97,11 @@ def _simd() -> list[str]:
 
 
 def _backends() -> Iterator[str]:
-    import torch
+    from ..recon.projector.backend import backends
 
-    from ..recon.projector.astra_backend import require_cuda
-    from ..recon.projector.operator import require_triton
-
-    yield "numba  yes: CPU, float32 (the default without a GPU)"
-    yield f"torch  yes: CPU{' and CUDA' if torch.cuda.is_available() else ''}, float32 and float64, the plain reference"
-    for name, require in (("triton", require_triton), ("astra ", require_cuda)):
-        try:
-            require()
-            yield f"{name} yes: CUDA"
-        except MissingBackendError as error:
-            yield f"{name} no: {error}"
+    for backend in sorted(backends().values(), key=lambda b: bool(b.lacks())):
+        missing = backend.lacks()
+        yield f"{backend.name:<6} {f'no: {missing}; it needs {backend.needs}' if missing else f'yes: {backend.where}'}"
 
 
 def _methods() -> Iterator[str]:
@@ -170,9 +162,7 @@ def self_check() -> Iterator[tuple[str, bool, str]]:
 
 def sphere_projections(scan: Scan, radius_mm: float, value: float) -> NDArray[np.float32]:
     """[view, row, col]: exact integrals of a uniform sphere at the origin, ``2 value sqrt(r^2 - d^2)``, d the ray's distance from it."""
-    rows, cols = scan.shape
-    col, row = np.arange(cols) - (cols - 1) / 2, np.arange(rows) - (rows - 1) / 2
-    pixel = scan.detector[:, None, None] + row[:, None, None] * scan.v[:, None, None] + col[:, None] * scan.u[:, None, None]
+    pixel = np.stack([pixel_centers(scan, view) for view in range(len(scan))])
     source = np.broadcast_to(scan.source[:, None, None], pixel.shape)
     ray = pixel - source
     distance2 = (np.cross(source, ray) ** 2).sum(axis=-1) / (ray**2).sum(axis=-1)

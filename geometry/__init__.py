@@ -3,6 +3,7 @@
 from ..base import InputError, MissingBackendError, UnknownNameError
 from . import transform, views
 from .draw import draw_svg
+from .field_of_view import FieldOfView
 from .grid import Grid
 from .recipe import circular_recipe
 from .scan import Scan
@@ -12,6 +13,7 @@ from .skyscan.scanner import skyscan_1276
 from .skyscan.shifts import read_view_shifts
 
 __all__ = [
+    "FieldOfView",
     "Grid",
     "InputError",
     "MissingBackendError",

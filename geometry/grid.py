@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base import InputError
+from .field_of_view import inside_cylinder, seen_by_every_view
 
 if TYPE_CHECKING:
     from .scan import Scan
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 class Grid:
     """Isotropic voxels. ``shape`` is (nz, ny, nx); ``voxel_mm`` the edge; ``center_mm`` the (x, y, z) of the middle.
 
-    The volume is an array ``[z, y, x]`` in 1/mm whose index increases with +z, +y, +x. It covers
-    ``center_mm +- n * voxel_mm / 2`` along each axis; voxel centres lie half a voxel inside that.
+    The volume is an array ``[z, y, x]`` in 1/mm whose index increases with +z, +y, +x. It covers ``center_mm +- n * voxel_mm / 2`` along
+    each axis; voxel centres lie half a voxel inside that.
 
     >>> Grid(shape=(2, 4, 4), voxel_mm=0.5).x_mm
     array([-0.75, -0.25,  0.25,  0.75])
@@ -112,12 +113,9 @@ class Grid:
         return cls.fit(scan, voxel_mm=float(f"{2 * scan.field_of_view_mm[0] / size:.9g}"))
 
     def seen_by_all(self, scan: Scan) -> NDArray[np.bool_]:
-        """[z, y, x]: the voxels that every view of a centred circular scan sees: radius r inside the fan, height inside the near cone.
+        """[z, y, x]: the voxels that every view of the scan sees (see `geometry.field_of_view`): where volumes are scored."""
+        return seen_by_every_view(self, scan)
 
-        |z| <= h (1 - r / DSO) with h the half height at the axis.
-        """
-        radius, half_height, _ = scan.field_of_view_mm
-        cx, cy, cz = scan.axis_point_mm
-        r = np.hypot(self.x_mm[None, :] - cx, self.y_mm[:, None] - cy)
-        high = half_height * (1 - r / scan.dso_mm)
-        return (np.abs(self.z_mm - cz)[:, None, None] <= high[None]) & (r <= radius)[None]
+    def in_cylinder(self, scan: Scan) -> NDArray[np.bool_]:
+        """[z, y, x]: the voxels in the cylinder of the scan's field of view, whose rims not every view sees."""
+        return inside_cylinder(self, scan)

@@ -34,7 +34,7 @@ from ...data.volumes.resample import resample
 from ...geometry import Grid, skyscan_1276, views
 from ...recon import reconstruct, simulate
 from ...recon.iterative.pdhg_tv import Pdhg, PdhgTV
-from ...recon.iterative.problem import build, field_of_view, start_volume
+from ...recon.iterative.problem import build, start_volume
 from ...recon.iterative.regularisers.priors import TotalVariation
 from ...recon.iterative.tuning import weight_unit
 from ..scores.metrics import psnr, ssim
@@ -51,7 +51,7 @@ ORACLE = (0.014, 0.01, 0.007, 0.005, 0.0035, 0.0025)
 
 @dataclass(frozen=True)
 class Row:
-    """One reconstruction: its quality inside the field of view, its cost, and the lambda or iterations that were chosen.
+    """One reconstruction: its quality inside what every view sees, its cost, and the lambda or iterations that were chosen.
 
     ``memory_mb`` is what the run took beside the scan, the libraries and what else was there before it; ``load`` the load average of the
     machine at its end.
@@ -100,7 +100,7 @@ def make_case(path: Path, size: int = 128, polychromatic: bool = False, seed: in
     scan = skyscan_1276(rows=size, cols=size * 3 // 2, voxel_mm=voxel)
     projections = simulate(mu, fine, scan, polychromatic=polychromatic, seed=seed)
     truth = np.asarray(resample(mu, fine, grid), dtype=np.float32)
-    return Case(path.name.split(".nii")[0], projections, grid, truth, field_of_view(projections, grid))
+    return Case(path.name.split(".nii")[0], projections, grid, truth, grid.seen_by_all(projections.scan))
 
 
 def score(case: Case, volume: Volume) -> tuple[float, float, float]:
@@ -132,7 +132,7 @@ def run_oracle(case: Case, count: int) -> Row:
     part = case.scan[views.evenly(case.scan.scan, count)]
     begin, cpu, settings = time.perf_counter(), time.process_time(), PdhgTV()
     problem = build(part, case.grid, settings)
-    unit = weight_unit(problem, part.scan.field_of_view_mm[2], case.grid.voxel_mm)
+    unit = weight_unit(problem, part.scan.field_of_view_mm.pixel_mm, case.grid.voxel_mm)
     state, norm, best = None, None, Row(case.name, count, ORACLE_NAME, -np.inf, 0, 0, 0, 0)
     for value in ORACLE:
         solver = Pdhg(problem, TotalVariation(), value * unit, norm=norm)

@@ -17,7 +17,8 @@ from ...data import Projections
 from ...geometry import Grid, Scan
 from ...geometry.rotation import Orbit
 from ..method import Callback, Method, Progress, Volume
-from .backproject_numba import Columns, backproject, projection_matrices, upright
+from ..projector.backend import fdk_sum_of
+from ..projector.voxel_driven_numba import Columns, projection_matrices, upright
 from .filtered_views import filtered_columns
 from .ramp import filter_name, ramp_response
 from .redundancy import Coverage, coverage
@@ -31,14 +32,24 @@ FilterName = Annotated[str, AfterValidator(filter_name)]
 
 @checked(of="fdk")
 class FdkSettings:
-    """``filter``: ramp, shepp-logan, cosine, hamming, hann or parzen; ``cutoff``: fraction of the Nyquist frequency, in (0, 1]."""
+    """``filter``: ramp, shepp-logan, cosine, hamming, hann or parzen; ``cutoff``: fraction of the Nyquist frequency, in (0, 1].
+
+    ``backend``: of the back-projection; auto is the fastest that this machine has.
+    """
 
     filter: FilterName = "ramp"
     cutoff: Annotated[float, Field(gt=0, le=1, description="a fraction of the Nyquist frequency, above 0 and at most 1")] = 1.0
+    backend: str = "auto"
 
 
 def fdk(
-    projections: Projections, grid: Grid | None = None, *, filter: str = "ramp", cutoff: float = 1.0, callbacks: Sequence[Callback] = ()
+    projections: Projections,
+    grid: Grid | None = None,
+    *,
+    filter: str = "ramp",
+    cutoff: float = 1.0,
+    backend: str = "auto",
+    callbacks: Sequence[Callback] = (),
 ) -> Volume:
     """Reconstruct by filtered back-projection: volume [z, y, x] float32 in 1/mm on ``grid`` (default ``Grid.fit(projections.scan)``).
 
@@ -48,16 +59,33 @@ def fdk(
     Kress, J. Opt. Soc. Am. A 1 (1984) 612).
 
     Needs the volume and about 0.5 GiB beside the projections. Raises InputError for an unknown filter, a cutoff outside (0, 1], two
-    views at the same angle, or too little memory; warns when the views cover less than pi + 2 asin(r / DSO) for the grid's radius r.
+    views at the same angle, or too little memory, MissingBackendError for a backend without FDK; warns when the views cover less than
+    pi + 2 asin(r / DSO) for the grid's radius r.
     """
     scan = projections.scan
     grid = Grid.fit(scan) if grid is None else grid
-    filter = filter_name(filter)
+    filter_name(filter)  # a wrong name is an error before any warning
+    orbit = Orbit.of(scan)
+    _warn(scan, orbit, coverage(orbit.angle), grid)
+    return filtered_backprojection(projections, grid, filter=filter, cutoff=cutoff, backend=backend, callbacks=callbacks)
+
+
+def filtered_backprojection(
+    projections: Projections,
+    grid: Grid,
+    *,
+    filter: str = "ramp",
+    cutoff: float = 1.0,
+    backend: str = "auto",
+    callbacks: Sequence[Callback] = (),
+) -> Volume:
+    """`fdk` without its warnings: for callers that know what their views cover, such as calibration and networks. Errors are the same."""
+    scan = projections.scan
+    filter, add_views = filter_name(filter), fdk_sum_of(backend)
     response = ramp_response(scan.shape[1], filter, cutoff)
     _refuse_repeats(scan)
     orbit = Orbit.of(scan)
     covered = coverage(orbit.angle)
-    _warn(scan, orbit, covered, grid)
     _require_memory(scan, grid)
     matrices = projection_matrices(scan)
     fast = upright(matrices, grid)
@@ -66,14 +94,14 @@ def fdk(
     space = Columns.empty(blocks[0].stop, *scan.shape)
     for views in blocks:
         columns = filtered_columns(space, projections.values, scan, orbit, covered, response, views)
-        backproject(volume, grid, columns, matrices[views], covered.width[views], fast)
+        add_views(volume, grid, columns, matrices[views], covered.width[views], fast)
         for call in callbacks:
             call(Progress(views.stop, len(scan), volume if views.stop == len(scan) else None, resolved={"filter": filter}))
     return volume
 
 
 def _run(projections: Projections, grid: Grid, settings: FdkSettings, callbacks: Sequence[Callback]) -> Volume:
-    return fdk(projections, grid, filter=settings.filter, cutoff=settings.cutoff, callbacks=callbacks)
+    return fdk(projections, grid, filter=settings.filter, cutoff=settings.cutoff, backend=settings.backend, callbacks=callbacks)
 
 
 METHOD = Method(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ...geometry import Scan
 from ...geometry.rotation import Orbit, pixel_directions
-from .backproject_numba import Columns
+from ..projector.voxel_driven_numba import Columns
 from .ramp import convolve_pairs, padded_length
 from .redundancy import Coverage, full_circle_weight, short_scan_cell_weight
 

@@ -26,10 +26,10 @@ Sinogram = NDArray[np.float32]
 class Common:
     """Settings that every iterative method has. None means: chosen from the data (`--auto`, the default).
 
-    ``iterations``: how many; ``start``: "fdk", "zero" or a volume [z, y, x]; ``mask``: None (the whole box), "fov" (the cylinder that all
-    views see) or a boolean volume, x = 0 where it is false; ``lower``, ``upper``: bounds in 1/mm (``lower=-inf`` allows negative values);
-    ``weights``: None (all rays alike), "counts" (photons exp(-p): penalised weighted least squares) or an array [view, row, col];
-    ``backend``: of the `Operator`.
+    ``iterations``: how many; ``start``: "fdk", "zero" or a volume [z, y, x]; ``mask``: None (the whole box), "fov" (the cylinder of the
+    scan's field of view) or a boolean volume, x = 0 where it is false; ``lower``, ``upper``: bounds in 1/mm (``lower=-inf`` allows
+    negative values); ``weights``: None (all rays alike), "counts" (photons exp(-p): penalised weighted least squares) or an array
+    [view, row, col]; ``backend``: of the `Operator`.
     """
 
     iterations: Count | None = None
@@ -153,17 +153,6 @@ def check_views(projections: Projections, least: int = 2, what: str = "an iterat
         raise InputError(f"the scan has {len(projections)} view(s)", expected=f"at least {least} views for {what}")
 
 
-def field_of_view(projections: Projections, grid: Grid) -> NDArray[np.bool_]:
-    """The cylinder that every view sees, as a boolean volume [z, y, x]; its axis is the scan's, whatever way the scan was moved."""
-    axis, (radius, half_height, _) = projections.scan.axis, projections.scan.field_of_view_mm
-    z, y, x = np.meshgrid(grid.z_mm, grid.y_mm, grid.x_mm, indexing="ij", sparse=True)
-    px, py, pz = axis.point_mm
-    dx, dy, dz = axis.direction
-    along = (x - px) * dx + (y - py) * dy + (z - pz) * dz
-    distance2 = (x - px) ** 2 + (y - py) ** 2 + (z - pz) ** 2
-    return (distance2 - along**2 <= radius**2) & (np.abs(along) <= half_height)
-
-
 def operator_of(scan: Scan, grid: Grid, backend: str) -> Linear:
     """The library's own operator, which is imported when it is needed."""
     from ..projector.operator import Operator
@@ -197,7 +186,7 @@ def voxel_mask(projections: Projections, grid: Grid, given: str | ArrayLike | No
     if given is None:
         return None
     if isinstance(given, str):
-        return field_of_view(projections, grid)
+        return grid.in_cylinder(projections.scan)
     return np.ascontiguousarray(given, dtype=bool)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import shutil
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,13 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...base import InputError, MissingBackendError, UnknownNameError
+from ...base import InputError
 from ...geometry import Grid, Scan
-from .joseph_rays import Rays
+from .backend import Backend, automatic_backend, find_backend
 
 Values = TypeVar("Values", NDArray[np.floating], Tensor)
-
-BACKENDS = ("auto", "numba", "torch", "triton", "astra")
 
 
 class Operator:
@@ -48,14 +43,7 @@ class Operator:
     """
 
     def __init__(self, scan: Scan, grid: Grid, backend: str = "auto") -> None:
-        if backend not in BACKENDS:
-            raise UnknownNameError("backend", backend, BACKENDS)
-        if backend == "astra":
-            from .astra_backend import require_cuda
-
-            require_cuda()
-        if backend == "triton":
-            require_triton()
+        self._chosen = find_backend(backend)
         self.scan, self.grid, self.backend = scan, grid, backend
         self.domain_shape: tuple[int, int, int] = grid.shape
         self.range_shape: tuple[int, int, int] = (len(scan), *scan.shape)
@@ -64,6 +52,10 @@ class Operator:
     def __call__(self, volume: Values) -> Values:
         """Line integrals [view, row, col], dimensionless, of ``volume`` [z, y, x] in 1/mm."""
         return _apply(self, volume, transposed=False)
+
+    def backend_for(self, device: torch.device) -> Backend:
+        """The record of the backend that works on values from ``device``: the one that was asked for, or what "auto" means there."""
+        return self._chosen or automatic_backend(device)
 
     def __repr__(self) -> str:
         return f"Operator({self.domain_shape} -> {self.range_shape}, backend={self.backend!r})"
@@ -88,10 +80,11 @@ class _Transpose:
 def dottest(A: Operator | _Transpose, seed: int = 0, dtype: Any = None) -> float:
     """``|<Ax, y> - <x, A'y>| / (|Ax| |y|)`` for random x and y: zero but for rounding when A.T is the transpose of A.
 
-    The inner products are in float64. ``dtype`` of x and y defaults to what the backend computes in at best: float64 for torch and triton,
-    float32 for the others. Where no ray meets the grid, Ax is zero and so is the result, if A'y is zero too.
+    The inner products are in float64. ``dtype`` of x and y defaults to what the backend computes in at best: float64 where it keeps that,
+    else float32. Where no ray meets the grid, Ax is zero and so is the result, if A'y is zero too.
     """
-    dtype = (np.float64 if A.backend in ("torch", "triton") else np.float32) if dtype is None else dtype
+    forward = A if isinstance(A, Operator) else A.T
+    dtype = (np.float64 if _keeps_float64(forward) else np.float32) if dtype is None else dtype
     random = np.random.default_rng(seed)
     x = random.standard_normal(A.domain_shape).astype(dtype)
     y = random.standard_normal(A.range_shape).astype(dtype)
@@ -127,60 +120,19 @@ def _apply(operator: Operator, values: Values, *, transposed: bool) -> Values:
     if values.dtype.kind not in "fiub":
         raise InputError(f"{name} are of type {values.dtype}", expected="real numbers")
     kept = values.dtype if values.dtype.kind == "f" else np.dtype(np.float32)
-    inner = np.float64 if kept == np.float64 and operator.backend in ("torch", "triton") else np.float32
+    inner = np.float64 if kept == np.float64 and _keeps_float64(operator) else np.float32
     given = np.array(values, dtype=inner) if not values.flags.writeable else np.ascontiguousarray(values, dtype=inner)
     return _compute(operator, torch.from_numpy(given), transposed).numpy().astype(kept, copy=False)  # pyright: ignore[reportReturnType]
 
 
+def _keeps_float64(operator: Operator) -> bool:
+    return operator.backend_for(torch.device("cpu")).float64
+
+
 def _compute(operator: Operator, values: Tensor, transposed: bool) -> Tensor:
     """Hand the values to the backend in a precision that it has; give back the dtype and device that came."""
-    backend, rays = operator.backend, Rays.of(operator.scan, operator.grid)
-    if backend == "auto":
-        backend = _fastest(values.device)
-    if backend in ("torch", "triton"):
-        if backend == "torch":
-            from . import joseph_torch as plain
-        else:
-            from . import joseph_triton as plain
-
-        device = torch.device("cuda") if backend == "triton" and not values.is_cuda else values.device
-        inner = values.to(device, torch.float64 if values.dtype == torch.float64 else torch.float32).contiguous()
-        return (plain.backproject if transposed else plain.project)(inner, rays).to(values.device, values.dtype)
-    array = values.to("cpu", torch.float32).contiguous().numpy()
-    if backend == "astra":
-        from . import astra_backend
-
-        result = (astra_backend.backproject if transposed else astra_backend.project)(array, operator.scan, operator.grid)
-    else:
-        from . import joseph_numba as fast
-
-        result = (fast.backproject if transposed else fast.project)(array, rays)
-    return torch.from_numpy(result).to(values.device, values.dtype)
-
-
-def _fastest(device: torch.device) -> str:
-    if device.type == "cpu":
-        return "numba"
-    by_kernels = device.type == "cuda" and not _triton_lacks() and not torch.are_deterministic_algorithms_enabled()
-    return "triton" if by_kernels else "torch"
-
-
-def _triton_lacks() -> str:
-    if importlib.util.find_spec("triton") is None:
-        return "the package triton is not installed"
-    if not any(shutil.which(name) for name in (os.environ.get("CC", "gcc"), "gcc", "clang", "cc")):
-        return "no C compiler (gcc, clang) is found, with which triton makes what launches a kernel"
-    if torch.cuda.is_available() and torch.version.hip is None and torch.cuda.get_device_capability() < (7, 0):
-        return "the CUDA device is older than compute capability 7.0"
-    return ""
-
-
-def require_triton() -> None:
-    """MissingBackendError where the backend ``triton`` cannot be used."""
-    missing = _triton_lacks() if torch.cuda.is_available() else "no CUDA device is found"
-    if missing:
-        raise MissingBackendError(
-            f"backend triton cannot be used: {missing}",
-            expected="a CUDA device, a C compiler, and triton, as torch for CUDA brings it",
-            remedy="use backend='numba' or backend='torch'",
-        )
+    backend = operator.backend_for(values.device)
+    kind = torch.float64 if backend.float64 and values.dtype == torch.float64 else torch.float32
+    inner = values.to(backend.home(values.device), kind).contiguous()
+    result = (backend.backproject if transposed else backend.project)(inner, operator.scan, operator.grid)
+    return result.to(values.device, values.dtype)

@@ -102,19 +102,19 @@ def test_a_killed_build_goes_on_and_ends_in_the_same_files(whole: Path, tmp_path
     images = 2 * (260 + Grid.fit(TINY).shape[0]) + 100
     script = f"""
 import os, signal
-from fewview.benchmarks.build_dataset import build_bonemet
-from fewview.data import bonemet_layout
+from fewview.benchmarks.datasets.build import build_bonemet
+from fewview.data.scans import bonemet
 from fewview.geometry import skyscan_1276
-from fewview.recon.physics import Physics
+from fewview.recon import Physics
 
-left, write = {images}, bonemet_layout.write_image
+left, write = {images}, bonemet.write_image
 def write_until_killed(*arguments):
     global left
     left -= 1
     write(*arguments)
     if left == 0:
         os.kill(os.getpid(), signal.SIGKILL)
-bonemet_layout.write_image = write_until_killed
+bonemet.write_image = write_until_killed
 build_bonemet([1, 2], {str(out)!r}, scan=skyscan_1276(rows=16, cols=24, voxel_mm=0.2226 * 8),
     physics=Physics(polychromatic=False, rays=1), truth=True, weeks=(0, 4))
 """

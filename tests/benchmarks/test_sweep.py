@@ -77,8 +77,8 @@ def test_results_of_another_format_are_refused(tmp_path: Path) -> None:
 
 _SLOW = """
 import sys, time
-from fewview.benchmarks.sweep import run_sweep
-from fewview.benchmarks.task import Task
+from fewview.benchmarks.sweeps.sweep import run_sweep
+from fewview.benchmarks.sweeps.cell import Task
 def run(task):
     with open(sys.argv[2], "a") as log: log.write(f"{task.seed}\\n")
     time.sleep(0.05)
@@ -122,8 +122,8 @@ def test_harness_overhead_is_small(tmp_path: Path) -> None:
 
 _WORKERS = """
 import json, os, sys
-from fewview.benchmarks.sweep import Where, run_sweep
-from fewview.benchmarks.task import Task
+from fewview.benchmarks.sweeps.sweep import Where, run_sweep
+from fewview.benchmarks.sweeps.cell import Task
 def run(task):
     if task.seed % 2: raise RuntimeError(f"no {task.seed}")
     return {"scores": {"psnr": task.seed * 1.5, "trim": float(os.environ.get("MALLOC_TRIM_THRESHOLD_", 0))}}

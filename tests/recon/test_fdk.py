@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from fewview.data import Projections
-from fewview.geometry import Grid, InputError, Scan, UnknownNameError, skyscan_1276, views
+from fewview.geometry import Grid, InputError, MissingBackendError, Scan, UnknownNameError, skyscan_1276, views
 from fewview.recon import METHODS, fdk
 from fewview.recon import reconstruct as run_method
 from numpy.typing import NDArray
@@ -222,7 +222,7 @@ def test_the_front_door_and_odd_spellings():
     p, grid = projections(SHORT[::26]), Grid((2, 10, 10), 3.0)
     steps = []
     rec = run_method(p, "fdk", grid, callbacks=(lambda progress: steps.append(progress.step),), filter="Shepp_Logan")
-    assert rec.settings == {"filter": "shepp-logan", "cutoff": 1.0}
+    assert rec.settings == {"filter": "shepp-logan", "cutoff": 1.0, "backend": "auto"}
     assert steps[-1] == len(p)
     np.testing.assert_array_equal(rec.volume, fdk(p, grid, filter="shepp logan"))
     np.testing.assert_array_equal(fdk(p, grid), fdk(p, grid, filter="Ram-Lak"))
@@ -275,3 +275,13 @@ def test_a_spiral_is_pointed_out():
     spiral = Scan(s.shape, s.source + rise, s.detector + rise, s.u, s.v, s.angles_deg)
     with pytest.warns(UserWarning, match="along the rotation axis"):
         fdk(projections(spiral), Grid((1, 4, 4), 1.0))
+
+
+def test_fdk_says_which_backends_have_it() -> None:
+    scan = skyscan_1276(8, 12, 0.5)[::20]
+    p = Projections(np.ones((len(scan), *scan.shape), np.float32), scan)
+    assert np.array_equal(fdk(p, backend="numba"), fdk(p))
+    with pytest.raises(MissingBackendError, match=r"backend torch has no filtered back-projection; expected one of auto, numba"):
+        fdk(p, backend="torch")
+    with pytest.raises(UnknownNameError, match="numba"):
+        fdk(p, backend="nunba")

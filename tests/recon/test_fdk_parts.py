@@ -11,9 +11,9 @@ from fewview.data import Projections
 from fewview.geometry import Grid, InputError, MissingBackendError, Scan, skyscan_1276
 from fewview.recon import METHODS, fdk
 from fewview.recon import reconstruct as run_method
-from fewview.recon.analytic.backproject_numba import Columns, backproject, projection_matrices, upright
 from fewview.recon.analytic.ramp import convolve_pairs, padded_length, ramp_response
 from fewview.recon.analytic.redundancy import coverage, full_circle_weight, short_scan_cell_weight, short_scan_weight
+from fewview.recon.projector.voxel_driven_numba import Columns, backproject, projection_matrices, upright
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -192,7 +192,7 @@ import sys, numpy as np
 from fewview.data import Projections
 from fewview.geometry import Grid, skyscan_1276
 from fewview.recon import fdk
-from fewview.recon.vector16 import has_permute
+from fewview.recon.simd.vector16 import has_permute
 scan = skyscan_1276(rows=16, cols=24, voxel_mm=1.0)[::10]
 values = np.random.default_rng(0).random((26, 16, 24), np.float32)
 np.save(sys.argv[1], fdk(Projections(values, scan), Grid((16, 24, 24), 0.9)))

@@ -377,7 +377,7 @@ def test_mask_bounds_and_start_are_kept(scan_and_grid: Any) -> None:
     assert (start == F32(0.05)).all()
 
 
-def test_the_mask_fov_is_the_cylinder_that_every_view_sees(scan_and_grid: Any) -> None:
+def test_the_mask_fov_is_the_cylinder_of_the_field_of_view(scan_and_grid: Any) -> None:
     projections, _, _ = scan_and_grid
     grid = Grid((20, 28, 28), 0.5)
     volume = reconstruct(projections, "os_sart", grid, mask="fov", iterations=2, lower=1e-3).volume

@@ -12,7 +12,8 @@ import pytest
 import torch
 from fewview.geometry import Grid, MissingBackendError, skyscan_1276
 from fewview.recon import Operator
-from fewview.recon.projector import operator
+from fewview.recon.projector.backend import automatic_backend
+from fewview.recon.projector.backends import triton_cuda
 
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="the package triton is not installed (extra gpu)")
 
@@ -20,8 +21,8 @@ INTERPRETED = """
 import numpy as np
 import torch
 from fewview.geometry import Grid, Scan
-from fewview.recon import joseph_torch, joseph_triton
-from fewview.recon.joseph_rays import Rays
+from fewview.recon.projector import joseph_torch, joseph_triton
+from fewview.recon.projector.joseph_rays import Rays
 
 torch.manual_seed(0)
 circle = dict(rows=13, cols=15, pixel_mm=1.7, angles_deg=[0.0, 45.0, 200.0])  # at 45 deg rays have two main axes
@@ -52,7 +53,7 @@ print("the same")
 
 COMPILED = """
 import triton
-from fewview.recon.joseph_triton import RAYS_A_BLOCK, _joseph
+from fewview.recon.projector.joseph_triton import RAYS_A_BLOCK, _joseph
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
@@ -78,13 +79,19 @@ def test_kernels_are_the_plain_backend_and_compile(code: str, said: str, more: d
     assert done.stdout == f"{said}\n"
 
 
+def _with_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
+
+
 @needs_triton
-def test_which_backend_is_automatic() -> None:
+def test_which_backend_is_automatic(monkeypatch: pytest.MonkeyPatch) -> None:
+    _with_card(monkeypatch)
     cuda = torch.device("cuda")
-    assert [operator._fastest(d) for d in (torch.device("cpu"), torch.device("meta"), cuda)] == ["numba", "torch", "triton"]
+    assert [automatic_backend(d).name for d in (torch.device("cpu"), torch.device("meta"), cuda)] == ["numba", "torch", "triton"]
     torch.use_deterministic_algorithms(True)
     try:
-        assert operator._fastest(cuda) == "torch"
+        assert automatic_backend(cuda).name == "torch"
     finally:
         torch.use_deterministic_algorithms(False)
 
@@ -92,12 +99,12 @@ def test_which_backend_is_automatic() -> None:
 @pytest.mark.parametrize("lack", ["triton is not installed", "no C compiler"])
 def test_without_cuda_or_what_triton_needs_it_says_so(monkeypatch: pytest.MonkeyPatch, lack: str) -> None:
     scan, grid = skyscan_1276(4, 6, 1.0), Grid((2, 3, 3), 1.0)
-    monkeypatch.setattr(operator.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(MissingBackendError, match=r"no CUDA device.*numba"):
         Operator(scan, grid, "triton")
-    monkeypatch.setattr(operator.torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(operator.importlib.util, "find_spec", lambda name: None if "installed" in lack else object())
-    monkeypatch.setattr(operator.shutil, "which", lambda name: None)
+    _with_card(monkeypatch)
+    monkeypatch.setattr(triton_cuda.importlib.util, "find_spec", lambda name: None if "installed" in lack else object())
+    monkeypatch.setattr(triton_cuda.shutil, "which", lambda name: None)
     with pytest.raises(MissingBackendError, match=lack):
         Operator(scan, grid, "triton")
-    assert operator._fastest(torch.device("cuda")) == "torch"
+    assert automatic_backend(torch.device("cuda")).name == "torch"

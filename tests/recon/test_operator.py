@@ -408,8 +408,9 @@ def test_a_cpu_without_wide_registers(tmp_path) -> None:
     code = """
 import numpy as np
 from fewview.geometry import Grid, skyscan_1276
-from fewview.recon import Operator, dottest, lanes
-assert not lanes.PERMUTE
+from fewview.recon import Operator, dottest
+from fewview.recon.simd import line_sampling
+assert not line_sampling.PERMUTE
 scan, grid = skyscan_1276(30, 45, 0.5)[::20], Grid((20, 30, 30), 0.6)
 A, B = Operator(scan, grid, "numba"), Operator(scan, grid, "torch")
 x, y = np.random.default_rng(0).random(A.domain_shape), np.random.default_rng(1).random(A.range_shape)

@@ -21,9 +21,8 @@ from fewview.benchmarks.studies.intervals import REGIONS, IntervalPlan, interval
 from fewview.benchmarks.studies.rtk_peer import Point, verdicts
 from fewview.benchmarks.studies.time_to_quality import Watched, summary
 from fewview.cli.main import main
-from fewview.data import Projections
+from fewview.data import Projections, write_projections
 from fewview.data.multiresolution import bin_projections, coarsening
-from fewview.data.volumes.hdf5 import write_projections
 from fewview.geometry import Grid, InputError, UnknownNameError, skyscan_1276, views
 from fewview.recon import Operator, reconstruct
 from fewview.recon.iterative.pdhg_tv import PdhgTV
@@ -405,10 +404,9 @@ def test_histories_are_thinned_and_drawn(heads: Path) -> None:
 
 def test_a_cell_of_the_table_on_a_small_case() -> None:
     from fewview.benchmarks.studies.classical import Case
-    from fewview.recon.iterative.problem import field_of_view
 
     projections, grid, truth = make_scan(26, 2e4)
-    case = Case("made", projections, grid, truth.astype(F32), field_of_view(projections, grid))
+    case = Case("made", projections, grid, truth.astype(F32), grid.seen_by_all(projections.scan))
     fdk, tv = run_cell(case, 13, "fdk"), run_cell(case, 13, "pdhg_tv")
     assert tv.psnr > fdk.psnr + 3
     assert tv.ssim > fdk.ssim + 0.1
@@ -437,10 +435,9 @@ def test_itk_rtk_sees_the_same_scan_and_box() -> None:
     pytest.importorskip("itk", reason="itk-rtk is not installed (extra peers)")
     from fewview.benchmarks.studies.classical import Case
     from fewview.benchmarks.studies.rtk_peer import CG, rtk_volume
-    from fewview.recon.iterative.problem import field_of_view
 
     projections, grid, truth = make_scan(26, 1e6, size=16)
-    case = Case("made", projections, grid, truth.astype(F32), field_of_view(projections, grid))
+    case = Case("made", projections, grid, truth.astype(F32), grid.seen_by_all(projections.scan))
     ours = reconstruct(projections, "cgls", grid, iterations=8).volume
     theirs = rtk_volume(projections, case, CG, {"SetNumberOfIterations": 8, "SetDisableDisplacedDetectorFilter": True})
     assert np.corrcoef(ours[case.inside], theirs[case.inside])[0, 1] > 0.95

@@ -1,0 +1,85 @@
+"""What a backend is: one record, found in the folder ``backends/``; `Operator`, `fdk`, `dottest` and `fewview doctor` read it."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ...base import MissingBackendError, UnknownNameError
+
+if TYPE_CHECKING:
+    from ...geometry import Grid, Scan
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One implementation of the projector pair.
+
+    ``project(volume, scan, grid)`` and ``backproject(projections, scan, grid)`` take and return contiguous tensors of a type and on a
+    device that the backend has: ``home(device)`` is where values from ``device`` are computed, ``float64`` whether double precision is
+    kept (otherwise float32 is computed). ``fdk_sum`` adds filtered views to a volume, as `fdk` wants it; None: no FDK.
+    ``lacks()`` says in words what is missing on this machine, "" where it can be used; it loads nothing heavy. ``automatic(device)``
+    says whether "auto" may choose it there; among several, the greater ``rank`` wins. ``where``, ``transpose``: for `fewview doctor`.
+    """
+
+    name: str
+    where: str
+    transpose: str
+    project: Callable[[Tensor, Scan, Grid], Tensor]
+    backproject: Callable[[Tensor, Scan, Grid], Tensor]
+    lacks: Callable[[], str]
+    needs: str
+    automatic: Callable[[torch.device], bool]
+    rank: int
+    home: Callable[[torch.device], torch.device]
+    float64: bool = False
+    fdk_sum: Callable[..., None] | None = None
+
+    def require(self) -> Backend:
+        """Itself; MissingBackendError, which says what is missing and what can be used instead, where this machine lacks something."""
+        if missing := self.lacks():
+            others = [f"backend={b.name!r}" for b in backends().values() if not b.lacks()]
+            raise MissingBackendError(
+                f"backend {self.name} cannot be used: {missing}", expected=self.needs, remedy=f"use {' or '.join(others)}"
+            )
+        return self
+
+
+@cache
+def backends() -> Mapping[str, Backend]:
+    """Name -> record of every backend, usable here or not."""
+    folder = importlib.import_module(f"{__package__}.backends")
+    modules = [importlib.import_module(f"{folder.__name__}.{found.name}") for found in pkgutil.iter_modules(folder.__path__)]
+    records: list[Any] = [getattr(module, "BACKEND", None) for module in modules]
+    return {record.name: record for record in records if isinstance(record, Backend)}
+
+
+def find_backend(name: str) -> Backend | None:
+    """The record of a backend that can be used here; None for "auto". UnknownNameError, MissingBackendError."""
+    if name == "auto":
+        return None
+    if name not in backends():
+        raise UnknownNameError("backend", name, ["auto", *backends()])
+    return backends()[name].require()
+
+
+def automatic_backend(device: torch.device) -> Backend:
+    """What "auto" means for values on ``device``: of the usable backends that may be chosen there, the one of the highest rank."""
+    return max((b for b in backends().values() if b.automatic(device) and not b.lacks()), key=lambda b: b.rank)
+
+
+def fdk_sum_of(name: str = "auto") -> Callable[..., None]:
+    """The ``fdk_sum`` of a backend by its name; MissingBackendError for one that has none."""
+    able = [b for b in backends().values() if b.fdk_sum is not None]
+    chosen = find_backend(name) or max((b for b in able if not b.lacks()), key=lambda b: b.rank)
+    if chosen.fdk_sum is None:
+        names = ", ".join(b.name for b in able)
+        raise MissingBackendError(f"backend {name} has no filtered back-projection", expected=f"one of auto, {names}")
+    return chosen.fdk_sum

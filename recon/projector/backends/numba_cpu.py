@@ -1,0 +1,45 @@
+"""The backend ``numba``: compiled loops on all cores of the CPU, the default without a GPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ....geometry import Grid, Scan
+from ..backend import Backend
+from ..joseph_rays import Rays
+
+
+def _project(volume: Tensor, scan: Scan, grid: Grid) -> Tensor:
+    from ..joseph_numba import project
+
+    return torch.from_numpy(project(volume.numpy(), Rays.of(scan, grid)))
+
+
+def _backproject(projections: Tensor, scan: Scan, grid: Grid) -> Tensor:
+    from ..joseph_numba import backproject
+
+    return torch.from_numpy(backproject(projections.numpy(), Rays.of(scan, grid)))
+
+
+def _fdk_sum(*arguments: Any) -> None:
+    from ..voxel_driven_numba import backproject
+
+    backproject(*arguments)
+
+
+BACKEND = Backend(
+    name="numba",
+    where="CPU, float32 (the default without a GPU)",
+    transpose="exact",
+    project=_project,
+    backproject=_backproject,
+    fdk_sum=_fdk_sum,
+    lacks=lambda: "",
+    needs="nothing more than the base installation",
+    automatic=lambda device: device.type == "cpu",
+    rank=2,
+    home=lambda device: torch.device("cpu"),
+)

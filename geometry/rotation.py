@@ -19,8 +19,7 @@ class Orbit:
 
     ``angle`` (n,) radians in [0, 2 pi), counter-clockwise about ``axis`` (3,); ``outward`` (n, 3) unit vector from the axis to the source;
     ``tangent`` (n, 3) unit vector ``axis x outward``; ``dso_mm`` (n,) distance of the source from the axis; ``height_mm`` (n,) of the
-    source along it.
-    In the frame of an unmoved scan outward is (sin b, -cos b, 0) and tangent (cos b, sin b, 0).
+    source along it. In the frame of an unmoved scan outward is (sin b, -cos b, 0) and tangent (cos b, sin b, 0).
     """
 
     axis: Array

@@ -90,7 +90,7 @@ def _resampled(projections: Projections, kind: str, replicas: int, seed: int) ->
 
 
 def moments(volumes: Any, shape: tuple[int, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The mean, and the sum of squared deviations from it (Welford 1962): one volume at a time in memory."""
+    """The mean [z, y, x], and the sum of squared deviations from it (Welford 1962): one volume at a time in memory."""
     mean, squares = np.zeros(shape), np.zeros(shape)
     for count, volume in enumerate(volumes, 1):
         change = volume - mean

@@ -1,9 +1,9 @@
 """pixelNeRF's networks and how a point is asked of them: features where the given views see it, pooled, and its place.
 
-After Yu, Ye, Tancik, Kanazawa: pixelNeRF, CVPR 2021 (arXiv:2012.02190), with what X-rays demand: images of one channel, points projected
-by the scan's own vectors, line integrals in place of colour and opacity, no direction of view.
-Lengths are in units of R, the radius of the field of view of the scans that were trained on, and attenuation in 1/R: R is part of what is
-learned, so that a wider panel or a scan that was cropped shows the same animal at the same place.
+After Yu, Ye, Tancik, Kanazawa: pixelNeRF, CVPR 2021 (arXiv:2012.02190), with what X-rays demand: images of one channel, points projected by
+the scan's own vectors, line integrals in place of colour and opacity, no direction of view. Lengths are in units of R, the radius of the
+field of view of the scans that were trained on, and attenuation in 1/R: R is part of what is learned, so that a wider panel or a scan that
+was cropped shows the same animal at the same place.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def slow_drift(values: NDArray[np.float32], scan: Scan, *, steps: int = 4) -> Ar
 
 
 def without(basis: Array, values: Array) -> Array:
-    """The values less what of them lies in the span of the basis' columns."""
+    """``values`` (n,) without their part in the span of the columns of ``basis`` (n, k)."""
     return np.asarray(values - basis @ np.linalg.lstsq(basis, values, rcond=None)[0], dtype=np.float64)
 
 

@@ -33,9 +33,9 @@ class Physics:
     pixel left after the scanner's flat-field correction: rings), ``dead_fraction`` of the pixels read 0, ``air_level`` is the grey
     value of air, ``bits`` the type of the images (16, or 0 for floating point without rounding).
 
-    **Scatter.** ``scatter`` is the share of what the object takes out of the beam that reaches the panel as a veil,
-    ``scatter_width`` the veil's standard deviation as a share of the panel's width. 0.005 makes 0.3 % of the
-    signal behind a mouse's leg and 1 % behind a head: small bodies, far from the camera.
+    **Scatter.** ``scatter`` is the share of what the object takes out of the beam that reaches the panel as a veil, ``scatter_width`` the
+    veil's standard deviation as a share of the panel's width. 0.005 makes 0.3 % of the signal behind a mouse's leg and 1 % behind a head:
+    small bodies, far from the camera.
 
     **Geometry.** ``axis_shift_mm``, ``row_shift_mm``, ``roll_deg`` as in `Scan.circular`, ``jitter_px`` (standard deviation of
     the shift of each view's image): the true scan has them, the scan that is handed on does not. They are 0 by default: a scan is nominally
@@ -132,7 +132,9 @@ def split_materials(mu: Array, mu_soft: float, mu_bone: float) -> tuple[Array, A
 
 
 def transmission(soft_mm: Array, bone_mm: Array, beam: Beam) -> Array:
-    """Share of the open beam's signal behind path lengths of soft tissue and bone in mm (Beer-Lambert, summed over the energies)."""
+    """[view, row, col]: share of the open beam's signal behind path lengths of soft tissue and bone in mm (Beer-Lambert, summed over the
+    energies).
+    """
     mu_soft, mu_bone = attenuation("soft", beam.energy_kev), attenuation("bone", beam.energy_kev)
     total = np.zeros(soft_mm.shape, np.float32)
     for weight, soft, bone in zip(beam.weight, mu_soft, mu_bone, strict=True):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...geometry import Grid, Scan
 
-# Rays at 45 deg have two main axes; a whisker of preference (x before y before z) makes every backend choose the same one.
+# Rays at 45 deg have two main axes; a tiny preference (x before y before z) makes every backend choose the same one.
 TIE = 1.0 + 1e-9
 
 

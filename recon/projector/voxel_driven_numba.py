@@ -57,7 +57,7 @@ def projection_matrices(scan: Scan) -> NDArray[np.float64]:
 
 
 def upright(matrices: NDArray[np.float64], grid: Grid) -> bool:
-    """True where a line of voxels along z meets one detector column at one depth in every view: the fast path."""
+    """Of matrices (view, 3, 4): True where a line of voxels along z meets one detector column at one depth in every view: the fast path."""
     drift = np.abs(matrices[:, [0, 2], 2]) * grid.size_mm[2]
     far = np.array([np.abs(grid.x_mm).max(), np.abs(grid.y_mm).max(), 0.0, 1.0])
     return bool((drift <= 1e-7 * (np.abs(matrices[:, [0, 2]]) @ far)).all())

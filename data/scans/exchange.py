@@ -78,6 +78,9 @@ def open_exchange(path: Path, *, pixel_mm: float | None = None, axis_shift_mm: f
         assumptions.append("no pixel size in the file: 1 mm a pixel, so that lengths are in pixels")
         warnings.warn(f"{path} states no pixel size: 1 mm is taken; give pixel_mm=... for lengths in mm", stacklevel=2)
     scan = parallel_scan(rows, cols, float(pixel), angles, axis_shift_mm)
+    if not axis_shift_mm:
+        assumptions.append("the file does not say where the axis is: it is taken at the middle column (calibrate finds it)")
+    assumptions.append("the angles are taken as counter-clockwise, and row 0 as the lowest z")
     meta = {"format": "Data Exchange", "source": str(path), "assumptions": assumptions}
     return RawSource(H5Views(path, "exchange/data"), scan, flat, dark, meta)
 

@@ -66,10 +66,15 @@ def read(
 
     Raises FileNotFoundError; InputError naming the file for anything broken, missing, ambiguous or unknown.
     """
-    source = _open(Path(path), options)
+    return line_integrals(open_scan(path, views=views, binning=binning, **options), air=air, max_bad=max_bad, progress=progress)
+
+
+def line_integrals(
+    source: RawSource | Projections, *, air: ArrayLike = "auto", max_bad: float = 0.05, progress: bool = False
+) -> Projections:
+    """What `open_scan` gave, read: the second half of `read`."""
     if isinstance(source, Projections):
-        return _part(source, views, binning, path)
-    source = source.part(views, binning)
+        return source
     return prepare_views(source.views, source.scan, source.flat, source.dark, source.meta, air=air, max_bad=max_bad, progress=progress)
 
 
@@ -81,12 +86,13 @@ def read_raw(path: str | Path, *, views: Views = None, binning: int = 1, progres
     return source.part(views, binning).load(progress)
 
 
-def open_scan(path: str | Path, **options: Any) -> RawSource | Projections:
+def open_scan(path: str | Path, *, views: Views = None, binning: int = 1, **options: Any) -> RawSource | Projections:
     """A scan on disk with its geometry, its images still unread; line integrals (an .h5 file of `write_projections`) are read at once.
 
-    ``options`` and errors are those of `read`.
+    ``views``, ``binning``, ``options`` and errors are those of `read`; `line_integrals` reads what was opened.
     """
-    return _open(Path(path), options)
+    source = _open(Path(path), options)
+    return _part(source, views, binning, path) if isinstance(source, Projections) else source.part(views, binning)
 
 
 def _part(projections: Projections, views: Views, binning: int, path: Path | str) -> Projections:

@@ -11,10 +11,16 @@ from typing import Annotated, Any
 import tyro
 
 from ..base import InputError
+from ..data.volumes.attenuation import GreyScale
+from ..data.volumes.formats import READABLE
 
 MaybePath = Annotated[Path | None, tyro.conf.arg(metavar="PATH")]
 MaybeCount = Annotated[int | None, tyro.conf.arg(metavar="N")]
 MaybeMm = Annotated[float | None, tyro.conf.arg(metavar="MM")]
+Grey = Annotated[GreyScale, tyro.conf.OmitArgPrefixes]
+NO_SCALE = GreyScale()
+Volumes = tyro.conf.Positional[Annotated[tuple[Path, ...], tyro.conf.arg(help=f"volumes to scan: {READABLE}.")]]
+MaybeVolume = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help=f"scan this volume instead of the phantom: {READABLE}.")]
 Pairs = Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="KEY=VALUE [KEY=VALUE ...]")]
 
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import tyro
+import numpy as np
 
 from ..base import InputError, UnknownNameError
 from ..base.files import refuse_existing
+from ..base.kept_warnings import kept_warnings
 from ..base.record import make_record, write_record
 from ..benchmarks.datasets.build import build_bonemet
 from ..data import write_skyscan
 from ..geometry import skyscan_1276
-from ..pipeline.subjects import fitting_scan, read_attenuation, scene
+from ..pipeline.subjects import fitting_scan, read_sample, scene
 from ..recon import Progress
 from ..recon.physics.effects import Physics
 from ..recon.physics.simulator import simulate_raw
-from .options import MaybeMm, Pairs, settings
+from .options import NO_SCALE, Grey, MaybeMm, Pairs, Volumes, settings
 from .outputs import command_line
 from .progress import progress_bar
 
@@ -26,7 +27,7 @@ LAYOUTS = ("skyscan", "bonemet")
 
 
 def simulate(
-    volumes: tyro.conf.Positional[tuple[Path, ...]] = (),
+    volumes: Volumes = (),
     *,
     out: Path,
     phantom: tuple[int, ...] = (),
@@ -35,7 +36,8 @@ def simulate(
     rows: int = 128,
     cols: int = 192,
     voxel_mm: MaybeMm = None,
-    mu_max: float = 0.20,
+    volume_voxel_mm: MaybeMm = None,
+    grey: Grey = NO_SCALE,
     seed: int = 0,
     weeks: tuple[int, ...] = (0,),
     physics: Pairs = (),
@@ -52,15 +54,16 @@ def simulate(
       fewview simulate a.nii.gz b.nii.gz --layout bonemet --out paired
 
     Args:
-        volumes: .nii.gz, .ome.tif, .h5, or slice folders.
         out: the folder to write; with several volumes a folder with one scan each.
         phantom: seeds of mouse-hind-limb phantoms to scan, beside or instead of volumes.
         layout: skyscan (16-bit TIFFs and a log), or bonemet (Imagery_Dataset/ with X-rays and the CT made from them).
         scanner: skyscan_1276.
         rows: detector rows.
         cols: detector columns.
-        voxel_mm: pixel at the rotation axis; by default the volume fills the field of view (layout bonemet: 0.2226 mm at 192 columns).
-        mu_max: attenuation in 1/mm of the largest grey level, where a volume holds whole numbers.
+        voxel_mm: pixel of the scan at the rotation axis (the voxel of its reconstruction); by default the volume fills the field of view
+            (layout bonemet: 0.2226 mm at 192 columns).
+        volume_voxel_mm: edge of a voxel of the volumes, where their files do not state it or are wrong.
+        grey: what the numbers of the volumes mean.
         seed: of the noise.
         weeks: weeks in which each phantom is scanned (layout bonemet).
         physics: settings of the simulated physics, see fewview.recon.physics.effects.Physics.
@@ -70,6 +73,8 @@ def simulate(
         raise UnknownNameError("layout", layout, LAYOUTS)
     if scanner not in SCANNERS:
         raise UnknownNameError("scanner", scanner, SCANNERS)
+    if voxel_mm is not None and not (np.isfinite(voxel_mm) and voxel_mm > 0):
+        raise InputError(f"--voxel-mm {voxel_mm}", expected="a positive length in mm: the pixel of the scan at the rotation axis")
     if not volumes and not phantom:
         raise InputError("no volume", expected="at least one VOLUME, or --phantom SEED")
     chosen = Physics().changed(**settings(physics))
@@ -85,7 +90,8 @@ def simulate(
                 force=force,
                 progress=lambda done, total, what: bar(Progress(done, total)),
                 seed=seed,
-                mu_max=mu_max,
+                grey=grey,
+                volume_voxel_mm=volume_voxel_mm,
             )
         print(report)
         return
@@ -94,15 +100,16 @@ def simulate(
         raise InputError("two volumes have the same name", expected="one name each", remedy="rename one: scans are named after volumes")
     refuse_existing(out, force)
     for name, thing in jobs.items():
-        start = time.perf_counter()
-        if isinstance(thing, Path):
-            subject = read_attenuation(thing, mu_max)
-            scan = SCANNERS[scanner](subject.grid, rows, cols, voxel_mm)
-        else:
-            subject, scan = scene(thing, rows, cols, voxel_mm)
-        folder = out if len(jobs) == 1 else out / name
-        write_skyscan(simulate_raw(subject.volume, subject.grid, scan, chosen, seed=seed), folder, force=force)
-        seconds = time.perf_counter() - start
-        inputs = [thing] if isinstance(thing, Path) else []
-        write_record(make_record(command_line(), {"physics": chosen, "seed": seed}, inputs, [folder], seconds, {"scan": str(scan)}), folder)
-        print(f"wrote {folder}: {scan} ({seconds:.1f} s)")
+        start, folder = time.perf_counter(), out if len(jobs) == 1 else out / name
+        with kept_warnings() as warned:
+            if isinstance(thing, Path):
+                subject = read_sample(thing, grey, volume_voxel_mm)
+                scan = SCANNERS[scanner](subject.grid, rows, cols, voxel_mm)
+            else:
+                subject, scan = scene(thing, rows, cols, voxel_mm)
+            write_skyscan(simulate_raw(subject.volume, subject.grid, scan, chosen, seed=seed), folder, force=force)
+        extra = {"scan": str(scan), "attenuation": subject.why, "volume_grid": subject.grid, "warnings": list(warned)}
+        inputs, seconds = [thing] if isinstance(thing, Path) else [], time.perf_counter() - start
+        used = {"physics": chosen, "seed": seed, "grey": grey, "volume_voxel_mm": volume_voxel_mm}
+        write_record(make_record(command_line(), used, inputs, [folder], seconds, extra), folder)
+        print(f"wrote {folder}: {scan} ({seconds:.1f} s); {subject.why}")

@@ -49,7 +49,7 @@ def read_projections(path: Path) -> Projections:
                 raise InputError(f"{path} has no /{name}", expected="a file as write_projections makes it", remedy="write it again")
         try:
             meta = json.loads(file["meta"].asstr()[()])
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(f"{path}: /meta is not JSON text ({error})", expected="a file as write_projections makes it") from error
         if not isinstance(meta, dict):
             raise InputError(f"{path}: /meta is a {type(meta).__name__}", expected="a JSON object")

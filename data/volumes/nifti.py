@@ -17,6 +17,7 @@ from ...base.memory import require_memory
 from ...geometry import Grid
 from .voxel_size import SAY_VOXEL, center_of, grid_of, one_size
 
+_PIXDIM = ("pixdim[1]", "pixdim[2]", "pixdim[3]")
 _UNIT_MM = {"unknown": 1.0, "mm": 1.0, "micron": 1e-3, "meter": 1e3}
 
 
@@ -54,7 +55,9 @@ def read_nifti(path: Path, voxel_mm: float | None = None) -> tuple[NDArray[Any],
     if np.abs(turn).max() > 1e-3 * np.abs(affine[:3, :3]).max():
         warnings.warn(f"{path} has an oblique orientation, which is left out", stacklevel=3)
     # The header keeps float32: its shortest decimal is what was meant (0.0106, not 0.010599999688565731).
-    voxel = float(str(np.float32(one_size([float(edge) * unit for edge in sizes], path, voxel_mm))))
+    voxel = float(
+        str(np.float32(one_size([float(edge) * unit for edge in sizes], path, voxel_mm, ("pixdim[1]", "pixdim[2]", "pixdim[3]"))))
+    )
     volume = np.ascontiguousarray(array.transpose(2, 1, 0), dtype=array.dtype.newbyteorder("="))
     middle = affine @ np.append((np.array(array.shape) - 1) / 2, 1.0)
     origin = middle[:3] * unit - (np.array(array.shape) - 1) / 2 * voxel

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from ...base import InputError
 from ...base.memory import require_memory
 from ...geometry import Grid
-from .voxel_size import grid_of, one_size, unit_in_mm
+from .voxel_size import SAY_VOXEL, center_from, grid_of, one_size, unit_in_mm
 
 _NAMESPACE = "fewview"
+_OME_EDGES = ("PhysicalSizeX", "PhysicalSizeY", "PhysicalSizeZ")
+_IMAGEJ_EDGES = ("1/XResolution", "1/YResolution", "spacing of slices")
 _LONGEST_XML = 64 * 2**20  # characters; a thousand planes of Bio-Formats are under one of these MiB
 _RATIONAL = (1e-6, 1e5)  # mm: voxels whose pixels a centimetre a TIFF can state
 
@@ -66,7 +68,7 @@ def read_tiff_volume(path: Path, voxel_mm: float | None = None) -> tuple[NDArray
         raise
     except Exception as error:  # tifffile, zlib and numpy each have their own ways to fail on a broken file
         raise InputError(f"{path} cannot be read ({error})", expected="a whole TIFF volume", remedy="copy it again") from error
-    voxel = None if sizes is None else one_size(sizes, path, voxel_mm)
+    voxel = None if sizes is None else one_size(sizes, path, voxel_mm, _OME_EDGES if ome else _IMAGEJ_EDGES)
     grid = grid_of(array.shape, voxel, path, center_mm=center, given=voxel_mm)
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")), grid, {"format": "OME-TIFF" if ome else "TIFF"}
 
@@ -184,11 +186,10 @@ def _parse_ome(xml: str, path: Path) -> _Ome:
         pages = tuple(
             (int(d.get("FirstZ", 0)), int(d.get("IFD", 0)), int(d.get("PlaneCount", 1 if "IFD" in d.attrib else size["Z"]))) for d in data
         )
-        at = tuple(float(c) for c in (center.text or "").split()) if center is not None else (0.0, 0.0, 0.0)
     except (KeyError, ValueError) as error:
         raise InputError(f"{path}: its OME-XML lacks a size, or has one that is no number ({error})", expected="OME-XML") from error
     edges = tuple((facts.get(f"PhysicalSize{axis}", ""), facts.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "XYZ")
-    return _Ome(size, pages, edges, at if len(at) == 3 else (0.0, 0.0, 0.0))
+    return _Ome(size, pages, edges, (0.0, 0.0, 0.0) if center is None else center_from(center.text or "", path, "center_mm"))
 
 
 def _sizes(tif: Any, ome: _Ome | None, path: Path, given: float | None) -> tuple[list[float] | None, tuple[float, ...]]:
@@ -197,12 +198,14 @@ def _sizes(tif: Any, ome: _Ome | None, path: Path, given: float | None) -> tuple
         return (None if given is not None else _imagej_edges(tif, path)), (0.0, 0.0, 0.0) if ome is None else ome.center_mm
     if not all(text for text, _ in ome.edges):
         return None, ome.center_mm
+    return [_length(text, path, axis) * unit_in_mm(unit, path) for axis, (text, unit) in zip("XYZ", ome.edges, strict=True)], ome.center_mm
+
+
+def _length(text: str, path: Path, axis: str) -> float:
     try:
-        return [float(text) * unit_in_mm(unit, path) for text, unit in ome.edges], ome.center_mm
+        return float(text)
     except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: its OME-XML has a PhysicalSize that is no number ({error})", expected="a length") from error
+        raise InputError(f"{path}: its OME-XML has PhysicalSize{axis}={text!r}", expected="a length", remedy=SAY_VOXEL) from error
 
 
 def _imagej_edges(tif: Any, path: Path) -> list[float] | None:
@@ -218,4 +221,5 @@ def _imagej_edges(tif: Any, path: Path) -> list[float] | None:
             return None
         edges.append(below / above * mm)
     spacing = float(facts["spacing"]) * mm
-    return [spacing if abs(edge / spacing - 1) < 1e-4 else edge for edge in edges] + [spacing] if spacing > 0 else None
+    near = spacing > 0 and all(abs(edge / spacing - 1) < 1e-4 for edge in edges)  # text is exact, a fraction of whole numbers is not
+    return [spacing] * 3 if near else [*edges, spacing]

@@ -105,7 +105,9 @@ def plan_of(settings: BuildSettings, animals: Sequence[Animal]) -> dict[str, Any
     """What the files of the data set follow from: the same plan, the same files."""
     made_by = {name: versions()[name] for name in ("fewview", "numpy", "scipy")}
     plan = {"format": "fewview BoneMet-shaped data set, simulated", **{k: v for k, v in vars(settings).items() if k != "scan"}}
-    return json.loads(to_json({**plan, "scan": repr(settings.scan), "made_by": made_by, "animals": [animal.facts() for animal in animals]}))
+    return json.loads(
+        to_json({**plan, "scan": settings.scan.expression(), "made_by": made_by, "animals": [animal.facts() for animal in animals]})
+    )
 
 
 def begin(out: Path, settings: BuildSettings, animals: Sequence[Animal], force: bool) -> None:

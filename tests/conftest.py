@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-if os.environ.get("FEWVIEW_CHECK_SHAPES"):  # every annotated array is then checked against its shape and type, in every call (`make shapes`)
+if os.environ.get("FEWVIEW_CHECK_SHAPES"):  # as CI does: every array is checked against the shape and type of its annotation, in every call
     sys.path.insert(0, str(Path(__file__).parent))
     from shape_checks import install
 

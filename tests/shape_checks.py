@@ -1,4 +1,4 @@
-"""The type checker of FEWVIEW_CHECK_SHAPES=1: arrays alone are checked, so that tests may go on giving wrong words and numbers on purpose."""
+"""The type checker of FEWVIEW_CHECK_SHAPES=1: arrays alone are checked, so that tests may still give wrong words and numbers."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..base import InputError, UnknownNameError
 from ..base.read_only import ReadOnly
+from ..data.volumes.formats import format_to_write
 from ..data.volumes.writer import check_output
 from ..recon import Method, load_method
 from ..recon.corrections import Corrections
@@ -85,7 +86,7 @@ class ReconPlan:
         except InputError as error:
             raise error.see(f"see fewview methods {self.reconstructor.name}") from None
         _ = self.view_choice, self.grid_choice
-        check_output(self.output)
+        format_to_write(self.output)
 
     @property
     def source(self) -> Path:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from ..base import InputError, UnknownNameError
-from ..base.files import refuse_existing
+from ..base.files import atomic_path, refuse_existing
 from ..base.kept_warnings import kept_warnings
-from ..base.record import make_record, write_record
+from ..base.record import make_record, record_path, record_text
 from ..benchmarks.datasets.build import build_bonemet
 from ..data import write_skyscan
 from ..geometry import skyscan_1276
@@ -18,7 +18,7 @@ from ..pipeline.subjects import fitting_scan, read_sample, scene
 from ..recon import Progress
 from ..recon.physics.effects import Physics
 from ..recon.physics.simulator import simulate_raw
-from .options import NO_SCALE, Grey, MaybeMm, Pairs, Volumes, settings
+from .options import NO_SCALE, Grey, MaybeMm, Pairs, Volumes, explained_by, settings
 from .outputs import command_line
 from .progress import progress_bar
 
@@ -66,7 +66,7 @@ def simulate(
         grey: what the numbers of the volumes mean.
         seed: of the noise.
         weeks: weeks in which each phantom is scanned (layout bonemet).
-        physics: settings of the simulated physics, see fewview.recon.physics.effects.Physics.
+        physics: settings of the simulated physics (fewview methods physics lists them).
         force: replace the output if it exists.
     """
     if layout not in LAYOUTS:
@@ -77,7 +77,8 @@ def simulate(
         raise InputError(f"--voxel-mm {voxel_mm}", expected="a positive length in mm: the pixel of the scan at the rotation axis")
     if not volumes and not phantom:
         raise InputError("no volume", expected="at least one VOLUME, or --phantom SEED")
-    chosen = Physics().changed(**settings(physics))
+    with explained_by("physics"):
+        chosen = Physics().changed(**settings(physics))
     if layout == "bonemet":
         scan = skyscan_1276(rows, cols, voxel_mm or 0.2226 * 192 / cols)
         with progress_bar("scans") as bar:
@@ -98,18 +99,26 @@ def simulate(
     jobs: dict[str, Path | int] = {path.name.split(".")[0]: path for path in volumes} | {f"phantom_{n}": n for n in phantom}
     if len(jobs) < len(volumes) + len(phantom):
         raise InputError("two volumes have the same name", expected="one name each", remedy="rename one: scans are named after volumes")
-    refuse_existing(out, force)
+    folders = {name: out if len(jobs) == 1 else out / name for name in jobs}
+    if not force:
+        refuse_existing(out, force, volumes)
+    for folder in folders.values():
+        refuse_existing(folder, force, volumes)
+        refuse_existing(record_path(folder), True)
     for name, thing in jobs.items():
-        start, folder = time.perf_counter(), out if len(jobs) == 1 else out / name
+        start = time.perf_counter()
         with kept_warnings() as warned:
             if isinstance(thing, Path):
                 subject = read_sample(thing, grey, volume_voxel_mm)
                 scan = SCANNERS[scanner](subject.grid, rows, cols, voxel_mm)
             else:
                 subject, scan = scene(thing, rows, cols, voxel_mm)
-            write_skyscan(simulate_raw(subject.volume, subject.grid, scan, chosen, seed=seed), folder, force=force)
-        extra = {"scan": str(scan), "attenuation": subject.why, "volume_grid": subject.grid, "warnings": list(warned)}
+            raw = simulate_raw(subject.volume, subject.grid, scan, chosen, seed=seed)
         inputs, seconds = [thing] if isinstance(thing, Path) else [], time.perf_counter() - start
         used = {"physics": chosen, "seed": seed, "grey": grey, "volume_voxel_mm": volume_voxel_mm}
-        write_record(make_record(command_line(), used, inputs, [folder], seconds, extra), folder)
-        print(f"wrote {folder}: {scan} ({seconds:.1f} s); {subject.why}")
+        extra = {"scan": str(scan), "attenuation": subject.why, "volume_grid": subject.grid, "warnings": list(warned)}
+        record = make_record(command_line(), used, inputs, [folders[name]], seconds, extra)
+        with atomic_path(record_path(folders[name]), force=True) as note:  # written first, and named last
+            note.write_text(record_text(record), encoding="utf-8")
+            write_skyscan(raw, folders[name], force=force)
+        print(f"wrote {folders[name]}: {scan} ({time.perf_counter() - start:.1f} s); {subject.why}")

@@ -75,8 +75,10 @@ def as_attenuation(stored: Num[NDArray, "z y x"], facts: Mapping[str, Any], name
     """
     scale = scale or GreyScale()
     low, high = float(stored.min()), float(stored.max())
-    if not np.isfinite([low, high]).all() or low == high:
-        raise InputError(f"{name} holds {'NaN or Inf' if low != high else f'nothing but {low:g}'}", expected="an object in air")
+    if not np.isfinite([low, high]).all():
+        raise InputError(f"{name} holds NaN or Inf", expected="finite values")
+    if low == high <= 0:
+        raise InputError(f"{name} holds nothing but {low:g}", expected="an object in air")
     said = facts.get("units") == "1/mm"
     if said and scale != GreyScale():
         raise InputError(f"{name} is in 1/mm by itself", expected="no window, mu_max, mu, mu_water or bits", remedy="leave them out")
@@ -141,6 +143,8 @@ def _of_levels(stored: NDArray[Any], name: str, ends: tuple[float, float], bits:
             raise InputError(f"{name} holds values up to {high:g}", expected=f"at most {last:g}, as bits={bits} says")
     elif bits is not None:
         raise InputError(f"{name}: bits is {bits} for values from {low:g} to {high:g}", expected="grey levels that are whole, from 0 on")
+    if first == last:
+        raise InputError(f"{name} holds nothing but {low:g}", expected="at least two grey levels, for the two ends of the window")
     at, to = ends
     values = np.float32(at) + (stored.astype(np.float32) - np.float32(first)) * np.float32((to - at) / (last - first))
     if float(values.max()) <= 0:

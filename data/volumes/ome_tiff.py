@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ...base import InputError
 from ...base.memory import require_memory
+from ...base.ownership import SIGNATURE
 from ...geometry import Grid
 from .voxel_size import SAY_VOXEL, center_from, grid_of, one_size, unit_in_mm
 
@@ -39,7 +40,8 @@ def write_ome_tiff(volume: NDArray[Any], grid: Grid, path: Path, *, compression:
     if _RATIONAL[0] <= grid.voxel_mm <= _RATIONAL[1]:
         tags = {"resolution": (10 / grid.voxel_mm, 10 / grid.voxel_mm), "resolutionunit": "CENTIMETER"}
     big = volume.nbytes > 2**32 - 2**26
-    tifffile.imwrite(path, volume, ome=True, bigtiff=big, photometric="minisblack", compression=compression, metadata=facts, **tags)
+    own = {"ome": True, "bigtiff": big, "photometric": "minisblack", "software": SIGNATURE}
+    tifffile.imwrite(path, volume, compression=compression, metadata=facts, **own, **tags)
 
 
 def read_tiff_volume(path: Path, voxel_mm: float | None = None) -> tuple[NDArray[Any], Grid, dict[str, Any]]:

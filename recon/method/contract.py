@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from ...base import InputError
 from ...base.settings import checked, is_checked
 from ...data import Projections
+from ...data.projections import require_projections
 from ...geometry import Grid
+from ...geometry.grid import require_grid
 
 Volume = NDArray[np.float32]
 P = ParamSpec("P")
@@ -110,8 +112,8 @@ def method_function(
         def call(
             projections: Projections, grid: Grid | None = None, callbacks: Sequence[Callback] = (), *args: P.args, **settings: P.kwargs
         ) -> Volume:
-            chosen = Settings(*args, **settings)
-            return run(projections, Grid.fit(projections.scan) if grid is None else grid, chosen, callbacks)
+            chosen, data = Settings(*args, **settings), require_projections(projections)
+            return run(data, Grid.fit(data.scan) if grid is None else require_grid(grid), chosen, callbacks)
 
         made: Any = call
         made.run, made.Settings, made.__signature__ = run, Settings, _signature(Settings)

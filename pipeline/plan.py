@@ -81,7 +81,10 @@ class ReconPlan:
         object.__setattr__(self, "views", str(self.views))
         if int(self.binning) != self.binning or self.binning < 1:
             raise InputError(f"binning is {self.binning}", expected="a whole number of 1 or more")
-        self.reconstructor.settings(**self.settings)
+        try:
+            self.reconstructor.settings(**self.settings)
+        except InputError as error:
+            raise error.see(f"see fewview methods {self.reconstructor.name}") from None
         _ = self.view_choice, self.grid_choice
         format_to_write(self.output)
 

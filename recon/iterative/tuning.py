@@ -18,7 +18,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ Volume = NDArray[np.float32]
 LEAST_VIEWS = 5
 
 
+@runtime_checkable
 class Solver(Protocol):
     """A solver as the tuning sees it."""
 

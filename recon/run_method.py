@@ -16,7 +16,7 @@ from ..data.projections import require_projections
 from ..data.self_check import WRONG, SelfCheck
 from ..geometry import Grid
 from ..geometry.grid import require_grid
-from .method import Callback, Method, Progress, Volume, load_method
+from .method import Callback, Method, Progress, StopRun, Volume, load_method
 
 
 def reconstruct(
@@ -36,6 +36,7 @@ def reconstruct(
     ``check``: afterwards ask a few views whether they agree with the volume and with each other, warn where they do not, and keep the
     answer as ``rec.check`` (see `selfcheck.check.self_check`; False, for benchmarks with thousands of small runs, leaves it None).
 
+    A callback ends the run with ``raise StopRun("reason")``: the volume as it is then is the result, and ``settings["stopped"]`` says so.
     Ctrl-C after the first step of a method that shows its volumes ends the run and returns the last whole volume, with
     ``settings["interrupted"]`` the step it is from; before that, KeyboardInterrupt goes on to the caller.
 
@@ -57,8 +58,24 @@ def reconstruct(
             latest[:] = [progress]
         history.append({"step": progress.step, "seconds": time.perf_counter() - start, **progress.values})
 
+    def heard(callback: Callback) -> Callback:
+        def call(progress: Progress) -> None:
+            try:
+                callback(progress)
+            except StopRun as stop:
+                resolved["stopped"] = f"by a callback{f' ({stop})' if str(stop) else ''}, at step {progress.step}"
+                raise
+
+        return call
+
     try:
-        volume = np.asarray(chosen.run(projections, grid, given, (record, *callbacks)))
+        volume = np.asarray(chosen.run(projections, grid, given, (record, *map(heard, callbacks))))
+    except StopRun:  # the method does not end by itself
+        if not latest:
+            raise InputError(
+                f"a callback stopped {chosen.name} before it had a volume", expected="a method that shows its volumes, or a later stop"
+            ) from None
+        volume = np.array(latest[0].volume)
     except KeyboardInterrupt:
         if not latest:
             raise

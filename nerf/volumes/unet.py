@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from ...base.settings import checked
 from ...data import Projections
 from ...geometry import Grid
 from ...recon.analytic.feldkamp import filtered_backprojection
@@ -205,7 +206,7 @@ def groups(module: nn.Module) -> Mapping[str, Group]:
     return {"unet": (list(module.parameters()), 1.5e-3)}
 
 
-@dataclass(frozen=True)
+@checked(of="unet")
 class UNetSettings(Trained):
     """Settings of `unet`: those of every trained method, and ``dropout``: leave channels out by chance (``seed``), for an uncertainty."""
 

@@ -143,7 +143,7 @@ def _ours(error: ValidationError, cls: Any, args: tuple[Any, ...], given: Mappin
 
 def _expected(cls: Any, name: str) -> str:
     info = cls.__pydantic_fields__[name]
-    return info.description or _words(info.annotation, info.metadata)
+    return info.description or words_of(info.annotation, info.metadata)
 
 
 def _choices(hint: Any) -> Iterable[Any]:
@@ -156,18 +156,21 @@ def _takes_any_text(hint: Any) -> bool:
     return hint is str or (typing.get_origin(hint) is not Literal and any(_takes_any_text(inner) for inner in typing.get_args(hint)))
 
 
-def _words(hint: Any, metadata: Iterable[Any] = ()) -> str:
-    """The type and its bounds in words: "a whole number of 1 or more, or none"."""
+def words_of(hint: Any, metadata: Iterable[Any] = ()) -> str:
+    """The type and its bounds in words: "a whole number of 1 or more, or none"; a description of the type goes before both."""
+    described = next((m.description for m in metadata if getattr(m, "description", None)), None)
+    if described:
+        return described
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
-        return _words(inner[0], [*metadata, *(m for extra in inner[1:] for m in getattr(extra, "metadata", [extra]))])
+        return words_of(inner[0], [*metadata, *(m for extra in inner[1:] for m in (extra, *getattr(extra, "metadata", ())))])
     if origin in (typing.Union, types.UnionType):
-        parts = [_words(part, () if part is type(None) else metadata) for part in inner]
+        parts = [words_of(part, () if part is type(None) else metadata) for part in inner]
         return (", or " if any("more" in part or "above" in part for part in parts) else " or ").join(parts)
     if origin is Literal:
         return " or ".join(str(choice) for choice in inner)
     if origin is tuple and inner[1:] == (...,):
-        one = _words(inner[0]).removeprefix("a ").replace("number", "numbers").replace("name", "names").replace("file", "files")
+        one = words_of(inner[0]).removeprefix("a ").replace("number", "numbers").replace("name", "names").replace("file", "files")
         return f"a list of {'one or more ' if _least_length(metadata) else ''}{one}"
     if origin is tuple:
         return f"{len(inner)} numbers"

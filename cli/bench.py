@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ..base.files import atomic_path, refuse_existing
-from ..base.record import make_record, write_record
+from ..base.files import refuse_existing
+from ..base.record import make_record, recorded_path
 from .options import MaybePath
 from .outputs import command_line
 
@@ -37,9 +37,9 @@ def speed(*, size: str = "A", peers: bool = False, rounds: int = 3, out: MaybePa
     table = "\n".join([speed_table(rows), *remarks])
     print(table)
     if out is not None:
-        with atomic_path(out, force=force) as temporary:
+        made = {"size": size, "rounds": rounds, "peers": peers}
+        with recorded_path(out, lambda: make_record(command_line(), made, (), [out]), force=force) as temporary:
             temporary.write_text(table + "\n", encoding="utf-8")
-        write_record(make_record(command_line(), {"size": size, "rounds": rounds, "peers": peers}, (), [out]), out)
 
 
 def classical(

@@ -45,7 +45,7 @@ def demo(
     """
     from ..benchmarks.demo.make import Wanted, make_demo
 
-    refuse_existing(out, force)
+    refuse_existing(out, force, [volume] if volume else [])
     start = time.perf_counter()
     parts = ["fewview demo", f"--out {out}", f"--volume {volume}" if volume else "", f"--seed {seed}" if seed else ""]
     command = " ".join(part for part in parts if part)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ..base import InputError, UnknownNameError
-from ..base.files import refuse_existing
 from ..base.read_only import ReadOnly
 from ..data.volumes.writer import check_output
 from ..recon import Method, load_method
@@ -130,5 +129,4 @@ class ReconPlan:
     def require_free_outputs(self) -> None:
         """Refuse what is there already (without ``force``), before the work and not after it."""
         for path in self.outputs:
-            check_output(path, self.force)
-            refuse_existing(path, self.force)
+            check_output(path, self.force, [self.source])

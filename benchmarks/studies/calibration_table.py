@@ -9,9 +9,7 @@ say which code made them.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import datetime
-import json
 import os
 import platform
 import shlex
@@ -24,7 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from ...base import InputError
-from ...base.files import atomic_path
+from ...base.files import atomic_path, refuse_existing
+from ...base.plain import from_json, to_json
 from ...data import Projections
 from ...geometry import Grid, Scan, skyscan_1276, views
 from ...geometry.transform import correct, reverse_rotation
@@ -112,7 +111,7 @@ def run(p: Projections, trial: Trial, count: int) -> Run:
 
 def runs_of(paths: Sequence[Path], counts: Sequence[int], seed: int, keep: Path) -> list[Run]:
     """All runs, those of ``keep`` and those that were missing there; each is written down as soon as it is done."""
-    done = [json.loads(line) for line in keep.read_text(encoding="utf-8").splitlines()] if keep.exists() else []
+    done = [from_json(line) for line in keep.read_text(encoding="utf-8").splitlines()] if keep.exists() else []
     known = {(d["volume"], d["views"]): Run(**{**d, "true": tuple(d["true"])}) for d in done}
     out = []
     for place, path in enumerate(paths):
@@ -125,7 +124,7 @@ def runs_of(paths: Sequence[Path], counts: Sequence[int], seed: int, keep: Path)
                 p = misaligned(path, trial) if p is None else p
                 found = run(p, trial, count)
                 with keep.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(dataclasses.asdict(found)) + "\n")
+                    file.write(to_json(found) + "\n")
                 print(found, file=sys.stderr, flush=True)
             out.append(found)
     return out
@@ -187,7 +186,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--views", nargs="+", type=int, default=[260, 52, 26])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, required=True, help="JSON lines, one a scan; those that are there are not made again")
-    parser.add_argument("--out", type=Path, help="write the page here (replaced)")
+    parser.add_argument("--out", type=Path, help="write the page here; it must not be there yet")
     args = parser.parse_args(words)
     paths = sorted(args.data.glob("*.nii.gz"))
     if args.volumes:
@@ -196,11 +195,13 @@ def main(words: Sequence[str] | None = None) -> None:
         paths = [paths[i * len(paths) // 20] for i in range(20)]
     if not paths:
         raise InputError(f"{args.data} holds no *.nii.gz", expected="a folder of volumes")
+    if args.out:
+        refuse_existing(args.out, force=False)
     runs = runs_of(paths, args.views, args.seed, args.keep)
     print(summary(runs))
     if args.out:
         command = f"python -m fewview.benchmarks.studies.calibration_table {shlex.join(sys.argv[1:] if words is None else words)}"
-        with atomic_path(args.out, force=True) as temporary:
+        with atomic_path(args.out) as temporary:
             temporary.write_text(page(runs, command), encoding="utf-8")
 
 

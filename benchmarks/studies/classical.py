@@ -12,7 +12,6 @@ import ctypes
 import dataclasses
 import datetime
 import gc
-import json
 import os
 import platform
 import shlex
@@ -28,7 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...base import InputError
-from ...base.files import atomic_path
+from ...base.files import own_path, refuse_strange_folder
+from ...base.plain import from_json, to_json
 from ...data import Projections
 from ...data.volumes.resample import resample
 from ...geometry import Grid, skyscan_1276, views
@@ -195,13 +195,13 @@ def sweep(plan: Plan, out: Path) -> Iterator[tuple[Row, bool]]:
             for method in plan.methods:
                 file = plan.file(out, name, count, method)
                 if file.is_file():
-                    yield Row(**json.loads(file.read_text(encoding="utf-8"))), False
+                    yield Row(**from_json(file.read_text(encoding="utf-8"))), False
                     continue
                 case = case or make_case(find_volume(plan.data, name), plan.size, plan.polychromatic)
                 row = run_oracle(case, count) if method == "oracle" else run_cell(case, count, method)
                 file.parent.mkdir(parents=True, exist_ok=True)
-                with atomic_path(file, force=True) as temporary:
-                    temporary.write_text(json.dumps(dataclasses.asdict(row), indent=1), encoding="utf-8")
+                with own_path(file) as temporary:
+                    temporary.write_text(to_json(row, indent=1), encoding="utf-8")
                 yield row, True
 
 
@@ -267,13 +267,14 @@ def page(rows: Sequence[Row], plan: Plan, command: str) -> str:
 
 def run(plan: Plan, out: Path, command: str, tell: Callable[[str], None] = print) -> str:
     """Run what is not there yet, write ``out/table.md``, and return it."""
+    refuse_strange_folder(out, "cells", ("table.md",))
     rows = []
     for row, new in sweep(plan, out):
         rows.append(row)
         if new:
             tell(f"{row.volume} {row.views} views {row.method}: {row.psnr:.2f} dB, {row.cpu_seconds:.1f} CPU s {row.chosen}")
     text = page(rows, plan, command)
-    with atomic_path(out / "table.md", force=True) as temporary:
+    with own_path(out / "table.md") as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
     return text
 

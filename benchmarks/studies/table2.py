@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...base import InputError
-from ...base.files import atomic_path
+from ...base.files import own_path, refuse_strange_folder
 from ...data.pairs import Pair, find_pairs, split_pairs
 from ...recon import METHODS
 from ..pages.report import write_report
@@ -61,13 +61,16 @@ class Plan:
         return replace(self, methods=chosen, views=self.views[-2:], size=min(self.size, 32), budget=0, most_animals=2, train_steps=steps)
 
 
+OWN = ("records", "pictures", "table.md", "table.csv", "table.json", "report.html")  # in the folder of results, beside sweep.json
+
+
 def compare(data: str | Path, results: str | Path, plan: Plan, *, where: Where = HERE, tell: Tell | None = None) -> dict[str, str]:
     """Run the plan on the test animals of ``data`` (tuned on the training animals) and write tables and report to ``results``.
 
     Returns the Markdown table of each protocol. Resumable: records that are whole are not made again.
     Raises InputError for a data set of one animal, an unknown method, or more views than a scan has.
     """
-    data, results = Path(data), Path(results)
+    data, results = Path(data), refuse_strange_folder(results, "sweep.json", OWN)
     parts = split_pairs(data, find_pairs(data, window=plan.window))
     test = _first_animals(parts["test"], plan.most_animals)
     if not test:
@@ -124,7 +127,7 @@ def _write(results: Path, records: Sequence[Mapping[str, Any]], plan: Plan) -> d
     rows = rows_of(records, results)
     tables = {protocol: markdown(rows, protocol, judges(plan.features).labels) for protocol in PROTOCOLS}
     for name, text in {"table.md": page(tables), "table.csv": as_csv(rows), "table.json": as_json(rows)}.items():
-        with atomic_path(results / name, force=True) as temporary:
+        with own_path(results / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
     write_report(results, force=True)
     return tables

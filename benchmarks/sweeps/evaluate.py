@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...base import InputError, UnknownNameError
-from ...base.files import atomic_path
+from ...base.files import own_path
 from ...data import Projections
 from ...data.pairs import Pair, find_pairs
 from ...data.volumes.resample import resample
@@ -124,7 +124,7 @@ class Evaluation:
             kept["whole"] = volume.astype(np.float16)
         folder = self.results / "pictures"
         folder.mkdir(parents=True, exist_ok=True)
-        with atomic_path(folder / f"{task.key}.npz", force=True) as temporary, temporary.open("wb") as file:
+        with own_path(folder / f"{task.key}.npz") as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **kept)  # pyright: ignore[reportArgumentType]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from ...base.files import atomic_path
+from ...base.files import own_path
+from ...base.plain import from_json, to_json
 from ...data.pairs import Pair
 from ...geometry import Grid, Scan
 from ...nerf.field.naf import binned
@@ -59,14 +59,14 @@ def measure_samples(
             fake = features_of(images, line_window, features)
             kid, spread = kernel_distance(target, fake)
             found[method] = {"made_from": keys[method], "fid": frechet_distance(target, fake), "kid": kid, "kid_spread": spread}
-    with atomic_path(results / FILE, force=True) as temporary:
-        temporary.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    with own_path(results / FILE) as temporary:
+        temporary.write_text(to_json(found, indent=1), encoding="utf-8")
 
 
 def read_samples(results: Path) -> dict[str, dict[str, Any]]:
     """What `measure_samples` kept; empty where nothing was."""
     path = results / FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return from_json(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def sample_cells(results: Path, method: str) -> dict[str, Interval]:

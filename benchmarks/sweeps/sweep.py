@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ...base import InputError
-from ...base.files import atomic_path
-from .cell import FORMAT, Task, plain, read_record, write_record
+from ...base.files import own_path
+from ...base.leftovers import clean
+from ...base.plain import plain, to_json
+from .cell import FORMAT, Task, read_record, write_record
 
 Run = Callable[[Task], Mapping[str, Any]]
 Tell = Callable[[int, int, Task | None, Mapping[str, Any]], None]
@@ -52,6 +54,7 @@ def run_sweep(
     results = Path(results)
     folder = results / "records"
     folder.mkdir(parents=True, exist_ok=True)
+    clean(folder)
     unique = list({task.key: task for task in tasks}.values())
     _state_sweep(results, unique, info or {})
     done = {task.key: record for task in unique if (record := read_record(folder / f"{task.key}.json")) is not None}
@@ -132,8 +135,8 @@ def _state_sweep(results: Path, tasks: Sequence[Task], info: Mapping[str, Any]) 
         if found != FORMAT:
             raise InputError(f"{results} holds results of format {found}", expected=f"format {FORMAT}", remedy="use another results folder")
     state = {"format": FORMAT, "info": plain(info), "tasks": [{"key": task.key, **plain(vars(task))} for task in tasks]}
-    with atomic_path(path, force=True) as temporary:
-        temporary.write_text(json.dumps(state, indent=1, sort_keys=True), encoding="utf-8")
+    with own_path(path) as temporary:
+        temporary.write_text(to_json(state, indent=1, sort_keys=True), encoding="utf-8")
 
 
 def _reset_peak() -> bool:

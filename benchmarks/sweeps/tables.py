@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from ...base import InputError
+from ...base.plain import to_json
 from ..scores.distribution import frechet_distance, kernel_distance
 from ..scores.feature_networks import ABSENT
 from ..scores.statistics import Interval, bootstrap_mean
-from .cell import plain, read_record
+from .cell import read_record
 from .sample_distance import sample_cells
 
 PROTOCOLS = ("table2-compat", "heldout-views", "volume")
@@ -169,6 +170,6 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 def as_json(rows: Sequence[Row]) -> str:
     """The rows as JSON."""
-    return json.dumps(
-        [plain({**vars(row), "cells": {p: {m: vars(i) for m, i in c.items()} for p, c in row.cells.items()}}) for row in rows], indent=1
+    return to_json(
+        [{**vars(row), "cells": {p: {m: vars(i) for m, i in c.items()} for p, c in row.cells.items()}} for row in rows], indent=1
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import math
 import types
 import typing
@@ -19,7 +20,7 @@ from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from pydantic_core import ArgsKwargs, PydanticCustomError
 
@@ -29,6 +30,7 @@ T = TypeVar("T")
 C = TypeVar("C", bound=type)
 
 _STRICT = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
+_LOOSE = ConfigDict(strict=True, arbitrary_types_allowed=True, allow_inf_nan=False)
 _WORDS: Mapping[Any, str] = {
     int: "a whole number", float: "a number", bool: "true or false", str: "a name", Path: "a file", type(None): "none",
     np.ndarray: "an array",
@@ -54,6 +56,8 @@ Several = Annotated[tuple[T, ...], BeforeValidator(_as_tuple)]  # a list; one va
 Array = Annotated[NDArray[Any], BeforeValidator(_as_array)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0)]
+Mm = Annotated[float, Field(ge=1e-6, le=1e3, description="a length in mm, from 1e-6 to 1000")]
 NotNegative = Annotated[float, Field(ge=0)]
 Unbounded = Annotated[float, Field(allow_inf_nan=True), AfterValidator(_no_nan)]  # infinity is allowed
 
@@ -189,3 +193,35 @@ def _bounds(metadata: Iterable[Any]) -> str:
 
 def _least_length(metadata: Iterable[Any]) -> int:
     return max((getattr(m, "min_length", 0) or 0 for m in metadata), default=0)
+
+
+def check_arguments(function: Callable[..., Any], given: Mapping[str, Any], called: Callable[[str], str] = str) -> None:
+    """Hold arguments to the annotations of a function before it is called: InputError for a wrong type, or a value beyond the bounds.
+
+    ``called`` gives the name under which the user knows an argument.
+
+    >>> def command(*, seed: Seed = 0) -> None: ...
+    >>> check_arguments(command, {"seed": -1}, lambda name: f"--{name}")
+    Traceback (most recent call last):
+    ...
+    fewview.base.errors.InputError: --seed is -1; expected a whole number of 0 or more
+    """
+    for name, hint in inspect.get_annotations(function, eval_str=True).items():
+        if name not in given:
+            continue
+        try:
+            TypeAdapter(hint, config=_LOOSE).validate_python(_normal(given[name]))
+        except ValidationError as error:
+            bad = error.errors(include_url=False)[0]["input"]
+            raise InputError(f"{called(name)} is {bad!r}", expected=words_of(_without_none(hint))) from None
+
+
+def _without_none(hint: Any) -> Any:
+    """The type of a value that was given: an option that may be left out is not None then."""
+    if typing.get_origin(hint) is Annotated:
+        return _without_none(typing.get_args(hint)[0]) if _is_optional(typing.get_args(hint)[0]) else hint
+    return next(part for part in typing.get_args(hint) if part is not type(None)) if _is_optional(hint) else hint
+
+
+def _is_optional(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType) and type(None) in typing.get_args(hint)

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 from ..base.files import refuse_existing
-from .options import Attenuation, MaybeMm, MaybePath, Pixels, Seed
+from ..base.settings import Seed
+from .options import Attenuation, MaybeMm, MaybePath, Pixels
 from .progress import progress_bar, step
 
 

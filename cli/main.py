@@ -132,7 +132,7 @@ def _call(name: str, function: Callable[..., Any], words: list[str]) -> int:
     """Parse the words by the function's signature and call it; its return value, if it is a number, is the exit code."""
     import tyro
 
-    from .checks import check_options
+    from ..base.settings import check_arguments
 
     description, _, _ = inspect.cleandoc(function.__doc__ or "").partition("\nArgs:")
     seen: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
@@ -153,7 +153,8 @@ def _call(name: str, function: Callable[..., Any], words: list[str]) -> int:
             return _fail(f"{_unbox(complaint.getvalue())} (see fewview {name} --help)", 2, False)
         return 0  # --help
     positional, named = seen[0]
-    check_options(function, inspect.signature(function).bind(*positional, **named).arguments)
+    given = inspect.signature(function).bind(*positional, **named).arguments
+    check_arguments(function, given, lambda name: f"--{name.replace('_', '-')}")
     code = function(*positional, **named)
     return code if isinstance(code, int) else 0
 

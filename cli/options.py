@@ -12,12 +12,10 @@ import tyro
 from pydantic import Field
 
 from ..base import InputError
-from ..base.settings import Count
+from ..base.settings import Count, Mm
 
 # What an option may be: `checks.check_options` holds every command line to these before the command runs.
-Mm = Annotated[float, Field(ge=1e-6, le=1e3, description="a length in mm, from 1e-6 to 1000")]
 Pixels = Annotated[int, Field(ge=1, le=40_000, description="a whole number of pixels, from 1 to 40000")]
-Seed = Annotated[int, Field(ge=0, description="a whole number of 0 or more")]
 Attenuation = Annotated[float, Field(gt=0, le=100, description="an attenuation in 1/mm above 0 and up to 100, such as 0.2")]
 SearchPixels = Annotated[float, Field(gt=0, le=10_000, description="pixels, above 0 and up to 10000")]
 

@@ -10,6 +10,7 @@ import tyro
 from ..base import InputError, UnknownNameError
 from ..base.files import atomic_path, refuse_existing
 from ..base.record import make_record, record_path, record_text
+from ..base.settings import Seed
 from ..benchmarks.datasets.build import build_bonemet
 from ..data import write_skyscan
 from ..geometry import skyscan_1276
@@ -17,7 +18,7 @@ from ..pipeline.subjects import fitting_scan, read_attenuation, scene
 from ..recon import Progress
 from ..recon.physics.effects import Physics
 from ..recon.physics.simulator import simulate_raw
-from .options import Attenuation, MaybeMm, Pairs, Pixels, Seed, settings
+from .options import Attenuation, MaybeMm, Pairs, Pixels, settings
 from .outputs import command_line
 from .progress import progress_bar
 

@@ -15,10 +15,10 @@ from pydantic import Field
 
 from ..base import InputError
 from ..base.record import make_record, write_record
-from ..base.settings import Count
+from ..base.settings import Count, Seed
 from ..data.pairs import find_pairs, split_pairs
 from ..recon import Progress
-from .options import MaybeCount, MaybePath, Pairs, Seed, settings
+from .options import MaybeCount, MaybePath, Pairs, settings
 from .outputs import command_line
 from .progress import progress_bar
 

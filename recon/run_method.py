@@ -11,7 +11,9 @@ import numpy as np
 
 from ..base import InputError
 from ..data import Projections, Reconstruction
+from ..data.projections import require_projections
 from ..geometry import Grid
+from ..geometry.grid import require_grid
 from .method import Callback, Method, Progress, load_method
 
 
@@ -30,11 +32,13 @@ def reconstruct(
     Ctrl-C after the first step of a method that shows its volumes ends the run and returns the last whole volume, with
     ``settings["interrupted"]`` the step it is from; before that, KeyboardInterrupt goes on to the caller.
 
-    Raises InputError for an unknown method or setting, and for a method that returns the wrong shape, NaN or Inf.
+    Raises InputError for something that is no projections or no grid, for an unknown method or setting, and for a method that returns
+    the wrong shape, NaN or Inf.
     """
+    projections = require_projections(projections)
     chosen = load_method(method)
     given = chosen.settings(**settings)
-    grid = Grid.fit(projections.scan) if grid is None else grid
+    grid = Grid.fit(projections.scan) if grid is None else require_grid(grid)
     history: list[dict[str, Any]] = []
     resolved: dict[str, Any] = {}
     latest: list[Progress] = []

@@ -107,8 +107,9 @@ def list_animals(sources: Sequence[Source], weeks: Sequence[int], first_id: int)
 def plan_of(settings: BuildSettings, animals: Sequence[Animal]) -> dict[str, Any]:
     """What the files of the data set follow from: the same plan, the same files."""
     made_by = {name: versions()[name] for name in ("fewview", "numpy", "scipy")}
-    plan = {"format": FORMAT, **{k: v for k, v in vars(settings).items() if k != "scan"}}
-    return json.loads(to_json({**plan, "scan": repr(settings.scan), "made_by": made_by, "animals": [animal.facts() for animal in animals]}))
+    plan: dict[str, Any] = {"format": FORMAT, **{k: v for k, v in vars(settings).items() if k != "scan"}}
+    plan |= {"scan": settings.scan.expression(), "made_by": made_by, "animals": [animal.facts() for animal in animals]}
+    return json.loads(to_json(plan))
 
 
 def begin(out: Path, settings: BuildSettings, animals: Sequence[Animal], force: bool) -> None:

@@ -84,7 +84,7 @@ def _inputs(record: Mapping[str, Any] | None) -> list[str]:
 def _own_record(kept: Kept, grid: Grid, path: Path) -> dict[str, Any]:
     facts = {name: value for name, value in kept.facts.items() if name != "history"}
     scan = kept.scan
-    extra = {**facts, "grid": grid, "scan": repr(scan) if scan is not None and len(scan) <= 4 else str(scan)[:200]}
+    extra = {**facts, "grid": grid, "scan": repr(scan)}
     return make_record("fewview.data.write_volume", facts["settings"], (), (path,), facts["seconds"], extra)
 
 

@@ -14,7 +14,9 @@ from ...base import InputError
 from ...base.memory import require_memory
 from ...base.settings import checked
 from ...data import Projections
+from ...data.projections import require_projections
 from ...geometry import Grid, Scan
+from ...geometry.grid import require_grid
 from ...geometry.rotation import Orbit
 from ..method import Callback, Method, Progress, Volume
 from ..projector.backend import fdk_sum_of
@@ -62,8 +64,8 @@ def fdk(
     views at the same angle, or too little memory, MissingBackendError for a backend without FDK; warns when the views cover less than
     pi + 2 asin(r / DSO) for the grid's radius r.
     """
-    scan = projections.scan
-    grid = Grid.fit(scan) if grid is None else grid
+    scan = require_projections(projections).scan
+    grid = Grid.fit(scan) if grid is None else require_grid(grid)
     filter_name(filter)  # a wrong name is an error before any warning
     orbit = Orbit.of(scan)
     _warn(scan, orbit, coverage(orbit.angle), grid)

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from pydantic_core import ArgsKwargs, PydanticCustomError
 
@@ -57,7 +57,7 @@ Array = Annotated[NDArray[Any], BeforeValidator(_as_array)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0)]
-Mm = Annotated[float, Field(ge=1e-6, le=1e3, description="a length in mm, from 1e-6 to 1000")]
+Mm = Annotated[float, Field(ge=1e-6, le=1e3, description="a positive length in mm, from 1e-6 to 1000")]
 NotNegative = Annotated[float, Field(ge=0)]
 Unbounded = Annotated[float, Field(allow_inf_nan=True), AfterValidator(_no_nan)]  # infinity is allowed
 
@@ -210,7 +210,11 @@ def check_arguments(function: Callable[..., Any], given: Mapping[str, Any], call
         if name not in given:
             continue
         try:
-            TypeAdapter(hint, config=_LOOSE).validate_python(_normal(given[name]))
+            adapter = TypeAdapter(hint, config=_LOOSE)
+        except PydanticUserError:  # a record of settings, which checks itself
+            continue
+        try:
+            adapter.validate_python(_normal(given[name]))
         except ValidationError as error:
             bad = error.errors(include_url=False)[0]["input"]
             raise InputError(f"{called(name)} is {bad!r}", expected=words_of(_without_none(hint))) from None

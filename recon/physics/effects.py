@@ -28,7 +28,7 @@ Millimetres = Annotated[float, _within(0, 1000)]
 Shift = Annotated[float, _within(-1000, 1000)]
 Spread = Annotated[float, _within(0, 1)]
 Pixels = Annotated[float, _within(0, 100)]
-Rays = Annotated[int, _within(1, 32)]
+Rays = Annotated[int, _within(1, 100)]
 Fraction = Annotated[float, Field(ge=0, lt=1, description="0 (off), or a fraction below 1")]
 
 

@@ -24,9 +24,10 @@ _SCREEN = 1000  # characters: what a screen shows at a glance
 class Scan:
     """Per-view geometry of a flat-panel scan, in mm and degrees; frozen, arrays are read-only.
 
-    ``shape`` is (rows, cols). ``source``, ``detector`` (the panel's centre), ``u`` (step from one column to the next) and ``v`` (step from
-    one row to the next) are (n, 3) float64 arrays of (x, y, z). The centre of pixel ``[view, row, col]`` is ``detector + (col - (cols - 1)
-    / 2) u + (row - (rows - 1) / 2) v``. ``angles_deg`` is a label kept with each view; the vectors alone decide where the rays run.
+    ``shape`` is (rows, cols). ``source``, ``detector`` (the panel's centre), ``u`` (step from one column to the next)
+    and ``v`` (step from one row to the next) are (n, 3) float64 arrays of (x, y, z). The centre of pixel
+    ``[view, row, col]`` is ``detector + (col - (cols - 1) / 2) u + (row - (rows - 1) / 2) v``.
+    ``angles_deg`` is a label kept with each view; the vectors alone decide where the rays run.
 
     >>> scan = Scan.circular(dso_mm=100, dsd_mm=200, rows=4, cols=6, pixel_mm=0.5, angles_deg=[0, 90])
     >>> scan.source.round(6).tolist()

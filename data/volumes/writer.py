@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from .formats import Kept, VolumeFormat, format_to_write
 _KEPT = (np.uint8, np.uint16, np.int16, np.float32)
 
 
+@runtime_checkable
 class Result(Protocol):
     """A volume that knows where it came from: a `Reconstruction`."""
 

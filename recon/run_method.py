@@ -84,6 +84,8 @@ def reconstruct(
     seconds = time.perf_counter() - start
     if volume.shape != grid.shape:
         raise InputError(f"method {chosen.name} returned shape {volume.shape}", expected=f"{grid.shape} (z, y, x), as the grid says")
+    if volume.dtype.kind not in "biuf":
+        raise InputError(f"method {chosen.name} returned values of type {volume.dtype}", expected="real numbers, in 1/mm")
     volume = np.ascontiguousarray(volume, dtype=np.float32)
     if not np.isfinite(volume).all():
         bad = int(np.count_nonzero(~np.isfinite(volume)))

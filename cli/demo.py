@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 from ..base.files import refuse_existing
-from .options import NO_SCALE, Grey, MaybeMm, MaybeVolume
+from ..base.settings import Seed
+from .options import NO_SCALE, Grey, MaybeMm, MaybeVolume, Pixels
 from .progress import progress_bar, step
 
 
@@ -16,10 +17,10 @@ def demo(
     volume: MaybeVolume = None,
     volume_voxel_mm: MaybeMm = None,
     grey: Grey = NO_SCALE,
-    rows: int = 128,
-    cols: int = 192,
+    rows: Pixels = 128,
+    cols: Pixels = 192,
     voxel_mm: MaybeMm = None,
-    seed: int = 0,
+    seed: Seed = 0,
     fdk_only: bool = False,
     force: bool = False,
 ) -> None:

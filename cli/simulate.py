@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import numpy as np
-
 from ..base import InputError, UnknownNameError
 from ..base.files import atomic_path, refuse_existing
 from ..base.kept_warnings import kept_warnings
 from ..base.record import make_record, record_path, record_text
+from ..base.settings import Seed
 from ..benchmarks.datasets.build import build_bonemet
 from ..data import write_skyscan
 from ..geometry import skyscan_1276
@@ -18,7 +17,7 @@ from ..pipeline.subjects import fitting_scan, read_sample, scene
 from ..recon import Progress
 from ..recon.physics.effects import Physics
 from ..recon.physics.simulator import simulate_raw
-from .options import NO_SCALE, Grey, MaybeMm, Pairs, Volumes, explained_by, settings
+from .options import NO_SCALE, Grey, MaybeMm, Pairs, Pixels, Volumes, explained_by, settings
 from .outputs import command_line
 from .progress import progress_bar
 
@@ -30,16 +29,16 @@ def simulate(
     volumes: Volumes = (),
     *,
     out: Path,
-    phantom: tuple[int, ...] = (),
+    phantom: tuple[Seed, ...] = (),
     layout: str = "skyscan",
     scanner: str = "skyscan_1276",
-    rows: int = 128,
-    cols: int = 192,
+    rows: Pixels = 128,
+    cols: Pixels = 192,
     voxel_mm: MaybeMm = None,
     volume_voxel_mm: MaybeMm = None,
     grey: Grey = NO_SCALE,
-    seed: int = 0,
-    weeks: tuple[int, ...] = (0,),
+    seed: Seed = 0,
+    weeks: tuple[Seed, ...] = (0,),
     physics: Pairs = (),
     force: bool = False,
 ) -> None:
@@ -73,8 +72,6 @@ def simulate(
         raise UnknownNameError("layout", layout, LAYOUTS)
     if scanner not in SCANNERS:
         raise UnknownNameError("scanner", scanner, SCANNERS)
-    if voxel_mm is not None and not (np.isfinite(voxel_mm) and voxel_mm > 0):
-        raise InputError(f"--voxel-mm {voxel_mm}", expected="a positive length in mm: the pixel of the scan at the rotation axis")
     if not volumes and not phantom:
         raise InputError("no volume", expected="at least one VOLUME, or --phantom SEED")
     with explained_by("physics"):

@@ -10,8 +10,8 @@ from typing import Any
 
 from ...base import InputError, UnknownNameError
 from ...base.files import own_path, remove
-from ...base.leftovers import clean
-from ...base.ownership import foreign, why_sacred
+from ...base.outputs.leftovers import clean
+from ...base.outputs.ownership import foreign, why_sacred
 from ...base.plain import to_json
 from ...base.record import sha256, versions
 from ...data.volumes.attenuation import GreyScale

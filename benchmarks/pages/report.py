@@ -14,7 +14,7 @@ import numpy as np
 
 from ...base import InputError
 from ...base.files import atomic_path, refuse_existing
-from ...base.ownership import SIGNATURE
+from ...base.outputs.ownership import SIGNATURE
 from ...base.plain import to_json
 from ..scores.statistics import Interval, paired_difference
 from ..sweeps.tables import MEANING, PROTOCOLS, PUBLISHED, Row, columns_of, load_records, rows_of

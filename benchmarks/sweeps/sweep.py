@@ -14,7 +14,7 @@ from typing import Any
 
 from ...base import InputError
 from ...base.files import own_path
-from ...base.leftovers import clean
+from ...base.outputs.leftovers import clean
 from ...base.plain import plain, to_json
 from .cell import FORMAT, Task, read_record, write_record
 

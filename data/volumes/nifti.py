@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...base import InputError
 from ...base.memory import require_memory
-from ...base.ownership import SIGNATURE
+from ...base.outputs.ownership import SIGNATURE
 from ...geometry import Grid
 from .voxel_size import SAY_VOXEL, center_of, grid_of, one_size
 
@@ -70,8 +70,11 @@ def read_nifti(path: Path, voxel_mm: float | None = None) -> tuple[NDArray[Any],
 @contextmanager
 def _whole(path: Path) -> Iterator[None]:
     """nibabel, zlib and numpy each have their own ways to fail on a broken file; here all of them are one."""
+    from nibabel.imageglobals import LoggingOutputSuppressor
+
     try:
-        yield
+        with LoggingOutputSuppressor():  # what nibabel mends in a header on its own is judged by us
+            yield
     except InputError:
         raise
     except Exception as error:

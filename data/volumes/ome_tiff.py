@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ...base import InputError
 from ...base.memory import require_memory
-from ...base.ownership import SIGNATURE
+from ...base.outputs.ownership import SIGNATURE
 from ...geometry import Grid
 from .voxel_size import SAY_VOXEL, center_from, grid_of, one_size, unit_in_mm
 

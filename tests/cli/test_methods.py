@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 from fewview.cli.main import available, main
@@ -45,7 +46,7 @@ def test_units_bounds_and_choices_are_told(capsys: pytest.CaptureFixture[str]) -
     assert [unit_of(name) for name in ("roll_deg", "blur_px", "mode")] == ["deg", "pixels", ""]
 
 
-def test_a_plain_dataclass_and_a_function_of_ones_own_are_explained_too(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plain_dataclass_and_a_function_of_ones_own_are_explained_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = """
 from dataclasses import dataclass
 from fewview.recon import Method
@@ -77,7 +78,7 @@ METHOD = Method("own", lambda *a: None, Settings, reference="Me (2026)")
 @pytest.mark.parametrize(
     ("words", "where"),
     [
-        (["recon", "SCAN", "--method", "sirt", "--set", "itertions=3"], "did you mean iterations?; see fewview methods sirt"),
+        (["recon", "SCAN", "--method", "sirt", "--set", "itertions=3"], "did you mean iterations or relaxation?; see fewview methods sirt"),
         (["recon", "SCAN", "--method", "sirt", "--set", "iterations=-3"], "a whole number of 1 or more, or none; see fewview methods sirt"),
         (["recon", "SCAN", "--correct", "ring=3"], "see fewview methods corrections"),
         (["recon", "SCAN", "--rings", "99"], "see fewview methods corrections"),
@@ -87,7 +88,7 @@ METHOD = Method("own", lambda *a: None, Settings, reference="Me (2026)")
     ],
 )
 def test_a_mistake_leads_to_the_list(
-    tmp_path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], where: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], where: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(words) == 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from ...base import InputError, UnknownNameError
+from ...base.errors import about, reading
 from ...base.settings import check_arguments
 from ...geometry import Scan
 from ..hdf5_access import DATA_EXCHANGE, H5_ENDINGS, h5_format
@@ -76,7 +77,8 @@ def line_integrals(
     """What `open_scan` gave, read: the second half of `read`."""
     if isinstance(source, Projections):
         return source
-    return prepare_views(source.views, source.scan, source.flat, source.dark, source.meta, air=air, max_bad=max_bad, progress=progress)
+    with about(source.meta.get("source", "the scan")):
+        return prepare_views(source.views, source.scan, source.flat, source.dark, source.meta, air=air, max_bad=max_bad, progress=progress)
 
 
 def read_raw(path: str | Path, *, views: Views = None, binning: int = 1, progress: bool = False, **options: Any) -> RawScan:
@@ -123,6 +125,11 @@ def _open(path: Path, options: Mapping[str, Any]) -> RawSource | Projections:
     unknown = [name for name in options if name not in known]
     if unknown and (not takes_more or chosen.name == "SkyScan"):
         raise UnknownNameError(f"option of the {chosen.name} reader", unknown[0], known)
+    with reading(path):
+        return _opened(path, chosen, readers, options)
+
+
+def _opened(path: Path, chosen: Format, readers: Iterable[Callable[..., Any]], options: Mapping[str, Any]) -> RawSource | Projections:
     for reader in readers:
         check_arguments(reader, options, lambda name: f"{name} of the {chosen.name} reader")
     return chosen.open(path, **options)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ...base.errors import about, reading
 from ...base.settings import check_arguments
 from ...geometry import Scan
 from ..hdf5_access import DATA_EXCHANGE, H5_ENDINGS, h5_format
+from ..images.stray_pixels import stray_warnings
 from ..projections import Projections
 from .bonemet import is_bonemet, open_bonemet
 from .exchange import open_exchange
@@ -75,10 +77,18 @@ def line_integrals(
     source: RawSource | Projections, *, air: ArrayLike = "auto", max_bad: float = 0.05, progress: bool = False
 ) -> Projections:
     """What `open_scan` gave, read: the second half of `read`."""
+    place = str(source.meta.get("source", "the scan"))
     if isinstance(source, Projections):
-        return source
-    with about(source.meta.get("source", "the scan")):
-        return prepare_views(source.views, source.scan, source.flat, source.dark, source.meta, air=air, max_bad=max_bad, progress=progress)
+        found = source
+    else:
+        with about(place):
+            found = prepare_views(
+                source.views, source.scan, source.flat, source.dark, source.meta, air=air, max_bad=max_bad, progress=progress
+            )
+    strays = stray_warnings(found.values, place)
+    for line in strays:
+        warnings.warn(line, stacklevel=3)
+    return replace(found, meta={**found.meta, "warnings": [*found.meta.get("warnings", ()), *strays]}) if strays else found
 
 
 def read_raw(path: str | Path, *, views: Views = None, binning: int = 1, progress: bool = False, **options: Any) -> RawScan:

@@ -14,16 +14,14 @@ import numpy as np
 
 from ...base import InputError
 from ...base.files import atomic_path
-from ..scores.statistics import Interval, paired_difference
-from ..sweeps.tables import MEANING, PROTOCOLS, PUBLISHED, Row, columns_of, load_records, rows_of
+from ..comparison.tables import PUBLISHED, Row, absent_columns, cells_of, columns_of, head_of, rows_of
+from ..scores.metric_table import MEANING, PROTOCOLS
+from ..scores.statistics import paired_difference
+from ..sweeps.columns import Cell
+from ..sweeps.results import load_records, read_state
+from ..sweeps.study import made_by
 from .convergence import convergence
 from .figures import curves, image_uri, planes, scatter, short, shot
-
-HEADS = {
-    "psnr": "PSNR, dB", "ssim": "SSIM", "ssim_slices": "SSIM of slices", "fid": "FID", "kid": "KID", "dice_bone": "bone Dice",
-    "surface_mm": "surface, mm", "nrmse": "NRMSE", "edge_error": "edge error", "fsc_half_mm": "FSC 0.5, mm",
-    "psnr_grey_fit": "PSNR, grey fitted", "residual": "residual", "lpips": "LPIPS",
-}  # fmt: skip
 
 
 def write_report(results: str | Path, out: str | Path | None = None, *, force: bool = False) -> Path:
@@ -38,7 +36,7 @@ def write_report(results: str | Path, out: str | Path | None = None, *, force: b
     records = load_records(results)
     if not records:
         raise InputError(f"{results} holds no record yet", expected="at least one finished task", remedy="run `fewview bench` first")
-    info = json.loads((results / "sweep.json").read_text(encoding="utf-8")).get("info", {})
+    info = read_state(results).info
     context = _context(results, records, rows_of(records, results), info)
     here = files("fewview.benchmarks.pages")
     template = Environment(autoescape=True).from_string((here / "report.html.j2").read_text(encoding="utf-8"))
@@ -67,6 +65,7 @@ def _context(results: Path, records: Sequence[dict[str, Any]], rows: Sequence[Ro
         ],
         "protocols": [_leaderboard(rows, protocol, info.get("labels", {})) for protocol in PROTOCOLS],
         "published": PUBLISHED,
+        "made": made_by(records),
         "curves": curves(rows, {"volume PSNR, dB": ("volume", "psnr"), "held-out view PSNR, dB": ("heldout-views", "psnr")}),
         "scatter": scatter(records),
         "convergence": convergence([r for r in records if "failed" not in r]),
@@ -89,23 +88,28 @@ def _context(results: Path, records: Sequence[dict[str, Any]], rows: Sequence[Ro
 
 
 def _leaderboard(rows: Sequence[Row], protocol: str, labels: Mapping[str, str]) -> dict[str, Any]:
-    columns = columns_of(rows, protocol, labels)
-    heads = ["method", "views", *(HEADS[c] + (f" ({labels[c]})" if c in labels else "") for c in columns), "seconds", "MiB"]
+    """A protocol's table: only columns that hold something, the best value of each marked, and a note on what others would need."""
+    columns = columns_of(rows, protocol)
+    found = [cells_of(rows, metric) for metric in columns]
     table = []
-    for row in rows:
+    for place, row in enumerate(rows):
         cells = [{"text": short(row.method), "value": short(row.method)}, {"text": row.views, "value": row.views}]
-        cells += [_cell(row.cells[protocol].get(c)) for c in columns]
+        cells += [_cell(cells[place], row, metric.name, protocol) for metric, cells in zip(columns, found, strict=True)]
         tail = ((row.seconds, ".3g"), (row.peak_memory_mib, ",.0f"))
         cells += [{"text": format(v, style) if math.isfinite(v) else "-", "value": v} for v, style in tail]
         table.append(cells)
-    return {"name": protocol, "meaning": MEANING[protocol], "heads": heads, "rows": table}
+    heads = ["method", "views", *(head_of(metric, labels) for metric in columns), "seconds", "MiB"]
+    note = absent_columns(rows, protocol, labels)
+    return {"name": protocol, "meaning": MEANING[protocol], "heads": heads, "rows": table, "note": note}
 
 
-def _cell(cell: Interval | None) -> dict[str, Any]:
-    if cell is None:
+def _cell(cell: Cell, row: Row, metric: str, protocol: str) -> dict[str, Any]:
+    found = row.cells[protocol].get(metric)
+    if found is None:
         return {"text": "-", "value": "-"}
-    bounded = math.isfinite(cell.low) and math.isfinite(cell.high)
-    return {"text": f"{cell.mean:#.4g}", "value": cell.mean, "interval": f"{cell.low:#.4g} to {cell.high:#.4g}" if bounded else ""}
+    bounded = math.isfinite(found.low) and math.isfinite(found.high)
+    interval = f"{found.low:#.4g} to {found.high:#.4g}" if bounded else ""
+    return {"text": cell.text, "value": found.mean, "best": cell.best, "interval": interval}
 
 
 def _shots(

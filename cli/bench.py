@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from ..base.files import atomic_path, refuse_existing
-from ..base.record import make_record, write_record
+from ..base.files import refuse_existing
+from ..base.record import make_record, recorded_path
 from .options import MaybePath
 from .outputs import command_line
 
@@ -128,10 +128,9 @@ def speed(*, size: str = "A", peers: bool = False, rounds: int = 3, out: MaybePa
     table = "\n".join([speed_table(rows), *remarks, describe(here)])
     print(table)
     if out is not None:
-        with atomic_path(out, force=force) as temporary:
+        made, extra = {"size": size, "rounds": rounds, "peers": peers}, {"machine": here}
+        with recorded_path(out, lambda: make_record(command_line(), made, (), [out], extra=extra), force=force) as temporary:
             temporary.write_text(table + "\n", encoding="utf-8")
-        facts = {"size": size, "rounds": rounds, "peers": peers}
-        write_record(make_record(command_line(), facts, (), [out], extra={"machine": here}), out)
 
 
 def _tell_line() -> Callable[[str], None]:

@@ -8,18 +8,18 @@ from pathlib import Path
 import tyro
 
 from ..base import InputError, UnknownNameError
-from ..base.files import refuse_existing
-from ..base.record import make_record, write_record
+from ..base.files import atomic_path, refuse_existing
+from ..base.record import make_record, record_path, record_text
 from ..benchmarks.datasets.build import build_bonemet
 from ..data import write_skyscan
 from ..geometry import skyscan_1276
+from ..pipeline.subjects import fitting_scan, read_attenuation, scene
 from ..recon import Progress
 from ..recon.physics.effects import Physics
 from ..recon.physics.simulator import simulate_raw
 from .options import MaybeMm, Pairs, settings
 from .outputs import command_line
 from .progress import progress_bar
-from .volumes import fitting_scan, read_attenuation, scene
 
 SCANNERS = {"skyscan_1276": fitting_scan}
 LAYOUTS = ("skyscan", "bonemet")
@@ -92,7 +92,12 @@ def simulate(
     jobs: dict[str, Path | int] = {path.name.split(".")[0]: path for path in volumes} | {f"phantom_{n}": n for n in phantom}
     if len(jobs) < len(volumes) + len(phantom):
         raise InputError("two volumes have the same name", expected="one name each", remedy="rename one: scans are named after volumes")
-    refuse_existing(out, force)
+    folders = {name: out if len(jobs) == 1 else out / name for name in jobs}
+    if not force:
+        refuse_existing(out, force, volumes)
+    for folder in folders.values():
+        refuse_existing(folder, force, volumes)
+        refuse_existing(record_path(folder), True)
     for name, thing in jobs.items():
         start = time.perf_counter()
         if isinstance(thing, Path):
@@ -100,9 +105,11 @@ def simulate(
             scan = SCANNERS[scanner](subject.grid, rows, cols, voxel_mm)
         else:
             subject, scan = scene(thing, rows, cols, voxel_mm)
-        folder = out if len(jobs) == 1 else out / name
-        write_skyscan(simulate_raw(subject.volume, subject.grid, scan, chosen, seed=seed), folder, force=force)
-        seconds = time.perf_counter() - start
+        raw = simulate_raw(subject.volume, subject.grid, scan, chosen, seed=seed)
         inputs = [thing] if isinstance(thing, Path) else []
-        write_record(make_record(command_line(), {"physics": chosen, "seed": seed}, inputs, [folder], seconds, {"scan": str(scan)}), folder)
-        print(f"wrote {folder}: {scan} ({seconds:.1f} s)")
+        seconds = time.perf_counter() - start
+        record = make_record(command_line(), {"physics": chosen, "seed": seed}, inputs, [folders[name]], seconds, {"scan": str(scan)})
+        with atomic_path(record_path(folders[name]), force=True) as note:  # written first, and named last
+            note.write_text(record_text(record), encoding="utf-8")
+            write_skyscan(raw, folders[name], force=force)
+        print(f"wrote {folders[name]}: {scan} ({time.perf_counter() - start:.1f} s)")

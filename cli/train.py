@@ -87,7 +87,7 @@ def train(
         if name in more:
             raise InputError(f"--set {name}={more[name]}", expected=f"--{name}, an option of its own")
     chosen = TrainSettings.of(learner, preset, **{**more, **own})
-    check_outputs(out, force=force, resume=resume)
+    check_outputs(out, force=force, resume=resume, inputs=[data])
     parts = split_pairs(data, find_pairs(data, window=window))
     if not parts["train"]:
         raise InputError(f"no animal of {data} is in the part 'train'", expected="at least one", remedy="see its split.json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
@@ -14,7 +13,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from ...base import InputError
-from ...base.files import atomic_path
+from ...base.files import own_path
+from ...base.plain import from_json, to_json
 from ...data.pairs import Pair
 from ...geometry import Grid, Scan
 from ...nerf.field.naf import binned
@@ -25,7 +25,6 @@ from ..scores.distribution import Features, features_of
 from ..scores.metric_table import distances_of
 from ..scores.statistics import Interval
 from ..sweeps.provenance import this_code
-from ..sweeps.records import plain
 from .evaluate import method_hash
 
 FILE = "samples.json"
@@ -65,8 +64,8 @@ def measure_samples(
             sets = FeatureSets(target, features_of(images, line_window, features))
             cells = {name: astuple(cell) for name, cell in distances_of("table2-compat", sets).items()}
             found[method] = {"made_from": keys[method], "cells": cells}
-    with atomic_path(results / FILE, force=True) as temporary:
-        temporary.write_text(json.dumps(plain(found), indent=1, allow_nan=False), encoding="utf-8")
+    with own_path(results / FILE) as temporary:
+        temporary.write_text(to_json(found, indent=1), encoding="utf-8")
 
 
 def read_samples(results: Path) -> dict[str, dict[str, Any]]:
@@ -75,7 +74,7 @@ def read_samples(results: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = from_json(path.read_text(encoding="utf-8"))
         if not all(isinstance(entry["cells"], dict) for entry in found.values()):
             raise TypeError("its cells are no objects")
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ...base.plain import to_json
 from ..scores.compared import FeatureSets
 from ..scores.feature_networks import ABSENT
 from ..scores.metric_table import PROTOCOLS, Metric, distances_of, metrics_of
 from ..scores.statistics import Interval, bootstrap_mean
 from ..sweeps.columns import ARROWS, Cell, mark_best
-from ..sweeps.records import plain
 from .sample_distance import sample_cells
 
 # The paper's Table 2 (BoneMet). Its protocol is not stated; the published code scores the fit to the input view.
@@ -165,6 +164,6 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 def as_json(rows: Sequence[Row]) -> str:
     """The rows as JSON."""
-    return json.dumps(
-        [plain({**vars(row), "cells": {p: {m: vars(i) for m, i in c.items()} for p, c in row.cells.items()}}) for row in rows], indent=1
+    return to_json(
+        [{**vars(row), "cells": {p: {m: vars(i) for m, i in c.items()} for p, c in row.cells.items()}} for row in rows], indent=1
     )

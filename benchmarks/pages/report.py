@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from ...base import InputError
-from ...base.files import atomic_path
+from ...base.files import atomic_path, refuse_existing
+from ...base.ownership import SIGNATURE
+from ...base.plain import to_json
 from ..comparison.tables import PUBLISHED, Row, absent_columns, cells_of, columns_of, head_of, rows_of
 from ..scores.metric_table import MEANING, PROTOCOLS
 from ..scores.statistics import paired_difference
@@ -33,6 +34,7 @@ def write_report(results: str | Path, out: str | Path | None = None, *, force: b
 
     results = Path(results)
     path = results / "report.html" if out is None else Path(out)
+    refuse_existing(path, force, [results])
     records = load_records(results)
     if not records:
         raise InputError(f"{results} holds no record yet", expected="at least one finished task", remedy="run `fewview bench` first")
@@ -42,8 +44,8 @@ def write_report(results: str | Path, out: str | Path | None = None, *, force: b
     template = Environment(autoescape=True).from_string((here / "report.html.j2").read_text(encoding="utf-8"))
     from markupsafe import Markup
 
-    text = template.render(style=Markup((here / "page.css").read_text(encoding="utf-8")), **context)
-    with atomic_path(path, force=force) as temporary:
+    text = template.render(signature=SIGNATURE, style=Markup((here / "page.css").read_text(encoding="utf-8")), **context)
+    with atomic_path(path, force=force, inputs=[results]) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
 
@@ -80,7 +82,7 @@ def _context(results: Path, records: Sequence[dict[str, Any]], rows: Sequence[Ro
         "failures": _failures(records),
         "notes": _notes(info),
         "command": info.get("command", f"fewview report {results.name}"),
-        "info": json.dumps(info, indent=1),
+        "info": to_json(info, indent=1),
         "records": [_record_line(r) for r in records],
         "version": __version__,
         "date": datetime.now(UTC).date().isoformat(),

@@ -7,7 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from ...base import InputError
-from ...base.files import atomic_path
+from ...base.files import atomic_path, refuse_existing
+from ...base.ownership import SIGNATURE
 from ..sweeps.results import load_records, read_state
 from ..sweeps.study import Study, made_by, tables_of
 
@@ -24,6 +25,7 @@ def write_study_page(study: Study, results: str | Path, out: str | Path | None =
 
     results = Path(results)
     path = results / "report.html" if out is None else Path(out)
+    refuse_existing(path, force, [results])
     records, info = load_records(results), read_state(results).info
     if not records:
         raise InputError(f"{results} holds no record yet", expected="at least one finished task", remedy="run `fewview bench` first")
@@ -31,6 +33,7 @@ def write_study_page(study: Study, results: str | Path, out: str | Path | None =
     here = files("fewview.benchmarks.pages")
     template = Environment(autoescape=True).from_string((here / "study.html.j2").read_text(encoding="utf-8"))
     text = template.render(
+        signature=SIGNATURE,
         style=Markup((here / "page.css").read_text(encoding="utf-8")),
         title=study.title,
         about=info.get("about", ""),
@@ -42,6 +45,6 @@ def write_study_page(study: Study, results: str | Path, out: str | Path | None =
         version=__version__,
         date=datetime.now(UTC).date().isoformat(),
     )
-    with atomic_path(path, force=force) as temporary:
+    with atomic_path(path, force=force, inputs=[results]) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path

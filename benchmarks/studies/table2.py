@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...base import InputError
-from ...base.files import atomic_path
+from ...base.files import own_path
 from ...data.pairs import Pair, find_pairs, split_pairs
 from ...recon import METHODS
 from ..comparison.checkpoints import checkpoints_in, train_missing
@@ -162,7 +162,7 @@ def write(study: Study, ready: Ready, results: Path, records: Sequence[Record], 
     measure_samples(results, ready.settings, ready.train, plan.size, plan.line_window, judges(plan.features).features)
     rows, text = rows_of(records, results), page(tables_of(records, results, plan), study.title, made_by(records))
     for name, content in {"table.md": text, "table.csv": as_csv(rows), "table.json": as_json(rows)}.items():
-        with atomic_path(results / name, force=True) as temporary:
+        with own_path(results / name) as temporary:
             temporary.write_text(content, encoding="utf-8")
     write_report(results, force=True)
 

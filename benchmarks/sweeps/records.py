@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from ...base import InputError
-from ...base.files import atomic_path
+from ...base.files import own_path
+from ...base.plain import plain, to_json
 
 FORMAT = 3  # of records and of sweep.json; raise it when a record of the past can no longer be read
 Record = dict[str, Any]
@@ -51,28 +51,13 @@ def fields_of(task: Task) -> dict[str, Any]:
     return plain(dataclasses.asdict(task))
 
 
-def plain(value: Any) -> Any:
-    """``value`` as strict JSON can hold it: numpy numbers as numbers, arrays as lists, NaN and infinity as text."""
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if isinstance(value, str | int | float | bool) or value is None else repr(value)
-
-
 def write_record(folder: Path, record: Mapping[str, Any]) -> Path:
     """Write one record as ``<key>.json``, whole or not at all, with a hash of its content."""
     body = plain(record)
     body["sha256"] = _digest(body)
     path = folder / f"{record['key']}.json"
-    with atomic_path(path, force=True) as temporary:
-        temporary.write_text(json.dumps(body, sort_keys=True, indent=1, allow_nan=False), encoding="utf-8")
+    with own_path(path) as temporary:
+        temporary.write_text(to_json(body, indent=1, sort_keys=True), encoding="utf-8")
     return path
 
 

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ...base import InputError, UnknownNameError
-from ...base.files import atomic_path
-from .records import FORMAT, Record, Stamp, Task, fields_of, plain, read_record
+from ...base.files import own_path, refuse_strange_folder
+from ...base.leftovers import clean
+from ...base.plain import to_json
+from .records import FORMAT, Record, Stamp, Task, fields_of, read_record
 
-STATE, RECORDS = "sweep.json", "records"
+STATE, RECORDS, PICTURES = "sweep.json", "records", "pictures"
+OWN = (PICTURES, "table.md", "table.csv", "table.json", "report.html", "samples.json")  # what else is written there
 _ELSEWHERE = "give another folder (--out)"
 
 
@@ -59,8 +62,8 @@ def load_records(results: str | Path) -> list[Record]:
     return [record for record in found.values() if record is not None]
 
 
-def open_results(results: Path, study: str) -> None:
-    """Make the folder, or check that it is one of this study: InputError for a file, another study, another layout."""
+def check_results(results: Path, study: str) -> None:
+    """InputError for a file, for results of another study, format or layout; FileExistsError for files that a study would replace."""
     if results.exists() and not results.is_dir():
         raise InputError(f"{results} is a file", expected="a folder for the results", remedy=_ELSEWHERE)
     if (results / STATE).exists():
@@ -71,15 +74,22 @@ def open_results(results: Path, study: str) -> None:
         for name in ("cells", RECORDS):  # "cells" is how the table of classical methods was kept once
             if (results / name).exists() and any((results / name).iterdir()):
                 raise InputError(f"{results} holds {name}/ but no {STATE}: results of an older layout", remedy=_ELSEWHERE)
+    refuse_strange_folder(results, STATE, OWN)
+
+
+def open_results(results: Path, study: str) -> None:
+    """`check_results`, then make the folder of records, and clean up what killed runs left in it."""
+    check_results(results, study)
     (results / RECORDS).mkdir(parents=True, exist_ok=True)
+    clean(results / RECORDS)
 
 
 def write_state(results: Path, stamp: Stamp, named: Sequence[tuple[str, Task]], info: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     """Write `sweep.json`: ``named`` are the tasks with the keys of their records, ``facts`` code, date and machine."""
     tasks = [{"key": key, **fields_of(task)} for key, task in named]
     state = {"format": FORMAT, "study": stamp.study, "metrics": list(stamp.metrics), **facts, "info": info, "tasks": tasks}
-    with atomic_path(results / STATE, force=True) as temporary:
-        temporary.write_text(json.dumps(plain(state), indent=1, sort_keys=True, allow_nan=False), encoding="utf-8")
+    with own_path(results / STATE) as temporary:
+        temporary.write_text(to_json(state, indent=1, sort_keys=True), encoding="utf-8")
 
 
 def records_of_other_code(results: Path, stamp: Stamp, tasks: Sequence[Task]) -> dict[str, list[Record]]:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...base.files import atomic_path
+from ...base.files import own_path
+from ...base.plain import plain
 from .columns import Table, TablePlan, make_table
 from .provenance import describe
-from .records import Record, Stamp, Task, plain
+from .records import Record, Stamp, Task
+from .results import check_results
 from .sweep import HERE, Tell, Where, run_sweep, stamp_of
 
 
@@ -57,6 +59,7 @@ def run_study(
 ) -> list[Record]:
     """Run what is not there yet, write the page into ``results``, and return all records in the order of the tasks."""
     results = Path(results)
+    check_results(results, study.name)
     ready = study.prepare(plan, Desk(results, where, tell))
     info = {"title": study.title, "about": study.about(ready), "plan": plain(vars(plan)), **study.info(ready)}
     info |= {"command": command} if command else {}
@@ -68,7 +71,7 @@ def run_study(
 
 def write_tables(study: Study, plan: Any, results: Path, records: Sequence[Record], info: Mapping[str, Any]) -> None:
     """The study's page as Markdown, ``table.md``."""
-    with atomic_path(results / "table.md", force=True) as temporary:
+    with own_path(results / "table.md") as temporary:
         temporary.write_text(page_of(study, records, info), encoding="utf-8")
 
 

@@ -16,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...base import InputError
-from ...base.files import atomic_path
+from ...base.files import own_path
+from ...base.plain import plain
 from .peak_memory import peak_memory_mib, reset_peak_memory
 from .provenance import machine, this_code
-from .records import FORMAT, Record, Stamp, Task, fields_of, plain, read_record, write_record
-from .results import RECORDS, accept_or_warn, open_results, write_state
+from .records import FORMAT, Record, Stamp, Task, fields_of, read_record, write_record
+from .results import PICTURES, RECORDS, accept_or_warn, open_results, write_state
 
 Run = Callable[[Any], Mapping[str, Any]]
 Tell = Callable[[int, int, Any, Mapping[str, Any]], None]
-PICTURES = "pictures"
 # dask tells its workers' malloc to return all freed memory at once: iterations then spend half their time on page faults
 _WORKER_MALLOC = {"MALLOC_MMAP_THRESHOLD_": 1 << 25, "MALLOC_TRIM_THRESHOLD_": 1 << 30}
 
@@ -133,7 +133,7 @@ def _facts() -> dict[str, Any]:
 def _keep(folder: Path, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write the arrays of a record, before the record itself: a record that is there has its arrays."""
     folder.mkdir(parents=True, exist_ok=True)
-    with atomic_path(folder / f"{key}.npz", force=True) as temporary, temporary.open("wb") as file:
+    with own_path(folder / f"{key}.npz") as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
 
 

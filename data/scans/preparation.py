@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from ...base import InputError
 from ...base.memory import require_memory
 from ...geometry import Scan
-from ..images.image_files import shown
 from ..images.pixel_filling import mend_dead, mend_isolated, stuck_pixels
+from ..images.stack import ArrayStack, ImageStack, shown
 from ..projections import Projections
 from .air_level import BorderAir, border_air, consistent_levels, given_levels
 from .raw import RawScan
@@ -29,7 +29,8 @@ def prepare(raw: RawScan, *, air: ArrayLike = "auto", max_bad: float = 0.05, pro
 
     Pixels with zero or negative intensity are mended from good neighbours, or clipped to the view's least positive intensity
     where the neighbours are black too; pixels dead in all views (flat <= dark, or stuck) are mended. All are counted in
-    ``meta["prepare"]``; ``meta["per_view"]["air_level"]`` has the levels.
+    ``meta["prepare"]``; ``meta["per_view"]["air_level"]`` has the levels. What may be wrong with the scan is a warning each, and stays in
+    ``meta["warnings"]``.
 
     Raises InputError naming the view (and file) for NaN or Inf, a constant image, or more than ``max_bad`` (a fraction) of
     non-positive pixels.
@@ -40,11 +41,12 @@ def prepare(raw: RawScan, *, air: ArrayLike = "auto", max_bad: float = 0.05, pro
     >>> round(float(prepare(RawScan(counts, scan)).values[0, 3, 50]), 3)  # ln 2
     0.693
     """
-    return prepare_views(raw.intensity, raw.scan, raw.flat, raw.dark, raw.meta, air=air, max_bad=max_bad, progress=progress)
+    views = ArrayStack(raw.intensity, str(raw.meta.get("source", "")))
+    return prepare_views(views, raw.scan, raw.flat, raw.dark, raw.meta, air=air, max_bad=max_bad, progress=progress)
 
 
 def prepare_views(
-    views: Any,
+    views: ImageStack,
     scan: Scan,
     flat: NDArray[Any] | None,
     dark: NDArray[Any] | None,
@@ -54,8 +56,8 @@ def prepare_views(
     max_bad: float = 0.05,
     progress: bool = False,
 ) -> Projections:
-    """`prepare` for anything that gives view i as ``views[i]`` (an array, an ImageStack, an HDF5 dataset): one view in memory at a time."""
-    count, where = len(scan), _namer(views, meta)
+    """`prepare` for images that are read one by one: one view in memory at a time."""
+    count = len(scan)
     if not 0 <= max_bad < 1:
         raise InputError(f"max_bad is {max_bad}", expected="a fraction of the pixels, from 0 to below 1")
     require_memory(4 * count * scan.shape[0] * scan.shape[1], f"the line integrals of {count} views")
@@ -65,7 +67,7 @@ def prepare_views(
     for view in shown(range(count), "line integrals", progress):
         image = np.asarray(views[view])
         intensity = correct(image)
-        tally.add(image, intensity, dead, max_bad, where(view))
+        tally.add(image, intensity, dead, max_bad, _place(views, view))
         np.log(intensity, out=values[view], where=intensity > 0)
     levels, covered, method = _levels(air, tally.border, flat, meta, count)
     np.subtract(np.log(levels).astype(np.float32)[:, None, None], values, out=values)
@@ -77,9 +79,11 @@ def prepare_views(
         "dead": int(dead.sum()), "stuck": int(stuck.sum()), "zero_or_negative": int(sum(black.size for black in tally.black)),
         "mended": mended, "clipped": clipped, "saturated": tally.saturated,
     }  # fmt: skip
-    _warn(report, values.size)
+    doubts = [*meta.get("warnings", ()), *_doubts(report, values.size)]
+    for told in doubts:
+        warnings.warn(told, stacklevel=3)
     per_view = {**meta.get("per_view", {}), "air_level": levels}
-    return Projections(values, scan, {**meta, "per_view": per_view, "prepare": report})
+    return Projections(values, scan, {**meta, "per_view": per_view, "prepare": report, "warnings": doubts})
 
 
 class _Tally:
@@ -179,11 +183,10 @@ def check_image(image: NDArray[Any], where: str) -> tuple[float, float]:
     return low, high
 
 
-def _namer(views: Any, meta: Mapping[str, Any]) -> Callable[[int], str]:
-    if hasattr(views, "name"):
-        return lambda view: f"view {view} ({views.name(view)})"
-    source = f" of {meta['source']}" if "source" in meta else ""
-    return lambda view: f"view {view}{source}"
+def _place(views: ImageStack, view: int) -> str:
+    """``view 3 (scan/x_0003.tif)``."""
+    name = views.name(view)
+    return f"view {view} ({name})" if name else f"view {view}"
 
 
 def _levels(
@@ -197,8 +200,11 @@ def _levels(
     return given_levels(air, count), 0, "given"
 
 
-def _warn(report: Mapping[str, Any], pixels: int) -> None:
+def _doubts(report: Mapping[str, Any], pixels: int) -> list[str]:
+    """What the account of the preparation gives reason to doubt."""
+    found = []
     if report["saturated"] > 1e-3 * pixels:
-        warnings.warn(f"{report['saturated']} of {pixels} pixels are saturated: their attenuation is underestimated", stacklevel=4)
+        found.append(f"{report['saturated']} of {pixels} pixels are saturated: their attenuation is underestimated")
     if report["clipped"]:
-        warnings.warn(f"{report['clipped']} pixels without a count were clipped to the view's least intensity", stacklevel=4)
+        found.append(f"{report['clipped']} pixels without a count were clipped to the view's least intensity")
+    return found

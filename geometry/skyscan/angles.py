@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...base import InputError
+from .plausible import check_angles
 from .text import LogText, switch
 
 
@@ -19,8 +20,8 @@ class Travel:
     angles: NDArray[np.float64]
 
 
-def angles_of(text: LogText, images: int | None) -> tuple[Travel, bool, list[str]]:
-    """(angles, whether the last image repeats the first at 360 deg, assumptions).
+def angles_of(text: LogText, images: int | None) -> tuple[Travel, bool, list[str], list[str]]:
+    """(angles, whether the last image repeats the first at 360 deg, assumptions, warnings).
 
     The images on disk outweigh ``Number Of Files``. Whether they include a duplicate view follows from N times the step: the last of N is
     one when N - 1 steps make 360 deg.
@@ -32,6 +33,7 @@ def angles_of(text: LogText, images: int | None) -> tuple[Travel, bool, list[str
     else:
         count = images
         _agree(text, count, stated, step)
+    doubts = check_angles(text, count, step)
     notes: list[str] = []
     if images is not None and stated is not None and images != stated:
         notes.append(f"{images} images, 'Number Of Files' {stated:g}: the log counts the duplicate view at 360 deg differently")
@@ -44,8 +46,8 @@ def angles_of(text: LogText, images: int | None) -> tuple[Travel, bool, list[str
     start = text.number("Scanning Start Angle") or 0.0
     if start:
         notes.append(f"the first view is at the Scanning Start Angle, {start:g} deg")
-    notes += _range_notes(text, count, step)
-    return Travel(start, start + np.arange(count, dtype=np.float64) * np.float64(step)), duplicate, notes
+    doubts += _range_warnings(text, count, step)
+    return Travel(start, start + np.arange(count, dtype=np.float64) * np.float64(step)), duplicate, notes, doubts
 
 
 def _agree(text: LogText, images: int, stated: float | None, step: float) -> None:
@@ -63,7 +65,7 @@ def _agree(text: LogText, images: int, stated: float | None, step: float) -> Non
     )
 
 
-def _range_notes(text: LogText, count: int, step: float) -> list[str]:
+def _range_warnings(text: LogText, count: int, step: float) -> list[str]:
     notes = []
     full = text.get("Use 360 Rotation")
     if full and switch(full)[0] != (count * step > 360 - step / 2):
@@ -84,6 +86,14 @@ def direction_of(text: LogText, chosen: str | None) -> tuple[float, str]:
             sense = _sense(value, f"{text.path}: '{key}'")
             return sense, f"'{key}' {value}: the source is taken to turn {'counter-' * (sense > 0)}clockwise (setting direction)"
     return 1.0, "no 'Rotation Direction' in the log: CC, counter-clockwise, is assumed (setting direction)"
+
+
+def direction_doubts(text: LogText) -> list[str]:
+    """The two keys that tell the sense of rotation, where they tell different ones."""
+    keys = [key for key in ("Rotation Direction", "Gantry direction") if text.get(key) is not None]
+    told = [f"'{key}' is {text.get(key)}" for key in keys]
+    senses = {_sense(text.get(key) or "", f"{text.path}: '{key}'") for key in keys}
+    return [f"{' and '.join(told)}: the first is used (setting direction)"] if len(senses) > 1 else []
 
 
 def _sense(word: str, where: str) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ...base import InputError
+from .plausible import disagreements
 from .text import LogText, parse_text
 
 _PART = re.compile(r"~(\d+)_?$")
@@ -42,8 +43,8 @@ def find_logs(folder: Path) -> dict[str, tuple[Path | None, Path | None]]:
     return found
 
 
-def choose_log(path: Path, part: int | None) -> tuple[LogText, tuple[str, ...]]:
-    """The text of the log at ``path`` (a file, or a folder that holds exactly one scan) and what was assumed in choosing it.
+def choose_log(path: Path, part: int | None) -> tuple[LogText, tuple[str, ...], tuple[str, ...]]:
+    """(text of the log at ``path``, a file or a folder that holds exactly one scan; what was assumed in choosing it; warnings).
 
     In a folder, the [Reconstruction] section of ``_rec.log`` joins the scan's own log. Several scans, or several parts
     (``~00``, ``~01``) without ``part``, raise InputError that lists them.
@@ -51,7 +52,7 @@ def choose_log(path: Path, part: int | None) -> tuple[LogText, tuple[str, ...]]:
     if not path.exists():
         raise FileNotFoundError(f"SkyScan log or folder {path} is not there")
     if path.is_file():
-        return parse_text(path), ()
+        return parse_text(path), (), ()
     logs = find_logs(path)
     if part is not None:
         logs = {name: pair for name, pair in logs.items() if part_number(name) == part}
@@ -61,11 +62,11 @@ def choose_log(path: Path, part: int | None) -> tuple[LogText, tuple[str, ...]]:
     if own is None or rec is None:
         only = own or rec
         assert only is not None
-        return parse_text(only), (f"the geometry comes from {only.name}, the only log of this scan in the folder",)
+        return parse_text(only), (f"the geometry comes from {only.name}, the only log of this scan in the folder",), ()
     text, extra = parse_text(own), parse_text(rec)
     added = {name: keys for name, keys in extra.sections.items() if name.lower() == "reconstruction"}
     joined = LogText(own, MappingProxyType({**text.sections, **added}))
-    return joined, (f"[Reconstruction] comes from {rec.name}, everything else from {own.name}",)
+    return joined, (f"[Reconstruction] comes from {rec.name}, everything else from {own.name}",), tuple(disagreements(text, extra))
 
 
 def _refuse(path: Path, part: int | None, names: list[str]) -> None:

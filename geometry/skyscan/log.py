@@ -31,9 +31,10 @@ import numpy as np
 from ...base import InputError
 from ..scan import Scan
 from ..transform import flip_rows, shift_views
-from .angles import angles_of, direction_of
+from .angles import angles_of, direction_doubts, direction_of
 from .files import choose_log, part_number
 from .panel import panel_of
+from .plausible import check_panel, check_placement
 from .shifts import read_view_shifts
 from .text import LogText
 
@@ -43,7 +44,8 @@ class SkyScanLog:
     """A log that was read: its ``text`` (every key, as written), the ``scan``, and each choice made on the way.
 
     ``duplicate_view`` says that the folder's last image repeats the first at 360 deg and is not part of ``scan``: use the first
-    ``len(scan)`` images. ``part`` is the number of an oversize scan's part (``~00``: 0), None for a scan in one piece.
+    ``len(scan)`` images. ``part`` is the number of an oversize scan's part (``~00``: 0), None for a scan in one piece. ``warnings`` are
+    contradictions in the log and numbers that no real scan is known to have; they stand at the head of ``assumptions`` too.
     """
 
     text: LogText
@@ -51,6 +53,7 @@ class SkyScanLog:
     assumptions: tuple[str, ...]
     duplicate_view: bool = False
     part: int | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -94,12 +97,20 @@ def parse_skyscan_log(
     Raises FileNotFoundError, and InputError naming file, key and remedy for a key that is missing or wrong, counts that disagree,
     two logs, or an oversize scan without ``part``.
     """
-    text, notes = choose_log(Path(path), part)
+    text, notes, log_doubts = choose_log(Path(path), part)
     row_0 = row_0 or ("top" if (text.get("Row 0", "fewview") or "").lower() == "top" else "bottom")
     _check_settings(row_0, optical_axis_from, postalignment_sign, image_rotation_sign)
     number = part if part is not None else part_number(text.path.stem)
-    panel, panel_notes = panel_of(text, image_shape, number, optical_axis_from == "last", postalignment_sign, image_rotation_sign)
-    travel, duplicate, angle_notes = angles_of(text, images)
+    numbers, panel_doubts = check_panel(text)
+    panel, panel_notes = panel_of(text, numbers, image_shape, number, optical_axis_from == "last", postalignment_sign, image_rotation_sign)
+    travel, duplicate, angle_notes, angle_doubts = angles_of(text, images)
+    doubts = [
+        *log_doubts,
+        *panel_doubts,
+        *angle_doubts,
+        *direction_doubts(text),
+        *check_placement(text, (panel.rows, panel.cols), panel.axis_px, panel.row_px, panel.roll_deg, travel.start),
+    ]
     sense, sense_note = direction_of(text, direction)
     scan = Scan.circular(
         dso_mm=panel.dso_mm,
@@ -114,9 +125,9 @@ def parse_skyscan_log(
     )
     if row_0 == "top":
         scan = flip_rows(scan)
-    notes = (*notes, *panel_notes, *angle_notes, sense_note, _row_note(row_0), *_parts_note(number))
+    notes = (*doubts, *notes, *panel_notes, *angle_notes, sense_note, _row_note(row_0), *_parts_note(number))
     scan, shift_notes = _view_shifts(text, scan, apply_view_shifts)
-    return SkyScanLog(text, scan, (*notes, *shift_notes), duplicate, number)
+    return SkyScanLog(text, scan, (*notes, *shift_notes), duplicate, number, tuple(doubts))
 
 
 def read_skyscan_log(path: str | Path, *, report: Callable[[str], object] | None = print, **settings: object) -> Scan:

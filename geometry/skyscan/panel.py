@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from ...base import InputError
+from .plausible import PanelNumbers
 from .text import LogText, switch
 
 
@@ -24,19 +23,19 @@ class Panel:
 
 
 def panel_of(
-    text: LogText, image_shape: tuple[int, int] | None, part: int | None, from_last_row: bool, axis_sign: int, roll_sign: int
+    text: LogText,
+    numbers: PanelNumbers,
+    image_shape: tuple[int, int] | None,
+    part: int | None,
+    from_last_row: bool,
+    axis_sign: int,
+    roll_sign: int,
 ) -> tuple[Panel, list[str]]:
-    """The panel and the assumptions; see `parse_skyscan_log` for the settings."""
-    remedy = "take it from the scanner's log, or build the scan with Scan.circular"
-    dso = text.needed("Object to Source (mm)", remedy=remedy)
-    pixel = text.needed("Image Pixel Size (um)", remedy=remedy) / 1000
-    rows = int(text.needed("Number of Rows", remedy=remedy, whole=True))
-    cols = int(text.needed("Number of Columns", remedy=remedy, whole=True))
+    """The panel and the assumptions; ``numbers`` are those of `check_panel`, the settings those of `parse_skyscan_log`."""
+    dso, pixel, rows, cols = numbers.dso_mm, numbers.pixel_mm, numbers.rows, numbers.cols
     notes = [
         f"virtual detector at the axis: DSO {dso:g} mm and pixel {pixel * 1000:g} um decide the geometry, not the camera's own numbers"
     ]
-    notes += _conflicts(text, ("Object to Source (mm)", "Image Pixel Size (um)", "Number of Rows", "Number of Columns"))
-    notes += _cone_note(text, rows, cols, pixel, dso)
     factor = _extra_binning(text, (rows, cols), image_shape)
     axis, axis_note = _axis_shift(text, part)
     line, row_note = _optical_axis(text, rows, from_last_row)
@@ -55,25 +54,6 @@ def panel_of(
         roll_sign * roll,
     )
     return panel, notes
-
-
-def _conflicts(text: LogText, keys: tuple[str, ...]) -> list[str]:
-    notes = []
-    for key in keys:
-        places = text.places(key)
-        if len({value for _, value in places}) > 1:
-            told = ", ".join(f"[{section}] {value}" for section, value in places)
-            notes.append(f"'{key}' stands in several sections ({told}): the one of [{places[0][0]}] is used")
-    return notes
-
-
-def _cone_note(text: LogText, rows: int, cols: int, pixel: float, dso: float) -> list[str]:
-    notes = []
-    for key, count in (("Cone-beam Angle Horiz.(deg)", cols), ("Cone-beam Angle Vert.(deg)", rows)):
-        stated, ours = text.number(key), float(2 * np.degrees(np.arctan(count * pixel / (2 * dso))))
-        if stated is not None and abs(stated - ours) > 1e-3:
-            notes.append(f"'{key}' is {stated:g} in the log, the geometry gives {ours:.6f}: the images were cropped or binned after that")
-    return notes
 
 
 def _extra_binning(text: LogText, stated: tuple[int, int], found: tuple[int, int] | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,13 @@ _SPELLINGS = {
     "postaligment": "postalignment",
 }
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][-+]?\d+)?")
+_EITHER_WAY = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")  # 1,024: a thousand and more, or one and a little
+_UNITS = {
+    "um": ("um", "micron", "microns", "micrometer", "micrometers", "micrometre", "micrometres"),
+    "mm": ("mm", "millimeter", "millimeters", "millimetre", "millimetres"),
+    "deg": ("deg", "degree", "degrees", "°"),
+}
+"""Unit in a key's brackets -> what may follow the number; other brackets stand for themselves."""
 _DURATION = re.compile(r"(\d+)\s*h?\s*:\s*(\d+)\s*m?\s*:\s*(\d+(?:\.\d+)?)\s*s?\s*")
 
 
@@ -38,10 +46,14 @@ def normalise(key: str) -> str:
 
 @dataclass(frozen=True)
 class LogText:
-    """``sections``: section name -> key -> value, as written, every key kept. Look-ups ignore case, blanks and punctuation."""
+    """``sections``: section name -> key -> value, as written, every key kept. Look-ups ignore case, blanks and punctuation.
+
+    ``repeated``: (section, key, earlier value, later value) of each key that came again in its section; the later value is kept.
+    """
 
     path: Path
     sections: Mapping[str, Mapping[str, str]]
+    repeated: tuple[tuple[str, str, str, str], ...] = ()
 
     def places(self, key: str) -> list[tuple[str, str]]:
         """Every (section, value) where this key stands and is not empty, in the order of `SEARCH_ORDER`, then of the file."""
@@ -58,17 +70,36 @@ class LogText:
         return None
 
     def number(self, key: str, section: str | None = None) -> float | None:
-        """The leading number of a value, whatever blanks and units surround it; None where the key is absent.
+        """The number that a value begins with, blanks and the key's own unit around it; None where the key is absent.
 
-        Raises InputError naming file and key where the value does not start with a number.
+        Raises InputError naming file and key where the value does not start with a finite number, has another unit than the key
+        (``10.6 mm`` for a key in um), or may be read in two ways (``1,024`` and other separators of thousands).
         """
         value = self.get(key, section)
         if value is None:
             return None
         match = _NUMBER.match(value)
-        if match is None:
+        number = float(match[0].replace(",", ".")) if match else math.nan
+        if match is None or not math.isfinite(number):
             raise InputError(f"{self.path}: '{key}' is {value!r}", expected="a number", remedy="correct the log")
-        return float(match[0].replace(",", "."))
+        rest = value[match.end() :].strip()
+        if _EITHER_WAY.fullmatch(match[0]) or rest[:1].isdigit() or rest[:1] in (",", ".", "'", "’"):
+            raise InputError(
+                f"{self.path}: '{key}' is {value!r}",
+                expected="a number with a decimal point and without separators of thousands",
+                remedy="correct the log: which of two numbers is meant cannot be known",
+            )
+        self._check_unit(key, value, rest)
+        return number
+
+    def _check_unit(self, key: str, value: str, rest: str) -> None:
+        bracket = re.search(r"\(([^)]*)\)\s*$", key)
+        written = re.match(r"[^\W\d_]+|°|%", rest.lower().replace("µ", "u").replace("μ", "u"))
+        if bracket is None or bracket[1] == "line" or written is None:
+            return
+        unit = bracket[1].lower()
+        if written[0] not in _UNITS.get(unit, (unit,)):
+            raise InputError(f"{self.path}: '{key}' is {value!r}", expected=f"a number in {bracket[1]}", remedy="convert it in the log")
 
     def needed(self, key: str, *, remedy: str, whole: bool = False) -> float:
         """A positive number that the geometry cannot do without; InputError naming file, key and remedy otherwise."""
@@ -97,20 +128,26 @@ def parse_text(path: str | Path) -> LogText:
         text = raw.decode("cp1252", errors="replace")
     sections: dict[str, dict[str, str]] = {}
     block: dict[str, str] | None = None
+    name = ""
+    repeated: list[tuple[str, str, str, str]] = []
     for line in re.split(r"[\r\n]+", text.replace("\0", "")):
         line = line.strip()
         if not line or line[0] in ";#":
             continue
         if line.startswith("[") and line.endswith("]"):
-            block = sections.setdefault(line[1:-1].strip(), {})
+            name = line[1:-1].strip()
+            block = sections.setdefault(name, {})
         elif "=" in line:
             key, _, value = line.partition("=")
             if block is None:
                 block = sections.setdefault("", {})
-            block[key.strip()] = value.strip()
-    if not any(name and keys for name, keys in sections.items()):
+            key, value = key.strip(), value.strip()
+            if block.get(key):
+                repeated.append((name, key, block[key], value))
+            block[key] = value
+    if not any(section and keys for section, keys in sections.items()):
         raise InputError(f"{path}: no [section] with key=value lines", expected="a SkyScan log", remedy="give the .log beside the TIFFs")
-    return LogText(path, MappingProxyType({name: MappingProxyType(keys) for name, keys in sections.items()}))
+    return LogText(path, MappingProxyType({section: MappingProxyType(keys) for section, keys in sections.items()}), tuple(repeated))
 
 
 def switch(value: str) -> tuple[bool, int | None]:

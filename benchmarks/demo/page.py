@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..benchmarks.scores.metrics import psnr, ssim
-from ..benchmarks.scores.volume_metrics import dice
-from ..data import Projections, Reconstruction
-from ..geometry import Grid
-from . import demo_figures as draw
+from ...base.ownership import SIGNATURE
+from ...base.plain import to_json
+from ...data import Projections, Reconstruction
+from ...geometry import Grid
+from ..scores.metrics import psnr, ssim
+from ..scores.volume_metrics import dice
+from . import figures as draw
 
 PLANE_TITLES = {"axial": "Axial (x right, y up)", "coronal": "Coronal (x right, z up)", "sagittal": "Sagittal (y right, z up)"}
 
@@ -77,12 +78,13 @@ def render(shown: Shown, scored: Mapping[str, Score], drawing: str) -> str:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    from .. import __version__
+    from ... import __version__
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
-    template = environment.from_string((files("fewview.cli") / "demo.html.j2").read_text("utf-8"))
+    template = environment.from_string((files("fewview.benchmarks.demo") / "demo.html.j2").read_text("utf-8"))
     return template.render(
         title=shown.title,
+        signature=SIGNATURE,
         lead=shown.lead,
         facts=_facts(shown),
         table=_table(shown, scored),
@@ -93,7 +95,7 @@ def render(shown: Shown, scored: Mapping[str, Score], drawing: str) -> str:
         commands=shown.commands,
         files=shown.files,
         limits=shown.limits,
-        record=json.dumps(shown.record, indent=2, default=str),
+        record=to_json(shown.record, indent=2),
         version=__version__,
         date=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     )

@@ -42,14 +42,14 @@ def study_command(name: str) -> Callable[..., None]:
 
     study = find_study(name)
 
-    def command(*, out: Path, plan: Any, place: Place = HERE) -> None:
+    def command(*, plan: Any, out: Path = Path(f"bench_{name}"), place: Place = HERE) -> None:
         run_and_tell(study, plan, out, place)
 
     types = {"out": Path, "plan": Annotated[study.Plan, tyro.conf.OmitArgPrefixes], "place": SharedPlace, "return": None}
     command.__annotations__ = types
     keyword = inspect.Parameter.KEYWORD_ONLY
     command.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
-        inspect.Parameter("out", keyword, annotation=Path),
+        inspect.Parameter("out", keyword, annotation=Path, default=Path(f"bench_{name}")),
         inspect.Parameter("plan", keyword, annotation=types["plan"]),
         inspect.Parameter("place", keyword, annotation=SharedPlace, default=HERE),
     ])  # fmt: skip

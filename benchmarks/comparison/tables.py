@@ -19,6 +19,7 @@ from ..scores.feature_networks import ABSENT
 from ..scores.metric_table import PROTOCOLS, Metric, distances_of, metrics_of
 from ..scores.statistics import Interval, bootstrap_mean
 from ..sweeps.columns import ARROWS, Cell, mark_best
+from .pictures import open_pictures
 from .sample_distance import sample_cells
 
 # The paper's Table 2 (BoneMet). Its protocol is not stated; the published code scores the fit to the input view.
@@ -89,7 +90,7 @@ def _stack(files: Sequence[Path], name: str) -> torch.Tensor | None:
     parts: list[NDArray[np.float32]] = []
     for file in files:
         if file.exists():
-            with np.load(file) as kept:
+            with open_pictures(file) as kept:
                 if name in kept:
                     parts.append(kept[name])
     return torch.from_numpy(np.concatenate(parts)).double() if parts else None

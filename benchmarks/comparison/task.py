@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import BaseModel
+
+from ..sweeps.record_check import RecordFacts
+
 
 @dataclass(frozen=True)
 class PairTask:
@@ -32,3 +36,22 @@ class PairTask:
     def label(self) -> str:
         """For people: ``851 week 0, 26 views (evenly), fista_tv, seed 0``."""
         return f"{self.animal} week {self.week}, {self.views} views ({self.selection}), {self.method}, seed {self.seed}"
+
+
+class PairTaskFacts(BaseModel):
+    """What pages read of a task."""
+
+    animal: str
+    week: int
+    views: int
+    selection: str
+    seed: int
+    method: str
+
+
+class PairRecord(RecordFacts):
+    """What pages read of a record that did not fail."""
+
+    task: PairTaskFacts  # type: ignore[assignment]
+    seconds: float
+    scores: dict[str, dict[str, float]]

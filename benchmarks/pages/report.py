@@ -9,13 +9,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...base import InputError
 from ...base.files import atomic_path, refuse_existing
 from ...base.ownership import SIGNATURE
 from ...base.plain import to_json
+from ..comparison.pictures import open_pictures
 from ..comparison.tables import PUBLISHED, Row, absent_columns, cells_of, columns_of, head_of, rows_of
+from ..comparison.task import PairRecord
 from ..scores.metric_table import MEANING, PROTOCOLS
 from ..scores.statistics import paired_difference
 from ..sweeps.columns import Cell
@@ -35,7 +35,7 @@ def write_report(results: str | Path, out: str | Path | None = None, *, force: b
     results = Path(results)
     path = results / "report.html" if out is None else Path(out)
     refuse_existing(path, force, [results])
-    records = load_records(results)
+    records = load_records(results, PairRecord)
     if not records:
         raise InputError(f"{results} holds no record yet", expected="at least one finished task", remedy="run `fewview bench` first")
     info = read_state(results).info
@@ -123,7 +123,7 @@ def _shots(
         path = results / "pictures" / f"{record['key']}.npz"
         if "failed" in record or record["task"]["animal"] != animal or not path.exists():
             continue
-        with np.load(path) as kept:
+        with open_pictures(path) as kept:
             if not reference:
                 brightest = float(kept["reference"].max())
                 window = (window[0], brightest if brightest > window[0] else window[1])
@@ -189,8 +189,11 @@ def _notes(info: Mapping[str, Any]) -> list[str]:
 
 
 def _window(info: Mapping[str, Any]) -> tuple[float, float]:
-    low, high = info.get("window_per_mm", (0.0, 0.25))
-    return float(low), float(high)
+    """The grey window of the data set; InputError where sweep.json holds anything but two numbers."""
+    given = info.get("window_per_mm", (0.0, 0.25))
+    if not (isinstance(given, list | tuple) and len(given) == 2 and all(isinstance(end, int | float) for end in given)):
+        raise InputError(f"sweep.json: window_per_mm is {given!r:.60}", expected="two numbers in 1/mm")
+    return float(given[0]), float(given[1])
 
 
 def _record_line(record: Mapping[str, Any]) -> dict[str, Any]:

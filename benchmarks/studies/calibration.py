@@ -16,6 +16,7 @@ import numpy as np
 
 from ...base import InputError
 from ...base.record import sha256
+from ...base.settings import Count, Several, checked
 from ...data import Projections
 from ...geometry import Grid, Scan, skyscan_1276, views
 from ...geometry.transform import correct, reverse_rotation
@@ -31,7 +32,7 @@ LIMITS = {260: (0.1, 0.3, 0.03), 52: (0.1, 0.3, 0.03), 26: (0.2, np.inf, np.inf)
 ERRORS = ("axis_px", "row_px", "roll_deg")
 
 
-@dataclass(frozen=True)
+@checked(kind="option of bench calibration")
 class Plan:
     """Volumes x numbers of views, each volume with a misalignment of its own.
 
@@ -43,8 +44,8 @@ class Plan:
     """
 
     data: Path
-    volumes: tuple[str, ...] = ()
-    views: tuple[int, ...] = (260, 52, 26)
+    volumes: Several[str] = ()
+    views: Several[Count] = (260, 52, 26)
     seed: int = 0
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ...base import InputError
 from ...base.record import sha256
@@ -21,6 +22,7 @@ from ..scores.compared import VolumePair, Yardstick
 from ..scores.metric_table import scores_of
 
 Volume = NDArray[np.float32]
+AtLeast8 = Annotated[int, Field(ge=8)]
 VOLUMES = ("BALB_CBYJ_", "BTBR_T_Itpr3tf_j_", "C3H_HEJ_", "C57BL_6NJ_", "CBA_CAJ_", "DBA_2J_", "FVB_NJ_", "SJL_J_")
 MU_MAX, SOURCE_VOXEL_MM, BONE, RANGE = 0.20, 0.141, 0.04, 0.20  # 1/mm, mm, 1/mm, 1/mm
 YARDSTICK = Yardstick(window=(0.0, RANGE), bone=BONE)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ...base.settings import Count, Several, checked
 from ...recon import load_method, reconstruct
 from ...recon.iterative.pdhg_tv import Pdhg, PdhgTV
 from ...recon.iterative.problem import build, start_volume
@@ -22,7 +23,7 @@ from ..sweeps.columns import Cell, Column, Row, TablePlan, count, first, flat, m
 from ..sweeps.peak_memory import peak_memory_mib, reset_peak_memory
 from ..sweeps.records import Record
 from ..sweeps.study import Study
-from .cases import MEASURE, METRIC_KEYS, VOLUMES, Case, case_of, find_volumes, volume_path
+from .cases import MEASURE, METRIC_KEYS, VOLUMES, AtLeast8, Case, case_of, find_volumes, volume_path
 
 METHODS = ("fdk", "sirt", "os_sart", "cgls", "asd_pocs", "fista_tv", "pdhg_tv")
 ORACLE, ORACLE_NAME = "oracle", "pdhg_tv, lambda from the truth"
@@ -30,7 +31,7 @@ FDK_FILTER = "hann"  # the best at full bandwidth on these scans, so that nobody
 LADDER = (0.014, 0.01, 0.007, 0.005, 0.0035, 0.0025)
 
 
-@dataclass(frozen=True)
+@checked(kind="option of bench classical")
 class Plan:
     """Volumes x views x methods.
 
@@ -44,10 +45,10 @@ class Plan:
     """
 
     data: Path
-    volumes: tuple[str, ...] = VOLUMES
-    views: tuple[int, ...] = (13, 26, 52, 130, 260)
-    methods: tuple[str, ...] = METHODS
-    size: int = 128
+    volumes: Several[str] = VOLUMES
+    views: Several[Count] = (13, 26, 52, 130, 260)
+    methods: Several[str] = METHODS
+    size: AtLeast8 = 128
     polychromatic: bool = False
 
 

@@ -10,25 +10,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ...base import InputError
+from ...base.settings import Count, Several, checked
 from ...recon import load_method
 from ...recon.uncertainty import coverage, resampled_std
 from ..sweeps.columns import Cell, Column, Row, TablePlan, count, flat, mean
 from ..sweeps.records import Record
 from ..sweeps.study import Study
-from .cases import VOLUMES, Case, case_of, find_volumes, volume_path
+from .cases import VOLUMES, AtLeast8, Case, case_of, find_volumes, volume_path
 
 OBJECT = 0.01  # 1/mm: what lies above is object, not air
 REGIONS = ("seen by all views", "object")
 FACTORS = tuple(2 ** (k / 32) for k in range(-160, 161))  # 1/32 to 32 times the standard deviation, 2 % apart
 
 
-@dataclass(frozen=True)
+@checked(kind="option of bench intervals")
 class Plan:
     """Volumes x methods x kinds of resampling, at one number of views.
 
@@ -44,13 +46,13 @@ class Plan:
     """
 
     data: Path
-    volumes: tuple[str, ...] = VOLUMES
-    methods: tuple[str, ...] = ("fdk", "pdhg_tv")
-    kinds: tuple[str, ...] = ("views", "rays")
-    views: int = 26
-    size: int = 64
-    replicas: int = 8
-    level: float = 0.9
+    volumes: Several[str] = VOLUMES
+    methods: Several[str] = ("fdk", "pdhg_tv")
+    kinds: Several[Literal["views", "rays"]] = ("views", "rays")
+    views: Count = 26
+    size: AtLeast8 = 64
+    replicas: Annotated[int, Field(ge=2)] = 8
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.9
 
 
 @dataclass(frozen=True)

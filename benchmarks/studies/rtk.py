@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...base import MissingBackendError
+from ...base.settings import Count, checked
 from ...data import Projections
 from ...recon import Progress, reconstruct
 from ..peers.rtk import rtk_geometry, rtk_image
 from ..sweeps.columns import Cell, Column, Row, TablePlan, flat, mean, metric
 from ..sweeps.records import Record
 from ..sweeps.study import Study
-from .cases import MEASURE, VOLUMES, Case, case_of, find_volumes, volume_path
+from .cases import MEASURE, VOLUMES, AtLeast8, Case, case_of, find_volumes, volume_path
 
 Volume = NDArray[np.float32]
 CG = "ConjugateGradientConeBeamReconstructionFilter"
@@ -31,7 +32,7 @@ ADMM = "ADMMTotalVariationConeBeamReconstructionFilter"
 SHOWN, GIVEN = (3, 5, 8, 12, 20, 40), 0.007
 
 
-@dataclass(frozen=True)
+@checked(kind="option of bench rtk")
 class Plan:
     """One volume.
 
@@ -44,8 +45,8 @@ class Plan:
 
     data: Path
     volume: str = VOLUMES[0]
-    views: int = 26
-    size: int = 128
+    views: Count = 26
+    size: AtLeast8 = 128
 
 
 @dataclass(frozen=True)

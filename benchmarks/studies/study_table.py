@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...base import UnknownNameError
+from ...base import InputError, UnknownNameError
 
 if TYPE_CHECKING:
     from ..sweeps.study import Study
@@ -44,9 +44,11 @@ def write_page(results: str | Path, out: str | Path | None = None, *, force: boo
     """The page of a results folder, ``report.html`` in it by default, whatever study it is of."""
     from ..pages.report import write_report
     from ..pages.study_page import write_study_page
-    from ..sweeps.results import read_state
+    from ..sweeps.results import STATE, read_state
 
     name = read_state(results).study
+    if name not in STUDIES:
+        raise InputError(f"{Path(results) / STATE}: study is {name!r}", expected=f"one of {', '.join(STUDIES)}")
     if name in ("table2", "views"):
         return write_report(results, out, force=force)
     return write_study_page(find_study(name), results, out, force=force)

@@ -11,20 +11,22 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
+from ...base.settings import Count, checked
 from ...recon import Operator, Progress, load_method, reconstruct
 from ..sweeps.columns import Cell, Column, Row, TablePlan, flat, mean
 from ..sweeps.records import Record
 from ..sweeps.study import Study
-from .cases import MEASURE, VOLUMES, Case, case_of, find_volumes, volume_path
+from .cases import MEASURE, VOLUMES, AtLeast8, Case, case_of, find_volumes, volume_path
 
 CLOSE_DB = 0.1
 
 
-@dataclass(frozen=True)
+@checked(kind="option of bench time")
 class Plan:
     """One volume, one method.
 
@@ -41,10 +43,10 @@ class Plan:
     data: Path
     volume: str = VOLUMES[2]
     method: str = "pdhg_tv"
-    views: int = 26
-    size: int = 128
-    slices: int = 0
-    converged: int = 120
+    views: Count = 26
+    size: AtLeast8 = 128
+    slices: Annotated[int, Field(ge=0)] = 0
+    converged: Count = 120
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from ...base import InputError, UnknownNameError
 from ...base.files import own_path, refuse_strange_folder
 from ...base.leftovers import clean
 from ...base.plain import to_json
+from .record_check import AGAIN, RecordFacts, check_record
 from .records import FORMAT, Record, Stamp, Task, fields_of, read_record
 
 STATE, RECORDS, PICTURES = "sweep.json", "records", "pictures"
@@ -36,7 +39,7 @@ def read_state(results: str | Path) -> State:
     if results.exists() and not results.is_dir():
         raise InputError(f"{results} is a file", expected="a results folder of `fewview bench`", remedy=_ELSEWHERE)
     if not path.is_file():
-        raise InputError(f"{results} holds no {STATE}", expected="a results folder of `fewview bench`")
+        raise InputError(f"{results} holds no file {STATE}", expected="a results folder of `fewview bench`")
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -45,21 +48,28 @@ def read_state(results: str | Path) -> State:
         raise InputError(f"{path} holds a {type(body).__name__}", expected="an object with format, study and tasks", remedy=_ELSEWHERE)
     if body.get("format") != FORMAT:
         raise InputError(
-            f"{results} holds results of format {body.get('format')}, of another version of fewview",
+            f"{path} is of format {body.get('format')}, of another version of fewview",
             expected=f"format {FORMAT}",
             remedy="use another results folder; its reports stay readable by the version that made it",
         )
     return State(_text(body, "study", path), tuple(_text(task, "key", path) for task in _tasks(body, path)), _info(body, path))
 
 
-def load_records(results: str | Path) -> list[Record]:
-    """All whole records of a results folder that its `sweep.json` names, in its order; a warning says how many are damaged."""
+def load_records(results: str | Path, model: type[BaseModel] = RecordFacts) -> list[Record]:
+    """All records of a results folder that its `sweep.json` names and that are made already, in its order.
+
+    InputError that names the record for one that is damaged, or that lacks what the ``model`` asks for; failures need only say so.
+    """
     state, folder = read_state(results), Path(results) / RECORDS
-    found = {key: read_record(folder / f"{key}.json") for key in state.keys}
-    damaged = [key for key, record in found.items() if record is None and (folder / f"{key}.json").exists()]
-    if damaged:
-        warnings.warn(f"{folder}: {len(damaged)} damaged record(s) left out, such as {damaged[0]}.json", stacklevel=2)
-    return [record for record in found.values() if record is not None]
+    paths = [folder / f"{key}.json" for key in state.keys]
+    return [_checked(path, model) for path in paths if path.exists()]
+
+
+def _checked(path: Path, model: type[BaseModel]) -> Record:
+    record = read_record(path)
+    if record is None:
+        raise InputError(f"{path} is damaged (its hash is not that of its content)", expected="a record of fewview", remedy=AGAIN)
+    return check_record(record, path, RecordFacts if "failed" in record else model)
 
 
 def check_results(results: Path, study: str) -> None:

@@ -154,13 +154,17 @@ def test_the_hash_of_the_sources_follows_what_can_change_a_figure(tmp_path: Path
     assert len({first, second, hash_of_sources(tmp_path)}) == 3
 
 
-def test_damaged_records_are_left_out_with_a_warning(tmp_path: Path) -> None:
+def test_damaged_records_are_named_and_made_again(tmp_path: Path) -> None:
     run_sweep(_tasks(3), _score, tmp_path, STAMP)
-    folder = tmp_path / "records"
-    (folder / f"{STAMP.key(_tasks(3)[0])}.json").write_text("[1, 2]")
-    (folder / f"{STAMP.key(_tasks(3)[1])}.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.warns(UserWarning, match="2 damaged"):
-        assert [r["task"]["seed"] for r in load_records(tmp_path)] == [2]
+    for number, content in enumerate((b"[1, 2]", b"\xff\xfe\x00")):
+        damaged = tmp_path / "records" / f"{STAMP.key(_tasks(3)[number])}.json"
+        whole = damaged.read_bytes()
+        damaged.write_bytes(content)
+        with pytest.raises(InputError, match=rf"{damaged.name} is damaged"):
+            load_records(tmp_path)
+        damaged.write_bytes(whole)
+        assert len(load_records(tmp_path)) == 3
+        damaged.write_bytes(content)
     assert [r["scores"]["psnr"] for r in run_sweep(_tasks(3), _score, tmp_path, STAMP)] == [0.0, 1.5, 3.0]
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .leftovers import RENAMING, Pending, clean, forget, remember, remove
-from .ownership import foreign, mark, why_kept, why_sacred
+from .outputs.leftovers import RENAMING, Pending, clean, forget, remember, remove
+from .outputs.ownership import foreign, mark, why_kept, why_sacred
 
 __all__ = ["atomic_path", "own_path", "refuse_existing", "refuse_strange_folder", "remove"]
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

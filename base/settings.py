@@ -108,6 +108,16 @@ def names_of(cls: type) -> list[str]:
     return [f.name for f in dataclasses.fields(cls) if f.init]
 
 
+def expected_of(cls: type, name: str) -> str:
+    """What a setting takes, in words: "a whole number of 1 or more, or none". Any dataclass will do, checked or not."""
+    if hasattr(cls, "__pydantic_fields__"):
+        return _expected(cls, name)
+    try:
+        return _words(typing.get_type_hints(cls, include_extras=True)[name])
+    except (NameError, TypeError):  # a type that only its own module knows
+        return str(next(f.type for f in dataclasses.fields(cls) if f.name == name))
+
+
 def _normal(value: Any) -> Any:
     """What means the same in fewer types: numbers of numpy, floats that are whole, lists."""
     value = value.item() if isinstance(value, np.generic) else value

@@ -9,7 +9,7 @@ from typing import Any
 import tyro
 
 from ..base.files import atomic_path, refuse_existing
-from ..base.ownership import SIGNATURE
+from ..base.outputs.ownership import SIGNATURE
 from ..base.record import make_record, record_text
 from ..data import Projections, read
 from ..pipeline.selection import parse_views

@@ -24,11 +24,11 @@ class Comparison:
         budget: tuning candidates for each method, the same for all; 0 is no tuning.
         grey_fit: fit each volume's greys to the reference (gain and offset) before volumes are compared.
         register: move each volume rigidly onto the reference before volumes are compared.
-        bin: whether detector pixels are averaged while two of them fit into a voxel, for all methods alike.
+        no_bin: take the detector as it is; by default pixels are averaged while two of them fit into a voxel, for all methods alike.
         checkpoints: folder of METHOD.pt for the methods that were trained; by default `checkpoints` in the results.
         train: train the methods whose checkpoint is missing there first (small presets, on the training animals).
         train_steps: so many steps of training; by default what each preset says.
-        set: settings of methods, METHOD.KEY=VALUE.
+        set: settings of methods, METHOD.KEY=VALUE (fewview methods METHOD lists them).
     """
 
     methods: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class Comparison:
     budget: int = 4
     grey_fit: bool = False
     register: bool = False
-    bin: bool = True
+    no_bin: bool = False
     checkpoints: MaybePath = None
     train: bool = False
     train_steps: MaybeCount = None
@@ -114,8 +114,8 @@ def views(
 def _plan(how: Comparison, **more: Any) -> Any:
     from ..benchmarks.studies.table2 import Plan
 
-    shared = {name: getattr(how, name) for name in ("methods", "size", "budget", "grey_fit", "register", "bin", "checkpoints", "train")}
-    return Plan(**shared, train_steps=how.train_steps, most_animals=how.animals, settings=per_method(how.set), **more)
+    shared = {name: getattr(how, name) for name in ("methods", "size", "budget", "grey_fit", "register", "checkpoints", "train")}
+    return Plan(**shared, bin=not how.no_bin, train_steps=how.train_steps, most_animals=how.animals, settings=per_method(how.set), **more)
 
 
 def per_method(pairs: tuple[tuple[str, ...], ...]) -> dict[str, dict[str, Any]]:

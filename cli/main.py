@@ -44,6 +44,7 @@ COMMANDS = {
     "doctor": Command("doctor:doctor", "what this machine offers: cores, GPU, backends, optional packages, a self-check"),
     "info": Command("info:info", "the geometry of a scan and what was assumed to get it"),
     "recon": Command("recon:recon", "a scan, or some of its views, to a volume"),
+    "methods": Command("methods:methods", "the methods, and every setting with its default, unit and bounds"),
     "calibrate": Command("calibrate:calibrate", "find axis shift, optical row and roll of a scan from its own projections"),
     "simulate": Command("simulate:simulate", "volumes to the scan folders that a scanner would have written"),
     "train": Command("train:train", "train a neural method on a folder of scans"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,15 @@ MaybePath = Annotated[Path | None, tyro.conf.arg(metavar="PATH")]
 MaybeCount = Annotated[int | None, tyro.conf.arg(metavar="N")]
 MaybeMm = Annotated[float | None, tyro.conf.arg(metavar="MM")]
 Pairs = Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="KEY=VALUE [KEY=VALUE ...]")]
+
+
+@contextmanager
+def explained_by(name: str) -> Iterator[None]:
+    """What is wrong with a setting in the block points to the command that lists all of them."""
+    try:
+        yield
+    except InputError as error:
+        raise error.see(f"see fewview methods {name}") from None
 
 
 def settings(pairs: Iterable[Iterable[str]]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ..pipeline.subjects import fitting_scan, read_attenuation, scene
 from ..recon import Progress
 from ..recon.physics.effects import Physics
 from ..recon.physics.simulator import simulate_raw
-from .options import MaybeMm, Pairs, settings
+from .options import MaybeMm, Pairs, explained_by, settings
 from .outputs import command_line
 from .progress import progress_bar
 
@@ -63,7 +63,7 @@ def simulate(
         mu_max: attenuation in 1/mm of the largest grey level, where a volume holds whole numbers.
         seed: of the noise.
         weeks: weeks in which each phantom is scanned (layout bonemet).
-        physics: settings of the simulated physics, see fewview.recon.physics.effects.Physics.
+        physics: settings of the simulated physics (fewview methods physics lists them).
         force: replace the output if it exists.
     """
     if layout not in LAYOUTS:
@@ -72,7 +72,8 @@ def simulate(
         raise UnknownNameError("scanner", scanner, SCANNERS)
     if not volumes and not phantom:
         raise InputError("no volume", expected="at least one VOLUME, or --phantom SEED")
-    chosen = Physics().changed(**settings(physics))
+    with explained_by("physics"):
+        chosen = Physics().changed(**settings(physics))
     if layout == "bonemet":
         scan = skyscan_1276(rows, cols, voxel_mm or 0.2226 * 192 / cols)
         with progress_bar("scans") as bar:

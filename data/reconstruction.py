@@ -48,5 +48,22 @@ class Reconstruction:
         """Write the volume, and the run record beside it, as `write_volume` does: the ending of ``path`` says the format."""
         return write_volume(self, path, force=force, **options)
 
+    def _repr_html_(self) -> str:
+        from ..base.notebook import Picture, card
+
+        nz, ny, nx = self.grid.shape
+        settings = ", ".join(f"{name}={value}" for name, value in self.settings.items() if isinstance(value, bool | int | float | str))
+        facts = {
+            "views": f"{len(self.scan)}",
+            "voxels": f"{nx} x {ny} x {nz} of {self.grid.voxel_mm:.6g} mm",
+            "values": f"{self.volume.min():.4g} to {self.volume.max():.4g} 1/mm",
+            "settings": settings[:300],
+            "seconds": f"{self.seconds:.3g}",
+        }
+        top = float(np.percentile(self.volume[nz // 2], 99.9))
+        cuts = {"z": self.volume[nz // 2], "y": self.volume[:, ny // 2], "x": self.volume[:, :, nx // 2]}
+        shown = {f"middle slice along {name}, 0 to {top:.3g} 1/mm": Picture(image, 0.0, top) for name, image in cuts.items()}
+        return card(f"Reconstruction by {self.method}", facts, shown)
+
     def __repr__(self) -> str:
         return f"Reconstruction({self.method} of {len(self.scan)} views on {self.grid}, {self.seconds:.3g} s)"

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.ownership import SIGNATURE
+from ..base.outputs.ownership import SIGNATURE
 from .grid import Grid
 from .scan import Scan
 

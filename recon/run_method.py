@@ -11,8 +11,10 @@ import numpy as np
 
 from ..base import InputError
 from ..data import Projections, Reconstruction
+from ..data.projections import require_projections
 from ..geometry import Grid
-from .method import Callback, Method, Progress, load_method
+from ..geometry.grid import require_grid
+from .method import Callback, Method, Progress, StopRun, load_method
 
 
 def reconstruct(
@@ -27,14 +29,17 @@ def reconstruct(
     ``method`` is a name in METHODS, ``file.py:function``, a Method or a function ``(projections, grid) -> volume``; ``grid`` defaults to
     ``Grid.fit(projections.scan)``; ``callbacks`` are called with a `Progress` at each step; ``settings`` are the method's own.
 
+    A callback ends the run with ``raise StopRun("reason")``: the volume as it is then is the result, and ``settings["stopped"]`` says so.
     Ctrl-C after the first step of a method that shows its volumes ends the run and returns the last whole volume, with
     ``settings["interrupted"]`` the step it is from; before that, KeyboardInterrupt goes on to the caller.
 
-    Raises InputError for an unknown method or setting, and for a method that returns the wrong shape, NaN or Inf.
+    Raises InputError for something that is no projections or no grid, for an unknown method or setting, and for a method that returns
+    the wrong shape, NaN or Inf.
     """
+    projections = require_projections(projections)
     chosen = load_method(method)
     given = chosen.settings(**settings)
-    grid = Grid.fit(projections.scan) if grid is None else grid
+    grid = Grid.fit(projections.scan) if grid is None else require_grid(grid)
     history: list[dict[str, Any]] = []
     resolved: dict[str, Any] = {}
     latest: list[Progress] = []
@@ -46,8 +51,24 @@ def reconstruct(
             latest[:] = [progress]
         history.append({"step": progress.step, "seconds": time.perf_counter() - start, **progress.values})
 
+    def heard(callback: Callback) -> Callback:
+        def call(progress: Progress) -> None:
+            try:
+                callback(progress)
+            except StopRun as stop:
+                resolved["stopped"] = f"by a callback{f' ({stop})' if str(stop) else ''}, at step {progress.step}"
+                raise
+
+        return call
+
     try:
-        volume = np.asarray(chosen.run(projections, grid, given, (record, *callbacks)))
+        volume = np.asarray(chosen.run(projections, grid, given, (record, *map(heard, callbacks))))
+    except StopRun:  # the method does not end by itself
+        if not latest:
+            raise InputError(
+                f"a callback stopped {chosen.name} before it had a volume", expected="a method that shows its volumes, or a later stop"
+            ) from None
+        volume = np.array(latest[0].volume)
     except KeyboardInterrupt:
         if not latest:
             raise

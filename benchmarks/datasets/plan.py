@@ -10,8 +10,8 @@ from typing import Any
 
 from ...base import InputError, UnknownNameError
 from ...base.files import own_path, remove
-from ...base.leftovers import clean
-from ...base.ownership import foreign, why_sacred
+from ...base.outputs.leftovers import clean
+from ...base.outputs.ownership import foreign, why_sacred
 from ...base.plain import to_json
 from ...base.record import sha256, versions
 from ...geometry import Grid, Scan
@@ -107,8 +107,9 @@ def list_animals(sources: Sequence[Source], weeks: Sequence[int], first_id: int)
 def plan_of(settings: BuildSettings, animals: Sequence[Animal]) -> dict[str, Any]:
     """What the files of the data set follow from: the same plan, the same files."""
     made_by = {name: versions()[name] for name in ("fewview", "numpy", "scipy")}
-    plan = {"format": FORMAT, **{k: v for k, v in vars(settings).items() if k != "scan"}}
-    return json.loads(to_json({**plan, "scan": repr(settings.scan), "made_by": made_by, "animals": [animal.facts() for animal in animals]}))
+    plan: dict[str, Any] = {"format": FORMAT, **{k: v for k, v in vars(settings).items() if k != "scan"}}
+    plan |= {"scan": settings.scan.expression(), "made_by": made_by, "animals": [animal.facts() for animal in animals]}
+    return json.loads(to_json(plan))
 
 
 def begin(out: Path, settings: BuildSettings, animals: Sequence[Animal], force: bool) -> None:

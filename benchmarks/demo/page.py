@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base.ownership import SIGNATURE
+from ...base.outputs.ownership import SIGNATURE
 from ...base.plain import to_json
 from ...data import Projections, Reconstruction
 from ...geometry import Grid

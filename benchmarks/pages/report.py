@@ -11,7 +11,7 @@ from typing import Any
 
 from ...base import InputError
 from ...base.files import atomic_path, refuse_existing
-from ...base.ownership import SIGNATURE
+from ...base.outputs.ownership import SIGNATURE
 from ...base.plain import to_json
 from ..comparison.pictures import open_pictures
 from ..comparison.tables import PUBLISHED, Row, absent_columns, cells_of, columns_of, head_of, rows_of

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...base import InputError
 from ...base.files import atomic_path, refuse_existing
-from ...base.ownership import SIGNATURE
+from ...base.outputs.ownership import SIGNATURE
 from ..sweeps.results import load_records, read_state
 from ..sweeps.study import Study, made_by, tables_of
 

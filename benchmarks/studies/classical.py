@@ -15,7 +15,7 @@ import numpy as np
 
 from ...base.settings import Count, Several, checked
 from ...recon import load_method, reconstruct
-from ...recon.iterative.pdhg_tv import Pdhg, PdhgTV
+from ...recon.iterative.pdhg_tv import PdhgTvSettings, PdhgTvSolver
 from ...recon.iterative.problem import build, start_volume
 from ...recon.iterative.regularisers.priors import TotalVariation
 from ...recon.iterative.tuning import weight_unit
@@ -109,12 +109,12 @@ def run_cell(case: Case, views: int, method: str, **settings: Any) -> dict[str, 
 def run_oracle(case: Case, views: int) -> dict[str, Any]:
     """TV with the lambda that the truth itself prefers: what perfect tuning would give. Each lambda starts where the one before ended."""
     part = case.views(views)
-    begin, cpu, settings = time.perf_counter(), time.process_time(), PdhgTV()
+    begin, cpu, settings = time.perf_counter(), time.process_time(), PdhgTvSettings()
     problem = build(part, case.grid, settings)
     unit = weight_unit(problem, part.scan.field_of_view_mm.pixel_mm, case.grid.voxel_mm)
     state, norm, best = None, None, {"psnr": -np.inf}
     for value in LADDER:
-        solver = Pdhg(problem, TotalVariation(), value * unit, norm=norm)
+        solver = PdhgTvSolver(problem, TotalVariation(), value * unit, norm=norm)
         norm = solver.norm
         steps = 20 if state else 40
         state = state or solver.start(start_volume(part, case.grid, settings, problem))

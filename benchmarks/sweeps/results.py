@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from ...base import InputError, UnknownNameError
 from ...base.files import own_path, refuse_strange_folder
-from ...base.leftovers import clean
+from ...base.outputs.leftovers import clean
 from ...base.plain import to_json
 from .record_check import AGAIN, RecordFacts, check_record
 from .records import FORMAT, Record, Stamp, Task, fields_of, read_record

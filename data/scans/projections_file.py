@@ -29,7 +29,7 @@ def write_projections(projections: Projections, path: str | Path, *, force: bool
     path = Path(path)
     if path.suffix.lower() not in (".h5", ".hdf5"):
         raise InputError(f"{path} ends in {path.suffix!r}", expected=".h5 or .hdf5")
-    with atomic_path(path, force=force) as temporary, new_h5(temporary, path) as file:
+    with atomic_path(path, force=force) as temporary, new_h5(temporary) as file:
         file.attrs["format"] = PROJECTIONS
         values = file.create_dataset("values", data=projections.values)
         values.attrs["units"] = "1 (line integrals, view row col)"

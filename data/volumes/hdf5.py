@@ -29,7 +29,7 @@ def write_h5_volume(
     scan: Scan | None = None,
 ) -> None:
     """Write [z, y, x] as dataset ``volume`` with the grid as attributes; ``facts`` as JSON; where given, ``std`` and the scan."""
-    with new_h5(path, path) as file:
+    with new_h5(path) as file:
         file.attrs["format"] = VOLUME
         data = file.create_dataset("volume", data=volume)
         data.attrs["voxel_mm"], data.attrs["center_mm"], data.attrs["units"] = grid.voxel_mm, grid.center_mm, "1/mm (z y x)"

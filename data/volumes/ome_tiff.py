@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...base import InputError
 from ...base.memory import require_memory
-from ...base.ownership import SIGNATURE
+from ...base.outputs.ownership import SIGNATURE
 from ...geometry import Grid
 from .voxel_size import grid_of, one_size, unit_in_mm
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from .formats import Kept, VolumeFormat, format_to_write
 _KEPT = (np.uint8, np.uint16, np.int16, np.float32)
 
 
+@runtime_checkable
 class Result(Protocol):
     """A volume that knows where it came from: a `Reconstruction`."""
 
@@ -84,7 +85,7 @@ def _inputs(record: Mapping[str, Any] | None) -> list[str]:
 def _own_record(kept: Kept, grid: Grid, path: Path) -> dict[str, Any]:
     facts = {name: value for name, value in kept.facts.items() if name != "history"}
     scan = kept.scan
-    extra = {**facts, "grid": grid, "scan": repr(scan) if scan is not None and len(scan) <= 4 else str(scan)[:200]}
+    extra = {**facts, "grid": grid, "scan": repr(scan)}
     return make_record("fewview.data.write_volume", facts["settings"], (), (path,), facts["seconds"], extra)
 
 

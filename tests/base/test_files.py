@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import pytest
 from fewview.base.files import atomic_path, own_path, refuse_existing, refuse_strange_folder
-from fewview.base.leftovers import Pending, clean, drop_all, forget, remember
-from fewview.base.ownership import MARKER, SIGNATURE, foreign
+from fewview.base.outputs.leftovers import Pending, clean, drop_all, forget, remember
+from fewview.base.outputs.ownership import MARKER, SIGNATURE, foreign
 from fewview.base.plain import from_json, plain, to_json
 from fewview.base.record import make_record, record_path, recorded_path, write_record
 
@@ -277,7 +277,7 @@ _KILLED = """
 import os, sys
 from pathlib import Path
 from fewview.base.files import atomic_path
-from fewview.base.leftovers import Pending
+from fewview.base.outputs.leftovers import Pending
 with atomic_path(Path(sys.argv[1]) / "new") as temporary:
     temporary.write_text("half")
     pending = Pending.of(Path(sys.argv[1]) / "put aside")

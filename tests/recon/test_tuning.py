@@ -16,8 +16,8 @@ from fewview.data import Projections, write_projections
 from fewview.data.multiresolution import bin_projections, coarsening
 from fewview.geometry import Grid, InputError, UnknownNameError, skyscan_1276, views
 from fewview.recon import Operator, reconstruct
-from fewview.recon.iterative.pdhg_tv import PdhgTV
-from fewview.recon.iterative.problem import Common, build
+from fewview.recon.iterative.pdhg_tv import PdhgTvSettings
+from fewview.recon.iterative.problem import IterativeSettings, build
 from fewview.recon.iterative.tuning import LADDER, held_out, lowest, ramp_energy, split, trust_in_minimum, weight_unit
 from fewview.recon.physics.noise import noise_level, ripple
 from fewview.recon.projector import operator
@@ -159,7 +159,8 @@ def test_the_weight_unit_counts_views_and_ignores_air() -> None:
     projections, grid, _ = make_scan(26, 5e4, size=16)
     larger = Grid((16, 24, 24), grid.voxel_mm)
     units = [
-        weight_unit(build(p, g, Common()), 0.5, 0.5) for p, g in ((projections, grid), (projections[::2], grid), (projections, larger))
+        weight_unit(build(p, g, IterativeSettings()), 0.5, 0.5)
+        for p, g in ((projections, grid), (projections[::2], grid), (projections, larger))
     ]
     assert units[1] == pytest.approx(units[0] / 2, rel=0.05)
     assert units[2] == pytest.approx(units[0], rel=0.35)
@@ -171,7 +172,7 @@ def test_held_out_views_are_inside_and_are_not_fitted() -> None:
         assert 0 < out.min() <= out.max() < count - 1
         assert len(set(out.tolist())) == len(out) <= max(1, count // 4)
     projections, grid, _ = make_scan(26, 5e4, size=16)
-    part = split(projections, grid, PdhgTV(), factor=1)
+    part = split(projections, grid, PdhgTvSettings(), factor=1)
     angles = set(part.kept.scan.angles_deg) | set(part.held.scan.angles_deg)
     assert angles == set(projections.scan.angles_deg)
     assert not set(part.kept.scan.angles_deg) & set(part.held.scan.angles_deg)

@@ -18,6 +18,7 @@ from typing import Any
 
 from ..base import UnknownNameError
 from ..benchmarks.studies.study_table import STUDIES
+from .terminal import any_letter, one_line, printable
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    with any_letter():
+        return _outcome(words, debug)
+
+
+def _outcome(words: list[str], debug: bool) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
@@ -93,10 +99,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"not enough memory ({error or 'an array could not be allocated'}); take a larger --voxel-mm or a smaller --box", 2, debug
         )
     except (ValueError, OSError) as error:  # InputError is a ValueError
-        return _fail(_one_line(error), 2, debug)
+        return _fail(one_line(error), 2, debug)
     except Exception as error:
         if type(error).__name__ == "OutOfMemoryError":  # torch's own, of a card
-            return _fail(f"not enough memory on the device ({_one_line(error)}); take a larger --voxel-mm or a smaller --box", 2, debug)
+            return _fail(f"not enough memory on the device ({one_line(error)}); take a larger --voxel-mm or a smaller --box", 2, debug)
         return _fail(_fault(error), 1, debug)
 
 
@@ -132,6 +138,8 @@ def _call(name: str, function: Callable[..., Any], words: list[str]) -> int:
     """Parse the words by the function's signature and call it; its return value, if it is a number, is the exit code."""
     import tyro
 
+    from ..base.settings import check_arguments
+
     description, _, _ = inspect.cleandoc(function.__doc__ or "").partition("\nArgs:")
     seen: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
 
@@ -151,6 +159,8 @@ def _call(name: str, function: Callable[..., Any], words: list[str]) -> int:
             return _fail(f"{_unbox(complaint.getvalue())} (see fewview {name} --help)", 2, False)
         return 0  # --help
     positional, named = seen[0]
+    given = inspect.signature(function).bind(*positional, **named).arguments
+    check_arguments(function, given, lambda name: f"--{name.replace('_', '-')}")
     code = function(*positional, **named)
     return code if isinstance(code, int) else 0
 
@@ -174,7 +184,7 @@ def overview(commands: dict[str, Command]) -> str:
 
 
 def _warn(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: str | None = None) -> None:
-    print(f"fewview: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"fewview: warning: {printable(str(message))}", file=sys.stderr)
 
 
 def _fail(message: str, code: int, debug: bool, label: str = "error: ") -> int:
@@ -185,13 +195,7 @@ def _fail(message: str, code: int, debug: bool, label: str = "error: ") -> int:
 
 
 def _fault(error: Exception) -> str:
-    return f"{type(error).__name__}: {_one_line(error)} (a fault of the program or of the method; --debug shows where)"
-
-
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or error.__class__.__name__}: {error.strerror.lower()}"
-    return " ".join(str(error).split()) or type(error).__name__
+    return f"{type(error).__name__}: {one_line(error)} (a fault of the program or of the method; --debug shows where)"
 
 
 def _unbox(text: str) -> str:

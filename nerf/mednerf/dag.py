@@ -15,7 +15,7 @@ from ...base import UnknownNameError
 from .patches import SIDE
 from .perceptual import distance
 
-Images = Float[Tensor, "image channel row col"]
+Images = Float[Tensor, "image _ _ _"]  # image, channel, row, col; the sizes of one image need not be those of another
 HEADS = 4
 SHARE = 0.2  # of the loss that the three augmented heads have together, beside 1 of the head for images as they are
 
@@ -66,7 +66,7 @@ class _Down(nn.Module):
         )
         self.direct = nn.Sequential(nn.AvgPool2d(2), *_block(nn.Conv2d(inside, out, 1, bias=False), normed))
 
-    def forward(self, x: Images) -> Float[Tensor, "image width r c"]:
+    def forward(self, x: Images) -> Images:
         return (self.main(x) + self.direct(x)) / 2
 
 
@@ -78,7 +78,7 @@ class _Excite(nn.Module):
         first, second = spectral_norm(nn.Conv2d(inside, out, 4, bias=False)), spectral_norm(nn.Conv2d(out, out, 1, bias=False))
         self.main = nn.Sequential(nn.AdaptiveAvgPool2d(4), first, nn.SiLU(), second, nn.Sigmoid())
 
-    def forward(self, early: Images, late: Float[Tensor, "image width r c"]) -> Float[Tensor, "image width r c"]:
+    def forward(self, early: Images, late: Images) -> Images:
         return late * self.main(early)
 
 

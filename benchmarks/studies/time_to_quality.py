@@ -50,7 +50,7 @@ def watch(case: Case, count: int, method: str, iterations: int | None, lambda_: 
             found.append(Watched(progress.step, float(wall), float(cpu), score))
         spent += np.array([time.perf_counter(), time.process_time()]) - now
 
-    rec = reconstruct(part, method, case.grid, [look], iterations=iterations, lambda_=lambda_)
+    rec = reconstruct(part, method, case.grid, [look], check=False, iterations=iterations, lambda_=lambda_)
     return found, float(rec.settings["lambda_"])
 
 

@@ -17,20 +17,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..base import UnknownNameError
+from ..benchmarks.studies.study_table import STUDIES
 from .terminal import any_letter, one_line, printable
 
 
 @dataclass(frozen=True)
 class Command:
-    """Where a command's function is (``module:function`` beside this file, imported when it is run) and what it does, in a line."""
+    """Where a command's function is (``module:function`` beside this file, imported when it is run) and what it does, in a line.
+
+    ``study``: the function makes the command of this study.
+    """
 
     place: str
     summary: str
+    study: str = ""
 
     def load(self) -> Callable[..., Any]:
         """The function; its annotations and docstring are the command's arguments and help."""
         module, _, name = self.place.partition(":")
-        return getattr(importlib.import_module(f".{module}", __package__), name)
+        found = getattr(importlib.import_module(f".{module}", __package__), name)
+        return found(self.study) if self.study else found
 
 
 # A new command is one file with one function, and one line here.
@@ -43,11 +49,10 @@ COMMANDS = {
     "calibrate": Command("calibrate:calibrate", "find axis shift, optical row and roll of a scan from its own projections"),
     "simulate": Command("simulate:simulate", "volumes to the scan folders that a scanner would have written"),
     "train": Command("train:train", "train a neural method on a folder of scans"),
-    "bench table2": Command("comparison:table2", "the paper's Table 2 beside ours, per protocol"),
-    "bench views": Command("comparison:views", "quality against number of views and dose"),
+    **{f"bench {name}": Command("bench:study_command", place.summary, study=name) for name, place in STUDIES.items()},
+    "bench table2": Command("comparison:table2", STUDIES["table2"].summary),
+    "bench views": Command("comparison:views", STUDIES["views"].summary),
     "bench speed": Command("bench:speed", "speed of the operator and of FDK on this machine, also beside other packages"),
-    "bench classical": Command("bench:classical", "classical methods, tuned from the data alone, on simulated scans of real volumes"),
-    "bench intervals": Command("bench:intervals", "what the standard deviations are worth where the truth is known"),
     "report": Command("report:report", "results of a benchmark to one self-contained page"),
     "bone segment": Command("bone:segment", "a CT volume to spine, tibiae and femora"),
     "bone register": Command("bone:register", "align a tibia to a reference or to its own first week"),

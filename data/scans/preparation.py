@@ -13,7 +13,7 @@ from ...base import InputError
 from ...base.memory import require_memory
 from ...geometry import Scan
 from ..images.pixel_filling import mend_dead, mend_isolated, stuck_pixels
-from ..images.stack import ArrayStack, ImageStack, shown
+from ..images.stack import ArrayStack, ImageStack, Shown, shown
 from ..projections import Projections
 from .air_level import BorderAir, border_air, consistent_levels, given_levels
 from .raw import RawScan
@@ -54,7 +54,7 @@ def prepare_views(
     *,
     air: ArrayLike = "auto",
     max_bad: float = 0.05,
-    progress: bool = False,
+    progress: Shown = False,
 ) -> Projections:
     """`prepare` for images that are read one by one: one view in memory at a time."""
     count = len(scan)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from ...base import InputError, UnknownNameError
 from ...geometry import Scan
 from ..hdf5_access import DATA_EXCHANGE, H5_ENDINGS, h5_format
+from ..images.stack import Shown
 from ..projections import Projections
 from .bonemet import is_bonemet, open_bonemet
 from .exchange import open_exchange
@@ -54,15 +55,16 @@ def read(
     binning: int = 1,
     air: ArrayLike = "auto",
     max_bad: float = 0.05,
-    progress: bool = False,
+    progress: Shown = False,
     **options: Any,
 ) -> Projections:
     """The line integrals and the geometry of a scan on disk: a SkyScan folder, a BoneMet folder, or an .h5 file.
 
     ``views`` reads some views only: a slice, indices, a mask, or a function of the scan, ``lambda scan: views.evenly(scan, 26)``.
     ``binning`` averages blocks of that many pixels each way before anything else. ``air`` and ``max_bad`` are those of `prepare`, which
-    turns counts into line integrals view by view: memory holds no more than the line integrals. ``options`` are those of the
-    format's reader: `open_skyscan`, `open_bonemet`, `open_exchange`.
+    turns counts into line integrals view by view: memory holds no more than the line integrals. ``progress``: a bar on the terminal, or a
+    function of how many views are done, and of how many. ``options`` are those of the format's reader: `open_skyscan`, `open_bonemet`,
+    `open_exchange`.
 
     Raises FileNotFoundError; InputError naming the file for anything broken, missing, ambiguous or unknown.
     """
@@ -70,7 +72,7 @@ def read(
 
 
 def line_integrals(
-    source: RawSource | Projections, *, air: ArrayLike = "auto", max_bad: float = 0.05, progress: bool = False
+    source: RawSource | Projections, *, air: ArrayLike = "auto", max_bad: float = 0.05, progress: Shown = False
 ) -> Projections:
     """What `open_scan` gave, read: the second half of `read`."""
     if isinstance(source, Projections):

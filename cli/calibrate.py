@@ -13,7 +13,7 @@ from ..base.record import make_record, record_text
 from ..data import Projections, read
 from ..pipeline.selection import parse_views
 from ..pipeline.stages import counted, without_drift
-from .options import MaybeMm, MaybePath, Pairs, settings
+from .options import MaybePath, MaybePixels, Pairs, settings
 from .outputs import command_line
 from .progress import progress_bar
 
@@ -26,7 +26,7 @@ def calibrate(
     keep_sense: bool = False,
     keep_hardening: bool = False,
     drift: bool = False,
-    search_px: MaybeMm = None,
+    search_px: MaybePixels = None,
     out: MaybePath = None,
     read_as: Pairs = (),
     force: bool = False,

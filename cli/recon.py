@@ -7,6 +7,7 @@ from pathlib import Path
 
 import tyro
 
+from ..base.settings import Count
 from ..pipeline import ReconPlan, Spread, run
 from ..recon.corrections import Corrections
 from .options import MaybeMm, MaybePath, Pairs, explained_by, settings
@@ -37,7 +38,7 @@ def recon(
     std: int = 0,
     std_kind: str = "views",
     std_scale: float = 1.0,
-    binning: int = 1,
+    binning: Count = 1,
     read_as: Pairs = (),
     force: bool = False,
 ) -> int:

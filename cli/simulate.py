@@ -10,6 +10,7 @@ import tyro
 from ..base import InputError, UnknownNameError
 from ..base.files import atomic_path, refuse_existing
 from ..base.record import make_record, record_path, record_text
+from ..base.settings import Seed
 from ..benchmarks.datasets.build import build_bonemet
 from ..data import write_skyscan
 from ..geometry import skyscan_1276
@@ -17,7 +18,7 @@ from ..pipeline.subjects import fitting_scan, read_attenuation, scene
 from ..recon import Progress
 from ..recon.physics.effects import Physics
 from ..recon.physics.simulator import simulate_raw
-from .options import MaybeMm, Pairs, explained_by, settings
+from .options import Attenuation, MaybeMm, Pairs, Pixels, explained_by, settings
 from .outputs import command_line
 from .progress import progress_bar
 
@@ -29,15 +30,15 @@ def simulate(
     volumes: tyro.conf.Positional[tuple[Path, ...]] = (),
     *,
     out: Path,
-    phantom: tuple[int, ...] = (),
+    phantom: tuple[Seed, ...] = (),
     layout: str = "skyscan",
     scanner: str = "skyscan_1276",
-    rows: int = 128,
-    cols: int = 192,
+    rows: Pixels = 128,
+    cols: Pixels = 192,
     voxel_mm: MaybeMm = None,
-    mu_max: float = 0.20,
-    seed: int = 0,
-    weeks: tuple[int, ...] = (0,),
+    mu_max: Attenuation = 0.20,
+    seed: Seed = 0,
+    weeks: tuple[Seed, ...] = (0,),
     physics: Pairs = (),
     force: bool = False,
 ) -> None:

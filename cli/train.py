@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from pydantic import Field
 
 from ..base import InputError
 from ..base.record import make_record, write_record
+from ..base.settings import Count, Seed
 from ..data.pairs import find_pairs, split_pairs
 from ..recon import Progress
 from .options import MaybeCount, MaybePath, Pairs, explained_by, settings
 from .outputs import command_line
 from .progress import progress_bar
 
+Size = Annotated[int, Field(ge=8, le=4096, description="8 to 4096 voxels across")]
 MaybeWindow = Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="LOW HIGH")]
 
 
@@ -29,11 +32,11 @@ def train(
     data: Path,
     out: Path,
     preset: str = "small",
-    size: int = 64,
+    size: Size = 64,
     steps: MaybeCount = None,
-    views: tuple[int, ...] = (),
+    views: tuple[Count, ...] = (),
     batch: MaybeCount = None,
-    seed: int = 0,
+    seed: Seed = 0,
     set: Pairs = (),
     target: str = "recon-ct",
     window: MaybeWindow = None,

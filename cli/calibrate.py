@@ -12,9 +12,9 @@ from ..base.files import atomic_path, refuse_existing
 from ..base.plain import to_json
 from ..base.record import make_record
 from ..data import Projections, read
-from ..geometry import Scan
-from ..geometry.transform import shift_views
-from .options import MaybeMm, MaybePath, Pairs, select_views, settings
+from ..pipeline.selection import parse_views
+from ..pipeline.stages import without_drift
+from .options import MaybeMm, MaybePath, Pairs, settings
 from .outputs import command_line
 
 
@@ -57,13 +57,13 @@ def calibrate(
     picture = out.with_suffix(".png") if out else None
     for path in filter(None, (out, picture)):
         refuse_existing(path, force)
-    projections = read(scan, views=lambda s: select_views(s, views), progress=sys.stderr.isatty(), **settings(read_as))
+    projections = read(scan, views=parse_views(views).of, progress=sys.stderr.isatty(), **settings(read_as))
     found = find(projections, fit=fit, sense=not keep_sense, hardening=not keep_hardening, search_px=search_px)
     for line in str(found).split("; "):
         print(line)
     changes: dict[str, Any] = {**found.changes, "errors": dict(found.errors)}
     if drift:
-        changes["drift"] = drift_of(Projections(projections.values, found.scan, projections.meta))[1]
+        changes["drift"] = without_drift(Projections(projections.values, found.scan, projections.meta), print)[1]
     if out is None or picture is None:
         return
     from ..recon.calibration.picture import draw
@@ -74,13 +74,3 @@ def calibrate(
     with atomic_path(picture, force=force) as temporary:
         draw(found).savefig(temporary, dpi=140)
     print(f"wrote {out} and {picture}")
-
-
-def drift_of(projections: Projections) -> tuple[Scan, dict[str, list[float]]]:
-    """The scan with each view's own shift taken out, and the shifts for the record; says how large they are."""
-    from ..recon.calibration.drift import view_drift
-
-    found = view_drift(projections)
-    print(f"drift of the views: {found.cols_px.std():.3f} px along columns, {found.rows_px.std():.3f} px along rows (standard deviation)")
-    shifts = {"cols_px": found.cols_px.round(4).tolist(), "rows_px": found.rows_px.round(4).tolist()}
-    return shift_views(projections.scan, found.cols_px, found.rows_px), shifts

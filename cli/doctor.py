@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import Grid, Scan
+from ..geometry.transform import pixel_centers
 
 # What each extra of pyproject.toml brings; `pip install "fewview[NAME]"`.
 EXTRAS = {
@@ -161,9 +162,7 @@ def self_check() -> Iterator[tuple[str, bool, str]]:
 
 def sphere_projections(scan: Scan, radius_mm: float, value: float) -> NDArray[np.float32]:
     """[view, row, col]: exact integrals of a uniform sphere at the origin, ``2 value sqrt(r^2 - d^2)``, d the ray's distance from it."""
-    rows, cols = scan.shape
-    col, row = np.arange(cols) - (cols - 1) / 2, np.arange(rows) - (rows - 1) / 2
-    pixel = scan.detector[:, None, None] + row[:, None, None] * scan.v[:, None, None] + col[:, None] * scan.u[:, None, None]
+    pixel = np.stack([pixel_centers(scan, view) for view in range(len(scan))])
     source = np.broadcast_to(scan.source[:, None, None], pixel.shape)
     ray = pixel - source
     distance2 = (np.cross(source, ray) ** 2).sum(axis=-1) / (ray**2).sum(axis=-1)

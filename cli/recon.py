@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-import re
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import tyro
 
-from ..base import InputError, UnknownNameError
-from ..base.memory import require_memory
-from ..data import Projections, Reconstruction, read
-from ..data.volumes.writer import check_output
-from ..geometry import Grid
-from ..recon import Method, load_method, reconstruct
-from ..recon.corrections import Corrections, correct_volume
-from ..recon.corrections import correct as apply_corrections
-from .calibrate import drift_of
-from .options import MaybeMm, MaybePath, Pairs, make_grid, select_views, settings
-from .outputs import command_line, save
+from ..pipeline import ReconPlan, Spread, run
+from ..recon.corrections import Corrections
+from .options import MaybeMm, MaybePath, Pairs, settings
+from .outputs import command_line
 from .progress import progress_bar
 
 
@@ -90,89 +79,34 @@ def recon(
         read_as: options of the reader, such as direction=CW or part=1.
         force: replace the output if it exists.
     """
-    chosen = load_method(method)
-    given = settings(set)
-    chosen.settings(**given)  # an unknown name is an error before an hour of reading
-    corrections = Corrections(
-        dead_pixels=dead_pixels,
-        rings=rings,
-        scatter=scatter,
-        smoothing=smoothing,
-        beam_hardening=beam_hardening,
-        bone_hardening=bone_hardening,
-        median=median,
-    ).changed(**settings(correct))
-    if std and std_kind not in ("views", "rays", "members"):
-        raise UnknownNameError("kind of std", std_kind, ("views", "rays", "members"))
-    if std_scale != 1 and (not std or std_kind == "members"):
-        raise InputError(f"--std-scale {std_scale:g}", expected="--std with --std-kind views or rays, whose deviations it scales")
-    out = out or Path(f"{_stem(scan)}_{chosen.name}_{re.sub(r'[^0-9a-z]+', '-', views.lower())}.ome.tif")
-    spread = _std_path(out) if std else None
-    for path in filter(None, (out, spread)):
-        check_output(path, force)
-    start = time.perf_counter()
-    part = read(scan, views=lambda s: select_views(s, views), binning=binning, progress=sys.stderr.isatty(), **settings(read_as))
-    notes: dict[str, Any] = {
-        "reader": part.meta.get("assumptions", ()),
-        "prepare": part.meta.get("prepare"),
-        "warnings": part.meta.get("warnings", ()),
-    }
-    where = make_grid(part.scan, voxel_mm, grid, box)
-    _announce(chosen, part, where)
-    if calibrate:
-        part, notes["calibration"] = _calibrated(part)
-    if drift:
-        moved, notes["drift"] = drift_of(part)
-        part = Projections(part.values, moved, part.meta)
-    part, notes["corrections"] = apply_corrections(part, corrections, grid=where)  # last: looking for bone needs the right geometry
-    rec = _reconstruct(part, chosen, where, given, std, std_kind, std_scale)
-    volume, account = correct_volume(rec.volume, corrections)
-    notes["corrections"] += account
-    rec = dataclasses.replace(rec, volume=volume)
-    save(rec, out, command=command_line(), inputs=[scan], force=force, extra={"notes": notes})
-    low, high = float(volume.min()), float(volume.max())
-    print(f"wrote {out}: {low:.4g} to {high:.4g} 1/mm, {rec.seconds:.1f} s ({time.perf_counter() - start:.1f} s with reading)")
-    if spread is not None and rec.std is not None:
-        save(dataclasses.replace(rec, volume=rec.std, std=None), spread, command=command_line(), inputs=[scan], force=force)
-        print(f"wrote {spread}: the standard deviation of each voxel, {float(rec.std.mean()):.4g} 1/mm in the mean")
-    if "interrupted" in rec.settings:
-        print(f"fewview: interrupted; {out} holds the volume of step {rec.settings['interrupted']}, the last whole one", file=sys.stderr)
+    plan = ReconPlan(
+        scan=scan,
+        method=method,
+        views=views,
+        settings=settings(set),
+        voxel_mm=voxel_mm,
+        grid=grid,
+        box=box,
+        out=out,
+        calibrate=calibrate,
+        drift=drift,
+        corrections=Corrections(
+            dead_pixels=dead_pixels,
+            rings=rings,
+            scatter=scatter,
+            smoothing=smoothing,
+            beam_hardening=beam_hardening,
+            bone_hardening=bone_hardening,
+            median=median,
+        ).changed(**settings(correct)),
+        spread=Spread(std, std_kind, std_scale),
+        binning=binning,
+        read_as=settings(read_as),
+        force=force,
+    )
+    done = run(plan, tell=print, watch=progress_bar, command=command_line())
+    if done.interrupted_at is not None:
+        said = f"{done.path} holds the volume of step {done.interrupted_at}, the last whole one"
+        print(f"fewview: interrupted; {said}", file=sys.stderr)
         return 130
     return 0
-
-
-def _stem(path: Path) -> str:
-    return path.resolve().name.split(".")[0] or "scan"
-
-
-def _std_path(out: Path) -> Path:
-    """``few.ome.tif`` -> ``few_std.ome.tif``."""
-    stem, dot, ending = out.name.partition(".")
-    return out.with_name(f"{stem}_std{dot}{ending}")
-
-
-def _announce(method: Method, part: Projections, grid: Grid) -> None:
-    nz, ny, nx = grid.shape
-    print(f"{method.name}: {len(part)} views to {nx} x {ny} x {nz} voxels of {grid.voxel_mm:.6g} mm")
-    require_memory(4 * nx * ny * nz, f"the {nx} x {ny} x {nz} voxels", "use a larger --voxel-mm, or a smaller --grid or --box")
-
-
-def _calibrated(projections: Projections) -> tuple[Projections, dict[str, Any]]:
-    from ..recon import calibrate
-
-    found = calibrate(projections)
-    print(f"calibration: {found}")
-    return Projections(projections.values, found.scan, projections.meta), found.changes
-
-
-def _reconstruct(part: Projections, method: Method, grid: Grid, given: dict[str, Any], std: int, kind: str, scale: float) -> Reconstruction:
-    with progress_bar(method.name) as bar:
-        if not std:
-            return reconstruct(part, method, grid, (bar,), **given)
-        if kind == "members":
-            from ..nerf.training.ensemble import ensemble_std
-
-            return ensemble_std(part, method, grid, members=std, callbacks=(bar,), **given)
-        from ..recon.uncertainty import resampled_std
-
-        return resampled_std(part, method, grid, kind=kind, replicas=std, scale=scale, callbacks=(bar,), **given)

@@ -13,13 +13,13 @@ from ..base.record import make_record, write_record
 from ..benchmarks.datasets.build import build_bonemet
 from ..data import write_skyscan
 from ..geometry import skyscan_1276
+from ..pipeline.subjects import fitting_scan, read_attenuation, scene
 from ..recon import Progress
 from ..recon.physics.effects import Physics
 from ..recon.physics.simulator import simulate_raw
 from .options import MaybeMm, Pairs, settings
 from .outputs import command_line
 from .progress import progress_bar
-from .volumes import fitting_scan, read_attenuation, scene
 
 SCANNERS = {"skyscan_1276": fitting_scan}
 LAYOUTS = ("skyscan", "bonemet")

@@ -44,7 +44,9 @@ def bin_projections(projections: Projections, factor: int) -> Projections:
 
 
 def coarsen(volume: NDArray[Any], factor: int) -> NDArray[Any]:
-    """Means over blocks of ``factor`` voxels a side: a volume on ``grid`` as one on ``grid.coarser(factor)`` (padded by its edges)."""
+    """Means over blocks of ``factor`` voxels a side of [z, y, x]: a volume on ``grid`` as one on ``grid.coarser(factor)`` (padded by its
+    edges).
+    """
     pads = [(-n % factor) for n in volume.shape]
     padded = np.pad(volume, [(p // 2, p - p // 2) for p in pads], mode="edge") if any(pads) else volume
     z, y, x = (n // factor for n in padded.shape)
@@ -52,7 +54,7 @@ def coarsen(volume: NDArray[Any], factor: int) -> NDArray[Any]:
 
 
 def refine(volume: NDArray[np.float32], coarse: Grid, fine: Grid) -> NDArray[np.float32]:
-    """A coarse volume on a finer grid, by linear interpolation between voxel centres (the nearest value outside them)."""
+    """A coarse volume [z, y, x] on a finer grid, by linear interpolation between voxel centres (the nearest value outside them)."""
     out = volume
     for axis, (old, new) in enumerate(zip((coarse.z_mm, coarse.y_mm, coarse.x_mm), (fine.z_mm, fine.y_mm, fine.x_mm), strict=True)):
         at = np.clip((new - old[0]) / coarse.voxel_mm, 0, len(old) - 1)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from ..base import InputError
 from ..base.record import sha256
 from ..geometry import Grid
+from .images.bonemet_folders import find_bonemet
 from .projections import Projections
-from .scans.bonemet import find_bonemet
 from .scans.reader import read
 from .volumes.slices import read_slices
 

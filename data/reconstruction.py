@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from ..base import InputError
 from ..geometry import Grid, Scan
+from .volumes.formats import Kept
+from .volumes.writer import write_volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +39,13 @@ class Reconstruction:
             if array is not None and array.shape != self.grid.shape:
                 raise InputError(f"the {name} of {self.method} has shape {array.shape}", expected=f"{self.grid.shape}, as the grid says")
 
-    def save(self, path: str | Path, *, force: bool = False, **options: Any) -> Path:
-        """Write the volume (and the run record beside it) as the ending says: .ome.tif, .nii.gz, .ome.zarr, .h5, or a folder of slices."""
-        from .volumes.writer import write_volume
+    def kept(self) -> Kept:
+        """What a file may keep beside the volume."""
+        facts = {"method": self.method, "settings": self.settings, "seconds": self.seconds, "views": len(self.scan)}
+        return Kept({**facts, "history": list(self.history)}, self.std, self.scan)
 
+    def save(self, path: str | Path, *, force: bool = False, **options: Any) -> Path:
+        """Write the volume, and the run record beside it, as `write_volume` does: the ending of ``path`` says the format."""
         return write_volume(self, path, force=force, **options)
 
     def __repr__(self) -> str:

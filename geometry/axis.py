@@ -27,11 +27,11 @@ class _Fit:
 
 
 def rotation_axis(source: Vectors, u: Vectors, v: Vectors) -> Axis:
-    """The axis from the vectors alone, whatever rigid motion the scan went through.
+    """The axis of rotation from the vectors ``source``, ``u`` and ``v`` (n, 3) in mm, also of a scan that was moved rigidly.
 
     Two fits, and the one with the smaller standard error counts: the circle through the sources (best for long arcs, blind to how
     the panels were turned), and the rigid rotation that carries panel and source from view to view (works from two views on, and
-    keeps its head in short arcs with jitter, where a circle is hardly bent). One view, or views that differ by no rotation, define no
+    stays accurate in short arcs with jitter, where a circle is hardly curved). One view, or views that differ by no rotation, define no
     axis: it is then z through the origin, the convention of every scan that was not moved. The direction has a non-negative z
     (or y, or x) component.
     """

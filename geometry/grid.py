@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Grid:
     """Isotropic voxels. ``shape`` is (nz, ny, nx); ``voxel_mm`` the edge; ``center_mm`` the (x, y, z) of the middle.
 
-    The volume is an array ``[z, y, x]`` in 1/mm whose index increases with +z, +y, +x. It covers
-    ``center_mm +- n * voxel_mm / 2`` along each axis; voxel centres lie half a voxel inside that.
+    The volume is an array ``[z, y, x]`` in 1/mm whose index increases with +z, +y, +x. It covers ``center_mm +- n * voxel_mm / 2`` along
+    each axis; voxel centres lie half a voxel inside that.
 
     >>> Grid(shape=(2, 4, 4), voxel_mm=0.5).x_mm
     array([-0.75, -0.25,  0.25,  0.75])

@@ -19,8 +19,7 @@ class Orbit:
 
     ``angle`` (n,) radians in [0, 2 pi), counter-clockwise about ``axis`` (3,); ``outward`` (n, 3) unit vector from the axis to the source;
     ``tangent`` (n, 3) unit vector ``axis x outward``; ``dso_mm`` (n,) distance of the source from the axis; ``height_mm`` (n,) of the
-    source along it.
-    In the frame of an unmoved scan outward is (sin b, -cos b, 0) and tangent (cos b, sin b, 0).
+    source along it. In the frame of an unmoved scan outward is (sin b, -cos b, 0) and tangent (cos b, sin b, 0).
     """
 
     axis: Array
@@ -56,10 +55,7 @@ def pixel_directions(scan: Scan, orbit: Orbit, views: slice) -> tuple[Array, Arr
     A pixel's coordinate is ``c[:, 0] + col c[:, 1] + row c[:, 2]``; depth points from the source to the axis, across along the
     orbit's tangent, along the axis.
     """
-    rows, cols = scan.shape
-    u, v = scan.u[views], scan.v[views]
-    first = scan.detector[views] - scan.source[views] - (cols - 1) / 2 * u - (rows - 1) / 2 * v
-    steps = np.stack([first, u, v], axis=1)
+    steps = np.stack([scan.first_pixel[views] - scan.source[views], scan.u[views], scan.v[views]], axis=1)
     depth = -np.einsum("vij,vj->vi", steps, orbit.outward[views])
     across = np.einsum("vij,vj->vi", steps, orbit.tangent[views])
     along = steps @ orbit.axis

@@ -23,10 +23,9 @@ _VECTORS = ("source", "detector", "u", "v")
 class Scan:
     """Per-view geometry of a flat-panel scan, in mm and degrees; frozen, arrays are read-only.
 
-    ``shape`` is (rows, cols). ``source``, ``detector`` (the panel's centre), ``u`` (step from one column to the next)
-    and ``v`` (step from one row to the next) are (n, 3) float64 arrays of (x, y, z). The centre of pixel
-    ``[view, row, col]`` is ``detector + (col - (cols - 1) / 2) u + (row - (rows - 1) / 2) v``.
-    ``angles_deg`` is a label kept with each view; the vectors alone decide where the rays run.
+    ``shape`` is (rows, cols). ``source``, ``detector`` (the panel's centre), ``u`` (step from one column to the next) and ``v`` (step from
+    one row to the next) are (n, 3) float64 arrays of (x, y, z). The centre of pixel ``[view, row, col]`` is ``detector + (col - (cols - 1)
+    / 2) u + (row - (rows - 1) / 2) v``. ``angles_deg`` is a label kept with each view; the vectors alone decide where the rays run.
 
     >>> scan = Scan.circular(dso_mm=100, dsd_mm=200, rows=4, cols=6, pixel_mm=0.5, angles_deg=[0, 90])
     >>> scan.source.round(6).tolist()
@@ -79,10 +78,10 @@ class Scan:
     ) -> Scan:
         """A circular cone-beam scan about the z axis (one row: fan beam; a large ``dso_mm``: parallel beam).
 
-        Source at ``dso_mm (sin b, -cos b, 0)`` for view angle b, counter-clockwise positive; rows increase with +z.
-        The central ray (from the source through the axis, in the plane z = 0) meets the panel at column
-        ``(cols - 1) / 2 + axis_shift_mm / pixel_mm`` and row ``(rows - 1) / 2 + row_shift_mm / pixel_mm``; the panel is
-        turned about that ray by ``roll_deg`` (u towards v). Shifts are measured on the panel, along its own u and v.
+        Source at ``dso_mm (sin b, -cos b, 0)`` for view angle b, counter-clockwise positive; rows increase with +z. The central ray (from
+        the source through the axis, in the plane z = 0) meets the panel at column ``(cols - 1) / 2 + axis_shift_mm / pixel_mm`` and row
+        ``(rows - 1) / 2 + row_shift_mm / pixel_mm``; the panel is turned about that ray by ``roll_deg`` (u towards v). Shifts are measured
+        on the panel, along its own u and v.
         """
         recipe = Circular(
             float(dso_mm), float(dsd_mm), int(rows), int(cols), float(pixel_mm), float(axis_shift_mm), float(row_shift_mm), float(roll_deg)
@@ -158,6 +157,12 @@ class Scan:
         return n * np.sign(np.einsum("ij,ij->i", n, self.detector - self.source))[:, None]
 
     @property
+    def first_pixel(self) -> Vectors:
+        """(n, 3): the centre of pixel [row 0, col 0] of every view, mm; pixel [row, col] is ``col u + row v`` further."""
+        rows, cols = self.shape
+        return self.detector - (cols - 1) / 2 * self.u - (rows - 1) / 2 * self.v
+
+    @property
     def cone_angles_deg(self) -> tuple[float, float]:
         """Full opening angles (across the columns, across the rows) of a centred panel, as NRecon prints them."""
         (rows, cols), dsd = self.shape, self.dsd_mm
@@ -191,7 +196,7 @@ class Scan:
 
 
 def view_indices(count: int, index: slice | int | ArrayLike) -> NDArray[np.intp]:
-    """Turn a slice, an integer, an index list or a boolean mask into indices of ``count`` views; clear errors otherwise."""
+    """Turn a slice, an integer, an index list or a boolean mask (count,) into indices (k,) of ``count`` views; InputError otherwise."""
     if isinstance(index, slice):
         keep = np.arange(count)[index]
     else:

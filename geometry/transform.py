@@ -54,7 +54,8 @@ def move(scan: Scan, rotation: ArrayLike | None = None, translation_mm: ArrayLik
 
 
 def bin_pixels(scan: Scan, rows: int, cols: int | None = None) -> Scan:
-    """The scan whose pixels are ``rows`` x ``cols`` old ones (``cols`` defaults to ``rows``); rows or columns left over at the end go.
+    """The scan whose pixels are ``rows`` x ``cols`` old ones (``cols`` defaults to ``rows``); rows or columns left over at the end are
+    dropped.
 
     The values to go with it are the means of the blocks.
     """
@@ -94,8 +95,8 @@ def flip_cols(scan: Scan) -> Scan:
 def shift_views(scan: Scan, cols_px: ArrayLike = 0.0, rows_px: ArrayLike = 0.0) -> Scan:
     """The scan of images whose content lies ``cols_px`` columns and ``rows_px`` rows further along than ``scan`` says.
 
-    One number, or one a view. The values stay as they are: the panel takes the shift. Positive shifts have the sign of
-    ``axis_shift_mm`` and ``row_shift_mm`` of `Scan.circular`.
+    Each is one number of pixels, or an array (n,) with one for each view. The values stay as they are: the panel takes the shift. Positive
+    shifts have the sign of ``axis_shift_mm`` and ``row_shift_mm`` of `Scan.circular`.
     """
     shifts = []
     for name, given in (("cols_px", cols_px), ("rows_px", rows_px)):
@@ -117,12 +118,15 @@ def central_hit(scan: Scan) -> Vectors:
 
 
 def roll(scan: Scan, degrees: ArrayLike) -> Scan:
-    """Turn each panel in its own plane, u towards v, about the point where the central ray meets it (as `Scan.circular` does)."""
+    """Turn each panel in its own plane by degrees (one number, or (n,)), u towards v, about the point where the central ray meets it."""
     return _turn_panel(scan, _unit(np.cross(scan.u, scan.v)), degrees)
 
 
 def tilt(scan: Scan, about_u_deg: ArrayLike = 0.0, about_v_deg: ArrayLike = 0.0) -> Scan:
-    """Tip each panel about its row direction u, then about its column direction v, through the point where the central ray meets it."""
+    """Tip each panel by degrees (one number, or (n,)) about its row direction u, then about its column direction v.
+
+    Both axes go through the point where the central ray meets the panel.
+    """
     tipped = _turn_panel(scan, _unit(scan.u), about_u_deg)
     return _turn_panel(tipped, _unit(tipped.v), about_v_deg)
 
@@ -150,7 +154,7 @@ def correct(scan: Scan, axis_shift_mm: float = 0.0, row_shift_mm: float = 0.0, r
 
 
 def reverse_rotation(scan: Scan) -> Scan:
-    """The scan of the same images had the rotation run the other way; the first view stays where it is."""
+    """The scan that the same images belong to if the rotation ran the other way; the first view keeps its place."""
     axis = scan.axis
     arm = scan.source - axis.point_mm
     arm = arm - np.outer(arm @ axis.direction, axis.direction)

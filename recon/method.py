@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base import InputError, UnknownNameError
+from ..base.settings import checked, is_checked
 from ..data import Projections
 from ..geometry import Grid
-from .typed_settings import fitted
 
 Volume = NDArray[np.float32]
 
@@ -40,7 +39,7 @@ class Progress:
 Callback = Callable[[Progress], None]
 
 
-@dataclass(frozen=True)
+@checked()
 class NoSettings:
     """A method without settings."""
 
@@ -49,7 +48,8 @@ class NoSettings:
 class Method:
     """A reconstruction method. ``run(projections, grid, settings, callbacks) -> volume`` [z, y, x], 1/mm.
 
-    ``Settings`` is a frozen dataclass whose defaults work; ``trained`` says whether a checkpoint is needed; ``reference`` is the paper.
+    ``Settings`` is a class under `fewview.base.settings.checked` whose defaults work (a plain dataclass is made into one); ``trained``
+    says whether a checkpoint is needed; ``reference`` is the paper.
     """
 
     name: str
@@ -58,13 +58,13 @@ class Method:
     trained: bool = False
     reference: str = ""
 
+    def __post_init__(self) -> None:
+        if not is_checked(self.Settings):
+            object.__setattr__(self, "Settings", checked(of=self.name)(self.Settings))
+
     def settings(self, **given: Any) -> Any:
-        """The settings object for these keyword arguments; an unknown name raises with the nearest ones, a wrong type by its name."""
-        known = {f.name for f in dataclasses.fields(self.Settings) if f.init}
-        for name in given:
-            if name not in known:
-                raise UnknownNameError(f"setting of method {self.name}", name, known)
-        return self.Settings(**fitted(self.Settings, given, self.name))
+        """The settings object for these keyword arguments; an unknown name raises with the nearest ones, a wrong value by its name."""
+        return self.Settings(**given)
 
 
 # Where the built-in methods live, by text: rooms above this one (nerf) join without an import from here.

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from ..base import InputError, UnknownNameError
 from ..data import Projections, Reconstruction
 from ..geometry import Grid
-from .iterative.problem import check_number
 from .method import Callback, Method, load_method
 from .physics.noise import noise_level, ray_variance
 from .run_method import reconstruct
@@ -50,7 +49,8 @@ def resampled_std(
         raise UnknownNameError("kind of resampling", kind, ["views", "rays"])
     if int(replicas) != replicas or replicas < 2:
         raise InputError(f"replicas is {replicas}", expected="a whole number of 2 or more")
-    check_number("scale", scale, exclusive=True)
+    if not (math.isfinite(scale) and scale > 0):
+        raise InputError(f"scale is {scale}", expected="a positive factor")
     count = len(projections)
     if kind == "views" and (replicas > count or count - -(-count // replicas) < 2):
         raise InputError(
@@ -90,7 +90,7 @@ def _resampled(projections: Projections, kind: str, replicas: int, seed: int) ->
 
 
 def moments(volumes: Any, shape: tuple[int, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The mean, and the sum of squared deviations from it (Welford 1962): one volume at a time in memory."""
+    """The mean [z, y, x], and the sum of squared deviations from it (Welford 1962): one volume at a time in memory."""
     mean, squares = np.zeros(shape), np.zeros(shape)
     for count, volume in enumerate(volumes, 1):
         change = volume - mean

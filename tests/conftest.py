@@ -25,3 +25,9 @@ def _ctrl_c_is_heard() -> None:
     """Where the tests run in the background SIGINT is ignored, and every child would inherit that; the tests of Ctrl-C need it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _no_lines_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines of progress come with time, and tests that compare what was said must not depend on how busy the machine is."""
+    monkeypatch.setattr("fewview.cli.progress.EVERY_S", 1e6)

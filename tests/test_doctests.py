@@ -9,7 +9,7 @@ import pkgutil
 import fewview
 import pytest
 
-ROOMS = ("base", "geometry", "data", "recon", "nerf", "bone", "benchmarks", "cli")
+ROOMS = ("base", "geometry", "data", "recon", "nerf", "bone", "pipeline", "benchmarks", "cli")
 
 
 def _modules() -> list[str]:

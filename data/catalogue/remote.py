@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...base import InputError
-from ..scans.bonemet import component_of, parse_place
+from ..images.bonemet_folders import component_of, parse_place
 from .download import OFFLINE_REMEDY, import_extra
 from .manifest import File, HttpSource, HubSource, Resource, ZenodoSource
 

@@ -1,8 +1,9 @@
-"""Single grey images on disk (TIFF, PNG, BMP), and a stack of them that is read view by view."""
+"""Single grey images on disk (TIFF, PNG, BMP), read whole or by their headers, and a series of them as a stack."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...base import InputError
-from ...base.memory import require_memory
 from ...base.natural_key import natural_key
 
 TIFF_ENDINGS = (".tif", ".tiff")
@@ -29,22 +29,40 @@ def read_image(path: str | Path) -> NDArray[Any]:
     Raises FileNotFoundError, and InputError naming the file for one that is truncated, not an image, in colour, or has several pages.
     """
     path = Path(path)
+    with _decoding(path) as is_tiff:
+        image = _read_tiff(path) if is_tiff else _read_with_imageio(path)
+    return _one_channel(image, path)
+
+
+def image_header(path: str | Path) -> tuple[tuple[int, int], np.dtype[Any]]:
+    """((rows, cols), type) of a grey image from its header; its pixels are not read. Errors are those of `read_image`."""
+    path = Path(path)
+    with _decoding(path) as is_tiff:
+        shape, dtype = _tiff_header(path) if is_tiff else _imageio_header(path)
+    if not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))) or 0 in shape or dtype.kind not in "uif":
+        raise InputError(f"{path} holds an image of shape {shape}, {dtype}", expected="a grey image (row, col)")
+    return (shape[0], shape[1]), dtype.newbyteorder("=")
+
+
+@contextmanager
+def _decoding(path: Path) -> Iterator[bool]:
+    """Whether the file is a TIFF; every decoder has its own exceptions, and all of them mean that the file cannot be read."""
     if not path.is_file():
         raise FileNotFoundError(f"image {path} is not there")
     if path.suffix.lower() not in IMAGE_ENDINGS:
         raise InputError(f"{path} ends in {path.suffix!r}", expected=f"one of {', '.join(IMAGE_ENDINGS)}")
     try:
-        image = _read_tiff(path) if path.suffix.lower() in TIFF_ENDINGS else _read_with_imageio(path)
+        yield path.suffix.lower() in TIFF_ENDINGS
     except InputError:
         raise
-    except Exception as error:  # every decoder has its own exceptions; all mean that the file cannot be read
+    except Exception as error:
         raise InputError(
             f"{path} cannot be read ({error})", expected="a whole image file", remedy="copy it again from its source"
         ) from error
-    return _one_channel(image, path)
 
 
-def _read_tiff(path: Path) -> NDArray[Any]:
+@contextmanager
+def _only_page(path: Path) -> Iterator[Any]:
     import tifffile
 
     with tifffile.TiffFile(path) as tif:
@@ -53,13 +71,32 @@ def _read_tiff(path: Path) -> NDArray[Any]:
         page: Any = tif.pages[0] if len(tif.pages) else None
         if page is None or not page.databytecounts or not all(page.databytecounts):  # tifffile would fill what was never written with zeros
             raise InputError(f"{path} was not written to its end", expected="a whole TIFF", remedy="copy it again from its source")
+        yield page
+
+
+def _read_tiff(path: Path) -> NDArray[Any]:
+    with _only_page(path) as page:
         return np.asarray(page.asarray())
+
+
+def _tiff_header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    with _only_page(path) as page:
+        if page.dtype is None:
+            raise InputError(f"{path} holds {page.bitspersample} bits a pixel", expected="8 or 16 bits, or real numbers")
+        return tuple(page.shape), np.dtype(page.dtype)
 
 
 def _read_with_imageio(path: Path) -> NDArray[Any]:
     import imageio.v3 as iio
 
     return np.asarray(iio.imread(path))
+
+
+def _imageio_header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    import imageio.v3 as iio
+
+    found = iio.improps(path)
+    return tuple(found.shape), np.dtype(found.dtype)
 
 
 def _one_channel(image: NDArray[Any], path: Path) -> NDArray[Any]:
@@ -82,8 +119,8 @@ def write_image(path: Path, image: NDArray[Any]) -> None:
         iio.imwrite(path, image)
 
 
-class ImageStack:
-    """Image files as a lazy array [view, row, col]: ``stack[i]`` reads file i and checks it against the first.
+class ImageFiles:
+    """Image files as an `ImageStack`: ``files[i]`` reads file i and checks it against the first, of which only the header is read.
 
     Raises InputError naming the file whose size or type differs.
     """
@@ -92,9 +129,8 @@ class ImageStack:
         if not files:
             raise InputError("no image file was given", expected="at least one")
         self.files = tuple(files)
-        first = read_image(self.files[0])
-        self.shape = (len(self.files), *first.shape)
-        self.dtype = first.dtype
+        (rows, cols), self.dtype = image_header(self.files[0])
+        self.shape = (len(self.files), rows, cols)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -110,25 +146,5 @@ class ImageStack:
         return image
 
     def name(self, index: int) -> str:
-        """Where image ``index`` came from, for error messages."""
+        """The file of image ``index``."""
         return str(self.files[index])
-
-
-def load_views(views: Any, progress: bool = False) -> NDArray[Any]:
-    """All of ``views[i]`` in one array [view, row, col]; an array comes back as it is. InputError where the memory is too small."""
-    if isinstance(views, np.ndarray):
-        return views
-    require_memory(int(np.prod(views.shape)) * views.dtype.itemsize, f"{views.shape[0]} images of {views.shape[1]} x {views.shape[2]}")
-    out = np.empty(views.shape, views.dtype)
-    for index in shown(range(len(out)), "reading images", progress):
-        out[index] = views[index]
-    return out
-
-
-def shown(items: Sequence[Any] | range, what: str, progress: bool) -> Iterable[Any]:
-    """The items, with a progress bar on the terminal if asked."""
-    if not progress:
-        return items
-    from tqdm import tqdm
-
-    return tqdm(items, desc=what, unit="image", leave=False)

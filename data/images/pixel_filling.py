@@ -65,7 +65,7 @@ def mend_isolated(image: NDArray[np.float32], bad: NDArray[np.intp], dead: NDArr
 
 
 def mend_dead(image: NDArray[np.float32], dead: NDArray[np.bool_]) -> None:
-    """Fill the pixels of the mask, in place, from their rim inwards with the median of the neighbours known so far."""
+    """Fill the pixels of the mask, both [row, col], in place, from their rim inwards with the median of the neighbours known so far."""
     left, usable = np.flatnonzero(dead), ~dead
     if left.size == dead.size:
         return

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .stack import ImageStack
+
 
 class Subset:
     """``subset[i]`` is ``views[keep[i]]``, in blocks of ``binning`` x ``binning`` pixels averaged (float32 then)."""
 
-    def __init__(self, views: Any, keep: NDArray[np.intp], binning: int = 1) -> None:
+    def __init__(self, views: ImageStack, keep: NDArray[np.intp], binning: int = 1) -> None:
         self.views, self.keep, self.binning = views, keep, binning
         self.shape = (len(keep), views.shape[1] // binning, views.shape[2] // binning)
         self.dtype = views.dtype if binning == 1 else np.dtype(np.float32)

@@ -190,7 +190,7 @@ class Bone:
 
 
 def smooth_min(a: Array, b: Array, width: float) -> Array:
-    """The smaller of two depths, rounded where they meet (polynomial smooth minimum)."""
+    """The smaller of two depths in mm (any shape), rounded where they meet (polynomial smooth minimum)."""
     h = np.clip(0.5 + 0.5 * (b - a) / width, 0, 1)
     return (b + (a - b) * h - width * h * (1 - h)).astype(np.float32)
 

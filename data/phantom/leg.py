@@ -71,14 +71,14 @@ class Leg:
         return self.rotation @ (self.scale * flip * point) + self.shift_mm
 
     def to_leg(self, points: NDArray[np.float64]) -> Array:
-        """Scene points (3, n) in the frame of the leg, in the mm of an adult mouse."""
+        """Scene points (3, n) in mm as points (3, n) of the leg's frame, in mm of an adult mouse."""
         q = self.rotation.T @ (points - self.shift_mm[:, None]) / self.scale
         if self.mirrored:
             q[0] *= -1
         return q.astype(np.float32)
 
     def tube(self, x_mm: NDArray[np.float64], y_mm: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """The holder at scene points: a plastic tube along z, a little off the axis of rotation, or air."""
+        """The holder at scene points (3, n): a plastic tube along z, a little off the axis of rotation, or air."""
         wall = np.zeros(np.broadcast_shapes(x_mm.shape, y_mm.shape), dtype=bool)
         if self.tube_mm is not None:
             x, y, scale = self.tube_mm

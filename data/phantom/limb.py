@@ -56,7 +56,9 @@ class Phantom:
     lesions: tuple[Lesion, ...] = ()
 
     def mask(self, *names: str) -> NDArray[np.bool_]:
-        """Voxels whose centre is one of these materials; a word such as ``"tibia"`` means every material that contains it."""
+        """[z, y, x]: the voxels whose centre is one of these materials; a word such as ``"tibia"`` means every material that contains
+        it.
+        """
         for name in names:
             if not any(name in known for known in self.names):
                 raise UnknownNameError("material of the phantom", name, self.names)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...base import InputError
 from ...geometry import Scan
+from ..hdf5_access import h5_dataset, h5_link, open_h5
 from ..volumes.voxel_size import unit_in_mm
 from .raw import RawSource
 
@@ -23,25 +24,24 @@ _PIXEL_PLACES = (
 
 
 class H5Views:
-    """``views[i]`` of an HDF5 dataset; the file is opened for each read, so that nothing is left open."""
+    """The images of an HDF5 dataset [view, row, col] as an `ImageStack`; the file is opened for each read, so that nothing is left open."""
 
     def __init__(self, path: Path, dataset: str) -> None:
-        import h5py
-
         self.path, self.dataset = path, dataset
-        with h5py.File(path) as file:
-            data: Any = file[dataset]
-            self.shape, self.dtype = tuple(data.shape), data.dtype
+        with open_h5(path) as file:
+            data = h5_dataset(file, dataset, path, expected="images (view, row, col)")
+            count, rows, cols = data.shape
+            self.shape, self.dtype = (count, rows, cols), data.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
 
     def __getitem__(self, index: int) -> NDArray[Any]:
-        import h5py
-
-        with h5py.File(self.path) as file:
-            data: Any = file[self.dataset]
-            return np.asarray(data[index])
+        with open_h5(self.path) as file:
+            return np.asarray(file[self.dataset][index])
 
     def name(self, index: int) -> str:
-        """Where view ``index`` came from, for error messages."""
+        """File, dataset and view."""
         return f"{self.path}, /{self.dataset}[{index}]"
 
 
@@ -59,19 +59,17 @@ def open_exchange(path: Path, *, pixel_mm: float | None = None, axis_shift_mm: f
     ``pixel_mm`` goes before the file's own pixel size; where neither is there, 1 mm is taken with a warning (lengths are then in pixels).
     ``axis_shift_mm``: see `Scan.circular`. Without ``theta``, or with another number of angles than views, InputError.
     """
-    import h5py
-
-    with h5py.File(path) as file:
-        data: Any = file["exchange/data"]
+    with open_h5(path) as file:
+        data = h5_dataset(file, "exchange/data", path, expected="images (view, row, col)")
         if data.ndim != 3:
             raise InputError(f"{path}: /exchange/data has shape {data.shape}", expected="(view, row, col)")
-        if "exchange/theta" not in file:
+        if not h5_link(file, "exchange/theta", path):
             raise InputError(f"{path} has no /exchange/theta", expected="one angle a view", remedy="add the angles to the file")
-        angles = _degrees(file["exchange/theta"])
+        angles = _degrees(h5_dataset(file, "exchange/theta", path, expected="angles"))
         count, rows, cols = data.shape
         if angles.size != count:
             raise InputError(f"{path}: {angles.size} angles in /exchange/theta", expected=f"{count}, the views of /exchange/data")
-        flat, dark = (_frames(file, f"exchange/{name}") for name in ("data_white", "data_dark"))
+        flat, dark = (_frames(file, f"exchange/{name}", path) for name in ("data_white", "data_dark"))
         found = _pixel(file, path)
     assumptions = ["parallel beam: a circular scan from a source 10 000 panel widths away"]
     pixel = pixel_mm if pixel_mm is not None else found
@@ -80,6 +78,9 @@ def open_exchange(path: Path, *, pixel_mm: float | None = None, axis_shift_mm: f
         assumptions.append("no pixel size in the file: 1 mm a pixel, so that lengths are in pixels")
         warnings.warn(f"{path} states no pixel size: 1 mm is taken; give pixel_mm=... for lengths in mm", stacklevel=2)
     scan = parallel_scan(rows, cols, float(pixel), angles, axis_shift_mm)
+    if not axis_shift_mm:
+        assumptions.append("the file does not say where the axis is: it is taken at the middle column (calibrate finds it)")
+    assumptions.append("the angles are taken as counter-clockwise, and row 0 as the lowest z")
     meta = {"format": "Data Exchange", "source": str(path), "assumptions": assumptions}
     return RawSource(H5Views(path, "exchange/data"), scan, flat, dark, meta)
 
@@ -92,14 +93,15 @@ def _degrees(theta: Any) -> NDArray[np.float64]:
     return np.rad2deg(angles) if units.lower().startswith("rad") else angles
 
 
-def _frames(file: Any, name: str) -> NDArray[Any] | None:
-    return np.asarray(file[name][()]) if name in file and file[name].size else None
+def _frames(file: Any, name: str, path: Path) -> NDArray[Any] | None:
+    return np.asarray(h5_dataset(file, name, path, expected="images")[()]) if h5_link(file, name, path) and file[name].size else None
 
 
 def _pixel(file: Any, path: Path) -> float | None:
     for place in _PIXEL_PLACES:
-        if place in file:
-            units = file[place].attrs.get("units", "m")
-            value = float(np.ravel(file[place][()])[0])
+        if h5_link(file, place, path):
+            found = h5_dataset(file, place, path, expected="a length")
+            units = found.attrs.get("units", "m")
+            value = float(np.ravel(found[()])[0])
             return value * unit_in_mm(units.decode() if isinstance(units, bytes) else str(units), path) if value > 0 else None
     return None

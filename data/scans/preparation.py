@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from ...base import InputError
 from ...base.memory import require_memory
 from ...geometry import Scan
-from ..images.image_files import shown
 from ..images.pixel_filling import mend_dead, mend_isolated, stuck_pixels
+from ..images.stack import ArrayStack, ImageStack, shown
 from ..projections import Projections
 from .air_level import BorderAir, border_air, consistent_levels, given_levels
 from .plausible_views import judge_views
@@ -45,11 +45,12 @@ def prepare(raw: RawScan, *, air: ArrayLike = "auto", max_bad: float = 0.05, pro
     >>> round(float(prepare(RawScan(counts, scan)).values[0, 3, 50]), 3)  # ln 2
     0.693
     """
-    return prepare_views(raw.intensity, raw.scan, raw.flat, raw.dark, raw.meta, air=air, max_bad=max_bad, progress=progress)
+    views = ArrayStack(raw.intensity, str(raw.meta.get("source", "")))
+    return prepare_views(views, raw.scan, raw.flat, raw.dark, raw.meta, air=air, max_bad=max_bad, progress=progress)
 
 
 def prepare_views(
-    views: Any,
+    views: ImageStack,
     scan: Scan,
     flat: NDArray[Any] | None,
     dark: NDArray[Any] | None,
@@ -59,8 +60,8 @@ def prepare_views(
     max_bad: float = 0.05,
     progress: bool = False,
 ) -> Projections:
-    """`prepare` for anything that gives view i as ``views[i]`` (an array, an ImageStack, an HDF5 dataset): one view in memory at a time."""
-    count, where = len(scan), _namer(views, meta)
+    """`prepare` for images that are read one by one: one view in memory at a time."""
+    count = len(scan)
     if not 0 <= max_bad < 1:
         raise InputError(f"max_bad is {max_bad}", expected="a fraction of the pixels, from 0 to below 1")
     require_memory(4 * count * scan.shape[0] * scan.shape[1], f"the line integrals of {count} views")
@@ -70,7 +71,7 @@ def prepare_views(
     for view in shown(range(count), "line integrals", progress):
         image = np.asarray(views[view])
         intensity = correct(image)
-        tally.add(image, intensity, dead, max_bad, where(view))
+        tally.add(image, intensity, dead, max_bad, _place(views, view))
         np.log(intensity, out=values[view], where=intensity > 0)
     known = _known_level(flat, meta)
     levels, covered, method = _levels(air, tally.border, known, count)
@@ -200,11 +201,10 @@ def check_image(image: NDArray[Any], where: str) -> tuple[float, float]:
     return low, high
 
 
-def _namer(views: Any, meta: Mapping[str, Any]) -> Callable[[int], str]:
-    if hasattr(views, "name"):
-        return lambda view: f"view {view} ({views.name(view)})"
-    source = f" of {meta['source']}" if "source" in meta else ""
-    return lambda view: f"view {view}{source}"
+def _place(views: ImageStack, view: int) -> str:
+    """``view 3 (scan/x_0003.tif)``."""
+    name = views.name(view)
+    return f"view {view} ({name})" if name else f"view {view}"
 
 
 def _refuse_line_integrals(image: NDArray[np.float32], high: float, where: str) -> None:

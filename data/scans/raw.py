@@ -14,7 +14,7 @@ from ...base import InputError
 from ...geometry import Scan
 from ...geometry.scan import view_indices
 from ...geometry.transform import bin_pixels
-from ..images.image_files import load_views
+from ..images.stack import ImageStack, load_images
 from ..images.view_subset import Subset, bin_image
 
 
@@ -62,9 +62,9 @@ class RawScan:
 
 @dataclass(frozen=True, eq=False)
 class RawSource:
-    """A raw scan that is still on disk: ``views[i]`` reads view i (an ImageStack, an HDF5 dataset, or an array)."""
+    """A raw scan that is still on disk: ``views[i]`` reads view i."""
 
-    views: Any
+    views: ImageStack
     scan: Scan
     flat: NDArray[Any] | None = None
     dark: NDArray[Any] | None = None
@@ -72,7 +72,7 @@ class RawSource:
 
     def load(self, progress: bool = False) -> RawScan:
         """All views in memory, in the files' own type."""
-        return RawScan(load_views(self.views, progress), self.scan, self.flat, self.dark, self.meta)
+        return RawScan(load_images(self.views, progress), self.scan, self.flat, self.dark, self.meta)
 
     def part(self, views: Any = None, binning: int = 1) -> RawSource:
         """Some of the views (a slice, indices, a mask, or a function of the scan that gives one of them), binned as they are read."""

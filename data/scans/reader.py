@@ -12,16 +12,16 @@ from numpy.typing import ArrayLike
 
 from ...base import InputError, UnknownNameError
 from ...geometry import Scan
+from ..hdf5_access import DATA_EXCHANGE, H5_ENDINGS, h5_format
 from ..projections import Projections
-from ..volumes.hdf5 import PROJECTIONS, h5_format, read_projections
 from .bonemet import is_bonemet, open_bonemet
 from .exchange import open_exchange
 from .preparation import prepare_views
+from .projections_file import PROJECTIONS, read_projections
 from .raw import RawScan, RawSource
 from .skyscan import is_skyscan, open_skyscan
 
 Views = slice | ArrayLike | Callable[[Scan], ArrayLike] | None
-H5_ENDINGS = (".h5", ".hdf5", ".hdf", ".nxs")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def _is_h5(path: Path, kind: str) -> bool:
 # The first that accepts a path reads it.
 FORMATS = (
     Format("projections", "an .h5 file of write_projections", lambda path: _is_h5(path, PROJECTIONS), read_projections),
-    Format("Data Exchange", "an .h5 file with /exchange/data", lambda path: _is_h5(path, "data exchange"), open_exchange),
+    Format("Data Exchange", "an .h5 file with /exchange/data", lambda path: _is_h5(path, DATA_EXCHANGE), open_exchange),
     Format("SkyScan", "a folder of 16-bit TIFFs with their .log (or the .log)", is_skyscan, open_skyscan),
     Format("BoneMet", "a BoneMet folder of X-ray PNGs (or the data set's root, with animal= and week=)", is_bonemet, open_bonemet),
 )
@@ -66,10 +66,15 @@ def read(
 
     Raises FileNotFoundError; InputError naming the file for anything broken, missing, ambiguous or unknown.
     """
-    source = _open(Path(path), options)
+    return line_integrals(open_scan(path, views=views, binning=binning, **options), air=air, max_bad=max_bad, progress=progress)
+
+
+def line_integrals(
+    source: RawSource | Projections, *, air: ArrayLike = "auto", max_bad: float = 0.05, progress: bool = False
+) -> Projections:
+    """What `open_scan` gave, read: the second half of `read`."""
     if isinstance(source, Projections):
-        return _part(source, views, binning, path)
-    source = source.part(views, binning)
+        return source
     return prepare_views(source.views, source.scan, source.flat, source.dark, source.meta, air=air, max_bad=max_bad, progress=progress)
 
 
@@ -81,12 +86,13 @@ def read_raw(path: str | Path, *, views: Views = None, binning: int = 1, progres
     return source.part(views, binning).load(progress)
 
 
-def open_scan(path: str | Path, **options: Any) -> RawSource | Projections:
+def open_scan(path: str | Path, *, views: Views = None, binning: int = 1, **options: Any) -> RawSource | Projections:
     """A scan on disk with its geometry, its images still unread; line integrals (an .h5 file of `write_projections`) are read at once.
 
-    ``options`` and errors are those of `read`.
+    ``views``, ``binning``, ``options`` and errors are those of `read`; `line_integrals` reads what was opened.
     """
-    return _open(Path(path), options)
+    source = _open(Path(path), options)
+    return _part(source, views, binning, path) if isinstance(source, Projections) else source.part(views, binning)
 
 
 def _part(projections: Projections, views: Views, binning: int, path: Path | str) -> Projections:

@@ -15,7 +15,7 @@ from ...base.natural_key import natural_key
 from ...geometry import SkyScanLog, format_skyscan_log, parse_skyscan_log
 from ...geometry.skyscan.files import choose_log, find_logs
 from ...geometry.skyscan.text import LogText
-from ..images.image_files import TIFF_ENDINGS, ImageStack, list_images, write_image
+from ..images.image_files import TIFF_ENDINGS, ImageFiles, list_images, write_image
 from .preparation import check_image, flat_field
 from .raw import RawScan, RawSource
 
@@ -50,7 +50,7 @@ def open_skyscan(path: Path, *, part: int | None = None, skip_missing: bool = Fa
             f"{len(missing)} of the projections in {text.path.parent} are missing, the first {_like(numbered[first], missing[0])}; "
             "restore them, or leave these views out with skip_missing=True"
         )
-    stack = ImageStack([numbered[n] for n in sorted(numbered)])
+    stack = ImageFiles([numbered[n] for n in sorted(numbered)])
     shape = (stack.shape[1], stack.shape[2])
     images = None if skip_missing else len(numbered)
     log = parse_skyscan_log(path, images=images, image_shape=shape, part=part, **settings)
@@ -65,7 +65,7 @@ def open_skyscan(path: Path, *, part: int | None = None, skip_missing: bool = Fa
         start = 0 if first == 0 or max(numbered) < len(scan) else first
         keep = [n - start for n in sorted(numbered) if n - start < len(scan)]
         scan, notes = scan[keep], (*notes, f"{len(log.scan) - len(keep)} missing images were left out")
-    stack = ImageStack(stack.files[: len(scan)])
+    stack = ImageFiles(stack.files[: len(scan)])
     return RawSource(stack, scan, meta={**_facts(log), "source": str(path), "assumptions": list(notes), "warnings": list(log.warnings)})
 
 

@@ -15,9 +15,11 @@ from ...base.memory import require_memory
 from ...geometry import Grid
 from ...geometry.skyscan.text import LogText, parse_text
 from ..images.grey import GREY_TYPES, from_grey, to_grey
-from ..images.image_files import IMAGE_ENDINGS, ImageStack, list_images, load_views, write_image
+from ..images.image_files import IMAGE_ENDINGS, ImageFiles, list_images, write_image
+from ..images.stack import load_images
 from .voxel_size import grid_of
 
+IMAGES = ("tif", "png", "bmp")
 LOW, HIGH = "Minimum for CS to Image Conversion", "Maximum for CS to Image Conversion"
 
 
@@ -37,13 +39,9 @@ def write_slices(
     ``window`` (low, high) in 1/mm, by default the volume's own range, maps to 0 and the brightest level; values outside it are cut, and
     counted in the log. Integer volumes of 8 or 16 bits are written as they are when no window is given (masks, labels).
     """
-    ending = "." + image.lower().lstrip(".")
-    if ending not in IMAGE_ENDINGS:
-        raise InputError(f"image is {image!r}", expected=f"one of {', '.join(e[1:] for e in IMAGE_ENDINGS)}")
+    ending = f".{image}"
     as_is = window is None and volume.dtype in (np.uint8, np.uint16)
     depth = 8 * volume.dtype.itemsize if as_is else bits
-    if depth not in GREY_TYPES:
-        raise InputError(f"bits is {bits}", expected="8 or 16")
     if ending == ".bmp" and depth != 8:
         raise InputError(f"bits is {depth} for BMP", expected="8", remedy="give bits=8, or image='tif'")
     low, high = _window(volume, window)
@@ -94,7 +92,7 @@ def read_slices(
     Raises FileNotFoundError naming a missing slice, InputError naming the file for one that is broken or of another size.
     """
     files = _series(folder, prefix)
-    stack = ImageStack(files)
+    stack = ImageFiles(files)
     log = _log(folder, files[0])
     if window is None and log is not None:
         low, high = log.number(LOW), log.number(HIGH)
@@ -105,7 +103,7 @@ def read_slices(
     voxel, center = _voxel(log), _center(log)
     grid = grid_of(stack.shape, voxel, folder, center_mm=center, given=voxel_mm)
     if window is None:
-        return load_views(stack, progress), grid, facts
+        return load_images(stack, progress), grid, facts
     require_memory(4 * int(np.prod(stack.shape)), f"the {len(stack)} slices of {folder}")
     volume = np.empty(stack.shape, dtype=np.float32)
     for index in range(len(stack)):

@@ -13,6 +13,9 @@ from numpy.typing import ArrayLike
 from ...base import InputError
 from ...geometry import Grid
 
+SAY_VOXEL = "give voxel_mm=... (on the command line --volume-voxel-mm)"
+"""What to do about a voxel size that a file does not state, or that is not to be believed."""
+
 # Unit names of OME (tif, zarr), NIfTI, ImageJ and HDF5 files, lower case.
 _MM = {
     "mm": 1.0, "millimeter": 1.0, "millimetre": 1.0, "cm": 10.0, "centimeter": 10.0, "m": 1e3, "meter": 1e3, "metre": 1e3, "meters": 1e3,
@@ -28,7 +31,7 @@ def unit_in_mm(unit: str, path: Path) -> float:
     """
     plain = unit.strip().lower().replace("μ", "µ").replace("\\u00b5", "µ")
     if plain not in _MM:
-        raise InputError(f"{path}: unit of length {unit!r}", expected="mm, µm, nm, cm or m", remedy="give voxel_mm=...")
+        raise InputError(f"{path}: unit of length {unit!r}", expected="mm, µm, nm, cm or m", remedy=SAY_VOXEL)
     return _MM[plain]
 
 
@@ -41,16 +44,16 @@ def one_size(sizes_mm: Sequence[float], path: Path, given: float | None = None) 
         return float(given)
     sizes = np.asarray(sizes_mm, dtype=np.float64)
     if not (np.isfinite(sizes).all() and (sizes > 0).all()):
-        raise InputError(f"{path}: voxel size {tuple(sizes.tolist())} mm", expected="positive lengths", remedy="give voxel_mm=...")
+        raise InputError(f"{path}: voxel size {tuple(sizes.tolist())} mm", expected="positive lengths", remedy=SAY_VOXEL)
     ratio, edges = sizes.max() / sizes.min(), " x ".join(f"{s:g}" for s in sizes)
     if ratio > 1.02:
         raise InputError(
-            f"{path}: voxels of {edges} mm", expected="isotropic voxels", remedy="resample the volume to cubes, or give voxel_mm=..."
+            f"{path}: voxels of {edges} mm", expected="isotropic voxels", remedy=f"resample the volume to cubes, or {SAY_VOXEL}"
         )
     if ratio <= 1.001:
         return float(sizes[0])
     mean = float(f"{np.cbrt(sizes.prod()):.7g}")
-    warnings.warn(f"{path}: voxels of {edges} mm are taken as cubes of {mean:g} mm; give voxel_mm=... to decide otherwise", stacklevel=4)
+    warnings.warn(f"{path}: voxels of {edges} mm are taken as cubes of {mean:g} mm; {SAY_VOXEL} to decide otherwise", stacklevel=4)
     return mean
 
 
@@ -62,7 +65,7 @@ def grid_of(
         raise InputError(f"{path} holds an array of shape {tuple(shape)}", expected="a volume (z, y, x)")
     voxel = voxel_mm if given is None else given
     if voxel is None:
-        raise InputError(f"{path} does not state its voxel size", remedy="give voxel_mm=...")
+        raise InputError(f"{path} does not state its voxel size", remedy=SAY_VOXEL)
     x, y, z = (float(c) for c in center_mm)
     nz, ny, nx = (int(n) for n in shape)
     return Grid((nz, ny, nx), float(voxel), (x, y, z))

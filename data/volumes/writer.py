@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,92 +13,78 @@ from ...base import InputError
 from ...base.files import atomic_path
 from ...base.record import make_record, write_record
 from ...geometry import Grid
-from ..reconstruction import Reconstruction
-from .hdf5 import write_h5_volume
-from .nifti import write_nifti
-from .ome_tiff import write_ome_tiff
-from .ome_zarr import write_ome_zarr
-from .slices import write_slices
+from .formats import Kept, VolumeFormat, format_to_write
 
-ACCEPTED = ".ome.tif, .ome.tiff, .nii, .nii.gz, .ome.zarr, .h5, or a folder name without an ending for slices"
 _KEPT = (np.uint8, np.uint16, np.int16, np.float32)
 
 
+class Result(Protocol):
+    """A volume that knows where it came from: a `Reconstruction`."""
+
+    @property
+    def volume(self) -> NDArray[np.float32]:
+        """[z, y, x] in 1/mm."""
+        ...
+
+    @property
+    def grid(self) -> Grid:
+        """Its voxels."""
+        ...
+
+    def kept(self) -> Kept:
+        """What a file may keep beside it."""
+        ...
+
+
 def write_volume(
-    volume: Reconstruction | NDArray[Any],
+    volume: Result | NDArray[Any],
     path: str | Path,
     *,
     grid: Grid | None = None,
     force: bool = False,
-    window: tuple[float, float] | None = None,
-    bits: int = 16,
-    image: str = "tif",
-    compression: str | None = None,
     record: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> Path:
     """Write a volume [z, y, x] with its voxel size and place; returns the path.
 
-    The ending of ``path`` decides: ``.ome.tif``/``.ome.tiff``, ``.nii``/``.nii.gz``, ``.ome.zarr`` (extra ``zarr``), ``.h5``, or none
-    for a folder of slices. uint8, uint16, int16 and float32 are written as they are, bool as uint8, other whole numbers as uint16 or
-    int16 where they fit, the rest as float32. ``grid`` is needed for a plain array. For slices: ``window`` (low, high) in 1/mm
-    (default: the volume's range), ``bits`` 8 or 16, ``image`` "tif", "png" or "bmp". ``compression`` (OME-TIFF): a lossless scheme
-    of tifffile, such as "zlib".
+    The ending of ``path`` decides (see `fewview.data.volumes.formats.FORMATS`): ``.ome.tif``, ``.nii.gz``, ``.ome.zarr`` (extra
+    ``zarr``), ``.h5``, or none for a folder of slices. uint8, uint16, int16 and float32 are written as they are, bool as uint8, other
+    whole numbers as uint16 or int16 where they fit, the rest as float32. ``grid`` is needed for a plain array.
+    ``options`` are those of the format's row. Slices: ``window`` (low, high) in 1/mm (default: the volume's range), ``bits`` 8 or 16,
+    ``image`` "tif", "png" or "bmp". OME-TIFF: ``compression``, a lossless scheme such as "zlib".
 
     A `Reconstruction` leaves a run record beside the file (``<path>.record.json``): ``record``, or one made from its own settings.
 
-    Raises FileExistsError without ``force``, InputError for NaN or Inf, a wrong shape, or an ending that is not known. Whatever goes
-    wrong, a full disk or Ctrl-C included, nothing half-written is left, and what was there before stays.
+    Raises FileExistsError without ``force``, InputError for NaN or Inf, a wrong shape, an ending that is not known, or an option that
+    the format has not. Whatever goes wrong, a full disk or Ctrl-C included, nothing half-written is left, and what was there before stays.
     """
     path = Path(path)
-    kind = check_output(path, force)
-    rec = volume if isinstance(volume, Reconstruction) else None
+    form = check_output(path, force)
+    options = form.checked(options, writing=True, path=path)
+    rec = None if isinstance(volume, np.ndarray | list | tuple) else volume
     array, grid = (rec.volume, rec.grid) if rec is not None else (np.asarray(volume), grid)
     array, grid = _checked(array, grid)
-    facts: dict[str, Any] = (
-        {} if rec is None else {"method": rec.method, "settings": rec.settings, "seconds": rec.seconds, "views": len(rec.scan)}
-    )
+    kept = Kept() if rec is None else rec.kept()
     with atomic_path(path, force=force) as temporary:
-        if kind == "ome.tif":
-            write_ome_tiff(array, grid, temporary, compression=compression)
-        elif kind == "nii":
-            write_nifti(array, grid, temporary)
-        elif kind == "ome.zarr":
-            write_ome_zarr(array, grid, temporary)
-        elif kind == "h5":
-            history = {} if rec is None else {"history": list(rec.history)}
-            std, scan = (None, None) if rec is None else (rec.std, rec.scan)
-            write_h5_volume(array, grid, temporary, facts={**facts, **history}, std=std, scan=scan)
-        else:
-            method = {} if rec is None else {"Method": rec.method}
-            write_slices(array, grid, temporary, window=window, bits=bits, image=image, facts=method)
+        form.write(array, grid, temporary, kept, **options)
     if rec is not None:
-        extra = {**facts, "grid": grid, "scan": repr(rec.scan) if len(rec.scan) <= 4 else str(rec.scan)[:200]}
-        write_record(record or make_record("fewview.data.write_volume", rec.settings, (), (path,), rec.seconds, extra), path)
+        write_record(record or _own_record(kept, grid, path), path)
     return path
 
 
-def check_output(path: Path, force: bool = False) -> str:
-    """The kind of output that the name asks for; raises what `write_volume` would, before the work is done and not after it."""
-    kind = _kind(path)
+def _own_record(kept: Kept, grid: Grid, path: Path) -> dict[str, Any]:
+    facts = {name: value for name, value in kept.facts.items() if name != "history"}
+    scan = kept.scan
+    extra = {**facts, "grid": grid, "scan": repr(scan) if scan is not None and len(scan) <= 4 else str(scan)[:200]}
+    return make_record("fewview.data.write_volume", facts["settings"], (), (path,), facts["seconds"], extra)
+
+
+def check_output(path: Path, force: bool = False) -> VolumeFormat:
+    """The format that the name asks for; raises what `write_volume` would, before the work is done and not after it."""
+    form = format_to_write(path)
     if force:
         _refuse_foreign(path)
-    return kind
-
-
-def _kind(path: Path) -> str:
-    name = path.name.lower()
-    for endings, kind in (
-        ((".ome.tif", ".ome.tiff"), "ome.tif"),
-        ((".nii", ".nii.gz"), "nii"),
-        ((".ome.zarr",), "ome.zarr"),
-        ((".h5", ".hdf5"), "h5"),
-    ):
-        if name.endswith(endings):
-            return kind
-    if path.suffix:
-        near = {".tif": ".ome.tif", ".tiff": ".ome.tiff", ".zarr": ".ome.zarr"}.get(path.suffix.lower())
-        raise InputError(f"{path} ends in {path.suffix!r}", expected=ACCEPTED, remedy=f"give {path.stem}{near}" if near else "")
-    return "slices"
+    return form
 
 
 def _checked(array: NDArray[Any], grid: Grid | None) -> tuple[NDArray[Any], Grid]:

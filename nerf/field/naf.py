@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ...base import InputError, UnknownNameError
+from ...base import InputError
+from ...base.settings import Count, NotNegative, Positive, Several, checked
 from ...data import Projections
 from ...data.multiresolution import bin_projections
 from ...geometry import Grid, Scan
@@ -29,7 +29,7 @@ from .smoothness import total_variation, variation
 VOXELS_A_CHUNK = {"cuda": 1 << 22}  # through the network at once; elsewhere few enough for a processor's cache
 
 
-@dataclass(frozen=True)
+@checked(of="naf")
 class NafSettings:
     """Settings of `naf`.
 
@@ -43,22 +43,28 @@ class NafSettings:
     long fits on CUDA.
     """
 
-    render: str = "volume"
-    steps: int | None = None
-    rays: int = 512
-    samples: int | None = None
-    encoding: str = "dense"
-    features: int = 4
-    hidden: int = 32
-    learning_rate: float = 2e-2
-    tv: float = 2e-3
-    refine: tuple[str, ...] = ()
+    render: Literal["volume", "rays"] = "volume"
+    steps: Count | None = None
+    rays: Count = 512
+    samples: Count | None = None
+    encoding: Literal["dense", "hash"] = "dense"
+    features: Count = 4
+    hidden: Count = 32
+    learning_rate: Positive = 2e-2
+    tv: NotNegative = 2e-3
+    refine: Several[Literal["axis", "roll", "drift"]] = ()
     bin: bool = True
-    precision: str = "auto"
+    precision: Literal["auto", "float32", "bf16"] = "auto"
     compiled: bool = False
     seed: int = 0
     device: str = "cpu"
-    report_every: int = 50
+    report_every: Count = 50
+
+    def __post_init__(self) -> None:
+        if self.refine and self.render != "rays":
+            raise InputError(
+                f"refine={self.refine} with render={self.render!r}", expected='render="rays": only rays have gradients in geometry'
+            )
 
 
 class _Head(nn.Module):
@@ -92,10 +98,8 @@ class AttenuationField(nn.Module):
             levels = [max(2, longest // f) for f in (8, 4, 2, 1)]
             aspect = [s / max(grid.size_mm) for s in grid.size_mm]
             self.encoding: DenseGrids | HashGrids = DenseGrids(levels, settings.features, aspect, generator)
-        elif settings.encoding == "hash":
-            self.encoding = HashGrids(8, settings.features, 17, max(2, longest // 8), longest, generator)
         else:
-            raise UnknownNameError("encoding", settings.encoding, ("dense", "hash"))
+            self.encoding = HashGrids(8, settings.features, 17, max(2, longest // 8), longest, generator)
         half = autocast_type(settings.precision, torch.device(settings.device)) is torch.bfloat16  # never fp16: it would need scaled losses
         self.head = _Head(self.encoding.width, settings.hidden, torch.bfloat16 if half else torch.float32, generator)
         if settings.compiled:
@@ -208,24 +212,9 @@ def _random_rays(
             yield (weight * (seen - target) ** 2).sum() / weight.sum(), total_variation(field, grid, 4, 8, generator)
 
 
-def run(projections: Projections, grid: Grid, settings: Any, callbacks: Sequence[Callback]) -> NDArray[np.float32]:
+def run(projections: Projections, grid: Grid, settings: NafSettings, callbacks: Sequence[Callback]) -> NDArray[np.float32]:
     """Fit, then read the field at the voxel centres."""
-    if settings.render not in ("volume", "rays"):
-        raise UnknownNameError("way to render naf", settings.render, ("volume", "rays"))
-    if settings.refine and settings.render != "rays":
-        raise InputError(
-            f"refine={settings.refine} with render={settings.render!r}", expected='render="rays": only rays have gradients in geometry'
-        )
-    if settings.precision not in ("auto", "float32", "bf16"):
-        raise UnknownNameError("precision of naf", settings.precision, ("auto", "float32", "bf16"))
     usable_device(settings.device)
-    for name in ("steps", "rays", "samples", "features", "hidden", "report_every"):
-        if getattr(settings, name) is not None and getattr(settings, name) < 1:
-            raise InputError(f"{name} of naf is {getattr(settings, name)}", expected="a whole number of 1 or more")
-    if not (math.isfinite(settings.learning_rate) and settings.learning_rate > 0):
-        raise InputError(f"learning_rate of naf is {settings.learning_rate}", expected="a number above 0")
-    if not (math.isfinite(settings.tv) and settings.tv >= 0):
-        raise InputError(f"tv of naf is {settings.tv}", expected="a number of 0 or more")
     field, _ = fit(projections, grid, settings, callbacks)
     with torch.no_grad():
         return field.volume(grid).cpu().numpy()

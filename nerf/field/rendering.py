@@ -110,7 +110,7 @@ def sample(rays: Rays, box: Float[Tensor, "2 3"], count: int, generator: torch.G
 
 
 def uniform(shape: tuple[int, ...], generator: torch.Generator | None, like: Tensor) -> Tensor:
-    """Numbers in 0..1 of the dtype and device of ``like``: one half without a generator, which may live on another device."""
+    """Random numbers in 0..1 of this shape, with the dtype and device of ``like``; 0.5 everywhere without a generator (of any device)."""
     if generator is None:
         return torch.full(shape, 0.5, dtype=like.dtype, device=like.device)
     return torch.rand(shape, generator=generator, dtype=like.dtype, device=generator.device).to(like.device)

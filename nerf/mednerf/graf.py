@@ -102,7 +102,7 @@ class ConditionedField(nn.Module):
 
 
 def attenuation(density: Tensor, brightness: Tensor, frame: Frame) -> Tensor:
-    """1/mm: the density, halved to doubled by the brightness that the appearance code decides."""
+    """Attenuation (point,) in 1/mm: the density, halved to doubled by the brightness that the appearance code decides."""
     return 2 * density * brightness / frame.radius_mm
 
 

@@ -6,12 +6,14 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor
 
-from ...base import InputError, UnknownNameError
+from ...base.settings import Count, NotNegative, checked
 from ...data import Projections
 from ...geometry import Grid
 from .graf import ConditionedField, Frame
@@ -22,7 +24,7 @@ from .perceptual import distance
 Report = Callable[[int, dict[str, float]], None]
 
 
-@dataclass(frozen=True)
+@checked(of="mednerf")
 class Inversion:
     """How a generator is fitted to X-rays: the loss is a perceptual distance, the squared error and mean z^2 / 2, weighted.
 
@@ -32,32 +34,17 @@ class Inversion:
     one view, one start, until a chosen PSNR is reached.
     """
 
-    steps: int = 150
-    fit: str = "generator"
-    views: str = "all"
-    starts: int = 16
-    patches: int = 2
-    least_share: float = 0.5
-    perceptual: float = 0.3
-    squared: float = 1.0
-    prior: float = 1e-3
-    code_rate: float = 2e-2
-    generator_rate: float = 5e-4
-
-    def __post_init__(self) -> None:
-        if not 0 < self.least_share <= 1:
-            raise InputError(f"least_share of mednerf is {self.least_share}", expected="more than 0, at most 1")
-        for name, known in (("fit", ("generator", "z")), ("views", ("all", "one"))):
-            if getattr(self, name) not in known:
-                raise UnknownNameError(f"{name} of mednerf", getattr(self, name), known)
-        for name, least in (("steps", 0), ("starts", 0), ("patches", 1)):
-            value = getattr(self, name)
-            if value != int(value) or value < least:
-                raise InputError(f"{name} of mednerf is {value}", expected=f"a whole number of {least} or more")
-        for name in ("perceptual", "squared", "prior", "code_rate", "generator_rate"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise InputError(f"{name} of mednerf is {value}", expected="a number of 0 or more")
+    steps: Annotated[int, Field(ge=0)] = 150
+    fit: Literal["generator", "z"] = "generator"
+    views: Literal["all", "one"] = "all"
+    starts: Annotated[int, Field(ge=0)] = 16
+    patches: Count = 2
+    least_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    perceptual: NotNegative = 0.3
+    squared: NotNegative = 1.0
+    prior: NotNegative = 1e-3
+    code_rate: NotNegative = 2e-2
+    generator_rate: NotNegative = 5e-4
 
 
 @dataclass(frozen=True)

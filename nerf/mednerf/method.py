@@ -11,7 +11,7 @@ import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from ...base import InputError, UnknownNameError
+from ...base.settings import checked
 from ...data import Projections
 from ...geometry import Grid, Scan
 from ...recon.method import Callback, Method, Progress
@@ -184,7 +185,7 @@ def _frozen(network: nn.Module) -> Iterator[None]:
 LEARNER = Learner("mednerf", PRESETS, build, groups, loss, reconstruct, TRAINING, score, samples)
 
 
-@dataclass(frozen=True)
+@checked(of="mednerf")
 class MedNerfSettings(Trained, Inversion):
     """Settings of `mednerf`: the checkpoint (see `Trained`) and the inversion (see `Inversion`)."""
 

@@ -23,7 +23,7 @@ class Optics:
     window: float
 
     def measured(self, values: Tensor) -> Tensor:
-        """Line integrals in -1..1 of the window; never an image's own extremes, and nothing is clipped."""
+        """Line integrals (any shape) mapped to -1..1 of the window; never an image's own extremes, and nothing is clipped."""
         return 2 / self.window * values - 1
 
     def patches(

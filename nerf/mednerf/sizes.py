@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 
-from ...base import InputError, UnknownNameError
+from pydantic import AfterValidator, Field
+
+from ...base.settings import Count, NotNegative, Positive, checked
 from .dag import policy
-from .graf import RENDERINGS
 from .optics import Optics
 from .perceptual import distance
 
+Share = Annotated[float, Field(gt=0, le=1)]
 
-@dataclass(frozen=True)
+
+def _known(find: Callable[[str], object]) -> AfterValidator:
+    """The text as it is, where ``find`` knows it."""
+
+    def check(name: str) -> str:
+        find(name)
+        return name
+
+    return AfterValidator(check)
+
+
+@checked(of="mednerf")
 class Architecture:
     """Generator (``layers`` x ``width``, input again after ``skip``, ``octaves`` of sines, codes), discriminator (``base`` channels, batch
     norm if ``normed``), and what they see: ``samples`` points a ray, ``patches`` a step, each spanning a share of the image from
@@ -25,42 +37,26 @@ class Architecture:
     stands for; ``perceptual`` names the distance in place of LPIPS; ``average`` is the memory of the averaged generator.
     """
 
-    layers: int = 8
-    width: int = 256
+    layers: Count = 8
+    width: Count = 256
     skip: int = 5
-    octaves: int = 10
-    shape_code: int = 128
-    appearance_code: int = 128
-    base: int = 64
+    octaves: Count = 10
+    shape_code: Count = 128
+    appearance_code: Count = 128
+    base: Annotated[int, Field(ge=1, multiple_of=4, description="a multiple of 4")] = 64
     normed: bool = True
-    samples: int = 64
-    patches: int = 8
-    least_share: float = 0.25
-    anneal: float = 0.0025
+    samples: Count = 64
+    patches: Count = 8
+    least_share: Share = 0.25
+    anneal: NotNegative = 0.0025
     posed: bool = True
-    rendering: str = "line"
-    window: float = 1.0
-    augmentations: str = "fliprot"
-    perceptual: str = "random-features"
-    average: float = 0.999
-    generator_rate: float = 5e-4
-    discriminator_rate: float = 1e-4
-
-    def __post_init__(self) -> None:
-        if self.rendering not in RENDERINGS:
-            raise UnknownNameError("rendering", self.rendering, RENDERINGS)
-        policy(self.augmentations)
-        distance(self.perceptual)
-        whole = ("layers", "width", "octaves", "shape_code", "appearance_code", "base", "samples", "patches")
-        for name in (*whole, "window", "generator_rate", "discriminator_rate"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0) or (name in whole and value != int(value)):
-                raise InputError(f"{name} of mednerf is {value}", expected=f"a {'whole ' if name in whole else ''}number above 0")
-        for name in ("least_share", "average"):
-            if not 0 < getattr(self, name) <= 1:
-                raise InputError(f"{name} of mednerf is {getattr(self, name)}", expected="more than 0, at most 1")
-        if self.base % 4:
-            raise InputError(f"base of mednerf is {self.base}", expected="a multiple of 4")
+    rendering: Literal["line", "composite"] = "line"
+    window: Positive = 1.0
+    augmentations: Annotated[str, _known(policy)] = "fliprot"
+    perceptual: Annotated[str, _known(distance)] = "random-features"
+    average: Share = 0.999
+    generator_rate: Positive = 5e-4
+    discriminator_rate: Positive = 1e-4
 
     @property
     def optics(self) -> Optics:

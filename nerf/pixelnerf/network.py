@@ -1,15 +1,14 @@
 """pixelNeRF's networks and how a point is asked of them: features where the given views see it, pooled, and its place.
 
-After Yu, Ye, Tancik, Kanazawa: pixelNeRF, CVPR 2021 (arXiv:2012.02190), with what X-rays demand: images of one channel, points projected
-by the scan's own vectors, line integrals in place of colour and opacity, no direction of view.
-Lengths are in units of R, the radius of the field of view of the scans that were trained on, and attenuation in 1/R: R is part of what is
-learned, so that a wider panel or a scan that was cropped shows the same animal at the same place.
+After Yu, Ye, Tancik, Kanazawa: pixelNeRF, CVPR 2021 (arXiv:2012.02190), with what X-rays demand: images of one channel, points projected by
+the scan's own vectors, line integrals in place of colour and opacity, no direction of view. Lengths are in units of R, the radius of the
+field of view of the scans that were trained on, and attenuation in 1/R: R is part of what is learned, so that a wider panel or a scan that
+was cropped shows the same animal at the same place.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +20,7 @@ from torch import Generator, Tensor, nn
 from ...data import Projections
 from ...geometry import Grid
 from ...geometry.transform import rotation_matrix
-from ...recon.analytic.feldkamp import fdk
+from ...recon.analytic.feldkamp import filtered_backprojection
 from ..field.encoding import positional
 from ..field.fine_samples import Cells, fine_cells
 from ..field.rendering import Field, volume_field
@@ -163,9 +162,7 @@ def _fdk_fields(projections: Projections, radius: float, count: int, like: Tenso
     from scipy.ndimage import uniform_filter
 
     grid = Grid.fit(projections.scan)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # few views are what this is for
-        level = fdk(projections, grid, filter="hann") * np.float32(radius)
+    level = filtered_backprojection(projections, grid, filter="hann") * np.float32(radius)
     fields = []
     for _ in range(count):
         fields.append(volume_field(torch.tensor(level, dtype=like.dtype, device=like.device), grid))

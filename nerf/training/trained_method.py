@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ...base import InputError
+from ...base.settings import checked
 from ...data import Projections
 from ...data.volumes.resample import resample
 from ...geometry import Grid
@@ -28,7 +29,7 @@ from .state import step_generator
 Volume = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@checked(of="a trained method")
 class Trained:
     """Settings of a method that was trained. ``checkpoint``: the file that `fewview train` wrote.
 
@@ -39,7 +40,7 @@ class Trained:
     """
 
     checkpoint: str | Path | None = None
-    consistency: int = 0
+    consistency: Annotated[int, Field(ge=0)] = 0
     seed: int = 0
     device: str = "cpu"
 
@@ -64,8 +65,6 @@ def trained_method(
                 expected="checkpoint=FILE",
                 remedy=f"make one: fewview train {learner.name} --data FOLDER --out {learner.name}.pt",
             )
-        if settings.consistency != int(settings.consistency) or settings.consistency < 0:
-            raise InputError(f"consistency is {settings.consistency}", expected="a whole number of iterations, 0 or more")
         checkpoint = read_checkpoint(settings.checkpoint)
         module = module_of(checkpoint, learner, name=str(settings.checkpoint)).to(usable_device(settings.device))
         chosen = (configure(module, settings) if configure else None) or learner
@@ -83,7 +82,7 @@ def trained_method(
             torch.manual_seed(settings.seed)
             tensor = chosen.reconstruct(module, data, box, step_generator(settings.seed, 0))
         volume = tensor.detach().float().cpu().numpy()
-        iterations = int(settings.consistency) if len(projections) > 1 else 0
+        iterations = settings.consistency if len(projections) > 1 else 0
         if iterations < settings.consistency:
             warnings.warn(f"{learner.name}: one view corrects no volume; no data consistency", stacklevel=2)
             told["consistency"] = 0

@@ -6,7 +6,6 @@ needs many), and the networks start at zero: before any training, `lpd` is a pre
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,7 +18,8 @@ from torch.nn import functional
 
 from ...data import Projections
 from ...geometry import Grid
-from ...recon import Operator, fdk
+from ...recon import Operator
+from ...recon.analytic.feldkamp import filtered_backprojection
 from ...recon.corrections.beam_hardening import linearise
 from ..device import require_memory_on
 from ..training.learner import Example, Group, Learner
@@ -125,9 +125,7 @@ def run(module: nn.Module, projections: Projections, grid: Grid) -> Float[Tensor
     a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
     device = next(module.parameters()).device
     straight = Projections(linearise(projections.values, a.hardening), projections.scan, projections.meta)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a short scan that is a little too short is no news to a network that was trained on it
-        first = fdk(straight, grid, filter="hann")
+    first = filtered_backprojection(straight, grid, filter="hann")
     views = torch.from_numpy(np.array(straight.values)).to(device) / a.line
     return module(views, torch.from_numpy(first).to(device) / a.unit, Back(straight, grid, device))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +14,10 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from ...base.settings import checked
 from ...data import Projections
 from ...geometry import Grid
-from ...recon import fdk
+from ...recon.analytic.feldkamp import filtered_backprojection
 from ...recon.corrections.beam_hardening import linearise
 from ...recon.iterative.pdhg_tv import PdhgTV
 from ...recon.iterative.pdhg_tv import run as total_variation
@@ -127,10 +127,8 @@ def build(architecture: Architecture, generator: Generator) -> ResidualUNet:
 def first_volumes(projections: Projections, grid: Grid, a: Architecture) -> Float[NDArray[np.float32], "2 z y x"]:
     """What the network sees, in its unit: total variation and FDK of the linearised projections."""
     straight = Projections(linearise(projections.values, a.hardening), projections.scan, projections.meta)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a short scan that is a little too short is no news to a network that was trained on it
-        smooth = total_variation(straight, grid, PdhgTV(iterations=a.iterations, lambda_=a.strength))
-        sharp = fdk(straight, grid)
+    sharp = filtered_backprojection(straight, grid)
+    smooth = total_variation(straight, grid, PdhgTV(iterations=a.iterations, lambda_=a.strength, start=sharp))
     return np.stack([smooth, sharp]) / np.float32(a.unit)
 
 
@@ -208,7 +206,7 @@ def groups(module: nn.Module) -> Mapping[str, Group]:
     return {"unet": (list(module.parameters()), 1.5e-3)}
 
 
-@dataclass(frozen=True)
+@checked(of="unet")
 class UNetSettings(Trained):
     """Settings of `unet`: those of every trained method, and ``dropout``: leave channels out by chance (``seed``), for an uncertainty."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator
 
 from ...base import InputError, MissingBackendError
+from ...base.settings import checked
 from ...data import Projections
 from ...geometry import Grid, Scan
 from ...geometry.rotation import Orbit
@@ -20,16 +22,15 @@ from .ramp import filter_name
 from .redundancy import coverage
 
 
-@dataclass(frozen=True)
+@checked(of="the ASTRA methods")
 class AstraFilter:
     """``filter``: ramp, shepp-logan, cosine, hamming, hann or parzen, as ASTRA defines them."""
 
-    filter: str = "ramp"
+    filter: Annotated[str, AfterValidator(filter_name)] = "ramp"
 
     def option(self) -> dict[str, str]:
         """ASTRA's name of the filter."""
-        name = filter_name(self.filter)
-        return {"FilterType": "ram-lak" if name == "ramp" else name}
+        return {"FilterType": "ram-lak" if self.filter == "ramp" else self.filter}
 
 
 def _fdk_astra(projections: Projections, grid: Grid, settings: AstraFilter, callbacks: Sequence[Callback]) -> Volume:

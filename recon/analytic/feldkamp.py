@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import AfterValidator, Field
 
 from ...base import InputError
 from ...base.memory import require_memory
+from ...base.settings import checked
 from ...data import Projections
 from ...geometry import Grid, Scan
 from ...geometry.rotation import Orbit
@@ -25,15 +27,18 @@ _BLOCK_BYTES = 256 << 20  # filtered views held at once
 _WORKING_BYTES = 256 << 20  # ray weights and padded rows of the few views that are being filtered
 
 
-@dataclass(frozen=True)
+FilterName = Annotated[str, AfterValidator(filter_name)]
+
+
+@checked(of="fdk")
 class FdkSettings:
     """``filter``: ramp, shepp-logan, cosine, hamming, hann or parzen; ``cutoff``: fraction of the Nyquist frequency, in (0, 1].
 
     ``backend``: of the back-projection; auto is the fastest that this machine has.
     """
 
-    filter: str = "ramp"
-    cutoff: float = 1.0
+    filter: FilterName = "ramp"
+    cutoff: Annotated[float, Field(gt=0, le=1, description="a fraction of the Nyquist frequency, above 0 and at most 1")] = 1.0
     backend: str = "auto"
 
 
@@ -59,12 +64,28 @@ def fdk(
     """
     scan = projections.scan
     grid = Grid.fit(scan) if grid is None else grid
+    filter_name(filter)  # a wrong name is an error before any warning
+    orbit = Orbit.of(scan)
+    _warn(scan, orbit, coverage(orbit.angle), grid)
+    return filtered_backprojection(projections, grid, filter=filter, cutoff=cutoff, backend=backend, callbacks=callbacks)
+
+
+def filtered_backprojection(
+    projections: Projections,
+    grid: Grid,
+    *,
+    filter: str = "ramp",
+    cutoff: float = 1.0,
+    backend: str = "auto",
+    callbacks: Sequence[Callback] = (),
+) -> Volume:
+    """`fdk` without its warnings: for callers that know what their views cover, such as calibration and networks. Errors are the same."""
+    scan = projections.scan
     filter, add_views = filter_name(filter), fdk_sum_of(backend)
     response = ramp_response(scan.shape[1], filter, cutoff)
     _refuse_repeats(scan)
     orbit = Orbit.of(scan)
     covered = coverage(orbit.angle)
-    _warn(scan, orbit, covered, grid)
     _require_memory(scan, grid)
     matrices = projection_matrices(scan)
     fast = upright(matrices, grid)

@@ -47,7 +47,7 @@ def filter_name(name: str) -> str:
 
 
 def ramp_response(cols: int, filter: str = "ramp", cutoff: float = 1.0) -> NDArray[np.float32]:
-    """Frequency response of the windowed ramp for rows of ``cols`` samples one unit apart, at the bins of an `rfft`.
+    """(frequency,): the response of the windowed ramp for rows of ``cols`` samples one unit apart, at the bins of an `rfft`.
 
     The kernel is built in space, where it is exact for band-limited data, h[0] = 1/4, h[odd n] = -1/(pi n)^2, h[even n] = 0
     (Kak & Slaney 1988, eq. 3.61): a sampled |f| would be zero at f = 0 and darken the volume. The length is the next fast one of at
@@ -73,7 +73,8 @@ def padded_length(cols: int) -> int:
 
 
 def convolve_pairs(rows: NDArray[np.complex64], response: NDArray[np.float32]) -> None:
-    """Convolve the last axis with the ramp, in place: two real rows at once, one as the real and one as the imaginary part.
+    """Convolve the last axis of ``pairs`` [..., col] with the ramp's ``response`` (frequency,), in place: two real rows at once, one as the
+    real and one as the imaginary part.
 
     ``rows`` is zero-padded to `padded_length`. The kernel is real and symmetric, so its transform is real and does not mix the two.
     """

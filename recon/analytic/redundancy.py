@@ -75,9 +75,9 @@ def _distinct(angle: Array, tolerance: float = 1e-7) -> tuple[Array, NDArray[np.
 def short_scan_weight(b: Array | float, g: Array | float, range: float) -> Array:
     """Parker's weight with a virtual half fan, for view angle ``b`` from the start of the covered ``range`` and fan angle ``g`` (radians).
 
-    w(b, g) + w(b + pi - 2g, -g) = 1 wherever both rays are measured, and w = 1 where only one is: the conjugate of ray (b, g) is
-    (b + pi - 2g, -g). Any range below a full turn; below pi + fan the rays that miss their partner count once.
-    Parker, Med. Phys. 9 (1982) 254, eq. 12, with half fan dv = (range - pi) / 2 (Silver, Med. Phys. 27 (2000) 773).
+    w(b, g) + w(b + pi - 2g, -g) = 1 wherever both rays are measured, and w = 1 where only one is: the conjugate of ray (b, g) is (b + pi -
+    2g, -g). Any range below a full turn; below pi + fan the rays that miss their partner count once. Parker, Med. Phys. 9 (1982) 254, eq.
+    12, with half fan dv = (range - pi) / 2 (Silver, Med. Phys. 27 (2000) 773).
     """
     b, g = np.broadcast_arrays(np.asarray(b, dtype=np.float64), np.asarray(g, dtype=np.float64))
     dv = (range - np.pi) / 2
@@ -89,7 +89,8 @@ def short_scan_weight(b: Array | float, g: Array | float, range: float) -> Array
 
 
 def short_scan_cell_weight(start: Array, end: Array, g: Array, range: float) -> Array:
-    """The mean of `short_scan_weight` over a view's cell, from view angle ``start`` to ``end``, in closed form.
+    """The mean of `short_scan_weight` over a view's cell, from view angle ``start`` to ``end`` (radians, shapes that broadcast), in closed
+    form.
 
     The weight rises within 2 (dv + g), which for sparse views is less than a cell: its value at the view's angle would be a poor sample.
     """
@@ -107,11 +108,12 @@ def _weight_integral(b: Array, g: Array, range: float) -> Array:
 
 
 def full_circle_weight(g: Array, fan: tuple[float, float]) -> Array:
-    """1/2 for lines seen from both sides; a panel that reaches farther on one side of the axis gets a smooth step.
+    """The weight for fan angles in radians (any shape): 1/2 for lines seen from both sides; a panel that reaches farther on one side of the
+    axis gets a smooth step.
 
     ``fan`` is the least and greatest fan angle of the panel. On the wide side beyond the narrow edge a line is seen once and counts 1;
-    towards that edge the weight goes from 1/2 to 1, its mirror ray's from 1/2 to 0, so that w(g) + w(-g) = 1
-    (Wang, Med. Phys. 29 (2002) 1634).
+    towards that edge the weight goes from 1/2 to 1, its mirror ray's from 1/2 to 0, so that w(g) + w(-g) = 1 (Wang, Med. Phys. 29 (2002)
+    1634).
     """
     wide, narrow = max(-fan[0], fan[1]), min(-fan[0], fan[1])
     if narrow <= 0 or wide - narrow <= 1e-3 * wide:

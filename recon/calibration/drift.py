@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
@@ -13,7 +11,7 @@ from ...data import Projections
 from ...geometry import Grid, Scan
 from ...geometry.skyscan.shifts import ViewShifts
 from ...geometry.transform import shift_views
-from ..analytic.feldkamp import fdk
+from ..analytic.feldkamp import filtered_backprojection
 from ..corrections.beam_hardening import linearise
 from ..projector.operator import Operator
 from .epipolar import Epipolar, whitened
@@ -82,7 +80,7 @@ def slow_drift(values: NDArray[np.float32], scan: Scan, *, steps: int = 4) -> Ar
 
 
 def without(basis: Array, values: Array) -> Array:
-    """The values less what of them lies in the span of the basis' columns."""
+    """``values`` (n,) without their part in the span of the columns of ``basis`` (n, k)."""
     return np.asarray(values - basis @ np.linalg.lstsq(basis, values, rcond=None)[0], dtype=np.float64)
 
 
@@ -102,10 +100,8 @@ def _gauge(scan: Scan) -> Array:
 
 
 def _reprojected(values: NDArray[np.float32], scan: Scan) -> NDArray[np.float32]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a range too short for the grid is no news at each iteration
-        grid = Grid.fit(scan)
-        volume = fdk(Projections(values, scan), grid, filter="hann")
+    grid = Grid.fit(scan)
+    volume = filtered_backprojection(Projections(values, scan), grid, filter="hann")
     return Operator(scan, grid)(volume)
 
 

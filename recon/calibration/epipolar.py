@@ -128,7 +128,7 @@ def apart_deg(scan: Scan, pairs: NDArray[np.integer]) -> Array:
 
 
 def whitened(difference: Array, valid: NDArray[np.bool_]) -> Array:
-    """The difference summed along the planes, less its running mean: white noise on the detector becomes white noise here."""
+    """The difference [pair, plane] summed along the planes, less its running mean: white noise on the detector becomes white noise here."""
     width = max(5, difference.shape[1] // 2)
     filled = np.where(valid, difference, 0.0)
     total = np.cumsum(filled, axis=1) * valid

@@ -24,7 +24,7 @@ Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 _SEARCH_COLS, _FINE_COLS, _MOST_VIEWS = 192, 384, 104
 _NARROW_DEG, _HALF_TURN_DEG = 2.0, 179.0
 _REPROJECTED_VIEWS, _MANY_VIEWS = 65, 48
-_COARSE_COLS, _COARSE_COLS_OF_MANY = 64, 96  # the finer, the better the roll; but from 26 views 96 columns lead astray
+_COARSE_COLS, _COARSE_COLS_OF_MANY = 64, 96  # a finer copy gives a better roll; but from 26 views, 96 columns find a wrong axis
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,13 +91,12 @@ def calibrate(
     """Find the rotation axis' column, the optical axis' row, the detector's roll and the sense of rotation from the views themselves.
 
     Works on any cone-beam scan, full turn or short, with many views or few. What any two views say about the planes through both their
-    sources must agree (see `epipolar`): the corrections that make the contradiction smallest are found from coarse to fine. Views that
-    go at least half way around then sharpen axis shift and roll, by whether a small reconstruction gives them back (see `reprojection`).
-    A hardened beam makes right geometries contradictory too, so the line integrals are straightened for the search by the polynomial that
-    makes the views agree best (see `calibration_hardening`; ``hardening`` False leaves them as they are).
-    ``fit`` names the corrections that may change (``axis_shift``, ``row_shift``, ``roll``), ``sense`` whether the rotation may be
-    reversed, ``search_px`` how far off axis and row may be (default a twentieth of the columns), ``most_views`` how many views are
-    used at most (evenly chosen).
+    sources must agree (see `epipolar`): the corrections that make the contradiction smallest are found from coarse to fine. Views that go
+    at least half way around then sharpen axis shift and roll, by whether a small reconstruction gives them back (see `reprojection`). A
+    hardened beam makes right geometries contradictory too, so the line integrals are straightened for the search by the polynomial that
+    makes the views agree best (see `calibration_hardening`; ``hardening`` False leaves them as they are). ``fit`` names the corrections
+    that may change (``axis_shift``, ``row_shift``, ``roll``), ``sense`` whether the rotation may be reversed, ``search_px`` how far off
+    axis and row may be (default a twentieth of the columns), ``most_views`` how many views are used at most (evenly chosen).
 
     A narrow beam (below 2 deg between the outermost rows, or fewer than 16 rows: fan and parallel beam) has no such planes: only
     axis shift and sense are found there, by reprojection of the middle rows.
@@ -156,7 +155,7 @@ def _calibrate_cone(
     scores = {"reversed" if estimate.reverse else "as given": estimate.score for estimate in found} if sense else {}
     before = float(search.scores([np.zeros(3)], False)[0][0])
     score = float(search.scores([best.values], best.reverse)[0][0])
-    if before < 0.9 * score:  # an object without structure (a centred ball) leads the search astray
+    if before < 0.9 * score:  # an object without structure (a centred ball) misleads the search
         best, score = Estimate(np.zeros(3), best.errors, before, False), before
         notes.append("no correction makes the views agree better: the given geometry is kept; is there structure off the axis?")
     curves = {which: (x * sign[which], y) for which, (x, y) in _curves(search, best).items()}
@@ -177,7 +176,7 @@ def _both_senses(values: NDArray[np.float32], scan: Scan, free: list[int], sense
 def _straightened(
     values: NDArray[np.float32], scan: Scan, free: list[int], best: Estimate, hardening: bool
 ) -> tuple[Search, Estimate, float]:
-    """(search, its minimum, percent): geometry and beam hardening in turns, for each leads the other astray."""
+    """(search, its minimum, percent): geometry and beam hardening in turns, for an error in one biases the other."""
     steps, percent = (0.5, 1.5, 0.3), 0.0
     for _ in range(2 if hardening else 0):
         percent = consistent_percent(values, Corrected(scan)(best.values, best.reverse))

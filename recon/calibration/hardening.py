@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 def consistent_percent(values: NDArray[np.float32], scan: Scan, smooth_px: float = 1.0, most_pairs: int = 2000) -> float:
     """The percentage for `beam_hardening.linearise`, from 0 to 100, that makes views [view, row, col] contradict each other least.
 
-    The contradiction is taken relative to what the views say, so that making everything smaller is no way out.
+    The contradiction is taken relative to what the views say, so that making all values smaller gains nothing.
     """
     top = float(np.percentile(values[:: max(1, len(values) // 16)], 99.9))
     if not top > 0:

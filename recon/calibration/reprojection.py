@@ -8,7 +8,6 @@ bootstrap; Efron & Tibshirani, An Introduction to the Bootstrap (1993), ch. 10).
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -17,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 
 from ...data import Projections
 from ...geometry import Grid, Scan
-from ..analytic.feldkamp import fdk
+from ..analytic.feldkamp import filtered_backprojection
 from ..projector.operator import Operator
 from .search import GROUPS, Estimate, design_points, minimum
 
@@ -43,11 +42,9 @@ class Reprojection:
         """(volume, what is left of the views)."""
         project = Operator(scan, self.grid)
         volume, left = np.zeros(self.grid.shape, np.float32), values
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a range too short for the grid is no news at each step
-            for _ in range(self.refinements):
-                volume = volume + fdk(Projections(left, scan), self.grid, filter="hann")
-                left = values - project(volume)
+        for _ in range(self.refinements):
+            volume = volume + filtered_backprojection(Projections(left, scan), self.grid, filter="hann")
+            left = values - project(volume)
         return volume, left
 
     def energy(self, values: NDArray[np.float32], scan: Scan) -> Array:

@@ -104,13 +104,13 @@ class Search:
 
 
 def row_found(values: NDArray[np.float32], scan: Scan, start: Estimate, most_pairs: int, roll_free: bool) -> Estimate:
-    """``start`` with a better row, from pairs up to nearly opposite views.
+    """``start`` with a better row shift, from the views [view, row, col] in pairs up to nearly opposite ones.
 
     A row shift turns the lines of two views against each other by tan(apart / 2) over the source's distance: so little between views a
     right angle apart that what is left of beam hardening outweighs it, whereas rays there and back are hardened alike. Opposite views
     share few planes, though, and noise moves them: the weight sqrt(tan(apart / 2)) lies between the two, and had the smallest error on
-    twenty simulated scans of real heads (docs/calibration_table.md). The roll is let go, so that its error does not press on the row, and
-    put back.
+    twenty simulated scans of real heads (docs/calibration_table.md). The roll is left free in this fit, so that its error does
+    not bias the row, and is then put back.
     """
     test = Epipolar(values, scan, 1.5, most_pairs=most_pairs, widest_deg=179.5, steepest=1.2, gather_planes=True)
     turn = np.tan(np.radians(apart_deg(scan, test.pairs) / 2))
@@ -122,14 +122,16 @@ def row_found(values: NDArray[np.float32], scan: Scan, start: Estimate, most_pai
 
 
 def design_points(n: int) -> Array:
-    """Points in units of the steps: the middle, both ways along each axis and along the diagonals of each pair."""
+    """Points (point, parameter) in units of the steps: the middle, both ways along each axis and along the diagonals of each pair."""
     eye = np.eye(n)
     mixed = [s * (eye[i] + eye[j]) for i in range(n) for j in range(i) for s in (1, -1)]
     return np.array([np.zeros(n), *eye, *-eye, *mixed])
 
 
 def minimum(design: Array, scores: Array) -> Array:
-    """Where the least-squares quadratic has its minimum, at most 3 steps away; negative curvature counts as a small positive one."""
+    """Where the quadratic through ``scores`` (point,) at ``points`` (point, parameter) is least, at most 3 steps away; negative curvature
+    counts as a small positive one.
+    """
     n = design.shape[1]
     pairs = [(i, j) for i in range(n) for j in range(i + 1)]
     terms = [[1.0, *e, *(e[i] * e[j] * (0.5 if i == j else 1.0) for i, j in pairs)] for e in design]
@@ -143,7 +145,7 @@ def minimum(design: Array, scores: Array) -> Array:
 
 
 def binned(values: NDArray[np.float32], scan: Scan, factor: int) -> tuple[NDArray[np.float32], Scan]:
-    """Block means of the views and the scan that goes with them."""
+    """Block means of the views [view, row, col], and their scan."""
     if factor == 1:
         return values, scan
     n, rows, cols = values.shape

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from ...base import InputError, UnknownNameError
+from ...base import InputError
+from ...base.settings import NotNegative, Positive, checked
 from ...data import Projections, RawScan
 from ...geometry import Grid
 from .beam_hardening import correct_two_materials, linearise, search_grid
@@ -22,7 +23,7 @@ from .smoothing import median_volume, smooth
 Account = list[dict[str, Any]]
 
 
-@dataclass(frozen=True)
+@checked(kind="correction setting")
 class Corrections:
     """What to correct, in the words of NRecon; 0 switches a step off, and all but the dead pixels are off by default.
 
@@ -40,20 +41,20 @@ class Corrections:
     `Corrections.off` switches everything off. Steps run in this order.
     """
 
-    dead_pixels: float = 10.0
-    rings: int = 0
+    dead_pixels: Annotated[float, Field(ge=0, description="a positive threshold, or 0 to switch it off")] = 10.0
+    rings: Annotated[int, Field(ge=0, le=20, description="0 (off) to 20, a whole number")] = 0
     ring_method: Literal["static", "sorting", "tomopy"] = "static"
-    scatter: float = 0.0
-    scatter_width: float = 0.15
-    smoothing: int = 0
+    scatter: Annotated[float, Field(ge=0, le=0.5, description="0 (off) to 0.5")] = 0.0
+    scatter_width: Positive = 0.15
+    smoothing: Annotated[int, Field(ge=0, le=10, description="0 (off) to 10, a whole number")] = 0
     smoothing_kernel: Literal["gaussian", "box"] = "gaussian"
-    beam_hardening: float = 0.0
-    bone_hardening: int = 0
-    voltage_kv: float | None = None
-    filter_mm_al: float | None = None
-    scintillator_mm: float = 0.15
-    reference_kev: float = 30.0
-    median: int = 0
+    beam_hardening: Annotated[float, Field(ge=0, le=100, description="0 (off) to 100 %")] = 0.0
+    bone_hardening: Annotated[int, Field(ge=0, description="a whole number of passes, or 0 to switch it off")] = 0
+    voltage_kv: Positive | None = None
+    filter_mm_al: NotNegative | None = None
+    scintillator_mm: NotNegative = 0.15
+    reference_kev: Positive = 30.0
+    median: Annotated[int, Field(ge=0, le=5, description="a radius of whole voxels from 0 (off) to 5")] = 0
 
     def __post_init__(self) -> None:
         if self.beam_hardening and self.bone_hardening:
@@ -61,8 +62,6 @@ class Corrections:
                 f"beam_hardening={self.beam_hardening} and bone_hardening={self.bone_hardening}",
                 expected="one of the two: both would correct the same thing twice",
             )
-        if not self.dead_pixels >= 0:
-            raise InputError(f"dead_pixels is {self.dead_pixels}", expected="a positive threshold, or 0 to switch it off")
 
     @classmethod
     def off(cls) -> Corrections:
@@ -71,10 +70,6 @@ class Corrections:
 
     def changed(self, **changes: Any) -> Corrections:
         """A copy with these settings; UnknownNameError, with the nearest names, for one that does not exist."""
-        known = [field.name for field in dataclasses.fields(self)]
-        for name in changes:
-            if name not in known:
-                raise UnknownNameError("correction setting", name, known)
         return dataclasses.replace(self, **changes)
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from ...base.settings import Count, NotNegative, Positive, checked
 from ...data import Projections
 from ...geometry import Grid
 from ..method import Callback, Method
 from .os_sart import OsSartSolver, parts_of
-from .problem import Common, Problem, build, check_number, dot, require_room, start_volume
+from .problem import Common, Problem, build, dot, require_room, start_volume
 from .regularisers import tv_numba
 from .solve import iterate
 
@@ -23,7 +25,7 @@ f32 = np.float32
 VOLUMES = 12  # the state, what a step works on and the operator's copies, all of the size of the volume
 
 
-@dataclass(frozen=True)
+@checked(of="asd_pocs")
 class AsdPocs(Common):
     """Settings of `asd_pocs`; the letters are those of Sidky and Pan (2008).
 
@@ -33,14 +35,14 @@ class AsdPocs(Common):
     iteration; ``subset_views``: views in a subset of the data step.
     """
 
-    epsilon: float | None = None
-    beta: float = 1.0
-    beta_red: float = 0.995
-    alpha: float = 0.2
-    alpha_red: float = 0.8
-    r_max: float = 0.95
-    n_grad: int = 10
-    subset_views: int = 4
+    epsilon: NotNegative | None = None
+    beta: Positive = 1.0
+    beta_red: Positive = 0.995
+    alpha: Positive = 0.2
+    alpha_red: Positive = 0.8
+    r_max: Positive = 0.95
+    n_grad: Annotated[int, Field(ge=0)] = 10
+    subset_views: Count = 4
 
 
 @dataclass
@@ -105,9 +107,6 @@ def run(projections: Projections, grid: Grid, settings: AsdPocs, callbacks: Sequ
     """ASD-POCS; see `AsdPocs` for the settings."""
     from ..physics.noise import noise_level
 
-    check_number("epsilon", settings.epsilon)
-    for name in ("beta", "beta_red", "alpha", "alpha_red", "r_max"):
-        check_number(name, getattr(settings, name), exclusive=True)
     problem = build(projections, grid, settings)
     require_room(problem, VOLUMES, 0, "asd_pocs")
     epsilon = noise_level(projections) if settings.epsilon is None else float(settings.epsilon)
@@ -117,4 +116,4 @@ def run(projections: Projections, grid: Grid, settings: AsdPocs, callbacks: Sequ
     return iterate(lambda: solver.step(state), state, settings.iterations or 40, callbacks, resolved={"epsilon": epsilon})
 
 
-METHOD: Any = Method("asd_pocs", run, AsdPocs, reference="Sidky and Pan, Phys. Med. Biol. 53 (2008) 4777")
+METHOD = Method("asd_pocs", run, AsdPocs, reference="Sidky and Pan, Phys. Med. Biol. 53 (2008) 4777")

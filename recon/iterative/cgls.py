@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...base.settings import Array, NotNegative, Unbounded, checked
 from ...data import Projections
 from ...geometry import Grid
 from ..method import Callback, Method
-from .problem import Common, Problem, build, check_number, dot, require_room, start_volume
+from .problem import Common, Problem, build, dot, require_room, start_volume
 from .solve import iterate
 
 Volume = NDArray[np.float32]
@@ -22,7 +23,7 @@ VOLUMES = 10  # the state, what a step works on and the operator's copies, all o
 REFRESH = 25
 
 
-@dataclass(frozen=True)
+@checked(of="cgls")
 class Cgls(Common):
     """Settings of `cgls`. ``iterations`` None: at most 30, fewer when the discrepancy principle says so.
 
@@ -31,10 +32,10 @@ class Cgls(Common):
     below ``tolerance * noise``. The method knows no bounds while it runs; finite ones are applied to the result.
     """
 
-    lower: float = -math.inf
-    start: str | NDArray[Any] = "zero"
-    noise: float | None = None
-    tolerance: float = 1.05
+    lower: Unbounded = -math.inf
+    start: Literal["fdk", "zero"] | Array = "zero"
+    noise: NotNegative | None = None
+    tolerance: NotNegative = 1.05
 
 
 @dataclass
@@ -97,8 +98,6 @@ def run(projections: Projections, grid: Grid, settings: Cgls, callbacks: Sequenc
     """CGLS with early stopping; see `Cgls` for the settings."""
     from ..physics.noise import noise_level
 
-    check_number("noise", settings.noise)
-    check_number("tolerance", settings.tolerance)
     problem = build(projections, grid, settings)
     require_room(problem, VOLUMES, 0, "cgls")
     solver = CglsSolver(problem)
@@ -121,4 +120,4 @@ def run(projections: Projections, grid: Grid, settings: Cgls, callbacks: Sequenc
     return problem.project(volume.copy())
 
 
-METHOD: Any = Method("cgls", run, Cgls, reference="Hestenes and Stiefel, J. Res. Natl. Bur. Stand. 49 (1952) 409")
+METHOD = Method("cgls", run, Cgls, reference="Hestenes and Stiefel, J. Res. Natl. Bur. Stand. 49 (1952) 409")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...base.settings import Count, NotNegative, Positive, checked
 from ...data import Projections
 from ...geometry import Grid
 from ..method import Callback, Method
-from .problem import Common, Problem, build, check_number, largest_eigenvalue, require_room, start_volume
+from .problem import Common, Problem, build, largest_eigenvalue, require_room, start_volume
 from .regularisers import tv_numba
 from .regularisers.priors import Denoiser, Prior, make_prior
 from .solve import iterate
@@ -24,17 +25,17 @@ VOLUMES = 14  # the state, what a step works on and the operator's copies, all o
 ROUNDING = 1e-6  # objectives that differ by less are equal in single precision
 
 
-@dataclass(frozen=True)
+@checked(of="fista_tv")
 class FistaTV(Common):
     """Settings of `fista_tv`. ``lambda_``: strength of the prior, None: chosen from the data (see `fewview.recon.iterative.tuning`).
 
     ``prior``: "tv", "huber" (with ``huber_delta`` in 1/mm) or "wavelet"; ``inner``: dual steps of the prior in each iteration.
     """
 
-    lambda_: float | None = None
-    prior: str = "tv"
-    huber_delta: float = 0.002
-    inner: int = 4
+    lambda_: NotNegative | None = None
+    prior: Literal["tv", "huber", "wavelet"] = "tv"
+    huber_delta: Positive = 0.002
+    inner: Count = 4
 
 
 @dataclass
@@ -108,7 +109,6 @@ def run(projections: Projections, grid: Grid, settings: FistaTV, callbacks: Sequ
     """The volume that minimises ``1/2 |A x - p|_W^2 + lambda prior(x)`` under the bounds; see `FistaTV` for the settings."""
     from .tuning import choose_lambda
 
-    check_number("lambda_", settings.lambda_)
     prior = make_prior(settings.prior, settings.huber_delta)
     problem = build(projections, grid, settings)
     require_room(problem, VOLUMES, 0, "fista_tv")
@@ -118,4 +118,4 @@ def run(projections: Projections, grid: Grid, settings: FistaTV, callbacks: Sequ
     return iterate(lambda: solver.step(state), state, settings.iterations or 100, callbacks, resolved=told)
 
 
-METHOD: Any = Method("fista_tv", run, FistaTV, reference="Beck and Teboulle, IEEE Trans. Image Process. 18 (2009) 2419")
+METHOD = Method("fista_tv", run, FistaTV, reference="Beck and Teboulle, IEEE Trans. Image Process. 18 (2009) 2419")

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...base import InputError
+from ...base.settings import Count, Positive, checked
 from ...data import Projections
 from ...geometry import Grid
 from ..method import Callback, Method
 from ..projector.view_blocks import Linear, ray_scales, reciprocal
-from .problem import Common, Problem, build, check_number, dot, operator_of, require_room, start_volume
+from .problem import Common, Problem, build, dot, operator_of, require_room, start_volume
 from .solve import iterate
 
 Volume = NDArray[np.float32]
@@ -24,16 +24,16 @@ VOLUMES = 8  # the state, what a step works on and the operator's copies, all of
 Part = Callable[[NDArray[np.intp]], Linear]
 
 
-@dataclass(frozen=True)
+@checked(of="os_sart")
 class OsSart(Common):
     """Settings of `os_sart`. ``iterations`` None: as many as predict held-out views best (an iteration is a pass over all subsets).
 
     ``subset_views``: views in a subset; ``relaxation`` between 0 and 2, multiplied by ``decay`` after every iteration.
     """
 
-    subset_views: int = 4
-    relaxation: float = 0.8
-    decay: float = 0.97
+    subset_views: Count = 4
+    relaxation: Positive = 0.8
+    decay: Positive = 0.97
 
 
 @dataclass
@@ -113,8 +113,6 @@ def run(projections: Projections, grid: Grid, settings: OsSart, callbacks: Seque
     """OS-SART with bounds; see `OsSart` for the settings."""
     from .tuning import choose_iterations
 
-    check_number("relaxation", settings.relaxation, exclusive=True)
-    check_number("decay", settings.decay, exclusive=True)
     problem = build(projections, grid, settings)
     require_room(problem, VOLUMES, 0, "os_sart")
 
@@ -127,4 +125,4 @@ def run(projections: Projections, grid: Grid, settings: OsSart, callbacks: Seque
     return iterate(lambda: solver.step(state), state, iterations, callbacks, resolved=told)
 
 
-METHOD: Any = Method("os_sart", run, OsSart, reference="Wang and Jiang, J. X-Ray Sci. Technol. 12 (2004) 169")
+METHOD = Method("os_sart", run, OsSart, reference="Wang and Jiang, J. X-Ray Sci. Technol. 12 (2004) 169")

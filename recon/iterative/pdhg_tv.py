@@ -6,19 +6,19 @@ import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base import UnknownNameError
 from ...base.memory import available_bytes
+from ...base.settings import NotNegative, Positive, checked
 from ...data import Projections
 from ...geometry import Grid
 from ..method import Callback, Method
 from ..projector.view_blocks import Block
 from .cosine_transform import cosines, from_cosines
-from .problem import Common, Problem, build, check_number, dot, require_room, start_volume
+from .problem import Common, Problem, build, dot, require_room, start_volume
 from .regularisers import tv_numba
 from .regularisers.priors import Prior, make_prior
 from .solve import iterate
@@ -29,7 +29,7 @@ f32 = np.float32
 VOLUMES = 11  # the state, what a step works on and the operator's copies, all of the size of the volume
 
 
-@dataclass(frozen=True)
+@checked(of="pdhg_tv")
 class PdhgTV(Common):
     """Settings of `pdhg_tv`. ``lambda_``: strength of the prior, None: chosen from the data (see `fewview.recon.iterative.tuning`).
 
@@ -38,11 +38,11 @@ class PdhgTV(Common):
     "disk" (an unnamed file in the folder for temporary ones) or "auto": on disk when it would take a quarter of the free memory.
     """
 
-    lambda_: float | None = None
-    prior: str = "tv"
-    huber_delta: float = 0.002
-    balance: float = 2.0
-    dual: str = "auto"
+    lambda_: NotNegative | None = None
+    prior: Literal["tv", "huber", "wavelet"] = "tv"
+    huber_delta: Positive = 0.002
+    balance: Positive = 2.0
+    dual: Literal["auto", "memory", "disk"] = "auto"
 
 
 class RampSteps:
@@ -157,8 +157,6 @@ def zeros_on_disk(shape: tuple[int, ...]) -> Sinogram:
 
 def keep_on_disk(dual: str, rays: int) -> bool:
     """Whether the setting ``dual`` means the disk for so many rays."""
-    if dual not in ("auto", "memory", "disk"):
-        raise UnknownNameError("place for the dual variable", dual, ["auto", "memory", "disk"])
     free = available_bytes()
     return dual == "disk" or (dual == "auto" and free is not None and 4 * rays > free / 4)
 
@@ -167,8 +165,6 @@ def run(projections: Projections, grid: Grid, settings: PdhgTV, callbacks: Seque
     """The volume that minimises ``1/2 |A x - p|_W^2 + lambda prior(x)`` under the bounds; see `PdhgTV` for the settings."""
     from .tuning import choose_lambda
 
-    check_number("lambda_", settings.lambda_)
-    check_number("balance", settings.balance, exclusive=True)
     prior = make_prior(settings.prior, settings.huber_delta)
     problem = build(projections, grid, settings)
     on_disk = keep_on_disk(settings.dual, problem.data.size)
@@ -179,4 +175,4 @@ def run(projections: Projections, grid: Grid, settings: PdhgTV, callbacks: Seque
     return iterate(lambda: solver.step(state), state, settings.iterations or 40, callbacks, resolved=told)
 
 
-METHOD: Any = Method("pdhg_tv", run, PdhgTV, reference="Chambolle and Pock, J. Math. Imaging Vis. 40 (2011) 120")
+METHOD = Method("pdhg_tv", run, PdhgTV, reference="Chambolle and Pock, J. Math. Imaging Vis. 40 (2011) 120")

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ...base import InputError
+from ...base.settings import checked
 from ...data import Projections
 from ...geometry import Grid
 from ..method import Callback, Method
-from .problem import Common, Problem, build, check_number, largest_eigenvalue, start_volume
+from .problem import Common, Problem, build, largest_eigenvalue, start_volume
 from .solve import iterate
 
 Volume = NDArray[np.float32]
@@ -22,11 +24,11 @@ Denoise = Callable[[Volume], Volume]
 f32 = np.float32
 
 
-@dataclass(frozen=True)
+@checked(of="plug_and_play")
 class PlugAndPlay(Common):
     """Settings of a plug-and-play method. ``relaxation``: how far towards the denoised volume each step goes, in (0, 1]."""
 
-    relaxation: float = 1.0
+    relaxation: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
 @dataclass
@@ -82,11 +84,9 @@ def plug_and_play(denoise: Denoise, name: str = "plug_and_play") -> Method:
         raise InputError(f"the denoiser is a {type(denoise).__name__}", expected="a function volume -> volume")
 
     def run(projections: Projections, grid: Grid, settings: PlugAndPlay, callbacks: Sequence[Callback] = ()) -> Volume:
-        check_number("relaxation", settings.relaxation, exclusive=True)
         problem = build(projections, grid, settings)
         solver = PnpSolver(problem, denoise, settings.relaxation)
         state = solver.start(start_volume(projections, grid, settings, problem))
         return iterate(lambda: solver.step(state), state, settings.iterations or 30, callbacks)
 
-    made: Any = Method(name, run, PlugAndPlay, reference="Kamilov, Mansour, Wohlberg, IEEE Signal Process. Lett. 24 (2017) 1872")
-    return made
+    return Method(name, run, PlugAndPlay, reference="Kamilov, Mansour, Wohlberg, IEEE Signal Process. Lett. 24 (2017) 1872")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...base import InputError, UnknownNameError
+from ...base import InputError
 from ...base.memory import require_memory
+from ...base.settings import Array, Count, Unbounded, checked
 from ...data import Projections
 from ...geometry import Grid, Scan
 from ..projector.view_blocks import Block, Linear, split_views
@@ -21,7 +22,7 @@ Volume = NDArray[np.float32]
 Sinogram = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@checked(of="an iterative method")
 class Common:
     """Settings that every iterative method has. None means: chosen from the data (`--auto`, the default).
 
@@ -31,13 +32,22 @@ class Common:
     [view, row, col]; ``backend``: of the `Operator`.
     """
 
-    iterations: int | None = None
-    start: str | NDArray[Any] = "fdk"
-    mask: str | NDArray[Any] | None = None
-    lower: float = 0.0
-    upper: float = math.inf
-    weights: str | NDArray[Any] | None = None
+    iterations: Count | None = None
+    start: Literal["fdk", "zero"] | Array = "fdk"
+    mask: Literal["fov"] | Array | None = None
+    lower: Unbounded = 0.0
+    upper: Unbounded = math.inf
+    weights: Literal["counts"] | Array | None = None
     backend: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_bounds(self.lower, self.upper)
+
+
+def check_bounds(lower: float, upper: float) -> None:
+    """InputError where nothing lies between the bounds."""
+    if not lower <= upper:
+        raise InputError(f"bounds are lower={lower}, upper={upper}", expected="lower <= upper, in 1/mm")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +71,7 @@ class Problem:
     def __post_init__(self) -> None:
         if not self.blocks:
             object.__setattr__(self, "blocks", (Block(slice(None), self.A),))
-        if math.isnan(self.lower) or math.isnan(self.upper) or self.lower > self.upper:
-            raise InputError(f"bounds are lower={self.lower}, upper={self.upper}", expected="lower <= upper, in 1/mm")
+        check_bounds(self.lower, self.upper)
         if self.mask is not None:
             if self.mask.shape != self.shape:
                 raise InputError(f"the mask has shape {self.mask.shape}", expected=f"{self.shape} (z, y, x), as the grid says")
@@ -138,22 +147,6 @@ def require_room(problem: Problem, volumes: float, rays: float, what: str) -> No
     )
 
 
-def check_number(name: str, value: float | None, *, least: float = 0.0, exclusive: bool = False, unit: str = "") -> None:
-    """None (automatic), or a finite number of ``least`` or more; InputError otherwise."""
-    if value is None:
-        return
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value < least or (exclusive and value == least):
-        word = f"a finite number {'above' if exclusive else 'of at least'} {least:g}{unit}, or None for automatic"
-        raise InputError(f"{name} is {value!r}", expected=word)
-
-
-def check_iterations(value: int | None) -> None:
-    """None, or a whole number of one or more."""
-    if value is not None and (isinstance(value, bool) or int(value) != value or value < 1):
-        raise InputError(f"iterations is {value!r}", expected="a whole number of 1 or more, or None for automatic")
-
-
 def check_views(projections: Projections, least: int = 2, what: str = "an iterative reconstruction") -> None:
     """InputError when there are fewer than ``least`` views."""
     if len(projections) < least:
@@ -171,7 +164,6 @@ def operator_of(scan: Scan, grid: Grid, backend: str) -> Linear:
 def build(projections: Projections, grid: Grid, settings: Common, operator: Linear | None = None) -> Problem:
     """The checked problem of these projections and settings, with the grid's `Operator` in blocks of views unless one is given."""
     check_views(projections)
-    check_iterations(settings.iterations)
     blocks: tuple[Block, ...] = ()
     if operator is None:
         operator = operator_of(projections.scan, grid, settings.backend)
@@ -183,8 +175,8 @@ def build(projections: Projections, grid: Grid, settings: Common, operator: Line
         shape=grid.shape,
         weights=ray_weights(projections, settings.weights),
         mask=voxel_mask(projections, grid, settings.mask),
-        lower=float(settings.lower),
-        upper=float(settings.upper),
+        lower=settings.lower,
+        upper=settings.upper,
         blocks=blocks,
     )
 
@@ -194,8 +186,6 @@ def voxel_mask(projections: Projections, grid: Grid, given: str | ArrayLike | No
     if given is None:
         return None
     if isinstance(given, str):
-        if given != "fov":
-            raise UnknownNameError("mask", given, ["fov"])
         return grid.in_cylinder(projections.scan)
     return np.ascontiguousarray(given, dtype=bool)
 
@@ -208,8 +198,6 @@ def ray_weights(projections: Projections, given: str | ArrayLike | None) -> Sino
     if given is None:
         return None
     if isinstance(given, str):
-        if given != "counts":
-            raise UnknownNameError("weights", given, ["counts"])
         weights = np.exp(-np.maximum(projections.values, 0))
     else:
         weights = np.array(given, dtype=np.float32)
@@ -224,8 +212,6 @@ def start_volume(projections: Projections, grid: Grid, settings: Common, problem
     if isinstance(given, str):
         if given == "zero":
             return problem.project(np.zeros(grid.shape, np.float32))
-        if given != "fdk":
-            raise UnknownNameError("start", given, ["fdk", "zero"])
         from ..analytic.feldkamp import fdk
 
         volume = np.array(np.asarray(fdk(projections, grid)), dtype=np.float32)

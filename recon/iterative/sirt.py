@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...base.settings import Positive, checked
 from ...data import Projections
 from ...geometry import Grid
 from ..method import Callback, Method
 from ..projector.view_blocks import Block, ray_scales, reciprocal
-from .problem import Common, Problem, build, check_number, dot, require_room, start_volume
+from .problem import Common, Problem, build, dot, require_room, start_volume
 from .solve import iterate
 
 Volume = NDArray[np.float32]
@@ -23,11 +23,11 @@ f32 = np.float32
 VOLUMES = 9  # the state, what a step works on and the operator's copies, all of the size of the volume
 
 
-@dataclass(frozen=True)
+@checked(of="sirt")
 class Sirt(Common):
     """Settings of `sirt`. ``iterations`` None: as many as predict held-out views best. ``relaxation`` between 0 and 2."""
 
-    relaxation: float = 1.0
+    relaxation: Positive = 1.0
 
 
 @dataclass
@@ -83,7 +83,6 @@ def run(projections: Projections, grid: Grid, settings: Sirt, callbacks: Sequenc
     """SIRT with bounds; see `Sirt` for the settings."""
     from .tuning import choose_iterations
 
-    check_number("relaxation", settings.relaxation, exclusive=True)
     problem = build(projections, grid, settings)
     require_room(problem, VOLUMES, 0, "sirt")
     iterations, told = choose_iterations(
@@ -94,4 +93,4 @@ def run(projections: Projections, grid: Grid, settings: Sirt, callbacks: Sequenc
     return iterate(lambda: solver.step(state), state, iterations, callbacks, resolved=told)
 
 
-METHOD: Any = Method("sirt", run, Sirt, reference="Gregor and Benson, IEEE Trans. Med. Imaging 27 (2008) 918")
+METHOD = Method("sirt", run, Sirt, reference="Gregor and Benson, IEEE Trans. Med. Imaging 27 (2008) 918")

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.ndimage import gaussian_filter
 
-from ...base import InputError, UnknownNameError
+from ...base import InputError
+from ...base.settings import Count, NotNegative, Positive, checked
 from ...geometry import Scan, transform
 from .tables import Beam, attenuation, tube_beam
 
 Array = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+Fraction = Annotated[float, Field(ge=0, lt=1, description="0 (off), or a fraction below 1")]
+
+
+@checked(kind="physics setting")
 class Physics:
     """Every effect of a simulated scan; the defaults are a SkyScan 1276 as BoneMet used it. `Physics.ideal` switches all of them off.
 
@@ -33,9 +37,9 @@ class Physics:
     pixel left after the scanner's flat-field correction: rings), ``dead_fraction`` of the pixels read 0, ``air_level`` is the grey
     value of air, ``bits`` the type of the images (16, or 0 for floating point without rounding).
 
-    **Scatter.** ``scatter`` is the share of what the object takes out of the beam that reaches the panel as a veil,
-    ``scatter_width`` the veil's standard deviation as a share of the panel's width. 0.005 makes 0.3 % of the
-    signal behind a mouse's leg and 1 % behind a head: small bodies, far from the camera.
+    **Scatter.** ``scatter`` is the share of what the object takes out of the beam that reaches the panel as a veil, ``scatter_width`` the
+    veil's standard deviation as a share of the panel's width. 0.005 makes 0.3 % of the signal behind a mouse's leg and 1 % behind a head:
+    small bodies, far from the camera.
 
     **Geometry.** ``axis_shift_mm``, ``row_shift_mm``, ``roll_deg`` as in `Scan.circular`, ``jitter_px`` (standard deviation of
     the shift of each view's image): the true scan has them, the scan that is handed on does not. They are 0 by default: a scan is nominally
@@ -47,65 +51,42 @@ class Physics:
     """
 
     polychromatic: bool = True
-    voltage_kv: float = 50.0
-    filter_mm_al: float = 0.5
-    scintillator_mm: float = 0.15
-    energy_bins: int = 15
-    reference_kev: float = 30.0
-    photons: float = 20_000.0
-    current_ua: float = 200.0
-    exposure_ms: float = 900.0
-    electronic_noise: float = 10.0
-    flux_sd: float = 0.002
-    blur_px: float = 0.4
-    gain_sd: float = 0.003
-    dead_fraction: float = 1e-4
-    air_level: float = 57_000.0
-    bits: int = 16
-    scatter: float = 0.005
-    scatter_width: float = 0.15
+    voltage_kv: NotNegative = 50.0
+    filter_mm_al: NotNegative = 0.5
+    scintillator_mm: NotNegative = 0.15
+    energy_bins: Count = 15
+    reference_kev: Positive = 30.0
+    photons: NotNegative = 20_000.0
+    current_ua: Positive = 200.0
+    exposure_ms: Positive = 900.0
+    electronic_noise: NotNegative = 10.0
+    flux_sd: NotNegative = 0.002
+    blur_px: NotNegative = 0.4
+    gain_sd: NotNegative = 0.003
+    dead_fraction: Fraction = 1e-4
+    air_level: Positive = 57_000.0
+    bits: Annotated[Literal[0, 16], Field(description="16, or 0 for floating point")] = 16
+    scatter: Fraction = 0.005
+    scatter_width: Positive = 0.15
     axis_shift_mm: float = 0.0
     row_shift_mm: float = 0.0
     roll_deg: float = 0.0
-    jitter_px: float = 0.0
-    rays: int = 2
-    refine: int | None = None
+    jitter_px: NotNegative = 0.0
+    rays: Count = 2
+    refine: Count | None = None
 
     def __post_init__(self) -> None:
-        signed = ("axis_shift_mm", "row_shift_mm", "roll_deg")
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if value is not None and not np.isfinite(value):
-                raise InputError(f"{field.name} is {value}", expected="a finite number")
-            if value is not None and field.name not in signed and value < 0:
-                raise InputError(f"{field.name} is {value}", expected="0 or more")
-        for name in ("reference_kev", "air_level", "rays", "energy_bins", "current_ua", "exposure_ms", "scatter_width"):
-            if getattr(self, name) <= 0:
-                raise InputError(f"{name} is {getattr(self, name)}", expected="more than 0")
-        for name in ("rays", "energy_bins", "refine"):
-            value = getattr(self, name)
-            if value is not None and (int(value) != value or value < 1):
-                raise InputError(f"{name} is {value}", expected="a whole number of 1 or more")
-        if self.bits not in (0, 16):
-            raise InputError(f"bits is {self.bits}", expected="16, or 0 for floating point")
         if self.bits and self.air_level > 2**self.bits - 1:
             raise InputError(f"air_level is {self.air_level}", expected=f"at most {2**self.bits - 1} for {self.bits} bits")
-        for name in ("dead_fraction", "scatter"):
-            if getattr(self, name) >= 1:
-                raise InputError(f"{name} is {getattr(self, name)}", expected="a fraction below 1")
 
     @classmethod
     def ideal(cls, **changes: Any) -> Physics:
         """One energy, no noise, no blur, no scatter, perfect pixels, aligned, floating point; ``changes`` switch effects on."""
-        off = dict.fromkeys(("photons", "electronic_noise", "flux_sd", "blur_px", "gain_sd", "dead_fraction", "scatter", "bits"), 0)
-        return cls(polychromatic=False, **off).changed(**changes)
+        off = dict.fromkeys(("photons", "electronic_noise", "flux_sd", "blur_px", "gain_sd", "dead_fraction", "scatter"), 0.0)
+        return cls(polychromatic=False, bits=0, **off).changed(**changes)
 
     def changed(self, **changes: Any) -> Physics:
         """A copy with these settings; UnknownNameError, with the nearest names, for one that does not exist."""
-        known = [field.name for field in dataclasses.fields(self)]
-        for name in changes:
-            if name not in known:
-                raise UnknownNameError("physics setting", name, known)
         return dataclasses.replace(self, **changes)
 
     @property
@@ -132,7 +113,9 @@ def split_materials(mu: Array, mu_soft: float, mu_bone: float) -> tuple[Array, A
 
 
 def transmission(soft_mm: Array, bone_mm: Array, beam: Beam) -> Array:
-    """Share of the open beam's signal behind path lengths of soft tissue and bone in mm (Beer-Lambert, summed over the energies)."""
+    """[view, row, col]: share of the open beam's signal behind path lengths of soft tissue and bone in mm (Beer-Lambert, summed over the
+    energies).
+    """
     mu_soft, mu_bone = attenuation("soft", beam.energy_kev), attenuation("bone", beam.energy_kev)
     total = np.zeros(soft_mm.shape, np.float32)
     for weight, soft, bone in zip(beam.weight, mu_soft, mu_bone, strict=True):

@@ -14,8 +14,8 @@ def ripple(values: NDArray[np.float32]) -> float:
     """Standard deviation of white noise in images [..., row, col], robustly, whatever smooth structure is below it.
 
     The mask [1 -2 1] x [1 -2 1] cancels planes and edges along the axes; its answer to white noise has 6 times the standard deviation
-    (Immerkaer 1996). The median of its absolute value replaces the mean, so that edges elsewhere do not count.
-    Fewer than three rows: columns only.
+    (Immerkaer 1996). The median of its absolute value replaces the mean, so that edges elsewhere do not count. Fewer than three rows:
+    columns only.
 
     >>> noise = np.random.default_rng(0).normal(0, 0.5, (4, 64, 64)).astype(np.float32)
     >>> round(ripple(noise), 2)
@@ -29,7 +29,9 @@ def ripple(values: NDArray[np.float32]) -> float:
 
 
 def ray_variance(projections: Projections) -> NDArray[np.float32] | None:
-    """The variance of each line integral, exp(p) / photons, where ``meta["photons"]`` says how many photons an empty pixel counts."""
+    """The variance of each line integral [view, row, col], exp(p) / photons, where ``meta["photons"]`` says how many photons an empty pixel
+    counts.
+    """
     photons = projections.meta.get("photons")
     if not photons or not math.isfinite(float(photons)):
         return None
@@ -37,7 +39,9 @@ def ray_variance(projections: Projections) -> NDArray[np.float32] | None:
 
 
 def noise_level(projections: Projections, weights: NDArray[np.float32] | None = None) -> float:
-    """Root mean (weighted) square of the noise of a line integral: the residual that a perfect volume would leave."""
+    """Root mean square of the noise of a line integral (weighted by ``weights`` [view, row, col]): the residual that a perfect volume would
+    leave.
+    """
     total = 0.0
     for k in range(len(projections)):  # view by view: no array of the data's size
         view = projections[[k]]

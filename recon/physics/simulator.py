@@ -86,7 +86,7 @@ def _checked(volume: ArrayLike, grid: Grid) -> NDArray[np.float32]:
 
 
 def cropped(mu: NDArray[np.float32], grid: Grid) -> tuple[NDArray[np.float32], Grid]:
-    """The volume without the empty voxels around it (one is kept), and its grid: the same object, less to project."""
+    """The volume [z, y, x] without the empty voxels around it (one is kept), and its grid: the same object, but less to project."""
     window = []
     for axis in range(3):
         filled = np.flatnonzero(mu.any(axis=tuple(a for a in range(3) if a != axis)))
@@ -99,7 +99,9 @@ def cropped(mu: NDArray[np.float32], grid: Grid) -> tuple[NDArray[np.float32], G
 
 
 def refined(mu: NDArray[np.float32], grid: Grid, factor: int) -> tuple[NDArray[np.float32], Grid]:
-    """The volume on voxels ``factor`` times smaller by cubic convolution (Keys 1981), kept within the range of the input."""
+    """The volume [z, y, x] in 1/mm on voxels ``factor`` times smaller, by cubic convolution (Keys 1981), kept within the range of the
+    input.
+    """
     if factor == 1:
         return mu, grid
     low, high = mu.min(), mu.max()

@@ -49,7 +49,7 @@ def _import(name: str) -> Any:
 
 
 def attenuation(material: str, energy_kev: ArrayLike) -> Array:
-    """Linear attenuation coefficient in 1/mm of a material of MATERIALS at energies in keV (Elam tables, by xraydb)."""
+    """Linear attenuation coefficients (n,) in 1/mm of a material of MATERIALS at energies (n,) in keV (Elam tables, by xraydb)."""
     if material not in MATERIALS:
         raise UnknownNameError("material", material, MATERIALS)
     energy = np.atleast_1d(np.asarray(energy_kev, dtype=np.float64))

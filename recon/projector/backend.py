@@ -55,8 +55,7 @@ class Backend:
 @cache
 def backends() -> Mapping[str, Backend]:
     """Name -> record of every backend, usable here or not."""
-    from . import backends as folder
-
+    folder = importlib.import_module(f"{__package__}.backends")
     modules = [importlib.import_module(f"{folder.__name__}.{found.name}") for found in pkgutil.iter_modules(folder.__path__)]
     records: list[Any] = [getattr(module, "BACKEND", None) for module in modules]
     return {record.name: record for record in records if isinstance(record, Backend)}

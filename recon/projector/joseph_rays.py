@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...geometry import Grid, Scan
 
-# Rays at 45 deg have two main axes; a whisker of preference (x before y before z) makes every backend choose the same one.
+# Rays at 45 deg have two main axes; a tiny preference (x before y before z) makes every backend choose the same one.
 TIE = 1.0 + 1e-9
 
 
@@ -39,8 +39,7 @@ class Rays:
     def of(cls, scan: Scan, grid: Grid) -> Rays:
         """The rays of ``scan`` in the frame of ``grid``."""
         rows, cols = scan.shape
-        first = scan.detector - (cols - 1) / 2 * scan.u - (rows - 1) / 2 * scan.v - scan.source
-        mm = grid.voxel_mm
+        first, mm = scan.first_pixel - scan.source, grid.voxel_mm
         return cls((scan.source - grid.origin_mm) / mm, first / mm, scan.u / mm, scan.v / mm, rows, cols, grid.shape, mm)
 
     def __len__(self) -> int:

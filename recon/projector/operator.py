@@ -80,8 +80,8 @@ class _Transpose:
 def dottest(A: Operator | _Transpose, seed: int = 0, dtype: Any = None) -> float:
     """``|<Ax, y> - <x, A'y>| / (|Ax| |y|)`` for random x and y: zero but for rounding when A.T is the transpose of A.
 
-    The inner products are in float64. ``dtype`` of x and y defaults to what the backend computes in at best: float64 where
-    it keeps that, else float32. Where no ray meets the grid, Ax is zero and so is the result, if A'y is zero too.
+    The inner products are in float64. ``dtype`` of x and y defaults to what the backend computes in at best: float64 where it keeps that,
+    else float32. Where no ray meets the grid, Ax is zero and so is the result, if A'y is zero too.
     """
     forward = A if isinstance(A, Operator) else A.T
     dtype = (np.float64 if _keeps_float64(forward) else np.float32) if dtype is None else dtype

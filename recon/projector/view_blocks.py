@@ -49,7 +49,7 @@ def split_views(views: int, rays_a_view: int, voxels: int) -> list[slice]:
 
 
 def reciprocal(path: NDArray[np.float32], longest: float | None = None, least: float = 1e-3) -> NDArray[np.float32]:
-    """1 / path, and 0 where the path is shorter than ``least`` of the longest: such rays and voxels say next to nothing."""
+    """1 / path (any shape, mm), and 0 where the path is shorter than ``least`` of the longest: such rays and voxels hold almost nothing."""
     floor = least * float(path.max() if longest is None else longest)
     return np.where(path > floor, 1 / np.maximum(path, max(floor, 1e-30)), 0).astype(np.float32)
 

@@ -51,15 +51,13 @@ class Columns:
 
 def projection_matrices(scan: Scan) -> NDArray[np.float64]:
     """(view, 3, 4): voxel (x, y, z, 1) in mm -> (col w, row w, w); w is the voxel's depth below the source over the panel's."""
-    rows, cols = scan.shape
-    first = scan.detector - scan.source - (cols - 1) / 2 * scan.u - (rows - 1) / 2 * scan.v
-    inverse = np.linalg.inv(np.stack([scan.u, scan.v, first], axis=2))
+    inverse = np.linalg.inv(np.stack([scan.u, scan.v, scan.first_pixel - scan.source], axis=2))
     offset = -np.einsum("vij,vj->vi", inverse, scan.source)
     return np.concatenate([inverse, offset[:, :, None]], axis=2).astype(np.float64)
 
 
 def upright(matrices: NDArray[np.float64], grid: Grid) -> bool:
-    """True where a line of voxels along z meets one detector column at one depth in every view: the fast path."""
+    """Of matrices (view, 3, 4): True where a line of voxels along z meets one detector column at one depth in every view: the fast path."""
     drift = np.abs(matrices[:, [0, 2], 2]) * grid.size_mm[2]
     far = np.array([np.abs(grid.x_mm).max(), np.abs(grid.y_mm).max(), 0.0, 1.0])
     return bool((drift <= 1e-7 * (np.abs(matrices[:, [0, 2]]) @ far)).all())

@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 from fewview.cli import doctor as doctor_module
 from fewview.cli.main import available, main
-from fewview.cli.options import make_grid, select_views, settings
+from fewview.cli.options import settings
 from fewview.data import read, read_volume, write_projections, write_skyscan
 from fewview.data.phantom.limb import hind_limb
 from fewview.geometry import Grid, InputError, UnknownNameError, skyscan_1276
+from fewview.pipeline.selection import make_grid, select_views
 from fewview.recon.physics.effects import Physics
 from fewview.recon.physics.simulator import simulate_raw
 

@@ -212,7 +212,8 @@ def test_records_hash_files_and_folders(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [*NAMES, "slices"])
 def test_existing_output_is_kept_without_force(tmp_path: Path, name: str) -> None:
-    write_volume(volume(0), tmp_path / name, grid=GRID, window=(-0.2, 0.2))
+    options: dict[str, Any] = {"window": (-0.2, 0.2)} if name == "slices" else {}
+    write_volume(volume(0), tmp_path / name, grid=GRID, **options)
     with pytest.raises(FileExistsError, match="--force"):
         write_volume(volume(1), tmp_path / name, grid=GRID)
     np.testing.assert_allclose(read_volume(tmp_path / name)[0], volume(0), atol=1e-5)
@@ -323,8 +324,9 @@ def _break_function(module: Any, name: str, at: int) -> Breaker:
 
 def _break_third_image(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     from fewview.data.images import image_files as images
-    from fewview.data.scans import bonemet as bonemet_layout
+    from fewview.data.scans import bonemet as bonemet_rays
     from fewview.data.scans import skyscan as skyscan_folder
+    from fewview.data.volumes import bonemet as bonemet_slices
     from fewview.data.volumes import slices
 
     calls = []
@@ -335,7 +337,7 @@ def _break_third_image(monkeypatch: pytest.MonkeyPatch, error: BaseException) ->
             _half_then(error, path)
         images.write_image(path, image)
 
-    for module in (bonemet_layout, skyscan_folder, slices):
+    for module in (bonemet_rays, bonemet_slices, skyscan_folder, slices):
         monkeypatch.setattr(module, "write_image", failing)
 
 
@@ -344,6 +346,7 @@ def _break_h5(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         raise error
 
     monkeypatch.setattr("fewview.data.volumes.hdf5.to_json", failing)
+    monkeypatch.setattr("fewview.data.scans.projections_file.to_json", failing)
 
 
 WRITERS: dict[str, tuple[Callable[[Path], Any], str, Breaker]] = {

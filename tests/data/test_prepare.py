@@ -154,7 +154,7 @@ def test_noise_in_air_is_not_clipped_at_zero() -> None:
 def test_nan_and_inf_name_view_and_pixel(broken: float) -> None:
     counts = (AIR * np.exp(-disk(5))).astype(np.float32)
     counts[2, 7, 11] = broken
-    with pytest.raises(InputError, match=r"view 2 of tooth\.h5: 1 pixels are NaN or Inf, the first at row 7, col 11"):
+    with pytest.raises(InputError, match=r"view 2 \(tooth\.h5\): 1 pixels are NaN or Inf, the first at row 7, col 11"):
         prepare(RawScan(counts, scan_of(5), meta={"source": "tooth.h5"}))
 
 

@@ -254,15 +254,15 @@ def test_naf_refuses_bad_settings() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"steps": "abc"}, "steps of naf is 'abc'; expected a whole number or none"),
+        ({"steps": "abc"}, "steps of naf is 'abc'; expected a whole number of 1 or more, or none"),
         ({"steps": 2.5}, "steps of naf is 2.5"),
         ({"steps": True}, "steps of naf is True"),
         ({"hidden": float("inf")}, "hidden of naf is inf"),
-        ({"learning_rate": "nan"}, "learning_rate of naf is 'nan'; expected a number"),
+        ({"learning_rate": "nan"}, "learning_rate of naf is 'nan'; expected a number above 0"),
         ({"learning_rate": 0.0}, "learning_rate of naf is 0.0; expected a number above 0"),
         ({"bin": "maybe"}, "bin of naf is 'maybe'; expected true or false"),
         ({"samples": 0}, "samples of naf is 0"),
-        ({"refine": 5}, "refine of naf is 5; expected a list of names"),
+        ({"refine": 5}, "refine of naf is 5; expected a list of axis or roll or drift"),
         ({"refine": "axis"}, "only rays have gradients"),  # a lone name is a list of one
         ({"device": "meta"}, "device 'meta' cannot be used"),
     ],
@@ -274,7 +274,7 @@ def test_naf_names_a_setting_of_a_wrong_type(given: dict[str, Any], said: str) -
 
 
 def test_settings_are_fitted_to_their_types() -> None:
-    made = METHODS["naf"].settings(steps=np.float64(3), tv=1, refine=["axis", "roll"], seed=np.int64(4), bin=np.bool_(False))
+    made = METHODS["naf"].settings(render="rays", steps=np.float64(3), tv=1, refine=["axis", "roll"], seed=np.int64(4), bin=np.bool_(False))
     assert made.bin is False
     assert (made.steps, made.tv, made.refine, made.seed) == (3, 1.0, ("axis", "roll"), 4)
     assert [type(v) for v in (made.steps, made.tv, made.seed)] == [int, float, int]

@@ -21,9 +21,8 @@ from fewview.benchmarks.studies.intervals import REGIONS, IntervalPlan, interval
 from fewview.benchmarks.studies.rtk_peer import Point, verdicts
 from fewview.benchmarks.studies.time_to_quality import Watched, summary
 from fewview.cli.main import main
-from fewview.data import Projections
+from fewview.data import Projections, write_projections
 from fewview.data.multiresolution import bin_projections, coarsening
-from fewview.data.volumes.hdf5 import write_projections
 from fewview.geometry import Grid, InputError, UnknownNameError, skyscan_1276, views
 from fewview.recon import Operator, reconstruct
 from fewview.recon.iterative.pdhg_tv import PdhgTV

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry import Grid
+from ...geometry import Grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

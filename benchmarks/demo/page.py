@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..benchmarks.scores.metrics import psnr, ssim
-from ..benchmarks.scores.volume_metrics import dice
-from ..data import Projections, Reconstruction
-from ..geometry import Grid
-from . import demo_figures as draw
+from ...data import Projections, Reconstruction
+from ...geometry import Grid
+from ..scores.metrics import psnr, ssim
+from ..scores.volume_metrics import dice
+from . import figures as draw
 
 PLANE_TITLES = {"axial": "Axial (x right, y up)", "coronal": "Coronal (x right, z up)", "sagittal": "Sagittal (y right, z up)"}
 
@@ -77,10 +77,10 @@ def render(shown: Shown, scored: Mapping[str, Score], drawing: str) -> str:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    from .. import __version__
+    from ... import __version__
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
-    template = environment.from_string((files("fewview.cli") / "demo.html.j2").read_text("utf-8"))
+    template = environment.from_string((files("fewview.benchmarks.demo") / "demo.html.j2").read_text("utf-8"))
     return template.render(
         title=shown.title,
         lead=shown.lead,

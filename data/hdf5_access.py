@@ -1,0 +1,129 @@
+"""HDF5 files, whoever wrote them: opened, looked at and written with errors that name the file, and a scan kept in a group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..base import InputError
+from ..geometry import Scan
+
+H5_ENDINGS = (".h5", ".hdf5", ".hdf", ".nxs")
+DATA_EXCHANGE = "data exchange"
+_VECTORS = ("source", "detector", "u", "v", "angles_deg")
+
+
+@contextmanager
+def open_h5(path: Path) -> Iterator[Any]:
+    """An HDF5 file to read; whatever the library says about a broken one becomes an InputError that names the file."""
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            yield file
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"{path} cannot be read ({error})", expected="a whole HDF5 file", remedy="copy it again from its source"
+        ) from error
+
+
+@contextmanager
+def new_h5(path: Path, shown: Path) -> Iterator[Any]:
+    """A new HDF5 file; a full disk is an OSError that names it, as for any other file (h5py raises RuntimeError when it closes)."""
+    import h5py
+
+    try:
+        with h5py.File(path, "w") as file:
+            yield file
+    except RuntimeError as error:
+        raise OSError(f"{shown} could not be written ({error})") from error
+
+
+def h5_format(path: Path) -> str:
+    """What an HDF5 file says it is: the text of its attribute ``format``, ``DATA_EXCHANGE``, or ``""``; InputError for a broken file."""
+    with open_h5(path) as file:
+        if h5_link(file, "exchange/data", path):
+            return DATA_EXCHANGE
+        said = file.attrs.get("format", "")
+        return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+
+
+def h5_link(file: Any, name: str, path: Path) -> bool:
+    """Whether the file has a member ``name`` of its own; InputError where a link on the way leads to another file or in a circle."""
+    import h5py
+
+    place = file
+    for part in name.strip("/").split("/"):
+        if not isinstance(place, h5py.Group) or (link := place.get(part, getlink=True)) is None:
+            return False
+        if isinstance(link, h5py.ExternalLink):
+            raise InputError(
+                f"{path}: /{name} is a link to the file {link.filename!r}",
+                expected="data inside the file itself",
+                remedy="give that file, or copy the data into this one (h5repack does not; h5copy does)",
+            )
+        try:
+            place = place[part]
+        except KeyError as error:  # a soft link that leads nowhere, or round in a circle
+            target = link.path if isinstance(link, h5py.SoftLink) else part
+            raise InputError(
+                f"{path}: /{name} is a link to {target!r}, which leads nowhere",
+                expected="data inside the file itself",
+                remedy="repair the link",
+            ) from error
+    return True
+
+
+def h5_dataset(file: Any, name: str, path: Path, *, expected: str = "numbers") -> Any:
+    """The dataset ``name`` of numbers, its values unread; InputError naming file and dataset for anything else."""
+    import h5py
+
+    if not h5_link(file, name, path):
+        raise InputError(f"{path} has no dataset {name!r}", expected=f"one of {', '.join(file) or 'none: it is empty'}")
+    found = file[name]
+    if not isinstance(found, h5py.Dataset):
+        inside = ", ".join(found) if isinstance(found, h5py.Group) else ""
+        raise InputError(
+            f"{path}: /{name} is a group{f' ({inside})' if inside else ', and empty'}",
+            expected=f"a dataset of {expected}",
+            remedy="name the dataset inside it" if inside else "",
+        )
+    if found.dtype.kind not in "biuf":
+        raise InputError(f"{path}: /{name} holds values of type {found.dtype}", expected=f"a dataset of {expected}, as real numbers")
+    if found.shape is None or 0 in found.shape:
+        raise InputError(f"{path}: /{name} is empty (shape {found.shape})", expected=f"a dataset of {expected}")
+    _require_sources(found, name, path)
+    return found
+
+
+def _require_sources(dataset: Any, name: str, path: Path) -> None:
+    """The files that a virtual dataset is put together from must be there: HDF5 reads the parts of a missing one as zeros."""
+    sources = dataset.virtual_sources() if dataset.is_virtual else []
+    for file_name in sorted({source.file_name for source in sources} - {"."}):
+        if not (path.parent / file_name).exists():
+            raise InputError(
+                f"{path}: /{name} is put together from {file_name}, which is not there",
+                expected="its source files beside it",
+                remedy="copy them too, or store the values themselves",
+            )
+
+
+def put_scan(group: Any, scan: Scan) -> None:
+    """The vectors of a scan as datasets of a group, its shape as an attribute."""
+    group.attrs["shape"] = scan.shape
+    group.attrs["units"] = "mm"
+    for name in _VECTORS:
+        group.create_dataset(name, data=getattr(scan, name))
+
+
+def get_scan(group: Any, path: Path) -> Scan:
+    """The scan that `put_scan` stored; InputError naming the file where a part of it is missing."""
+    missing = [name for name in ("shape",) if name not in group.attrs] + [name for name in _VECTORS if name not in group]
+    if missing:
+        raise InputError(
+            f"{path}: the scan in {group.name} has no {', '.join(missing)}", expected="a file as fewview writes it", remedy="write it again"
+        )
+    rows, cols = group.attrs["shape"]
+    return Scan((int(rows), int(cols)), *(h5_dataset(group, name, path)[()] for name in _VECTORS))

@@ -1,0 +1,85 @@
+"""A stack of images that is read one by one: what the readers of scans and of volumes pass on, wherever the images are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...base.memory import require_memory
+
+
+@runtime_checkable
+class ImageStack(Protocol):
+    """``stack[i]`` is image i, [row, col] of ``dtype``; ``shape`` is (images, rows, cols). Knowing shape and type reads no image."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(images, rows, cols)."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of every image."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> NDArray[Any]: ...
+
+    def name(self, index: int) -> str:
+        """Where image ``index`` came from, for error messages; empty where nobody knows."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayStack:
+    """An array [image, row, col] as an `ImageStack`; ``source`` says where it came from."""
+
+    images: NDArray[Any]
+    source: str = ""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(images, rows, cols)."""
+        count, rows, cols = self.images.shape
+        return count, rows, cols
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the array."""
+        return self.images.dtype
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        return self.images[index]
+
+    def name(self, index: int) -> str:
+        """The source of the whole array."""
+        return self.source
+
+
+def load_images(stack: ImageStack, progress: bool = False) -> NDArray[Any]:
+    """All of a stack in one array [image, row, col]; InputError where the memory is too small."""
+    if isinstance(stack, ArrayStack):
+        return stack.images
+    count, rows, cols = stack.shape
+    require_memory(count * rows * cols * stack.dtype.itemsize, f"{count} images of {rows} x {cols}")
+    out = np.empty(stack.shape, stack.dtype)
+    for index in shown(range(len(out)), "reading images", progress):
+        out[index] = stack[index]
+    return out
+
+
+def shown(items: Sequence[Any] | range, what: str, progress: bool) -> Iterable[Any]:
+    """The items, with a progress bar on the terminal if asked."""
+    if not progress:
+        return items
+    from tqdm import tqdm
+
+    return tqdm(items, desc=what, unit="image", leave=False)

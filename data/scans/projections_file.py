@@ -1,0 +1,86 @@
+"""Our own HDF5 file of projections with their scan and their facts. Numbers come back bit for bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...base import InputError
+from ...base.files import atomic_path
+from ...base.memory import require_memory
+from ...base.plain import to_json
+from ...geometry import Scan
+from ..hdf5_access import get_scan, h5_dataset, h5_link, new_h5, open_h5, put_scan
+from ..projections import Projections
+
+PROJECTIONS = "fewview projections 1"
+_REFERENCE = "dataset in meta_data"
+
+
+def write_projections(projections: Projections, path: str | Path, *, force: bool = False) -> Path:
+    """Write line integrals, the vectors of the scan and ``meta`` to one .h5 file, which `read` gives back exactly.
+
+    Arrays and scans anywhere in ``meta`` come back bit for bit; the rest is kept as JSON (a tuple comes
+    back as a list, a Grid as a mapping).
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".h5", ".hdf5"):
+        raise InputError(f"{path} ends in {path.suffix!r}", expected=".h5 or .hdf5")
+    with atomic_path(path, force=force) as temporary, new_h5(temporary, path) as file:
+        file.attrs["format"] = PROJECTIONS
+        values = file.create_dataset("values", data=projections.values)
+        values.attrs["units"] = "1 (line integrals, view row col)"
+        put_scan(file.create_group("scan"), projections.scan)
+        file.create_dataset("meta", data=to_json(_put_arrays(projections.meta, file.create_group("meta_data"))))
+    return path
+
+
+def read_projections(path: Path) -> Projections:
+    """The projections of a file made by `write_projections`; InputError naming the file and what it lacks."""
+    with open_h5(path) as file:
+        values = h5_dataset(file, "values", path, expected="line integrals")
+        require_memory(values.size * 4, f"the projections of {path}")
+        for name in ("scan", "meta", "meta_data"):
+            if not h5_link(file, name, path):
+                raise InputError(f"{path} has no /{name}", expected="a file as write_projections makes it", remedy="write it again")
+        try:
+            meta = json.loads(file["meta"].asstr()[()])
+        except (ValueError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}: /meta is not JSON text ({error})", expected="a file as write_projections makes it") from error
+        if not isinstance(meta, dict):
+            raise InputError(f"{path}: /meta is a {type(meta).__name__}", expected="a JSON object")
+        return Projections(values[()], get_scan(file["scan"], path), {**_get_arrays(meta, file["meta_data"], path), "source": str(path)})
+
+
+def _put_arrays(value: Any, group: Any) -> Any:
+    """``value`` with each array and scan stored in ``group`` and a reference to it in its place."""
+    if isinstance(value, Mapping):
+        return {str(key): _put_arrays(item, group) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_put_arrays(item, group) for item in value]
+    name = f"{len(group):04d}"
+    if isinstance(value, Scan):
+        put_scan(group.create_group(name), value)
+        return {_REFERENCE: name}
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        group.create_dataset(name, data=value)
+        return {_REFERENCE: name}
+    return value
+
+
+def _get_arrays(value: Any, group: Any, path: Path) -> Any:
+    if isinstance(value, list):
+        return [_get_arrays(item, group, path) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) != {_REFERENCE}:
+        return {key: _get_arrays(item, group, path) for key, item in value.items()}
+    name = str(value[_REFERENCE])
+    if not h5_link(group, name, path):
+        raise InputError(f"{path} has no /meta_data/{name}, which its facts refer to", expected="a file as write_projections makes it")
+    stored = group[name]
+    return get_scan(stored, path) if "source" in getattr(stored, "keys", list)() else stored[()]

@@ -1,0 +1,6 @@
+"""One call from a scan to a volume: what is wanted (a plan), and the run that reads, calibrates, corrects, reconstructs and records."""
+
+import lazy_loader
+
+# The public names are written once, with their types, in __init__.pyi beside this file; each is imported on first use.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,6 @@
+"""One call from a scan to a volume: what is wanted (a plan), and the run that reads, calibrates, corrects, reconstructs and records."""
+
+from .plan import ReconPlan as ReconPlan
+from .plan import Spread as Spread
+from .run_plan import Finished as Finished
+from .run_plan import run as run

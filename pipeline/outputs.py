@@ -1,0 +1,31 @@
+"""Write a reconstruction with a run record that names the command, its inputs and the final names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..base.record import make_record
+from ..data import Reconstruction, write_volume
+from ..recon.iterative.solve import thinned_history
+
+
+def save(
+    rec: Reconstruction,
+    path: Path,
+    *,
+    command: str,
+    inputs: Iterable[Path] = (),
+    named: Callable[[Path], Path] = lambda path: path,
+    force: bool = False,
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    """`write_volume` with a full record; ``named`` gives the name that a path has once its folder is renamed."""
+    facts = {"method": rec.method, "views": len(rec.scan), "view_angles_deg": rec.scan.angles_deg, "grid": rec.grid, "scan": str(rec.scan)}
+    facts |= {"last_step": list(rec.history)[-1:], "history": thinned_history(rec.history)}
+    read = tuple(inputs)
+    record = make_record(command, rec.settings, read, (named(path),), rec.seconds, {**facts, **(extra or {})})
+    for entry, place in zip(record["inputs"], read, strict=True):
+        entry["path"] = str(named(place))
+    write_volume(rec, path, force=force, record=record)

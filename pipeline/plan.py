@@ -1,0 +1,134 @@
+"""The plan of a reconstruction: everything that is wanted, in one frozen object that cannot exist with a mistake in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..base import InputError, UnknownNameError
+from ..base.files import refuse_existing
+from ..base.read_only import ReadOnly
+from ..data.volumes.writer import check_output
+from ..recon import Method, load_method
+from ..recon.corrections import Corrections
+from .selection import GridChoice, ViewChoice, parse_grid, parse_views
+
+STD_KINDS = ("views", "rays", "members")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The standard deviation of each voxel, from ``replicas`` reconstructions (0: none; 8 is usual).
+
+    ``kind`` is what the replicas differ in: views (groups left out in turn), rays (noise) or members (seeds, dropout, checkpoints);
+    ``scale`` a factor on the deviations of the first two kinds.
+    """
+
+    replicas: int = 0
+    kind: str = "views"
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.replicas < 0 or self.replicas == 1:
+            raise InputError(f"--std {self.replicas}", expected="0 (off), or 2 replicas or more")
+        if self.replicas and self.kind not in STD_KINDS:
+            raise UnknownNameError("kind of std", self.kind, STD_KINDS)
+        if self.scale != 1 and (not self.replicas or self.kind == "members"):
+            raise InputError(f"--std-scale {self.scale:g}", expected="--std with --std-kind views or rays, whose deviations it scales")
+
+
+@dataclass(frozen=True)
+class ReconPlan:
+    """A scan, or some of its views, to a volume: what `fewview recon` takes. A mistake is an error here, before an hour of reading.
+
+    ``scan``: a SkyScan folder, a BoneMet folder, or an .h5 file. ``method``: a name, ``my_file.py:my_function``, a Method or a function;
+    ``settings`` are its own. ``views``: "26" (evenly spread), "every:10", "random:26:SEED", "wedge:90" or "all". ``voxel_mm``, ``grid``
+    ("NZ,NY,NX") and ``box`` ("X0:X1,Y0:Y1,Z0:Z1" in mm): the voxels, by default the natural ones of the whole field of view.
+    ``out``: the volume to write, by default ``<scan>_<method>_<views>.ome.tif`` in the current folder. ``calibrate`` and ``drift``: find
+    the geometry from the views first. ``corrections``: of projections and volume (dead pixels are left alone here unless asked for).
+    ``spread``: the standard deviation too. ``binning``: of the detector; ``read_as``: options of the scan's reader.
+
+    >>> ReconPlan("my_scan", method="fdk", views="26").output.name
+    'my_scan_fdk_26.ome.tif'
+    """
+
+    scan: str | Path
+    method: str | Method | Callable[..., Any] = "fdk"
+    views: str | int = "all"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    voxel_mm: float | None = None
+    grid: str = ""
+    box: str = ""
+    out: str | Path | None = None
+    calibrate: bool = False
+    drift: bool = False
+    corrections: Corrections = field(default_factory=Corrections.off)
+    spread: Spread = Spread()
+    binning: int = 1
+    read_as: Mapping[str, Any] = field(default_factory=dict)
+    force: bool = False
+    _loaded: Method | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scan", Path(self.scan))
+        object.__setattr__(self, "out", None if self.out is None else Path(self.out))
+        object.__setattr__(self, "_loaded", load_method(self.method))
+        for name in ("settings", "read_as"):
+            object.__setattr__(self, name, ReadOnly(getattr(self, name)))
+        object.__setattr__(self, "views", str(self.views))
+        if int(self.binning) != self.binning or self.binning < 1:
+            raise InputError(f"binning is {self.binning}", expected="a whole number of 1 or more")
+        self.reconstructor.settings(**self.settings)
+        _ = self.view_choice, self.grid_choice
+        check_output(self.output)
+
+    @property
+    def source(self) -> Path:
+        """Where the scan is."""
+        return Path(self.scan)
+
+    @property
+    def reconstructor(self) -> Method:
+        """The method itself, loaded once."""
+        assert self._loaded is not None
+        return self._loaded
+
+    @property
+    def view_choice(self) -> ViewChoice:
+        """Which views, as `selection` understands the text."""
+        return parse_views(str(self.views))
+
+    @property
+    def grid_choice(self) -> GridChoice:
+        """Which voxels, as `selection` understands the text."""
+        return parse_grid(self.voxel_mm, self.grid, self.box)
+
+    @property
+    def output(self) -> Path:
+        """The volume that the run writes."""
+        if self.out is not None:
+            return Path(self.out)
+        stem = self.source.resolve().name.split(".")[0] or "scan"
+        return Path(f"{stem}_{self.reconstructor.name}_{re.sub(r'[^0-9a-z]+', '-', str(self.views).lower())}.ome.tif")
+
+    @property
+    def std_output(self) -> Path | None:
+        """The standard deviations that it writes too: ``few.ome.tif`` -> ``few_std.ome.tif``."""
+        if not self.spread.replicas:
+            return None
+        stem, dot, ending = self.output.name.partition(".")
+        return self.output.with_name(f"{stem}_std{dot}{ending}")
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """Every volume that the run writes."""
+        return (self.output,) if self.std_output is None else (self.output, self.std_output)
+
+    def require_free_outputs(self) -> None:
+        """Refuse what is there already (without ``force``), before the work and not after it."""
+        for path in self.outputs:
+            check_output(path, self.force)
+            refuse_existing(path, self.force)

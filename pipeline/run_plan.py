@@ -1,0 +1,148 @@
+"""`run`: a plan becomes a volume on disk with its record, in one call."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..base.memory import require_memory
+from ..data import Projections, Reconstruction
+from ..data.scans.reader import line_integrals, open_scan
+from ..geometry import Grid
+from ..recon.corrections import correct, correct_volume
+from ..recon.method import Callback
+from .findings import Findings, findings
+from .outputs import save
+from .plan import ReconPlan
+from .stages import Tell, calibrated, reconstructed, without_drift
+
+Watch = Callable[[str], AbstractContextManager[Callback]]
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """The reconstruction, the volume's file, that of its standard deviation (if any), the notes in the record, and the seconds in all."""
+
+    reconstruction: Reconstruction
+    path: Path
+    std_path: Path | None
+    notes: dict[str, Any]
+    seconds: float
+
+    @property
+    def interrupted_at(self) -> int | None:
+        """The step whose volume was kept when Ctrl-C ended the run; None for a run that came to its end."""
+        return self.reconstruction.settings.get("interrupted")
+
+
+def _silent(text: str) -> None:
+    """Say nothing."""
+
+
+def _unwatched(label: str) -> AbstractContextManager[Callback]:
+    return nullcontext(lambda progress: None)
+
+
+def run(
+    plan: ReconPlan,
+    *,
+    tell: Tell = _silent,
+    watch: Watch = _unwatched,
+    command: str | None = None,
+    named: Callable[[Path], Path] = lambda path: path,
+) -> Finished:
+    """Read, calibrate, correct, reconstruct and write what the plan says, with a run record beside it.
+
+    ``tell`` gets each line for a person: what the scan is, what was assumed, what was found and written. ``watch`` makes, for a label, a
+    context with a callback for the method's progress. ``command`` is what the record calls the run; ``named`` gives the name that a path
+    has once the folder it lies in is renamed.
+
+    Raises what reading, the method and writing raise; FileExistsError before anything is read where an output is there without ``force``.
+    """
+    start = time.perf_counter()
+    plan.require_free_outputs()
+    with _kept_warnings() as warned:
+        part, grid, notes = _read(plan, tell, watch)
+        if plan.calibrate:
+            part, notes["calibration"] = calibrated(part, tell)
+        if plan.drift:
+            part, notes["drift"] = without_drift(part, tell)
+        part, notes["corrections"] = correct(part, plan.corrections, grid=grid)  # last: looking for bone needs the right geometry
+        with watch(plan.reconstructor.name) as callback:
+            rec = reconstructed(part, plan, grid, (callback,))
+        volume, account = correct_volume(rec.volume, plan.corrections)
+        notes["corrections"] += account
+        rec = dataclasses.replace(rec, volume=volume)
+        _tell_check(rec, tell, notes)
+    notes["warnings"] = list(warned)
+    facts = {"command": command or f"fewview.pipeline.run({plan!r})", "inputs": [plan.source], "named": named, "force": plan.force}
+    _write(rec, plan, facts, notes, tell, start)
+    return Finished(rec, plan.output, plan.std_output, notes, time.perf_counter() - start)
+
+
+def _read(plan: ReconPlan, tell: Tell, watch: Watch) -> tuple[Projections, Grid, dict[str, Any]]:
+    """(projections of the chosen views, grid, notes). What the geometry alone says comes before the images are read."""
+    source = open_scan(plan.source, views=plan.view_choice.of, binning=plan.binning, **plan.read_as)
+    grid = plan.grid_choice.of(source.scan)
+    nz, ny, nx = grid.shape
+    tell(f"{plan.reconstructor.name}: {len(source.scan)} views to {nx} x {ny} x {nz} voxels of {grid.voxel_mm:.6g} mm")
+    require_memory(4 * nx * ny * nz, f"the {nx} x {ny} x {nz} voxels", "use a larger --voxel-mm, or a smaller --grid or --box")
+    early = findings(source.scan, source.meta)
+    _say(early, Findings(), tell)
+    part = line_integrals(source)
+    told = findings(part.scan, part.meta)
+    _say(told, early, tell)
+    notes = {"reader": part.meta.get("assumptions", ()), "findings": told, "prepare": part.meta.get("prepare")}
+    return part, grid, notes
+
+
+def _say(found: Findings, before: Findings, tell: Tell) -> None:
+    """What was not said before, the worst first: warnings as such, the rest as lines."""
+    for line in found.warnings:
+        if line not in before.warnings:
+            warnings.warn(line, stacklevel=4)
+    known = before.notes()
+    for line in found.notes():
+        if line not in known:
+            tell(line)
+
+
+def _tell_check(rec: Reconstruction, tell: Tell, notes: dict[str, Any]) -> None:
+    """The line of the self-check against the data, where the reconstruction carries one."""
+    check = getattr(rec, "check", None)
+    if check is not None:
+        tell(f"self-check: {check.message}")
+        notes["self_check"] = check
+
+
+def _write(rec: Reconstruction, plan: ReconPlan, facts: dict[str, Any], notes: dict[str, Any], tell: Tell, start: float) -> None:
+    final = dataclasses.replace(plan, scan=facts["named"](plan.source), out=facts["named"](plan.output))
+    save(rec, plan.output, **facts, extra={"notes": notes, "plan": final})
+    low, high = float(rec.volume.min()), float(rec.volume.max())
+    seconds = time.perf_counter() - start
+    tell(f"wrote {plan.output}: {low:.4g} to {high:.4g} 1/mm, {rec.seconds:.1f} s ({seconds:.1f} s with reading)")
+    if plan.std_output is not None and rec.std is not None:
+        save(dataclasses.replace(rec, volume=rec.std, std=None), plan.std_output, **facts)
+        tell(f"wrote {plan.std_output}: the standard deviation of each voxel, {float(rec.std.mean()):.4g} 1/mm in the mean")
+
+
+@contextmanager
+def _kept_warnings() -> Iterator[Sequence[str]]:
+    """The warnings of the block, each shown once, and kept for the record."""
+    kept: list[str] = []
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def keep(message: Warning | str, *where: Any, **more: Any) -> None:
+            if str(message) not in kept:
+                kept.append(str(message))
+                show(message, *where, **more)
+
+        warnings.showwarning = keep
+        yield kept

@@ -1,0 +1,51 @@
+"""The stages of a run, each a function from projections to projections and what the record says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..data import Projections, Reconstruction
+from ..geometry import Grid
+from ..geometry.transform import shift_views
+from ..recon import reconstruct
+from ..recon.method import Callback
+from .plan import ReconPlan
+
+Tell = Callable[[str], object]
+
+
+def calibrated(projections: Projections, tell: Tell) -> tuple[Projections, dict[str, Any]]:
+    """The projections with the geometry that they themselves tell, and what was changed."""
+    from ..recon import calibrate
+
+    found = calibrate(projections)
+    tell(f"calibration: {found}")
+    return Projections(projections.values, found.scan, projections.meta), found.changes
+
+
+def without_drift(projections: Projections, tell: Tell) -> tuple[Projections, dict[str, list[float]]]:
+    """The projections with each view's own shift taken out of the scan, and the shifts."""
+    from ..recon.calibration.drift import view_drift
+
+    found = view_drift(projections)
+    cols, rows = found.cols_px, found.rows_px
+    tell(f"drift of the views: {cols.std():.3f} px along columns, {rows.std():.3f} px along rows (standard deviation)")
+    scan = shift_views(projections.scan, cols, rows)
+    return Projections(projections.values, scan, projections.meta), {"cols_px": cols.round(4).tolist(), "rows_px": rows.round(4).tolist()}
+
+
+def reconstructed(part: Projections, plan: ReconPlan, grid: Grid, callbacks: Sequence[Callback]) -> Reconstruction:
+    """The volume, with its standard deviation where the plan asks for it."""
+    spread, method, settings = plan.spread, plan.reconstructor, dict(plan.settings)
+    if not spread.replicas:
+        return reconstruct(part, method, grid, callbacks, **settings)
+    if spread.kind == "members":
+        from ..nerf.training.ensemble import ensemble_std
+
+        return ensemble_std(part, method, grid, members=spread.replicas, callbacks=callbacks, **settings)
+    from ..recon.uncertainty import resampled_std
+
+    return resampled_std(
+        part, method, grid, kind=spread.kind, replicas=spread.replicas, scale=spread.scale, callbacks=callbacks, **settings
+    )

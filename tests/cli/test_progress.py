@@ -1,0 +1,47 @@
+"""Progress in a log: a line every few seconds, with step, share and time left."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+
+import numpy as np
+import pytest
+from fewview.cli import progress
+from fewview.recon import Progress
+
+
+def test_lines_come_while_nothing_is_reported_and_while_steps_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "EVERY_S", 0.05)
+    with progress.progress_bar("tv") as report:
+        time.sleep(0.2)
+        report(Progress(5, 20, None, {"objective": 1.5, "note": "text"}))
+        time.sleep(0.2)
+    lines = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"tv: 0 s so far, before the first step", lines[0])
+    assert re.fullmatch(r"tv: step 5 of 20 \(25%\), about \d+ s left, objective 1.5", lines[-1])
+    assert not [t for t in threading.enumerate() if t is not threading.main_thread() and "speak" in t.name]
+
+
+def test_the_time_left_follows_the_pace() -> None:
+    """2 s before the first step (tuning, say), then 1 s a step: 16 more steps take 16 s."""
+    now = iter([0.0, 2.0, 5.0])
+    stage = progress._Stage("tv", clock=lambda: next(now))
+    stage.report(Progress(1, 20))
+    stage.latest = Progress(4, 20)
+    assert "about 16 s left" in stage.line()
+
+
+def test_a_short_stage_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.progress_bar("fdk") as report:
+        report(Progress(1, 2, np.zeros(1)))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_stage_in_a_log_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.step("report"):
+        print("between")
+    assert re.fullmatch(r"between\nreport \.\.\. 0\.\d s\n", capsys.readouterr().out)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...base import InputError
-from .truncation import truncation
+from .truncation import long_object, truncation
 from .view_samples import ViewSamples
 
 Floats = NDArray[np.float64]
@@ -22,11 +22,12 @@ Floats = NDArray[np.float64]
 DARK = 0.1  # a view whose brightest part has less than this share of the other views' brightest part got no beam
 CLOSED = 0.02  # of the known level of air: not even the thinnest part of any view lets more through
 FAINT = 0.02  # line integral: less contrast than this, and nothing that moves, is no object
-INVERTED = 0.05  # of the blocks brighter than the border by a quarter: 0.000 on every scan tried, truncated ones too
+INVERTED = 0.05  # of the blocks brighter than the border by a quarter, and hardly any darker: 0.000 on every sound scan
 NOISE_FREE = 2e-4  # relative noise below this may be rounding: equal images are then no proof
 REPEATED = 0.1  # of the views: more repeats than this leave no scan to speak of
-STALLED, MOVING = 0.3, 0.5  # share of the usual change from view to view that a stage at rest leaves; of its square, beside the rest
+STALLED, MOVING = 0.3, 0.7  # share of the usual change from view to view that a stage at rest leaves; of its square, beside the rest
 ODD, ODD_SIGMAS = 0.06, 6.0  # deviation of a view's total attenuation from its neighbours' (heads: 0.02), and in robust deviations
+SLIGHT = 0.003  # mean line integral of a view that the level of air alone may be off by
 EMPTY = 0.15  # of its neighbours' total attenuation: the object is missing in this view
 
 
@@ -52,8 +53,8 @@ def judge_views(
     angles_deg: Floats,
     given_air: bool,
     name: Callable[[int], str],
-) -> list[str]:
-    """The warnings about a scan's views; InputError for what cannot be right. ``border``: the brightest part of each view's border."""
+) -> tuple[list[str], list[str]]:
+    """(warnings, what to know) about a scan's views; InputError for what cannot be right. ``border``: its brightest part, in each view."""
     positive = np.maximum(samples.maps, 1e-12 * float(np.abs(samples.maps).max()) + 1e-30)
     line = (np.log(levels)[:, None, None] - np.log(positive)).astype(np.float32)
     scan = Judged(samples, line, levels, border, known, angles_deg, given_air, name)
@@ -62,9 +63,10 @@ def judge_views(
         told = rule(scan)
         found += told
         if told and rule is _empty:
-            return found  # without an object the other rules judge noise
+            return found, []  # without an object the other rules judge noise
     cut = truncation(line, _noise(scan), known is not None or given_air)
-    return [*found, *cut] if cut else [*found, *_odd(scan)]  # what is cut off has another total in every view
+    found += cut or _odd(scan)  # what is cut off has another total in every view
+    return found, long_object(line)
 
 
 def _listed(views: Sequence[int] | NDArray[np.intp], name: Callable[[int], str]) -> str:
@@ -110,7 +112,8 @@ def _empty(scan: Judged) -> list[str]:
     noise = _noise(scan)
     if len(line) > 1:
         noise = min(noise, float(np.median(moves))) / np.sqrt(len(line))
-    if spread > max(FAINT, 8 * noise) or moves.max() > 3 * np.median(moves) + 0.01:
+    passing = float(np.abs(line - np.median(line, axis=0)).max()) if len(line) > 1 else 0.0
+    if spread > max(FAINT, 8 * noise) or moves.max() > 3 * np.median(moves) + 0.01 or passing > 8 * _noise(scan) + 0.003:
         return []
     level = float(np.median(scan.samples.counts))
     return [
@@ -122,7 +125,8 @@ def _empty(scan: Judged) -> list[str]:
 def _inverted(scan: Judged) -> list[str]:
     """The object brighter than what is beside it."""
     share = float((scan.samples.maps > 1.25 * scan.border[:, None, None]).mean())
-    if share <= INVERTED:
+    darker = float((1.25 * scan.samples.maps < scan.border[:, None, None]).mean())
+    if share <= INVERTED or darker > share / 4:
         return []
     told = (
         f"{scan.name(0)} and others: {share:.0%} of the images is brighter than their left and right borders by a quarter or more: "
@@ -166,10 +170,9 @@ def _stalled(scan: Judged) -> list[str]:
     if count < 8:  # steps above 30 deg: what moves along the beam in one pair moves across it in the next
         return []
     square, apart = _change(line, 1), float(np.median(_change(line, count // 2)))
-    ripple = (
-        2 * _noise(scan) ** 2 * float(np.exp(np.clip(line, 0, 5)).mean())
-    )  # of a difference; noise grows with the square root of exp(p)
-    if apart <= 1.5 * ripple + 1e-9:
+    ripple = 2 * _noise(scan) ** 2  # of a difference
+    scatter = float(np.sqrt(2 / line[0].size))  # of a mean of squares of noise, as a share of it
+    if apart <= (1 + 4 * scatter) * ripple + 1e-9:
         return [
             f"all views look alike: views half a scan apart differ by {np.sqrt(apart):.2g}, noise alone makes {np.sqrt(ripple):.2g}: "
             "the stage did not turn, or the object is round about the axis"
@@ -177,7 +180,7 @@ def _stalled(scan: Judged) -> list[str]:
     noise = min(ripple, float(np.median(square) - max(0.0, np.median(_change(line, 2)) - np.median(square)) / 3))
     motion = square - noise
     usual = float(np.median(motion))
-    sure = 9 * max(noise, 1e-12) * np.sqrt(2 / line[0].size)  # the scatter of a mean of squares of noise
+    sure = 12 * max(noise, 1e-12) * scatter
     steps = np.abs(np.diff(scan.angles_deg))
     low = (motion < STALLED**2 * usual) & (usual > sure) & (steps > 0.5 * np.median(steps))
     still = np.array([k for k in np.flatnonzero(low) if _abrupt(motion, low, int(k), MOVING * usual)], dtype=int)
@@ -202,10 +205,10 @@ def _noise(scan: Judged) -> float:
 
 
 def _change(line: NDArray[np.float32], lag: int) -> Floats:
-    """(n - lag,): mean square difference of views ``lag`` apart, whatever their levels."""
+    """(n - lag,): mean square difference of views ``lag`` apart, whatever their levels, weighted so that its noise is that of air."""
     step = line[lag:] - line[:-lag]
-    step = step - np.median(step, axis=(1, 2), keepdims=True)
-    return (step**2).mean(axis=(1, 2), dtype=np.float64)
+    step -= np.median(step, axis=(1, 2), keepdims=True)
+    return (step**2 * np.exp(-np.clip(line[:-lag], 0, 5))).mean(axis=(1, 2), dtype=np.float64)
 
 
 def _odd(scan: Judged) -> list[str]:
@@ -216,14 +219,15 @@ def _odd(scan: Judged) -> list[str]:
     around = np.array([np.median(total[max(0, k - 3) : k + 4]) for k in range(len(total))])
     off = total - around
     scatter = 1.4826 * float(np.median(np.abs(off)))
-    missing = np.flatnonzero(total < EMPTY * around)
-    if missing.size and around.min() > 0:
+    sure = max(SLIGHT, 10 * _noise(scan) / np.sqrt(scan.line[0].size))
+    missing = np.flatnonzero((total < EMPTY * around) & (around > 2 * sure))
+    if missing.size:
         raise InputError(
             f"{_listed(missing, scan.name)}: nothing but air, where the views around show an object",
             expected="the object in every view",
             remedy="leave these views out (views=...), or scan again",
         )
-    strange = np.flatnonzero((np.abs(off) > ODD * np.abs(around)) & (np.abs(off) > ODD_SIGMAS * scatter))
+    strange = np.flatnonzero((np.abs(off) > ODD * np.abs(around)) & (np.abs(off) > max(sure, ODD_SIGMAS * scatter)))
     if not strange.size:
         return []
     worst = int(strange[np.argmax(np.abs(off[strange]))])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -73,11 +74,11 @@ def prepare_views(
         intensity = correct(image)
         tally.add(image, intensity, dead, max_bad, _place(views, view))
         np.log(intensity, out=values[view], where=intensity > 0)
-    known = _known_level(flat, meta)
+    known, doubts = _known_level(flat, meta, tally.top)
     levels, covered, method = _levels(air, tally.border, known, count)
     border = np.array([b.level for b in tally.border])
     given_air = not isinstance(air, str)
-    doubts = judge_views(tally.sampler.finish(), levels, border, known, scan.angles_deg, given_air, where)
+    told, facts = judge_views(tally.sampler.finish(), levels, border, known, scan.angles_deg, given_air, partial(_place, views))
     np.subtract(np.log(levels).astype(np.float32)[:, None, None], values, out=values)
     stuck = tally.stuck() & ~dead
     mended, clipped = _mend(values, tally, dead | stuck, levels)
@@ -87,11 +88,11 @@ def prepare_views(
         "dead": int(dead.sum()), "stuck": int(stuck.sum()), "zero_or_negative": int(sum(black.size for black in tally.black)),
         "mended": mended, "clipped": clipped, "saturated": tally.saturated,
     }  # fmt: skip
-    doubts = [*meta.get("warnings", ()), *doubts, *_doubts(report, values.size)]
-    for told in doubts:
-        warnings.warn(told, stacklevel=3)
-    per_view = {**meta.get("per_view", {}), "air_level": levels}
-    return Projections(values, scan, {**meta, "per_view": per_view, "prepare": report, "warnings": doubts})
+    doubts = [*meta.get("warnings", ()), *doubts, *told, *_doubts(report, values.size)]
+    for doubt in doubts:
+        warnings.warn(doubt, stacklevel=3)
+    known_now = {"per_view": {**meta.get("per_view", {}), "air_level": levels}, "prepare": report, "warnings": doubts}
+    return Projections(values, scan, {**meta, **known_now, "assumptions": [*meta.get("assumptions", ()), *facts]})
 
 
 class _Tally:
@@ -220,11 +221,15 @@ def _refuse_line_integrals(image: NDArray[np.float32], high: float, where: str) 
         )
 
 
-def _known_level(flat: NDArray[Any] | None, meta: Mapping[str, Any]) -> float | None:
-    """The level that air should have: 1 after a flat field, the log's *Reference Intensity* before."""
+def _known_level(flat: NDArray[Any] | None, meta: Mapping[str, Any], top: int | None) -> tuple[float | None, list[str]]:
+    """(the level that air should have, warnings): 1 after a flat field, the log's *Reference Intensity* before, if images can reach it."""
     if flat is not None:
-        return 1.0
-    return None if meta.get("air_level") is None else float(meta["air_level"])
+        return 1.0, []
+    level = None if meta.get("air_level") is None else float(meta["air_level"])
+    if level is None or top is None or 0 < level <= top:
+        return level, []
+    bits = round(np.log2(top))
+    return None, [f"the log's 'Reference Intensity' is {level:g}, images of {bits} bits hold at most {top}: it is not used"]
 
 
 def _levels(air: ArrayLike, border: list[BorderAir], known: float | None, count: int) -> tuple[NDArray[np.float64], int, str]:

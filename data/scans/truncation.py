@@ -33,6 +33,18 @@ def truncation(line: NDArray[np.float32], noise: float, level_known: bool) -> li
     ]
 
 
+def long_object(line: NDArray[np.float32]) -> list[str]:
+    """What to know of an object that leaves the panel at its first or last row, as long bones do: no fault of the scan."""
+    top = float(np.percentile(line, 99))
+    ends = [name for name, row in (("first", 0), ("last", -1)) if line.shape[1] > 1 and np.percentile(line[:, row], 90) > EDGE * top > 0]
+    if not ends:
+        return []
+    return [
+        f"the object goes on beyond the {' and the '.join(ends)} row of the images, in the direction of the axis: slices near there are "
+        "seen by part of the views only, and what lies beyond is not reconstructed"
+    ]
+
+
 def _no_air(profiles: NDArray[np.float32], top: float, noise: float) -> bool:
     """Whether the profiles [view, block] rise from the outermost block on, at both sides of nearly all views."""
     if profiles.shape[1] < 8:

@@ -60,10 +60,10 @@ class Sampler:
 
 
 def _relative_noise(rows: NDArray[np.float32]) -> float:
-    """From second differences along the rows, robustly: structure that is smooth over three pixels cancels."""
+    """From second differences along the rows where they are brightest, robustly: smooth structure cancels, and air has none."""
     if rows.shape[1] < 3:
         return 0.0
     level = rows[:, 1:-1]
     ripple = np.abs(2 * level - rows[:, :-2] - rows[:, 2:])
-    good = level > 0
+    good = level > max(0.0, 0.9 * float(np.percentile(level, 95)))
     return float(np.median(ripple[good] / level[good])) / 0.6745 / np.sqrt(6) if good.any() else 0.0

@@ -69,7 +69,7 @@ def test_sound_scans_pass_without_a_word(views: int, photons: float) -> None:
 
 @pytest.mark.shared_data
 def test_no_false_alarm_on_a_real_head(shared_data: Path) -> None:
-    from fewview.cli.volumes import fitting_scan, read_attenuation
+    from fewview.pipeline.subjects import fitting_scan, read_attenuation
     from fewview.recon.physics.simulator import simulate_raw
 
     with warnings.catch_warnings():
@@ -137,7 +137,7 @@ def dimmed_inside() -> NDArray[np.generic]:
     return with_view(7, image)
 
 
-def stalled(photons: float = PHOTONS) -> NDArray[np.uint16]:
+def stalled(photons: float = 60_000.0) -> NDArray[np.uint16]:
     """Views 20 to 22 are views of angle 20 again, with noise of their own."""
     line = integrals(SCAN)
     line[21:23] = line[20]
@@ -205,6 +205,15 @@ def test_the_share_that_is_cut_off(radius_mm: float) -> None:
     share = 1 - 2 / np.pi * (w * np.sqrt(1 - w**2) + np.arcsin(w))
     assert "26 of 26 views" in line
     assert float(line.split("roughly ")[1].split("%")[0]) / 100 == pytest.approx(share, abs=0.04)
+
+
+def test_a_long_object_is_a_fact_and_no_fault() -> None:
+    line = integrals(SCAN)
+    line[:, -12:] = line[:, 15:16]  # a cylinder from there on
+    result, told = read(counts_of(line), SCAN)
+    assert told == []
+    assert any("beyond the last row" in line for line in result.meta["assumptions"])
+    assert read(SOUND, SCAN)[0].meta["assumptions"] == []
 
 
 def test_a_given_level_of_air_makes_bright_borders_a_matter_of_opinion() -> None:

@@ -10,7 +10,8 @@ VOLUMES ?=
 PHANTOMS ?= 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24
 TRAINED ?= trained
 TRAIN_ARGS ?=
-NETWORKS := unet lpd pixelnerf mednerf
+# The networks are those that the registry of methods names (recon/method/registry.py).
+NETWORKS = $(shell $(BIN)/python -c "from fewview.recon.method import names_of_kind; print(*names_of_kind('learned'))")
 
 .PHONY: demo test lint venv clean train-small
 
@@ -28,7 +29,8 @@ lint: .venv/.dev
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-train-small: $(NETWORKS:%=$(TRAINED)/%.pt)
+train-small: .venv/.dev
+	$(MAKE) $(NETWORKS:%=$(TRAINED)/%.pt)
 
 $(TRAINED)/%.pt: $(TRAINED)/data/split.json
 	$(BIN)/fewview train $* --data $(TRAINED)/data --out $@ $(if $(wildcard $@.state),--resume) $(TRAIN_ARGS)

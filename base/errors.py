@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Self
 
 
 class InputError(ValueError):
@@ -19,6 +20,11 @@ class InputError(ValueError):
         self.given, self.expected, self.remedy = given, expected, remedy
         parts = [given, f"expected {expected}" if expected else "", remedy]
         super().__init__("; ".join(part for part in parts if part))
+
+    def see(self, where: str) -> Self:
+        """The same error, its message ending in where to read on."""
+        self.args = (f"{self.args[0]}; {where}",)
+        return self
 
 
 class UnknownNameError(InputError, KeyError):

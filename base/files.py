@@ -1,59 +1,168 @@
-"""Write to a temporary name, then rename: nothing half-written is ever left under the final name."""
+"""Write to a temporary name, then rename: nothing half-written is ever left under the final name, and nothing of anybody else's is lost."""
 
 from __future__ import annotations
 
 import errno
 import os
-import shutil
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .outputs.leftovers import RENAMING, Pending, clean, forget, remember, remove
+from .outputs.ownership import foreign, mark, why_kept, why_sacred
 
-def refuse_existing(path: str | Path, force: bool) -> Path:
-    """The path, or FileExistsError naming the remedy when something is there and ``force`` is not given.
+__all__ = ["atomic_path", "own_path", "refuse_existing", "refuse_strange_folder", "remove"]
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_THERE = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
 
-    The home folder, the current folder and those above them are never replaced, whatever ``force`` says.
+
+def refuse_existing(path: str | Path, force: bool, inputs: Iterable[str | Path] = ()) -> Path:
+    """The path, or FileExistsError where something is there that must stay: to be asked before the work, and asked again by `atomic_path`.
+
+    Without ``force`` anything stays. With it goes only what fewview wrote and nobody changed (see docs/outputs.md), and never one of the
+    ``inputs``, a folder that holds one, the home or the current folder, or a link.
     """
     path = Path(path)
-    if path.exists() and not force:
+    if not os.path.lexists(path):
+        return path
+    if not force and not why_sacred(path, inputs):
         raise FileExistsError(f"{path} exists; give another name, or --force (force=True) to replace it")
-    if path.is_dir() and any(here.is_relative_to(path.resolve()) for here in (Path.cwd(), Path.home())):
-        raise FileExistsError(f"{path} is a folder that fewview never replaces; give another name")
+    if reason := why_kept(path, inputs):
+        raise FileExistsError(f"fewview never replaces {path}: {reason}; give another name")
     return path
 
 
 @contextmanager
-def atomic_path(path: str | Path, *, force: bool = False) -> Iterator[Path]:
+def atomic_path(path: str | Path, *, force: bool = False, inputs: Iterable[str | Path] = (), marked: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` (same ending) to write a file or a folder to; rename it on success, delete it on any failure.
+
+    A folder gets the marker that lets a later ``force`` replace it; ``marked=False`` is for a layout that has no place for one. Where
+    another process wrote ``path`` in the meantime, that stays and FileExistsError says so; with ``force`` the last one stays.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder, atomic_path(Path(folder) / "a.txt") as temporary:
     ...     _ = temporary.write_text("done")
     """
-    final = refuse_existing(path, force)
+    final = refuse_existing(path, force, inputs)
+    clean(final.parent)
+    with _on_its_way(final) as pending:
+        yield pending.temporary
+        if marked and pending.temporary.is_dir():
+            mark(pending.temporary)
+        with RENAMING:
+            if force:
+                _replace(pending)
+            else:
+                _take_free_name(pending.temporary, final)
+
+
+@contextmanager
+def own_path(path: str | Path) -> Iterator[Path]:
+    """`atomic_path` for a file that is rewritten as the work goes on, inside a folder that is known to be fewview's own."""
+    with _on_its_way(Path(path)) as pending:
+        yield pending.temporary
+        with RENAMING:
+            os.replace(pending.temporary, pending.final)
+
+
+def refuse_strange_folder(folder: str | Path, proof: str, names: Iterable[str]) -> Path:
+    """The folder, whose files ``names`` are rewritten as work goes on; FileExistsError where one is there and our ``proof`` is not."""
+    folder = Path(folder)
+    found = [name for name in names if os.path.lexists(folder / name)]
+    if found and not (folder / proof).exists():
+        raise FileExistsError(f"{folder} holds {found[0]}, which fewview did not write (there is no {proof}); give another folder")
+    return folder
+
+
+@contextmanager
+def _on_its_way(final: Path) -> Iterator[Pending]:
+    """Names to write to; whatever goes wrong, nothing is left of them, nor of folders that were made for them."""
+    made = [parent for parent in final.parents if not parent.exists()]
     final.parent.mkdir(parents=True, exist_ok=True)
-    key = uuid.uuid4().hex[:8]
-    temporary, old = final.with_name(f".{key}.part.{final.name}"), final.with_name(f".{key}.old.{final.name}")
+    pending = Pending.of(final)
+    remember(pending)
     try:
-        yield temporary
-        if final.is_dir() and not final.is_symlink():
-            os.replace(final, old)  # a folder cannot be replaced in one step: put it aside until the new one is in place
-        os.replace(temporary, final)
+        yield pending
+        remove(pending.old)
     except BaseException as error:
-        remove(temporary)
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
-            error.filename = str(final)  # a full disk says nothing of what did not fit on it
-        if old.exists() and not final.exists():
-            os.replace(old, final)
+        pending.drop()
+        for parent in made:
+            with suppress(OSError):  # somebody else put something there
+                parent.rmdir()
+        if isinstance(error, OSError) and (named := _naming(error, pending)):
+            raise named from error
         raise
-    remove(old)
+    finally:
+        if not os.path.lexists(pending.temporary):
+            forget(pending)
 
 
-def remove(path: Path) -> None:
-    """Delete a file or a folder, if it is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
+def _naming(error: OSError, pending: Pending) -> OSError | None:
+    """The error with the name that the user knows: of what did not fit, and never that of a temporary file."""
+    if error.errno is None:
+        return OSError(f"{pending.final} could not be written ({error})") if type(error) is OSError else None
+    hidden = str(error.filename or "").startswith(str(pending.temporary))
+    if hidden or (error.errno in _FULL and error.filename is None):
+        return OSError(error.errno, error.strerror, str(pending.final))
+    return None
+
+
+def _take_free_name(temporary: Path, final: Path) -> None:
+    """Rename without replacing: of two processes one wins, and the other says that it lost."""
+    try:
+        if temporary.is_dir():
+            if final.is_dir() and not final.is_symlink():  # an empty folder would be replaced
+                raise FileExistsError(errno.EEXIST, "")
+            os.rename(temporary, final)
+        else:
+            _rename_file(temporary, final)
+    except OSError as error:
+        if error.errno not in _THERE:
+            raise
+        raise FileExistsError(
+            f"{final} was written by somebody else in the meantime and stays as it is; what this run made is dropped "
+            "(give another name, or --force)"
+        ) from error
+
+
+def _rename_file(temporary: Path, final: Path) -> None:
+    if os.name == "nt":
+        os.rename(temporary, final)  # Windows never replaces
+        return
+    try:
+        os.link(temporary, final)
+    except OSError as error:
+        if error.errno in _THERE:
+            raise
     else:
-        path.unlink(missing_ok=True)
+        temporary.unlink()
+        return
+    # A file system without hard links: the holder of a second name, which one process alone can make, may look and then rename.
+    claim = final.with_name(f".fewview-claim.{final.name}")
+    os.close(os.open(claim, os.O_CREAT | os.O_EXCL))
+    try:
+        if os.path.lexists(final):
+            raise FileExistsError(errno.EEXIST, "")
+        os.rename(temporary, final)
+    finally:
+        claim.unlink()
+
+
+def _replace(pending: Pending) -> None:
+    """Put the new one in place of the old: a file in one step; a folder, which has none, by way of a name beside it."""
+    temporary, old, final = pending.temporary, pending.old, pending.final
+    if os.path.lexists(final) and (reason := foreign(final)):
+        raise FileExistsError(f"fewview never replaces {final}: {reason}; give another name")
+    if not temporary.is_dir() and not final.is_dir():
+        os.replace(temporary, final)
+        return
+    while True:
+        if os.path.lexists(final):
+            remove(old)
+            os.replace(final, old)
+        try:
+            os.replace(temporary, final)
+            return
+        except OSError as error:
+            if error.errno not in _THERE:
+                raise  # `Pending.drop` puts the old one back

@@ -1,28 +1,35 @@
-"""Facts of any kind as plain JSON."""
+"""Facts of any kind as plain, strict JSON, and back."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+_NOT_FINITE = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
+
 
 def plain(value: Any) -> Any:
     """``value`` as what JSON knows: mappings, lists, strings, numbers; arrays become lists, dataclasses mappings, the rest its repr.
 
-    >>> plain({"a": np.arange(2), "b": (1, None), "c": Path("x")})
-    {'a': [0, 1], 'b': [1, None], 'c': 'x'}
+    JSON has no infinity and no NaN: they become the words "Infinity", "-Infinity" and "NaN", which ``float`` and `from_json` understand.
+
+    >>> plain({"a": np.arange(2), "b": (1, None), "c": Path("x"), "d": [np.inf, -np.inf]})
+    {'a': [0, 1], 'b': [1, None], 'c': 'x', 'd': ['Infinity', '-Infinity']}
     """
-    if value is None or isinstance(value, (bool, int, float, str)):
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, float):
+        return _number(float(value))
+    if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(item) for item in value]
     if isinstance(value, Path):
@@ -32,6 +39,26 @@ def plain(value: Any) -> Any:
     return repr(value)
 
 
-def to_json(value: Any, indent: int | None = None) -> str:
-    """JSON text of ``plain(value)``."""
-    return json.dumps(plain(value), indent=indent, ensure_ascii=False)
+def _number(value: float) -> float | str:
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def to_json(value: Any, indent: int | None = None, *, sort_keys: bool = False) -> str:
+    """Strict JSON text of ``plain(value)``, in UTF-8 as it is; bytes of a file name that are no UTF-8 are escaped."""
+    text = json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False, sort_keys=sort_keys)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def from_json(text: str) -> Any:
+    """What `to_json` was given, as far as JSON tells: the words for infinity and NaN are numbers again."""
+    return _numbers(json.loads(text))
+
+
+def _numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    return _NOT_FINITE.get(value, value) if isinstance(value, str) else value

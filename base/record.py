@@ -8,7 +8,8 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,24 @@ def write_record(record: Mapping[str, Any], output: str | Path) -> Path:
     """Write the record beside its output, replacing an earlier one; returns its path."""
     path = record_path(output)
     with atomic_path(path, force=True) as temporary:
-        temporary.write_text(to_json(record, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(record_text(record), encoding="utf-8")
     return path
+
+
+def record_text(record: Mapping[str, Any]) -> str:
+    """What stands in the file of a record: strict JSON, by which fewview knows it again (see `ownership`)."""
+    mark = {} if "peak_memory_mib" in record and next(iter(record)) == "command" else {"written_by": "fewview"}
+    return to_json({**mark, **record}, indent=2) + "\n"
+
+
+@contextmanager
+def recorded_path(
+    output: str | Path, record: Callable[[], Mapping[str, Any]], *, force: bool = False, inputs: Iterable[str | Path] = ()
+) -> Iterator[Path]:
+    """`atomic_path` with the record beside the output: both are written before either takes its final name, the output first."""
+    with atomic_path(record_path(output), force=True) as note, atomic_path(output, force=force, inputs=inputs) as temporary:
+        yield temporary
+        note.write_text(record_text(record()), encoding="utf-8")
 
 
 def sha256(path: str | Path) -> str:

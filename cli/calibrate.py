@@ -9,12 +9,12 @@ from typing import Any
 import tyro
 
 from ..base.files import atomic_path, refuse_existing
-from ..base.plain import to_json
-from ..base.record import make_record
+from ..base.outputs.ownership import SIGNATURE
+from ..base.record import make_record, record_text
 from ..data import Projections, read
 from ..pipeline.selection import parse_views
 from ..pipeline.stages import without_drift
-from .options import MaybeMm, MaybePath, Pairs, settings
+from .options import MaybePath, MaybePixels, Pairs, settings
 from .outputs import command_line
 
 
@@ -26,7 +26,7 @@ def calibrate(
     keep_sense: bool = False,
     keep_hardening: bool = False,
     drift: bool = False,
-    search_px: MaybeMm = None,
+    search_px: MaybePixels = None,
     out: MaybePath = None,
     read_as: Pairs = (),
     force: bool = False,
@@ -56,7 +56,7 @@ def calibrate(
 
     picture = out.with_suffix(".png") if out else None
     for path in filter(None, (out, picture)):
-        refuse_existing(path, force)
+        refuse_existing(path, force, [scan])
     projections = read(scan, views=parse_views(views).of, progress=sys.stderr.isatty(), **settings(read_as))
     found = find(projections, fit=fit, sense=not keep_sense, hardening=not keep_hardening, search_px=search_px)
     for line in str(found).split("; "):
@@ -69,8 +69,7 @@ def calibrate(
     from ..recon.calibration.picture import draw
 
     record = make_record(command_line(), {"views": views, "fit": fit}, [scan], [out, picture], extra={"calibration": changes})
-    with atomic_path(out, force=force) as temporary:
-        temporary.write_text(to_json(record, indent=2) + "\n", encoding="utf-8")
-    with atomic_path(picture, force=force) as temporary:
-        draw(found).savefig(temporary, dpi=140)
+    with atomic_path(picture, force=force, inputs=[scan]) as image, atomic_path(out, force=force, inputs=[scan]) as text:
+        draw(found).savefig(image, dpi=140, metadata={"Software": SIGNATURE})
+        text.write_text(record_text(record), encoding="utf-8")
     print(f"wrote {out} and {picture}")

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 from ..base.files import refuse_existing
-from .options import MaybeMm, MaybePath
+from ..base.settings import Seed
+from .options import Attenuation, MaybeMm, MaybePath, Pixels
 from .progress import progress_bar, step
 
 
@@ -14,11 +15,11 @@ def demo(
     *,
     out: Path = Path("fewview_demo"),
     volume: MaybePath = None,
-    mu_max: float = 0.20,
-    rows: int = 128,
-    cols: int = 192,
+    mu_max: Attenuation = 0.20,
+    rows: Pixels = 128,
+    cols: Pixels = 192,
     voxel_mm: MaybeMm = None,
-    seed: int = 0,
+    seed: Seed = 0,
     fdk_only: bool = False,
     force: bool = False,
 ) -> None:
@@ -45,7 +46,7 @@ def demo(
     """
     from ..benchmarks.demo.make import Wanted, make_demo
 
-    refuse_existing(out, force)
+    refuse_existing(out, force, [volume] if volume else [])
     start = time.perf_counter()
     parts = ["fewview demo", f"--out {out}", f"--volume {volume}" if volume else "", f"--seed {seed}" if seed else ""]
     command = " ".join(part for part in parts if part)

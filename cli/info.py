@@ -34,7 +34,7 @@ def info(
     from ..pipeline.selection import select_views
 
     if draw is not None:
-        refuse_existing(draw, force)
+        refuse_existing(draw, force, [scan])
     found = open_scan(scan, **settings(read_as))
     kept = found.scan[select_views(found.scan, views)]
     print(f"{scan}")
@@ -53,7 +53,7 @@ def info(
         for line in [title, *(f"  {line}" for line in lines)] if lines else ():
             print(line)
     if draw is not None:
-        with atomic_path(draw, force=force) as temporary:
+        with atomic_path(draw, force=force, inputs=[scan]) as temporary:
             temporary.write_text(draw_svg(kept, Grid.fit(kept), title=str(scan)), encoding="utf-8")
         print(f"wrote {draw}")
 

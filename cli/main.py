@@ -17,19 +17,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..base import UnknownNameError
+from ..benchmarks.studies.study_table import STUDIES
+from .terminal import any_letter, one_line, printable
 
 
 @dataclass(frozen=True)
 class Command:
-    """Where a command's function is (``module:function`` beside this file, imported when it is run) and what it does, in a line."""
+    """Where a command's function is (``module:function`` beside this file, imported when it is run) and what it does, in a line.
+
+    ``study``: the function makes the command of this study.
+    """
 
     place: str
     summary: str
+    study: str = ""
 
     def load(self) -> Callable[..., Any]:
         """The function; its annotations and docstring are the command's arguments and help."""
         module, _, name = self.place.partition(":")
-        return getattr(importlib.import_module(f".{module}", __package__), name)
+        found = getattr(importlib.import_module(f".{module}", __package__), name)
+        return found(self.study) if self.study else found
 
 
 # A new command is one file with one function, and one line here.
@@ -38,14 +45,14 @@ COMMANDS = {
     "doctor": Command("doctor:doctor", "what this machine offers: cores, GPU, backends, optional packages, a self-check"),
     "info": Command("info:info", "the geometry of a scan and what was assumed to get it"),
     "recon": Command("recon:recon", "a scan, or some of its views, to a volume"),
+    "methods": Command("methods:methods", "the methods, and every setting with its default, unit and bounds"),
     "calibrate": Command("calibrate:calibrate", "find axis shift, optical row and roll of a scan from its own projections"),
     "simulate": Command("simulate:simulate", "volumes to the scan folders that a scanner would have written"),
     "train": Command("train:train", "train a neural method on a folder of scans"),
-    "bench table2": Command("comparison:table2", "the paper's Table 2 beside ours, per protocol"),
-    "bench views": Command("comparison:views", "quality against number of views and dose"),
+    **{f"bench {name}": Command("bench:study_command", place.summary, study=name) for name, place in STUDIES.items()},
+    "bench table2": Command("comparison:table2", STUDIES["table2"].summary),
+    "bench views": Command("comparison:views", STUDIES["views"].summary),
     "bench speed": Command("bench:speed", "speed of the operator and of FDK on this machine, also beside other packages"),
-    "bench classical": Command("bench:classical", "classical methods, tuned from the data alone, on simulated scans of real volumes"),
-    "bench intervals": Command("bench:intervals", "what the standard deviations are worth where the truth is known"),
     "report": Command("report:report", "results of a benchmark to one self-contained page"),
     "bone segment": Command("bone:segment", "a CT volume to spine, tibiae and femora"),
     "bone register": Command("bone:register", "align a tibia to a reference or to its own first week"),
@@ -69,6 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    with any_letter():
+        return _outcome(words, debug)
+
+
+def _outcome(words: list[str], debug: bool) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
@@ -87,10 +99,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"not enough memory ({error or 'an array could not be allocated'}); take a larger --voxel-mm or a smaller --box", 2, debug
         )
     except (ValueError, OSError) as error:  # InputError is a ValueError
-        return _fail(_one_line(error), 2, debug)
+        return _fail(one_line(error), 2, debug)
     except Exception as error:
         if type(error).__name__ == "OutOfMemoryError":  # torch's own, of a card
-            return _fail(f"not enough memory on the device ({_one_line(error)}); take a larger --voxel-mm or a smaller --box", 2, debug)
+            return _fail(f"not enough memory on the device ({one_line(error)}); take a larger --voxel-mm or a smaller --box", 2, debug)
         return _fail(_fault(error), 1, debug)
 
 
@@ -126,6 +138,8 @@ def _call(name: str, function: Callable[..., Any], words: list[str]) -> int:
     """Parse the words by the function's signature and call it; its return value, if it is a number, is the exit code."""
     import tyro
 
+    from ..base.settings import check_arguments
+
     description, _, _ = inspect.cleandoc(function.__doc__ or "").partition("\nArgs:")
     seen: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
 
@@ -145,6 +159,8 @@ def _call(name: str, function: Callable[..., Any], words: list[str]) -> int:
             return _fail(f"{_unbox(complaint.getvalue())} (see fewview {name} --help)", 2, False)
         return 0  # --help
     positional, named = seen[0]
+    given = inspect.signature(function).bind(*positional, **named).arguments
+    check_arguments(function, given, lambda name: f"--{name.replace('_', '-')}")
     code = function(*positional, **named)
     return code if isinstance(code, int) else 0
 
@@ -168,7 +184,7 @@ def overview(commands: dict[str, Command]) -> str:
 
 
 def _warn(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: str | None = None) -> None:
-    print(f"fewview: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"fewview: warning: {printable(str(message))}", file=sys.stderr)
 
 
 def _fail(message: str, code: int, debug: bool, label: str = "error: ") -> int:
@@ -179,13 +195,7 @@ def _fail(message: str, code: int, debug: bool, label: str = "error: ") -> int:
 
 
 def _fault(error: Exception) -> str:
-    return f"{type(error).__name__}: {_one_line(error)} (a fault of the program or of the method; --debug shows where)"
-
-
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or error.__class__.__name__}: {error.strerror.lower()}"
-    return " ".join(str(error).split()) or type(error).__name__
+    return f"{type(error).__name__}: {one_line(error)} (a fault of the program or of the method; --debug shows where)"
 
 
 def _unbox(text: str) -> str:

@@ -4,18 +4,36 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from pydantic import Field
 
 from ..base import InputError
+from ..base.settings import Count, Mm
+
+# What an option may be: `checks.check_options` holds every command line to these before the command runs.
+Pixels = Annotated[int, Field(ge=1, le=40_000, description="a whole number of pixels, from 1 to 40000")]
+Attenuation = Annotated[float, Field(gt=0, le=100, description="an attenuation in 1/mm above 0 and up to 100, such as 0.2")]
+SearchPixels = Annotated[float, Field(gt=0, le=10_000, description="pixels, above 0 and up to 10000")]
 
 MaybePath = Annotated[Path | None, tyro.conf.arg(metavar="PATH")]
-MaybeCount = Annotated[int | None, tyro.conf.arg(metavar="N")]
-MaybeMm = Annotated[float | None, tyro.conf.arg(metavar="MM")]
+MaybeCount = Annotated[Count | None, tyro.conf.arg(metavar="N")]
+MaybeMm = Annotated[Mm | None, tyro.conf.arg(metavar="MM")]
+MaybePixels = Annotated[SearchPixels | None, tyro.conf.arg(metavar="PIXELS")]
 Pairs = Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="KEY=VALUE [KEY=VALUE ...]")]
+
+
+@contextmanager
+def explained_by(name: str) -> Iterator[None]:
+    """What is wrong with a setting in the block points to the command that lists all of them."""
+    try:
+        yield
+    except InputError as error:
+        raise error.see(f"see fewview methods {name}") from None
 
 
 def settings(pairs: Iterable[Iterable[str]]) -> dict[str, Any]:

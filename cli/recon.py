@@ -7,9 +7,10 @@ from pathlib import Path
 
 import tyro
 
+from ..base.settings import Count
 from ..pipeline import ReconPlan, Spread, run
 from ..recon.corrections import Corrections
-from .options import MaybeMm, MaybePath, Pairs, settings
+from .options import MaybeMm, MaybePath, Pairs, explained_by, settings
 from .outputs import command_line
 from .progress import progress_bar
 
@@ -37,7 +38,7 @@ def recon(
     std: int = 0,
     std_kind: str = "views",
     std_scale: float = 1.0,
-    binning: int = 1,
+    binning: Count = 1,
     read_as: Pairs = (),
     force: bool = False,
 ) -> int:
@@ -55,9 +56,9 @@ def recon(
 
     Args:
         scan: a SkyScan folder, a BoneMet folder, or an .h5 file.
-        method: a name (`fewview doctor` lists them), or my_file.py:my_function with my_function(projections, grid) -> volume.
+        method: a name (`fewview methods` lists them), or my_file.py:my_function with my_function(projections, grid) -> volume.
         views: 26 (evenly spread), every:10, random:26:SEED, wedge:90, or all; only these are read.
-        set: settings of the method; may be given several times.
+        set: settings of the method (fewview methods NAME lists them); may be given several times.
         voxel_mm: voxel edge; by default the detector pixel scaled to the axis.
         grid: NZ,NY,NX voxels about the axis, instead of the whole field of view.
         box: X0:X1,Y0:Y1,Z0:Z1 in mm, instead of the whole field of view.
@@ -71,7 +72,7 @@ def recon(
         bone_hardening: passes of the correction from the tube's spectrum, instead of beam_hardening; 0 is off.
         dead_pixels: mend pixels that stick out by this many standard deviations (10 is careful); 0 is off.
         median: radius in voxels of a median filter of the volume; 0 is off.
-        correct: other settings of fewview.recon.corrections.Corrections, such as ring_method=sorting voltage_kv=50 filter_mm_al=0.5.
+        correct: other settings of the corrections (fewview methods corrections lists them), such as ring_method=sorting voltage_kv=50.
         std: also estimate each voxel's standard deviation, from this many replicas (8 is usual); 0 is off.
         std_kind: what the replicas differ in: views (groups left out in turn), rays (noise), or members (seeds of naf, dropout of unet).
         std_scale: factor on it, such as `fewview bench intervals` finds for the method and the number of views; it is recorded.
@@ -79,6 +80,16 @@ def recon(
         read_as: options of the reader, such as direction=CW or part=1.
         force: replace the output if it exists.
     """
+    with explained_by("corrections"):
+        corrections = Corrections(
+            dead_pixels=dead_pixels,
+            rings=rings,
+            scatter=scatter,
+            smoothing=smoothing,
+            beam_hardening=beam_hardening,
+            bone_hardening=bone_hardening,
+            median=median,
+        ).changed(**settings(correct))
     plan = ReconPlan(
         scan=scan,
         method=method,
@@ -90,15 +101,7 @@ def recon(
         out=out,
         calibrate=calibrate,
         drift=drift,
-        corrections=Corrections(
-            dead_pixels=dead_pixels,
-            rings=rings,
-            scatter=scatter,
-            smoothing=smoothing,
-            beam_hardening=beam_hardening,
-            bone_hardening=bone_hardening,
-            median=median,
-        ).changed(**settings(correct)),
+        corrections=corrections,
         spread=Spread(std, std_kind, std_scale),
         binning=binning,
         read_as=settings(read_as),

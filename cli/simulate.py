@@ -8,8 +8,9 @@ from pathlib import Path
 import tyro
 
 from ..base import InputError, UnknownNameError
-from ..base.files import refuse_existing
-from ..base.record import make_record, write_record
+from ..base.files import atomic_path, refuse_existing
+from ..base.record import make_record, record_path, record_text
+from ..base.settings import Seed
 from ..benchmarks.datasets.build import build_bonemet
 from ..data import write_skyscan
 from ..geometry import skyscan_1276
@@ -17,7 +18,7 @@ from ..pipeline.subjects import fitting_scan, read_attenuation, scene
 from ..recon import Progress
 from ..recon.physics.effects import Physics
 from ..recon.physics.simulator import simulate_raw
-from .options import MaybeMm, Pairs, settings
+from .options import Attenuation, MaybeMm, Pairs, Pixels, explained_by, settings
 from .outputs import command_line
 from .progress import progress_bar
 
@@ -29,15 +30,15 @@ def simulate(
     volumes: tyro.conf.Positional[tuple[Path, ...]] = (),
     *,
     out: Path,
-    phantom: tuple[int, ...] = (),
+    phantom: tuple[Seed, ...] = (),
     layout: str = "skyscan",
     scanner: str = "skyscan_1276",
-    rows: int = 128,
-    cols: int = 192,
+    rows: Pixels = 128,
+    cols: Pixels = 192,
     voxel_mm: MaybeMm = None,
-    mu_max: float = 0.20,
-    seed: int = 0,
-    weeks: tuple[int, ...] = (0,),
+    mu_max: Attenuation = 0.20,
+    seed: Seed = 0,
+    weeks: tuple[Seed, ...] = (0,),
     physics: Pairs = (),
     force: bool = False,
 ) -> None:
@@ -63,7 +64,7 @@ def simulate(
         mu_max: attenuation in 1/mm of the largest grey level, where a volume holds whole numbers.
         seed: of the noise.
         weeks: weeks in which each phantom is scanned (layout bonemet).
-        physics: settings of the simulated physics, see fewview.recon.physics.effects.Physics.
+        physics: settings of the simulated physics (fewview methods physics lists them).
         force: replace the output if it exists.
     """
     if layout not in LAYOUTS:
@@ -72,7 +73,8 @@ def simulate(
         raise UnknownNameError("scanner", scanner, SCANNERS)
     if not volumes and not phantom:
         raise InputError("no volume", expected="at least one VOLUME, or --phantom SEED")
-    chosen = Physics().changed(**settings(physics))
+    with explained_by("physics"):
+        chosen = Physics().changed(**settings(physics))
     if layout == "bonemet":
         scan = skyscan_1276(rows, cols, voxel_mm or 0.2226 * 192 / cols)
         with progress_bar("scans") as bar:
@@ -92,7 +94,12 @@ def simulate(
     jobs: dict[str, Path | int] = {path.name.split(".")[0]: path for path in volumes} | {f"phantom_{n}": n for n in phantom}
     if len(jobs) < len(volumes) + len(phantom):
         raise InputError("two volumes have the same name", expected="one name each", remedy="rename one: scans are named after volumes")
-    refuse_existing(out, force)
+    folders = {name: out if len(jobs) == 1 else out / name for name in jobs}
+    if not force:
+        refuse_existing(out, force, volumes)
+    for folder in folders.values():
+        refuse_existing(folder, force, volumes)
+        refuse_existing(record_path(folder), True)
     for name, thing in jobs.items():
         start = time.perf_counter()
         if isinstance(thing, Path):
@@ -100,9 +107,11 @@ def simulate(
             scan = SCANNERS[scanner](subject.grid, rows, cols, voxel_mm)
         else:
             subject, scan = scene(thing, rows, cols, voxel_mm)
-        folder = out if len(jobs) == 1 else out / name
-        write_skyscan(simulate_raw(subject.volume, subject.grid, scan, chosen, seed=seed), folder, force=force)
-        seconds = time.perf_counter() - start
+        raw = simulate_raw(subject.volume, subject.grid, scan, chosen, seed=seed)
         inputs = [thing] if isinstance(thing, Path) else []
-        write_record(make_record(command_line(), {"physics": chosen, "seed": seed}, inputs, [folder], seconds, {"scan": str(scan)}), folder)
-        print(f"wrote {folder}: {scan} ({seconds:.1f} s)")
+        seconds = time.perf_counter() - start
+        record = make_record(command_line(), {"physics": chosen, "seed": seed}, inputs, [folders[name]], seconds, {"scan": str(scan)})
+        with atomic_path(record_path(folders[name]), force=True) as note:  # written first, and named last
+            note.write_text(record_text(record), encoding="utf-8")
+            write_skyscan(raw, folders[name], force=force)
+        print(f"wrote {folders[name]}: {scan} ({time.perf_counter() - start:.1f} s)")

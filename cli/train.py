@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from pydantic import Field
 
 from ..base import InputError
 from ..base.record import make_record, write_record
+from ..base.settings import Count, Seed
 from ..data.pairs import find_pairs, split_pairs
 from ..recon import Progress
-from .options import MaybeCount, MaybePath, Pairs, settings
+from .options import MaybeCount, MaybePath, Pairs, explained_by, settings
 from .outputs import command_line
 from .progress import progress_bar
 
+Size = Annotated[int, Field(ge=8, le=4096, description="8 to 4096 voxels across")]
 MaybeWindow = Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="LOW HIGH")]
 
 
@@ -29,11 +32,11 @@ def train(
     data: Path,
     out: Path,
     preset: str = "small",
-    size: int = 64,
+    size: Size = 64,
     steps: MaybeCount = None,
-    views: tuple[int, ...] = (),
+    views: tuple[Count, ...] = (),
     batch: MaybeCount = None,
-    seed: int = 0,
+    seed: Seed = 0,
     set: Pairs = (),
     target: str = "recon-ct",
     window: MaybeWindow = None,
@@ -49,7 +52,7 @@ def train(
     the same result. The checkpoint carries settings, geometry, hashes of the data and versions.
 
     Examples:
-      fewview simulate ../shared/data/mouse_head/*.nii.gz --layout bonemet --out heads
+      fewview simulate heads/*.nii.gz --layout bonemet --out heads
       fewview train unet --data heads --out unet.pt
       fewview train unet --data heads --out unet.pt --resume
       fewview train pixelnerf --data heads --out pixelnerf.pt --steps 3000 --views 2 5 10 --seed 1
@@ -66,7 +69,7 @@ def train(
         views: numbers of views, one of which is drawn each step; by default what the method's preset says.
         batch: scans a step, one after the other.
         seed: of weights, views and augmentation: the same seed gives the same checkpoint on the same machine (on a GPU: to rounding).
-        set: other settings of the training, such as augment=any check_every=200 precision=bf16 learning_rate=0.5.
+        set: other settings of the training (fewview methods training lists them), such as augment=any precision=bf16.
         target: what to learn: recon-ct (the CT of all views), or truth (the scanned volume, where a simulated data set kept it).
         window: grey window in 1/mm of the slices, for a data set that does not state it.
         device: cpu, or cuda.
@@ -86,8 +89,9 @@ def train(
     for name in ("preset", *own):
         if name in more:
             raise InputError(f"--set {name}={more[name]}", expected=f"--{name}, an option of its own")
-    chosen = TrainSettings.of(learner, preset, **{**more, **own})
-    check_outputs(out, force=force, resume=resume)
+    with explained_by("training"):
+        chosen = TrainSettings.of(learner, preset, **{**more, **own})
+    check_outputs(out, force=force, resume=resume, inputs=[data])
     parts = split_pairs(data, find_pairs(data, window=window))
     if not parts["train"]:
         raise InputError(f"no animal of {data} is in the part 'train'", expected="at least one", remedy="see its split.json")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base import InputError
+from ..base.outputs.willing_file import willing_file
 from ..geometry import Scan
 
 H5_ENDINGS = (".h5", ".hdf5", ".hdf", ".nxs")
@@ -30,15 +31,12 @@ def open_h5(path: Path) -> Iterator[Any]:
 
 
 @contextmanager
-def new_h5(path: Path, shown: Path) -> Iterator[Any]:
-    """A new HDF5 file; a full disk is an OSError that names it, as for any other file (h5py raises RuntimeError when it closes)."""
+def new_h5(path: Path) -> Iterator[Any]:
+    """A new HDF5 file; a full disk is an OSError, as for any other file."""
     import h5py
 
-    try:
-        with h5py.File(path, "w") as file:
-            yield file
-    except RuntimeError as error:
-        raise OSError(f"{shown} could not be written ({error})") from error
+    with willing_file(path) as disk, h5py.File(disk, "w") as file:
+        yield file
 
 
 def h5_format(path: Path) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..base import InputError
+from ..base.read_only import ReadOnly
 from ..geometry import Scan
 from ..geometry.scan import view_indices
 
@@ -30,6 +31,10 @@ class Projections:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.scan, Scan):
+            raise InputError(
+                f"the scan of projections is {type(self.scan).__name__}", expected="a Scan", remedy="Projections(values, scan)"
+            )
         values = np.asarray(self.values)
         expected = (len(self.scan), *self.scan.shape)
         if values.shape != expected:
@@ -49,7 +54,10 @@ class Projections:
             values = values.view()
         values.setflags(write=False)
         object.__setattr__(self, "values", values)
-        object.__setattr__(self, "meta", MappingProxyType(dict(self.meta)))
+        object.__setattr__(self, "meta", ReadOnly(self.meta))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Projections, (self.values, self.scan, self.meta)
 
     def __len__(self) -> int:
         return len(self.scan)
@@ -64,3 +72,31 @@ class Projections:
 
     def __repr__(self) -> str:
         return f"Projections({self.scan}; values {self.values.min():.4g} to {self.values.max():.4g})"
+
+    def _repr_html_(self) -> str:
+        from ..base.notebook import Picture, card
+
+        facts = {"scan": str(self.scan), "line integrals": f"{self.values.min():.4g} to {self.values.max():.4g}"}
+        facts |= {name: str(self.meta[name]) for name in ("source", "format") if name in self.meta}
+        picks = sorted({0, len(self) // 2, len(self) - 1})
+        top = float(np.percentile(self.values[picks], 99.9))
+        shown = {f"view {i}, {self.scan.angles_deg[i]:g} deg": Picture(self.values[i], 0.0, top, inverted=True) for i in picks}
+        return card("Projections", facts, shown)
+
+
+def require_projections(thing: object) -> Projections:
+    """The projections themselves; for anything else an InputError that says how to make projections of it."""
+    if isinstance(thing, Projections):
+        return thing
+    expected, told = "Projections: line integrals together with their scan", f"a {type(thing).__name__}"
+    remedy = "give Projections(array, scan), or fewview.read(path)"
+    if isinstance(thing, str | Path):
+        told, remedy = f"the path {thing}", f"read them first: fewview.read({str(thing)!r})"
+    elif isinstance(thing, Scan):
+        told, remedy = "a scan without values", "give Projections(values, scan)"
+    elif isinstance(intensity := getattr(thing, "intensity", None), np.ndarray):
+        told = f"a {type(thing).__name__} of {intensity.dtype} counts"
+        remedy = "give fewview.data.prepare(raw), which makes line integrals of counts"
+    elif isinstance(shape := getattr(thing, "shape", None), tuple):
+        told = f"an array of shape {shape}"
+    raise InputError(f"projections are given as {told}", expected=expected, remedy=remedy)

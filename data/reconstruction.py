@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..base import InputError
 from ..geometry import Grid, Scan
+from .self_check import SelfCheck
 from .volumes.formats import Kept
 from .volumes.writer import write_volume
 
@@ -22,7 +23,7 @@ class Reconstruction:
 
     ``settings`` are those that were used (automatic choices resolved); ``history`` has one mapping an iteration
     (iteration, seconds, and what the method reports); ``seconds`` is the wall time; ``std`` a per-voxel standard deviation
-    in 1/mm where one was asked for.
+    in 1/mm where one was asked for; ``check`` how well volume and views agree (None where that was not asked for).
     """
 
     volume: NDArray[np.float32]
@@ -33,6 +34,7 @@ class Reconstruction:
     history: Sequence[Mapping[str, Any]] = ()
     seconds: float = 0.0
     std: NDArray[np.float32] | None = None
+    check: SelfCheck | None = None
 
     def __post_init__(self) -> None:
         for name, array in (("volume", self.volume), ("std", self.std)):
@@ -41,12 +43,31 @@ class Reconstruction:
 
     def kept(self) -> Kept:
         """What a file may keep beside the volume."""
-        facts = {"method": self.method, "settings": self.settings, "seconds": self.seconds, "views": len(self.scan)}
+        facts: dict[str, Any] = {"method": self.method, "settings": self.settings, "seconds": self.seconds, "views": len(self.scan)}
+        if self.check is not None:
+            facts["check"] = self.check.as_record()
         return Kept({**facts, "history": list(self.history)}, self.std, self.scan)
 
     def save(self, path: str | Path, *, force: bool = False, **options: Any) -> Path:
         """Write the volume, and the run record beside it, as `write_volume` does: the ending of ``path`` says the format."""
         return write_volume(self, path, force=force, **options)
+
+    def _repr_html_(self) -> str:
+        from ..base.notebook import Picture, card
+
+        nz, ny, nx = self.grid.shape
+        settings = ", ".join(f"{name}={value}" for name, value in self.settings.items() if isinstance(value, bool | int | float | str))
+        facts = {
+            "views": f"{len(self.scan)}",
+            "voxels": f"{nx} x {ny} x {nz} of {self.grid.voxel_mm:.6g} mm",
+            "values": f"{self.volume.min():.4g} to {self.volume.max():.4g} 1/mm",
+            "settings": settings[:300],
+            "seconds": f"{self.seconds:.3g}",
+        }
+        top = float(np.percentile(self.volume[nz // 2], 99.9))
+        cuts = {"z": self.volume[nz // 2], "y": self.volume[:, ny // 2], "x": self.volume[:, :, nx // 2]}
+        shown = {f"middle slice along {name}, 0 to {top:.3g} 1/mm": Picture(image, 0.0, top) for name, image in cuts.items()}
+        return card(f"Reconstruction by {self.method}", facts, shown)
 
     def __repr__(self) -> str:
         return f"Reconstruction({self.method} of {len(self.scan)} views on {self.grid}, {self.seconds:.3g} s)"

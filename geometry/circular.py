@@ -51,3 +51,23 @@ def circular_vectors(recipe: Circular, angles_deg: NDArray[np.float64]) -> tuple
     hit = (recipe.dso_mm - recipe.dsd_mm) * outward
     detector = hit - recipe.axis_shift_mm * u_hat - recipe.row_shift_mm * v_hat
     return source, detector, recipe.pixel_mm * u_hat, recipe.pixel_mm * v_hat
+
+
+def angles_text(angles_deg: NDArray[np.float64]) -> str:
+    """Angles as Python text that gives the same bits again; evenly stepped ones in a few words.
+
+    >>> angles_text(np.arange(0, 260, 10) * 0.8), angles_text(np.array([0.0, 90.0, 30.0]))
+    ('[0.8 * i for i in range(0, 260, 10)]', '[0.0, 90.0, 30.0]')
+    """
+    given = angles_deg.tolist()
+    if len(given) > 8:
+        step = (given[-1] - given[0]) / (len(given) - 1)
+        for every in range(1, 11):
+            base = round(abs(step) / every, 12)
+            if not base:
+                break
+            first, by = round(given[0] / base), every if step > 0 else -every
+            steps = range(first, first + by * len(given), by)
+            if [base * i for i in steps] == given:
+                return f"[{base} * i for i in {steps}]"
+    return str(given)

@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.outputs.ownership import SIGNATURE
 from .grid import Grid
 from .scan import Scan
 
@@ -28,6 +29,7 @@ def draw_svg(scan: Scan, grid: Grid | None = None, *, title: str = "") -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" viewBox="0 0 {wide} {high}" font-family="sans-serif" '
         'font-size="12">',
         f"<title>{escape(title or 'scan geometry')}</title>",
+        f"<desc>{SIGNATURE}</desc>",
         f'<rect width="{wide}" height="{high}" fill="white"/>',
         _plane(scan, grid, corners, shown, (0, 1), "from above (x right, y up)", 0),
         _plane(scan, grid, corners, shown, (0, 2), "from the side (x right, z up)", _SIZE),

@@ -119,3 +119,17 @@ class Grid:
     def in_cylinder(self, scan: Scan) -> NDArray[np.bool_]:
         """[z, y, x]: the voxels in the cylinder of the scan's field of view, whose rims not every view sees."""
         return inside_cylinder(self, scan)
+
+
+def require_grid(thing: object) -> Grid:
+    """The grid itself; for anything else an InputError that says how to make a grid of it."""
+    if isinstance(thing, Grid):
+        return thing
+    expected = "a Grid: shape (nz, ny, nx) and voxel_mm"
+    if isinstance(thing, int | float | np.number):
+        raise InputError(
+            f"the grid is {thing}", expected=expected, remedy=f"give Grid.across(scan, {int(thing)}) for that many voxels across"
+        )
+    if isinstance(thing, list | tuple) and len(thing) == 3:
+        raise InputError(f"the grid is {tuple(thing)}", expected=expected, remedy=f"give Grid(shape={tuple(thing)}, voxel_mm=...)")
+    raise InputError(f"the grid is {type(thing).__name__}", expected=expected, remedy="leave it out for the scan's whole field of view")

@@ -30,7 +30,7 @@ def circular_recipe(scan: Scan) -> Circular:
     refusal = InputError(
         "this scan is not a plain circular one about the z axis",
         expected="vectors that Scan.circular can make: not moved or tilted, no per-view shifts, rows upwards, square pixels",
-        remedy="undo the motion first, or keep the scan as repr(scan)",
+        remedy="undo the motion first, or keep the scan as scan.expression()",
     )
     if not (numbers[0] > 0 and numbers[1] > 0):
         raise refusal

@@ -12,20 +12,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..base import InputError
 from .axis import Axis, rotation_axis
-from .circular import Circular, circular_vectors
+from .circular import Circular, angles_text, circular_vectors
 from .field_of_view import FieldOfView
 
 Vectors = NDArray[np.float64]
 _VECTORS = ("source", "detector", "u", "v")
+_SCREEN = 1000  # characters: what a screen shows at a glance
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Scan:
     """Per-view geometry of a flat-panel scan, in mm and degrees; frozen, arrays are read-only.
 
-    ``shape`` is (rows, cols). ``source``, ``detector`` (the panel's centre), ``u`` (step from one column to the next) and ``v`` (step from
-    one row to the next) are (n, 3) float64 arrays of (x, y, z). The centre of pixel ``[view, row, col]`` is ``detector + (col - (cols - 1)
-    / 2) u + (row - (rows - 1) / 2) v``. ``angles_deg`` is a label kept with each view; the vectors alone decide where the rays run.
+    ``shape`` is (rows, cols). ``source``, ``detector`` (the panel's centre), ``u`` (step from one column to the next)
+    and ``v`` (step from one row to the next) are (n, 3) float64 arrays of (x, y, z). The centre of pixel
+    ``[view, row, col]`` is ``detector + (col - (cols - 1) / 2) u + (row - (rows - 1) / 2) v``.
+    ``angles_deg`` is a label kept with each view; the vectors alone decide where the rays run.
 
     >>> scan = Scan.circular(dso_mm=100, dsd_mm=200, rows=4, cols=6, pixel_mm=0.5, angles_deg=[0, 90])
     >>> scan.source.round(6).tolist()
@@ -113,12 +115,21 @@ class Scan:
     def __hash__(self) -> int:
         return hash((self.shape, *(getattr(self, n).tobytes() for n in (*_VECTORS, "angles_deg"))))
 
-    def __repr__(self) -> str:
-        angles = self.angles_deg.tolist()
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self.shape, *(getattr(self, name) for name in (*_VECTORS, "angles_deg")), self._circular)
+
+    def expression(self) -> str:
+        """Python text that makes this scan again, bit for bit, however long that is."""
+        angles = angles_text(self.angles_deg)
         if self._circular is not None:
             return f"Scan.circular({self._circular.arguments()}, angles_deg={angles})"
         rows = ", ".join(f"{name}={getattr(self, name).tolist()}" for name in _VECTORS)
         return f"Scan(shape={self.shape}, {rows}, angles_deg={angles})"
+
+    def __repr__(self) -> str:
+        """The `expression` where it fits a screen, else what the scan is in a line."""
+        text = self.expression()
+        return text if len(text) <= _SCREEN else f"<Scan: {self}; expression() is the text that makes it again>"
 
     def __str__(self) -> str:
         a, (wide, high) = self.angles_deg, self.cone_angles_deg
@@ -128,6 +139,19 @@ class Scan:
             f"cone {wide:.6f} x {high:.6f} deg, field of view {2 * radius:.4g} mm wide and {2 * half_height:.4g} mm high, "
             f"{pixel * 1000:.4g} um a pixel at the axis"
         )
+
+    def _repr_html_(self) -> str:
+        from ..base.notebook import card
+        from .draw import draw_svg
+
+        across, up = self.cone_angles_deg
+        facts = {
+            "views": f"{len(self)}, {self.angles_deg[0]:g} to {self.angles_deg[-1]:g} deg",
+            "detector": f"{self.shape[1]} columns x {self.shape[0]} rows",
+            "cone": f"{across:.4f} x {up:.4f} deg",
+            "source to axis": f"{self.dso_mm:.6g} mm",
+        }
+        return card("Scan", facts, svg=draw_svg(self))
 
     @cached_property
     def axis(self) -> Axis:
@@ -193,6 +217,14 @@ class Scan:
         to_axis = self.axis_point_mm - self.source
         reach = np.einsum("ij,ij->i", self.detector - self.source, self.normal) / np.einsum("ij,ij->i", to_axis, self.normal)
         return self.source + to_axis * reach[:, None] - self.detector
+
+
+def _restored(shape: tuple[int, int], *arrays: Any) -> Scan:
+    """A scan from what `Scan.__reduce__` kept, its arrays read-only again."""
+    *vectors, circular = arrays
+    scan = Scan(shape, *vectors)
+    object.__setattr__(scan, "_circular", circular)
+    return scan
 
 
 def view_indices(count: int, index: slice | int | ArrayLike) -> NDArray[np.intp]:

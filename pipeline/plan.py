@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..base import InputError, UnknownNameError
-from ..base.files import refuse_existing
 from ..base.read_only import ReadOnly
+from ..data.volumes.formats import format_to_write
 from ..data.volumes.writer import check_output
 from ..recon import Method, load_method
 from ..recon.corrections import Corrections
@@ -81,9 +81,12 @@ class ReconPlan:
         object.__setattr__(self, "views", str(self.views))
         if int(self.binning) != self.binning or self.binning < 1:
             raise InputError(f"binning is {self.binning}", expected="a whole number of 1 or more")
-        self.reconstructor.settings(**self.settings)
+        try:
+            self.reconstructor.settings(**self.settings)
+        except InputError as error:
+            raise error.see(f"see fewview methods {self.reconstructor.name}") from None
         _ = self.view_choice, self.grid_choice
-        check_output(self.output)
+        format_to_write(self.output)
 
     @property
     def source(self) -> Path:
@@ -130,5 +133,4 @@ class ReconPlan:
     def require_free_outputs(self) -> None:
         """Refuse what is there already (without ``force``), before the work and not after it."""
         for path in self.outputs:
-            check_output(path, self.force)
-            refuse_existing(path, self.force)
+            check_output(path, self.force, [self.source])

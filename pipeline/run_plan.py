@@ -14,6 +14,7 @@ from typing import Any
 from ..base.memory import require_memory
 from ..data import Projections, Reconstruction
 from ..data.scans.reader import line_integrals, open_scan
+from ..data.self_check import WRONG
 from ..geometry import Grid
 from ..recon.corrections import correct, correct_volume
 from ..recon.method import Callback
@@ -79,7 +80,7 @@ def run(
         volume, account = correct_volume(rec.volume, plan.corrections)
         notes["corrections"] += account
         rec = dataclasses.replace(rec, volume=volume)
-        _tell_check(rec, tell, notes)
+        _tell_check(rec, tell)
     notes["warnings"] = list(warned)
     facts = {"command": command or f"fewview.pipeline.run({plan!r})", "inputs": [plan.source], "named": named, "force": plan.force}
     _write(rec, plan, facts, notes, tell, start)
@@ -113,12 +114,10 @@ def _say(found: Findings, before: Findings, tell: Tell) -> None:
             tell(line)
 
 
-def _tell_check(rec: Reconstruction, tell: Tell, notes: dict[str, Any]) -> None:
-    """The line of the self-check against the data, where the reconstruction carries one."""
-    check = getattr(rec, "check", None)
-    if check is not None:
-        tell(f"self-check: {check.message}")
-        notes["self_check"] = check
+def _tell_check(rec: Reconstruction, tell: Tell) -> None:
+    """The line of the self-check against the data, unless it has been said as a warning."""
+    if rec.check is not None and rec.check.level != WRONG:
+        tell(f"self-check: {rec.check.message}")
 
 
 def _write(rec: Reconstruction, plan: ReconPlan, facts: dict[str, Any], notes: dict[str, Any], tell: Tell, start: float) -> None:

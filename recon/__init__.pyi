@@ -5,6 +5,7 @@ from .calibration.estimate import calibrate as calibrate
 from .method import METHODS as METHODS
 from .method import Method as Method
 from .method import Progress as Progress
+from .method import StopRun as StopRun
 from .method import load_method as load_method
 from .physics.effects import Physics as Physics
 from .physics.simulator import simulate as simulate

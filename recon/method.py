@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -121,6 +122,14 @@ def as_method(thing: object, name: str) -> Method:
     if not callable(thing):
         raise InputError(f"method {name!r} is a {type(thing).__name__}", expected="a Method, or a function (projections, grid) -> volume")
     function: Callable[..., Any] = thing
+    try:
+        taken = inspect.signature(function)
+    except ValueError:  # a built-in one that does not say
+        taken = inspect.signature(as_method)
+    try:
+        taken.bind(None, None)
+    except TypeError:
+        raise InputError(f"method {name}{taken}", expected="a function of two arguments, (projections, grid) -> volume") from None
 
     def run(projections: Projections, grid: Grid, settings: Any, callbacks: Sequence[Callback]) -> Volume:
         return function(projections, grid)
@@ -144,7 +153,11 @@ def load_method(spec: str | Method | Callable[..., Any]) -> Method:
     if module_spec is None or module_spec.loader is None:
         raise InputError(f"method file {path} cannot be loaded", expected="a Python file")
     module = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(module)
+    try:
+        module_spec.loader.exec_module(module)
+    except SyntaxError as error:
+        where = f", line {error.lineno}" if error.lineno else ""
+        raise InputError(f"method file {path}{where}: {error.msg}", expected="Python", remedy="mend the file") from error
     if not hasattr(module, attribute):
         public = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
         raise UnknownNameError(f"function in {path}", attribute, public)

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
+
+if os.environ.get("FEWVIEW_CHECK_SHAPES"):  # as CI does: every array is checked against the shape and type of its annotation, in every call
+    sys.path.insert(0, str(Path(__file__).parent))
+    from shape_checks import install
+
+    install()
 
 SHARED = Path(os.environ.get("FEWVIEW_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 

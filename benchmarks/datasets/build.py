@@ -141,5 +141,5 @@ def _truth(raw: RawScan) -> dict[str, Any]:
     """The truth about a simulated scan, as far as numbers go: the masks become counts."""
     truth = dict(raw.meta["truth"])
     dead, gain = truth.pop("dead"), truth.pop("gain")
-    truth["scan"] = repr(truth["scan"]) if truth["scan"] != raw.scan else "nominal"
+    truth["scan"] = truth["scan"].expression() if truth["scan"] != raw.scan else "nominal"
     return {**truth, "dead_pixels": np.argwhere(dead), "gain_sd": float(gain.std()), "per_view": raw.meta["per_view"]}

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ...base import InputError, UnknownNameError
-from ...base.files import atomic_path, remove
+from ...base.files import own_path, remove
+from ...base.outputs.leftovers import clean
+from ...base.outputs.ownership import foreign, why_sacred
 from ...base.plain import to_json
 from ...base.record import sha256, versions
 from ...geometry import Grid, Scan
@@ -19,6 +21,7 @@ from .relatives import families
 
 TREE, RECORDS, TRUTH = "Imagery_Dataset", "records", "truth"
 PLAN, SPLIT, READ_ME = "dataset.json", "split.json", "README.md"
+FORMAT = "fewview BoneMet-shaped data set, simulated"
 OWN = (PLAN, SPLIT, READ_ME, TREE, RECORDS, TRUTH)
 Source = str | Path | int
 
@@ -104,8 +107,9 @@ def list_animals(sources: Sequence[Source], weeks: Sequence[int], first_id: int)
 def plan_of(settings: BuildSettings, animals: Sequence[Animal]) -> dict[str, Any]:
     """What the files of the data set follow from: the same plan, the same files."""
     made_by = {name: versions()[name] for name in ("fewview", "numpy", "scipy")}
-    plan = {"format": "fewview BoneMet-shaped data set, simulated", **{k: v for k, v in vars(settings).items() if k != "scan"}}
-    return json.loads(to_json({**plan, "scan": repr(settings.scan), "made_by": made_by, "animals": [animal.facts() for animal in animals]}))
+    plan: dict[str, Any] = {"format": FORMAT, **{k: v for k, v in vars(settings).items() if k != "scan"}}
+    plan |= {"scan": settings.scan.expression(), "made_by": made_by, "animals": [animal.facts() for animal in animals]}
+    return json.loads(to_json(plan))
 
 
 def begin(out: Path, settings: BuildSettings, animals: Sequence[Animal], force: bool) -> None:
@@ -113,22 +117,49 @@ def begin(out: Path, settings: BuildSettings, animals: Sequence[Animal], force: 
     plan, path = plan_of(settings, animals), out / PLAN
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"{out} is a file; give the name of a folder")
-    for left in [p for p in out.rglob(".*.part.*") if p.exists()]:
-        remove(left)
-    strangers = sorted(p.name for p in out.iterdir() if p.name not in OWN) if out.is_dir() else []
-    if strangers and not path.exists():
-        raise FileExistsError(f"{out} holds {strangers[0]}, which is not of such a build; give another name, or an empty folder")
-    if force:
-        for name in OWN:
-            remove(out / name)
-    if path.exists():
-        others = _differences(json.loads(path.read_text(encoding="utf-8")), plan)
+    before = _plan_there(out, path)
+    for folder in [out, *(p for p in out.rglob("*") if p.is_dir())]:
+        clean(folder)
+    if force and before is not None:
+        _clear(out, before, [str(a.source) for a in animals if isinstance(a.source, str)])
+    elif before is not None:
+        others = _differences(before, plan)
         if others:
             raise FileExistsError(
                 f"{out} was built with other {', '.join(others)}; give another folder, the same settings, or --force (force=True)"
             )
     out.mkdir(parents=True, exist_ok=True)
     write_whole(path, plan)
+
+
+def _plan_there(out: Path, path: Path) -> dict[str, Any] | None:
+    """The plan of the build that lies in ``out``, None for a new or an empty folder; FileExistsError for a folder of anything else."""
+    held = sorted(p.name for p in out.iterdir() if not p.name.startswith(".")) if out.is_dir() else []
+    if not held:
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = None
+    if not (isinstance(found, dict) and found.get("format") == FORMAT and isinstance(found.get("animals"), list)):
+        raise FileExistsError(
+            f"{out} holds {held[0]}, which is not of such a build ({PLAN} does not say so); give another name, or an empty folder"
+        )
+    return found
+
+
+def _clear(out: Path, plan: Mapping[str, Any], inputs: Sequence[str]) -> None:
+    """Delete an earlier build for ``force``; FileExistsError, before that, for animals that are not of it and for inputs."""
+    ids = {str(animal["id"]) for animal in plan["animals"]}
+    strange = [p for p in (out / TREE).glob("*/*") if p.name not in ids]
+    strange += [p for part in (RECORDS, TRUTH) for p in (out / part).glob("*") if p.name.partition(" week ")[0] not in ids]
+    reasons = dict.fromkeys(strange, "fewview did not write it")
+    reasons |= {p: foreign(p) for p in (out / TREE).glob("*/*/*")} | {out / name: why_sacred(out / name, inputs) for name in OWN}
+    for path, reason in reasons.items():
+        if reason:
+            raise FileExistsError(f"fewview never replaces {path}: {reason}; give another name")
+    for name in reversed(OWN):  # the plan last: it says whose the rest is
+        remove(out / name)
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -140,7 +171,7 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
 
 def write_whole(path: Path, content: Mapping[str, Any] | str) -> None:
     """Write JSON or text, all or nothing, over what was there."""
-    with atomic_path(path, force=True) as temporary:
+    with own_path(path) as temporary:
         temporary.write_text(content if isinstance(content, str) else to_json(content, indent=1) + "\n", encoding="utf-8")
 
 

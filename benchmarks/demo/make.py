@@ -59,7 +59,7 @@ def make_demo(wanted: Wanted, step: Step, watch: Watch) -> None:
     ``step`` makes a context that tells a stage and its seconds, ``watch`` one with a callback for a method's progress.
     """
     start = time.perf_counter()
-    with atomic_path(wanted.out, force=wanted.force) as folder:
+    with atomic_path(wanted.out, force=wanted.force, inputs=[wanted.volume] if wanted.volume else []) as folder:
         folder.mkdir()
         subject, scan = _subject(wanted, step)
         projections = _scan_and_read(subject, scan, folder, wanted.seed, step)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...base.outputs.ownership import SIGNATURE
+from ...base.plain import to_json
 from ...data import Projections, Reconstruction
 from ...geometry import Grid
 from ..scores.metrics import psnr, ssim
@@ -83,6 +84,7 @@ def render(shown: Shown, scored: Mapping[str, Score], drawing: str) -> str:
     template = environment.from_string((files("fewview.benchmarks.demo") / "demo.html.j2").read_text("utf-8"))
     return template.render(
         title=shown.title,
+        signature=SIGNATURE,
         lead=shown.lead,
         facts=_facts(shown),
         table=_table(shown, scored),
@@ -93,7 +95,7 @@ def render(shown: Shown, scored: Mapping[str, Score], drawing: str) -> str:
         commands=shown.commands,
         files=shown.files,
         limits=shown.limits,
-        record=json.dumps(shown.record, indent=2, default=str),
+        record=to_json(shown.record, indent=2),
         version=__version__,
         date=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     )

@@ -6,11 +6,13 @@ import errno
 import json
 import os
 import shutil
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...base import InputError
-from ...base.files import atomic_path
+from ...base.files import atomic_path, own_path
+from ...base.plain import to_json
 from .download import check_file, download, file_hash, import_extra
 from .manifest import HubSource, Manifest, Resource, load_manifest
 from .remote import ZENODO, RemoteFile, Selection, hub_error, mirrored_files, wanted_files
@@ -78,7 +80,8 @@ def fetch(
     try:
         for file in files:
             path = _inside(target, file.path)
-            if not _already(path, file, force):
+            mirrors_own = root is not None and path.exists() and path.samefile(root / file.path)
+            if not _already(path, file, force and not mirrors_own, file.path in record):
                 if root is not None:
                     _copy(root / file.path, path, file)
                 elif file.url is not None:
@@ -139,8 +142,8 @@ def _inside(target: Path, relative: str) -> Path:
     return path
 
 
-def _already(path: Path, file: RemoteFile, force: bool) -> bool:
-    """Whether the file is here and right; a wrong one is an error, or is removed by ``force``."""
+def _already(path: Path, file: RemoteFile, force: bool, fetched: bool) -> bool:
+    """Whether the file is here and right; a wrong one is an error, or with ``force`` makes room: for good only if `fetch` brought it."""
     if not path.exists():
         return False
     try:
@@ -151,13 +154,18 @@ def _already(path: Path, file: RemoteFile, force: bool) -> bool:
             raise InputError(
                 f"{path} is there, but {error.given}", expected=error.expected, remedy="--force (force=True) fetches it again"
             ) from error
-        path.unlink()
+        if fetched:
+            path.unlink()
+        else:
+            with atomic_path(path.with_name(f"{path.name}.kept")) as aside:
+                path.rename(aside)
+            warnings.warn(f"{path} was wrong, and not from here: it is now {path.name}.kept", stacklevel=3)
         return False
 
 
 def _copy(source: Path, path: Path, file: RemoteFile) -> None:
     try:
-        with atomic_path(path) as temporary:
+        with own_path(path) as temporary:
             shutil.copyfile(source, temporary)
             _named_check(temporary, path, file)
     except OSError as error:
@@ -200,8 +208,8 @@ def _record(target: Path) -> dict[str, tuple[int, str]]:
 
 def _keep_record(target: Path, record: dict[str, tuple[int, str]]) -> None:
     """Size and hash of what was fetched: the stated hash, or the one found where none is stated."""
-    with atomic_path(target / _RECORD, force=True) as temporary:
-        temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    with own_path(target / _RECORD) as temporary:
+        temporary.write_text(to_json(record, indent=1), encoding="utf-8")
 
 
 def _hidden(path: Path, target: Path) -> bool:

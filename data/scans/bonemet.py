@@ -86,7 +86,7 @@ def write_bonemet_xray(raw: RawScan, dataset_root: str | Path, animal: str | int
     if raw.intensity.dtype not in (np.uint8, np.uint16):
         raise InputError(f"counts of type {raw.intensity.dtype}", expected="uint8 or uint16, for PNG", remedy="round them first")
     final = new_place(dataset_root, "Rotation-X-ray", animal, week)
-    with atomic_path(final, force=force) as temporary:
+    with atomic_path(final, force=force, marked=False) as temporary:
         temporary.mkdir()
         for view, image in enumerate(raw.intensity):
             check_image(image, f"view {view}")

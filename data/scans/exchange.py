@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ...base import InputError
+from ...base.settings import Mm
 from ...geometry import Scan
 from ..hdf5_access import h5_dataset, h5_link, open_h5
 from ..volumes.voxel_size import unit_in_mm
 from .raw import RawSource
 
+Shift = Annotated[float, Field(ge=-1000, le=1000, description="a length in mm, from -1000 to 1000")]
 DISTANT = 1e4  # source distance in panel widths: rays are parallel to 1/20000 of the width
 _PIXEL_PLACES = (
     "measurement/instrument/detector/actual_pixel_size_x",
@@ -53,7 +56,7 @@ def parallel_scan(rows: int, cols: int, pixel_mm: float, angles_deg: Any, axis_s
     )
 
 
-def open_exchange(path: Path, *, pixel_mm: float | None = None, axis_shift_mm: float = 0.0) -> RawSource:
+def open_exchange(path: Path, *, pixel_mm: Mm | None = None, axis_shift_mm: Shift = 0.0) -> RawSource:
     """The projections of a Data Exchange file with its flats and darks.
 
     ``pixel_mm`` goes before the file's own pixel size; where neither is there, 1 mm is taken with a warning (lengths are then in pixels).

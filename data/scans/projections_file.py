@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from ...base import InputError
 from ...base.files import atomic_path
 from ...base.memory import require_memory
-from ...base.plain import to_json
+from ...base.plain import from_json, to_json
 from ...geometry import Scan
 from ..hdf5_access import get_scan, h5_dataset, h5_link, new_h5, open_h5, put_scan
 from ..projections import Projections
@@ -30,7 +29,7 @@ def write_projections(projections: Projections, path: str | Path, *, force: bool
     path = Path(path)
     if path.suffix.lower() not in (".h5", ".hdf5"):
         raise InputError(f"{path} ends in {path.suffix!r}", expected=".h5 or .hdf5")
-    with atomic_path(path, force=force) as temporary, new_h5(temporary, path) as file:
+    with atomic_path(path, force=force) as temporary, new_h5(temporary) as file:
         file.attrs["format"] = PROJECTIONS
         values = file.create_dataset("values", data=projections.values)
         values.attrs["units"] = "1 (line integrals, view row col)"
@@ -48,7 +47,7 @@ def read_projections(path: Path) -> Projections:
             if not h5_link(file, name, path):
                 raise InputError(f"{path} has no /{name}", expected="a file as write_projections makes it", remedy="write it again")
         try:
-            meta = json.loads(file["meta"].asstr()[()])
+            meta = from_json(file["meta"].asstr()[()])
         except (ValueError, TypeError, AttributeError) as error:
             raise InputError(f"{path}: /meta is not JSON text ({error})", expected="a file as write_projections makes it") from error
         if not isinstance(meta, dict):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...base import InputError
+from ...base.read_only import ReadOnly
 from ...geometry import Scan
 from ...geometry.scan import view_indices
 from ...geometry.transform import bin_pixels
@@ -50,7 +50,7 @@ class RawScan:
                     f"{name} has shape {field_image.shape}",
                     expected=f"{self.scan.shape} (row, col) or (k, {self.scan.shape[0]}, {self.scan.shape[1]}), the size of the panel",
                 )
-        object.__setattr__(self, "meta", MappingProxyType(dict(self.meta)))
+        object.__setattr__(self, "meta", ReadOnly(self.meta))
 
     def __len__(self) -> int:
         return len(self.scan)

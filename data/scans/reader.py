@@ -11,6 +11,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from ...base import InputError, UnknownNameError
+from ...base.settings import check_arguments
 from ...geometry import Scan
 from ..hdf5_access import DATA_EXCHANGE, H5_ENDINGS, h5_format
 from ..projections import Projections
@@ -111,15 +112,19 @@ def _open(path: Path, options: Mapping[str, Any]) -> RawSource | Projections:
         raise InputError(
             f"{path} is not a scan that fewview knows{_hint(path)}", expected="; or ".join(form.looks_like for form in FORMATS)
         )
+    readers: list[Callable[..., Any]] = [chosen.open]
     known = [name for name, p in inspect.signature(chosen.open).parameters.items() if p.kind is p.KEYWORD_ONLY]
     takes_more = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(chosen.open).parameters.values())
     if chosen.name == "SkyScan":
         from ...geometry import parse_skyscan_log
 
+        readers.append(parse_skyscan_log)
         known += [name for name in inspect.signature(parse_skyscan_log).parameters if name not in ("path", "images", "image_shape")]
     unknown = [name for name in options if name not in known]
     if unknown and (not takes_more or chosen.name == "SkyScan"):
         raise UnknownNameError(f"option of the {chosen.name} reader", unknown[0], known)
+    for reader in readers:
+        check_arguments(reader, options, lambda name: f"{name} of the {chosen.name} reader")
     return chosen.open(path, **options)
 
 

@@ -60,7 +60,7 @@ def write_bonemet_slices(
         raise InputError(f"a volume of type {volume.dtype} without a window", expected="window=(low, high) in 1/mm, or uint8 levels")
     final = new_place(dataset_root, normal_component(component), animal, week)
     digits = max(3, len(str(len(volume))))
-    with atomic_path(final, force=force) as temporary:
+    with atomic_path(final, force=force, marked=False) as temporary:
         temporary.mkdir()
         for index, plane in enumerate(volume):
             grey = plane if window is None else to_grey(plane, *window, bits=8)

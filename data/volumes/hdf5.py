@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...base import InputError
 from ...base.memory import require_memory
-from ...base.plain import to_json
+from ...base.plain import from_json, to_json
 from ...geometry import Grid, Scan
 from ..hdf5_access import h5_dataset, h5_format, h5_link, new_h5, open_h5, put_scan
 from .voxel_size import grid_of
@@ -30,7 +29,7 @@ def write_h5_volume(
     scan: Scan | None = None,
 ) -> None:
     """Write [z, y, x] as dataset ``volume`` with the grid as attributes; ``facts`` as JSON; where given, ``std`` and the scan."""
-    with new_h5(path, path) as file:
+    with new_h5(path) as file:
         file.attrs["format"] = VOLUME
         data = file.create_dataset("volume", data=volume)
         data.attrs["voxel_mm"], data.attrs["center_mm"], data.attrs["units"] = grid.voxel_mm, grid.center_mm, "1/mm (z y x)"
@@ -89,7 +88,7 @@ def _facts(file: Any, path: Path) -> dict[str, Any]:
     if not h5_link(file, "facts", path):
         return {}
     try:
-        facts = json.loads(file["facts"].asstr()[()])
+        facts = from_json(file["facts"].asstr()[()])
     except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: /facts is not JSON text ({error})", expected="a file as fewview writes it") from error
     return facts if isinstance(facts, dict) else {}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...base import InputError
 from ...base.memory import require_memory
+from ...base.outputs.ownership import SIGNATURE
 from ...geometry import Grid
 from .voxel_size import center_of, grid_of, one_size
 
@@ -25,6 +26,7 @@ def write_nifti(volume: NDArray[Any], grid: Grid, path: Path) -> None:
     affine[:3, 3] = grid.origin_mm
     image = nibabel.Nifti1Image(volume.transpose(2, 1, 0), affine)
     image.header.set_xyzt_units("mm")
+    image.header["descrip"] = SIGNATURE.encode()
     nibabel.save(image, path)
 
 

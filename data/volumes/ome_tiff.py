@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...base import InputError
 from ...base.memory import require_memory
+from ...base.outputs.ownership import SIGNATURE
 from ...geometry import Grid
 from .voxel_size import grid_of, one_size, unit_in_mm
 
@@ -26,7 +27,9 @@ def write_ome_tiff(volume: NDArray[Any], grid: Grid, path: Path, *, compression:
         facts |= {f"PhysicalSize{axis}": grid.voxel_mm, f"PhysicalSize{axis}Unit": "mm"}
     facts["MapAnnotation"] = {"Namespace": _NAMESPACE, "center_mm": " ".join(repr(c) for c in grid.center_mm)}
     big = volume.nbytes > 2**32 - 2**26
-    tifffile.imwrite(path, volume, ome=True, bigtiff=big, photometric="minisblack", compression=compression, metadata=facts)
+    tifffile.imwrite(
+        path, volume, ome=True, bigtiff=big, photometric="minisblack", compression=compression, metadata=facts, software=SIGNATURE
+    )
 
 
 def read_tiff_volume(path: Path, voxel_mm: float | None = None) -> tuple[NDArray[Any], Grid, dict[str, Any]]:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...base import InputError
-from ...base.files import atomic_path
-from ...base.record import make_record, write_record
+from ...base.files import atomic_path, refuse_existing
+from ...base.record import make_record, record_path, recorded_path
 from ...geometry import Grid
 from .formats import Kept, VolumeFormat, format_to_write
 
 _KEPT = (np.uint8, np.uint16, np.int16, np.float32)
 
 
+@runtime_checkable
 class Result(Protocol):
     """A volume that knows where it came from: a `Reconstruction`."""
 
@@ -55,35 +56,44 @@ def write_volume(
 
     A `Reconstruction` leaves a run record beside the file (``<path>.record.json``): ``record``, or one made from its own settings.
 
-    Raises FileExistsError without ``force``, InputError for NaN or Inf, a wrong shape, an ending that is not known, or an option that
-    the format has not. Whatever goes wrong, a full disk or Ctrl-C included, nothing half-written is left, and what was there before stays.
+    Raises FileExistsError without ``force``, and with it for what fewview did not write or ``record`` names as an input; InputError
+    for NaN or Inf, a wrong shape, an ending that is not known, or an option that the format has not. Whatever goes wrong, a full disk
+    or Ctrl-C included, nothing half-written is left, and what was there before stays.
     """
     path = Path(path)
-    form = check_output(path, force)
+    inputs = _inputs(record)
+    form = check_output(path, force, inputs)
     options = form.checked(options, writing=True, path=path)
     rec = None if isinstance(volume, np.ndarray | list | tuple) else volume
     array, grid = (rec.volume, rec.grid) if rec is not None else (np.asarray(volume), grid)
     array, grid = _checked(array, grid)
     kept = Kept() if rec is None else rec.kept()
-    with atomic_path(path, force=force) as temporary:
+    if rec is None:
+        output = atomic_path(path, force=force, inputs=inputs)
+    else:
+        output = recorded_path(path, lambda: record or _own_record(kept, grid, path), force=force, inputs=inputs)
+    with output as temporary:
         form.write(array, grid, temporary, kept, **options)
-    if rec is not None:
-        write_record(record or _own_record(kept, grid, path), path)
     return path
+
+
+def _inputs(record: Mapping[str, Any] | None) -> list[str]:
+    """What a run record says that the volume was made from."""
+    return [str(entry["path"]) for entry in (record or {}).get("inputs", ()) if isinstance(entry, Mapping) and "path" in entry]
 
 
 def _own_record(kept: Kept, grid: Grid, path: Path) -> dict[str, Any]:
     facts = {name: value for name, value in kept.facts.items() if name != "history"}
     scan = kept.scan
-    extra = {**facts, "grid": grid, "scan": repr(scan) if scan is not None and len(scan) <= 4 else str(scan)[:200]}
+    extra = {**facts, "grid": grid, "scan": repr(scan)}
     return make_record("fewview.data.write_volume", facts["settings"], (), (path,), facts["seconds"], extra)
 
 
-def check_output(path: Path, force: bool = False) -> VolumeFormat:
+def check_output(path: Path, force: bool = False, inputs: Iterable[str | Path] = ()) -> VolumeFormat:
     """The format that the name asks for; raises what `write_volume` would, before the work is done and not after it."""
     form = format_to_write(path)
-    if force:
-        _refuse_foreign(path)
+    refuse_existing(path, force, inputs)
+    refuse_existing(record_path(path), True)
     return form
 
 
@@ -111,13 +121,3 @@ def _stored_type(array: NDArray[Any]) -> np.dtype[Any]:
         fitting = (t for t in (np.uint16, np.int16) if np.iinfo(t).min <= low and high <= np.iinfo(t).max)
         return np.dtype(next(fitting, np.float32))
     return np.dtype(np.float32)
-
-
-def _refuse_foreign(path: Path) -> None:
-    """``force`` replaces a folder that looks like an output, never one that holds anything else."""
-    if not path.is_dir() or path.is_symlink():
-        return
-    known = (".tif", ".tiff", ".png", ".bmp", ".log", ".json", ".txt")
-    zarr = path.name.lower().endswith(".zarr") and any((path / name).exists() for name in (".zattrs", ".zgroup", "zarr.json"))
-    if not zarr and (strange := next((p for p in path.iterdir() if p.is_dir() or p.suffix.lower() not in known), None)):
-        raise FileExistsError(f"{path} is a folder that holds {strange.name}, which fewview did not write; give another name")

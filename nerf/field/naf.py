@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ...base import InputError
-from ...base.settings import Count, NotNegative, Positive, Several, checked
+from ...base.settings import Count, NotNegative, Positive, Seed, Several, checked
 from ...data import Projections
 from ...data.multiresolution import bin_projections
 from ...geometry import Grid, Scan
 from ...recon import Operator
-from ...recon.method import Callback, Method, Progress
+from ...recon.method import Callback, Progress, method_function
 from ..device import autocast_type, require_memory_on, usable_device
 from .encoding import DenseGrids, HashGrids
 from .refinement import Refinement
@@ -56,7 +56,7 @@ class NafSettings:
     bin: bool = True
     precision: Literal["auto", "float32", "bf16"] = "auto"
     compiled: bool = False
-    seed: int = 0
+    seed: Seed = 0
     device: str = "cpu"
     report_every: Count = 50
 
@@ -212,12 +212,10 @@ def _random_rays(
             yield (weight * (seen - target) ** 2).sum() / weight.sum(), total_variation(field, grid, 4, 8, generator)
 
 
-def run(projections: Projections, grid: Grid, settings: NafSettings, callbacks: Sequence[Callback]) -> NDArray[np.float32]:
+@method_function(NafSettings)
+def naf(projections: Projections, grid: Grid, settings: NafSettings, callbacks: Sequence[Callback]) -> NDArray[np.float32]:
     """Fit, then read the field at the voxel centres."""
     usable_device(settings.device)
     field, _ = fit(projections, grid, settings, callbacks)
     with torch.no_grad():
         return field.volume(grid).cpu().numpy()
-
-
-METHOD = Method("naf", run, NafSettings, reference="after Zha, Zhang, Li: NAF, MICCAI 2022 (arXiv:2209.14540)")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
 from ...base import InputError
@@ -41,7 +41,7 @@ class Pose:
         vectors = (torch.tensor(a, dtype=dtype, device=device) for a in (scan.source, scan.detector, scan.u, scan.v))
         return cls(*vectors, shape=scan.shape)
 
-    def rays(self, view: Int[Tensor, "ray"], row: Float[Tensor, "ray"], col: Float[Tensor, "ray"]) -> Rays:
+    def rays(self, view: Int[Tensor, "ray"], row: Num[Tensor, "ray"], col: Num[Tensor, "ray"]) -> Rays:
         """The rays of pixels [view, row, col]; fractions of a pixel are fine."""
         rows, cols = self.shape
         pixel = (

@@ -12,7 +12,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,19 +23,17 @@ from ...base import InputError, UnknownNameError
 from ...base.settings import checked
 from ...data import Projections
 from ...geometry import Grid, Scan
-from ...recon.method import Callback, Method, Progress
+from ...recon.method import Callback, Progress, method_function
 from ..field.naf import binned
 from ..field.rendering import field_volume
 from ..training.learner import Example, Group, Learner
-from ..training.trained_method import Trained, trained_method
+from ..training.trained_method import TrainedSettings, trained_method
 from .dag import Discriminator, discriminator_loss, generator_loss
 from .graf import ConditionedField, Frame
 from .inversion import Inversion, Inverted, Report, invert
 from .patches import Patches, ray_channels
 from .perceptual import kernel_distance
 from .sizes import PRESETS, TRAINING, Architecture
-
-REFERENCE = "after Corona-Figueroa et al.: MedNeRF, EMBC 2022 (arXiv:2202.01020)"
 
 
 class MedNerf(nn.Module):
@@ -186,11 +183,12 @@ LEARNER = Learner("mednerf", PRESETS, build, groups, loss, reconstruct, TRAINING
 
 
 @checked(of="mednerf")
-class MedNerfSettings(Trained, Inversion):
-    """Settings of `mednerf`: the checkpoint (see `Trained`) and the inversion (see `Inversion`)."""
+class MednerfSettings(TrainedSettings, Inversion):
+    """Settings of `mednerf`: the checkpoint (see `TrainedSettings`) and the inversion (see `Inversion`)."""
 
 
-def run(projections: Projections, grid: Grid, settings: Any, callbacks: Sequence[Callback]) -> NDArray[np.float32]:
+@method_function(MednerfSettings)
+def mednerf(projections: Projections, grid: Grid, settings: MednerfSettings, callbacks: Sequence[Callback]) -> NDArray[np.float32]:
     """The checkpoint's generator fitted to the projections; callbacks hear of the fit, and of the first view's PSNR before and after."""
     inversion = Inversion(**{f.name: getattr(settings, f.name) for f in fields(Inversion)})
 
@@ -203,8 +201,5 @@ def run(projections: Projections, grid: Grid, settings: Any, callbacks: Sequence
         tell(inversion.steps, {}, {"input_psnr_before": found.psnr_before, "input_psnr_after": found.psnr_after})
         return volume
 
-    method = trained_method(LEARNER, REFERENCE, MedNerfSettings, lambda module, _: replace(LEARNER, reconstruct=fitted))
+    method = trained_method(LEARNER, MednerfSettings, lambda module, _: replace(LEARNER, reconstruct=fitted))
     return method.run(projections, grid, settings, callbacks)
-
-
-METHOD = Method("mednerf", run, MedNerfSettings, trained=True, reference=REFERENCE)

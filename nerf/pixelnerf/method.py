@@ -15,13 +15,14 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
+from ...base.settings import checked
 from ...data import Projections
 from ...geometry import Grid
 from ..device import require_memory_on
 from ..field.fine_samples import coarse_cells
 from ..field.rendering import Pose, box_of, grid_points
 from ..training.learner import Example, Learner
-from ..training.trained_method import trained_method
+from ..training.trained_method import TrainedSettings, trained_method
 from .network import PAPER, SMALL, PixelNerf, Scene, build
 
 # The networks are told where a point is: what is learned of how animals lie in the bed is kept, as no turning or mirroring undoes it.
@@ -125,4 +126,11 @@ LEARNER = Learner(
         **dict.fromkeys(("paper", "paper-volume", "paper-fdk"), PAPER_TRAINING),
     },
 )
-METHOD = trained_method(LEARNER, "after Yu, Ye, Tancik, Kanazawa: pixelNeRF, CVPR 2021 (arXiv:2012.02190)")
+
+
+@checked(of="pixelnerf")
+class PixelnerfSettings(TrainedSettings):
+    """Settings of `pixelnerf`: those of every trained method."""
+
+
+pixelnerf = trained_method(LEARNER, PixelnerfSettings)

@@ -15,6 +15,7 @@ from torch import Generator, nn
 
 from ...base import InputError
 from ...base.files import atomic_path
+from ...base.outputs.willing_file import willing_file
 from ...base.plain import plain
 from ...base.record import git_revision, versions
 from .learner import Learner
@@ -62,8 +63,8 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint, *, force: bool = F
 
 def write_tensors(path: str | Path, content: Mapping[str, Any], *, force: bool = False) -> None:
     """`torch.save` of plain values and tensors, all or nothing."""
-    with atomic_path(path, force=force) as temporary:
-        torch.save(dict(content), temporary)
+    with atomic_path(path, force=force) as temporary, willing_file(temporary) as file:
+        torch.save(dict(content), file)
 
 
 def read_tensors(path: str | Path, what: str, kind: str) -> dict[str, Any]:

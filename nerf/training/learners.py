@@ -1,4 +1,4 @@
-"""Which methods learn, by name: loaded when asked for."""
+"""Which methods learn, by name, as the registry of methods says: loaded when asked for."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ import importlib
 
 from ...base import InputError, UnknownNameError
 from ...recon import METHODS
+from ...recon.method import ROWS, names_of_kind
 from .learner import Learner
-
-_PLACES = {"unet": "volumes.unet", "lpd": "volumes.lpd", "pixelnerf": "pixelnerf.method", "mednerf": "mednerf.method"}
-_ROOM = "fewview.nerf"
 
 
 def learners() -> list[str]:
     """Names of the methods that learn."""
-    return list(_PLACES)
+    return [name for name in names_of_kind("learned") if ROWS[name].learner]
 
 
 def find_learner(name: str) -> Learner:
     """The learner of a method; InputError for a method that needs no training, UnknownNameError for none."""
-    if name in learners():
-        return importlib.import_module(f"{_ROOM}.{_PLACES[name]}").LEARNER
-    if name in METHODS:
+    if name not in METHODS:
+        raise UnknownNameError("method that learns", name, learners())
+    module, _, attribute = (ROWS[name] if name in ROWS else METHODS[name]).learner.partition(":")
+    if not module:
         raise InputError(
             f"method {name} needs no training", expected=f"one of {', '.join(learners())}", remedy=f"use it: fewview recon --method {name}"
         )
-    raise UnknownNameError("method that learns", name, learners())
+    return getattr(importlib.import_module(module), attribute)

@@ -69,7 +69,7 @@ def facts_of(learner: Learner, chosen: TrainSettings, training: Sequence[Example
             "architecture": learner.presets[chosen.preset],
             "settings": chosen,
             "geometry": {
-                "scan": repr(first.projections.scan), "grid_shape": first.grid.shape, "voxel_mm": first.grid.voxel_mm,
+                "scan": first.projections.scan.expression(), "grid_shape": first.grid.shape, "voxel_mm": first.grid.voxel_mm,
                 "window": first.window,
             },
             "data": {part: {e.name: e.fingerprint for e in found} for part, found in (("train", training), ("validation", validation))},

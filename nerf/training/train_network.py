@@ -9,7 +9,7 @@ import dataclasses
 import math
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from torch import nn
 
 from ...base import InputError, MissingBackendError
 from ...base.files import refuse_existing, remove
+from ...base.record import record_path
 from ...geometry import views
 from ...recon.method import Callback, Progress
 from ..device import autocast_type, usable_device
@@ -92,7 +93,7 @@ def state_of(out: Path) -> Path:
     return out.with_name(out.name + ".state")
 
 
-def check_outputs(out: Path, *, force: bool, resume: bool) -> None:
+def check_outputs(out: Path, *, force: bool, resume: bool, inputs: Iterable[str | Path] = ()) -> None:
     """FileExistsError where a checkpoint or an unfinished run would be lost; FileNotFoundError where there is nothing to resume."""
     state = state_of(out)
     if resume and not state.is_file():
@@ -100,7 +101,9 @@ def check_outputs(out: Path, *, force: bool, resume: bool) -> None:
     if state.exists() and not resume and not force:
         raise FileExistsError(f"{state} is of an unfinished run; --resume goes on with it, --force begins again")
     if not resume:
-        refuse_existing(out, force)
+        refuse_existing(out, force, inputs)
+        refuse_existing(state, force, inputs)
+        refuse_existing(record_path(out), True)
 
 
 def _step(learner: Learner, run: Run, chosen: TrainSettings, examples: Sequence[Example], device: torch.device) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ParamSpec
 
 import numpy as np
 import torch
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ...base import InputError
-from ...base.settings import checked
+from ...base.settings import Seed, checked
 from ...data import Projections
 from ...data.volumes.resample import resample
 from ...geometry import Grid
-from ...recon.iterative import sirt
-from ...recon.method import Callback, Method, Progress
+from ...recon.iterative.sirt import sirt
+from ...recon.method import Callback, MethodFunction, Progress, method_function
 from ..device import usable_device
 from ..field.naf import binned
 from .checkpoint import module_of, read_checkpoint
@@ -27,10 +27,11 @@ from .learner import Learner
 from .state import step_generator
 
 Volume = NDArray[np.float32]
+P = ParamSpec("P")
 
 
 @checked(of="a trained method")
-class Trained:
+class TrainedSettings:
     """Settings of a method that was trained. ``checkpoint``: the file that `fewview train` wrote.
 
     ``consistency``: SIRT iterations from the network's volume on, towards the measured line integrals (0: the network's volume as it
@@ -41,24 +42,23 @@ class Trained:
 
     checkpoint: str | Path | None = None
     consistency: Annotated[int, Field(ge=0)] = 0
-    seed: int = 0
+    seed: Seed = 0
     device: str = "cpu"
 
 
 def trained_method(
     learner: Learner,
-    reference: str,
-    Settings: type[Trained] = Trained,
+    Settings: Callable[P, Any],
     configure: Callable[[torch.nn.Module, Any], Learner | None] | None = None,
-) -> Method:
-    """The `Method` of a learner. It works on the voxels that the checkpoint was trained on, with the detector binned as then.
+) -> MethodFunction[P]:
+    """The method of a learner, as a function. It works on the voxels that the checkpoint was trained on, with the detector binned as then.
 
     A grid of other voxels (by more than 5 %) is reconstructed on those of the training over the same box and interpolated; a warning and
-    ``trained_voxel_mm`` in the result say so. ``Settings`` may add fields to `Trained`: ``configure(module, settings)`` is told of them
-    before the reconstruction, and may give another learner to reconstruct with.
+    ``trained_voxel_mm`` in the result say so. ``Settings`` may add fields to `TrainedSettings`: ``configure(module, settings)`` is told of
+    them before the reconstruction, and may give another learner to reconstruct with.
     """
 
-    def run(projections: Projections, grid: Grid, settings: Trained, callbacks: Sequence[Callback]) -> Volume:
+    def run(projections: Projections, grid: Grid, settings: Any, callbacks: Sequence[Callback]) -> Volume:
         if settings.checkpoint is None:
             raise InputError(
                 f"method {learner.name} has to be trained first",
@@ -89,11 +89,12 @@ def trained_method(
         for callback in callbacks:
             callback(Progress(1, 1 + iterations, None, {}, told))
         if iterations:
-            solver = sirt.Sirt(iterations=iterations, start=volume)
-            volume = sirt.run(data, box, solver, [_later(callback) for callback in callbacks])
+            volume = sirt(data, box, [_later(callback) for callback in callbacks], iterations=iterations, start=volume)
         return volume if box is grid else resample(volume, box, grid)
 
-    return Method(learner.name, run, Settings, trained=True, reference=reference)
+    run.__name__ = run.__qualname__ = learner.name
+    run.__doc__ = f"The volume [z, y, x] in 1/mm by `{learner.name}`, from the checkpoint that `fewview train {learner.name}` wrote."
+    return method_function(Settings)(run)
 
 
 def _grid_known(grid: Grid, voxel_mm: float) -> Grid:

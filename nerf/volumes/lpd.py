@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from ...base.settings import checked
 from ...data import Projections
 from ...geometry import Grid
 from ...recon import Operator
@@ -23,7 +24,7 @@ from ...recon.analytic.feldkamp import filtered_backprojection
 from ...recon.corrections.beam_hardening import linearise
 from ..device import require_memory_on
 from ..training.learner import Example, Group, Learner
-from ..training.trained_method import trained_method
+from ..training.trained_method import TrainedSettings, trained_method
 
 
 @dataclass(frozen=True)
@@ -168,4 +169,11 @@ LEARNER = Learner(
         "paper": {"steps": 100_000, "check_every": 1000, "clip": 1.0},
     },
 )  # fmt: skip
-METHOD = trained_method(LEARNER, "after Adler and Oktem, IEEE Trans. Med. Imaging 37 (2018) 1322, with a ramp-filtered dual")
+
+
+@checked(of="lpd")
+class LpdSettings(TrainedSettings):
+    """Settings of `lpd`: those of every trained method."""
+
+
+lpd = trained_method(LEARNER, LpdSettings)

@@ -19,12 +19,11 @@ from ...data import Projections
 from ...geometry import Grid
 from ...recon.analytic.feldkamp import filtered_backprojection
 from ...recon.corrections.beam_hardening import linearise
-from ...recon.iterative.pdhg_tv import PdhgTV
-from ...recon.iterative.pdhg_tv import run as total_variation
+from ...recon.iterative.pdhg_tv import pdhg_tv
 from ..device import require_memory_on
 from ..training.examples import moved_along
 from ..training.learner import Example, Group, Learner
-from ..training.trained_method import Trained, trained_method
+from ..training.trained_method import TrainedSettings, trained_method
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,7 @@ def first_volumes(projections: Projections, grid: Grid, a: Architecture) -> Floa
     """What the network sees, in its unit: total variation and FDK of the linearised projections."""
     straight = Projections(linearise(projections.values, a.hardening), projections.scan, projections.meta)
     sharp = filtered_backprojection(straight, grid)
-    smooth = total_variation(straight, grid, PdhgTV(iterations=a.iterations, lambda_=a.strength, start=sharp))
+    smooth = pdhg_tv(straight, grid, iterations=a.iterations, lambda_=a.strength, start=sharp)
     return np.stack([smooth, sharp]) / np.float32(a.unit)
 
 
@@ -207,7 +206,7 @@ def groups(module: nn.Module) -> Mapping[str, Group]:
 
 
 @checked(of="unet")
-class UNetSettings(Trained):
+class UnetSettings(TrainedSettings):
     """Settings of `unet`: those of every trained method, and ``dropout``: leave channels out by chance (``seed``), for an uncertainty."""
 
     dropout: bool = False
@@ -227,6 +226,4 @@ LEARNER = Learner(
         "paper": {"steps": 100_000, "check_every": 1000},
     },
 )  # fmt: skip
-METHOD = trained_method(
-    LEARNER, "after Jin et al., IEEE Trans. Image Process. 26 (2017) 4509, on a volume of total variation", UNetSettings, configure
-)
+unet = trained_method(LEARNER, UnetSettings, configure)

@@ -14,7 +14,7 @@ from ...base.settings import checked
 from ...data import Projections
 from ...geometry import Grid, Scan
 from ...geometry.rotation import Orbit
-from ..method import Callback, Method, Progress, Volume
+from ..method import Callback, Progress, Volume, method_function
 from ..projector import astra_backend
 from ..projector.voxel_driven_numba import projection_matrices, upright
 from .fan_to_parallel import rebin
@@ -22,8 +22,8 @@ from .ramp import filter_name
 from .redundancy import coverage
 
 
-@checked(of="the ASTRA methods")
-class AstraFilter:
+@checked(of="fdk_astra")
+class FdkAstraSettings:
     """``filter``: ramp, shepp-logan, cosine, hamming, hann or parzen, as ASTRA defines them."""
 
     filter: Annotated[str, AfterValidator(filter_name)] = "ramp"
@@ -33,7 +33,13 @@ class AstraFilter:
         return {"FilterType": "ram-lak" if self.filter == "ramp" else self.filter}
 
 
-def _fdk_astra(projections: Projections, grid: Grid, settings: AstraFilter, callbacks: Sequence[Callback]) -> Volume:
+@checked(of="fbp_astra")
+class FbpAstraSettings(FdkAstraSettings):
+    """As those of `fdk_astra`."""
+
+
+@method_function(FdkAstraSettings)
+def fdk_astra(projections: Projections, grid: Grid, settings: FdkAstraSettings, callbacks: Sequence[Callback]) -> Volume:
     """FDK_CUDA: it takes the views as equally spaced, and distances and the panel's middle from the first view."""
     try:
         astra_backend.require_cuda()
@@ -56,7 +62,8 @@ def _fdk_astra(projections: Projections, grid: Grid, settings: AstraFilter, call
     return volume
 
 
-def _fbp_astra(projections: Projections, grid: Grid, settings: AstraFilter, callbacks: Sequence[Callback]) -> Volume:
+@method_function(FbpAstraSettings)
+def fbp_astra(projections: Projections, grid: Grid, settings: FbpAstraSettings, callbacks: Sequence[Callback]) -> Volume:
     """2-D FBP of slice after slice on the CPU; fan beams are first rebinned to parallel ones, which is all that ASTRA's CPU FBP takes."""
     astra_backend.load()
     scan = projections.scan
@@ -113,7 +120,3 @@ def _about_axis(grid: Grid, scan: Scan) -> Grid:
     """The grid as seen from the rotation axis, which is ASTRA's origin."""
     x, y, z = np.array(grid.center_mm) - scan.axis_point_mm
     return Grid(grid.shape, grid.voxel_mm, (float(x), float(y), float(z)))
-
-
-FDK_ASTRA = Method("fdk_astra", _fdk_astra, AstraFilter, reference="van Aarle et al., Opt. Express 24 (2016) 25129; needs a CUDA device")
-FBP_ASTRA = Method("fbp_astra", _fbp_astra, AstraFilter, reference="van Aarle et al., Opt. Express 24 (2016) 25129; 2-D, on the CPU")

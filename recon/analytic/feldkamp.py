@@ -16,12 +16,12 @@ from ...base.settings import checked
 from ...data import Projections
 from ...geometry import Grid, Scan
 from ...geometry.rotation import Orbit
-from ..method import Callback, Method, Progress, Volume
+from ..method import Callback, Progress, Volume, method_function
 from ..projector.backend import fdk_sum_of
 from ..projector.voxel_driven_numba import Columns, projection_matrices, upright
 from .filtered_views import filtered_columns
 from .ramp import filter_name, ramp_response
-from .redundancy import Coverage, coverage
+from .redundancy import coverage
 
 _BLOCK_BYTES = 256 << 20  # filtered views held at once
 _WORKING_BYTES = 256 << 20  # ray weights and padded rows of the few views that are being filtered
@@ -42,15 +42,8 @@ class FdkSettings:
     backend: str = "auto"
 
 
-def fdk(
-    projections: Projections,
-    grid: Grid | None = None,
-    *,
-    filter: str = "ramp",
-    cutoff: float = 1.0,
-    backend: str = "auto",
-    callbacks: Sequence[Callback] = (),
-) -> Volume:
+@method_function(FdkSettings)
+def fdk(projections: Projections, grid: Grid, settings: FdkSettings, callbacks: Sequence[Callback]) -> Volume:
     """Reconstruct by filtered back-projection: volume [z, y, x] float32 in 1/mm on ``grid`` (default ``Grid.fit(projections.scan)``).
 
     Works for a full turn, a short scan and any subset of either, in any order: each view counts for its angular cell and each line
@@ -63,11 +56,10 @@ def fdk(
     pi + 2 asin(r / DSO) for the grid's radius r.
     """
     scan = projections.scan
-    grid = Grid.fit(scan) if grid is None else grid
-    filter_name(filter)  # a wrong name is an error before any warning
-    orbit = Orbit.of(scan)
-    _warn(scan, orbit, coverage(orbit.angle), grid)
-    return filtered_backprojection(projections, grid, filter=filter, cutoff=cutoff, backend=backend, callbacks=callbacks)
+    _warn(scan, Orbit.of(scan), grid)
+    return filtered_backprojection(
+        projections, grid, filter=settings.filter, cutoff=settings.cutoff, backend=settings.backend, callbacks=callbacks
+    )
 
 
 def filtered_backprojection(
@@ -100,15 +92,6 @@ def filtered_backprojection(
     return volume
 
 
-def _run(projections: Projections, grid: Grid, settings: FdkSettings, callbacks: Sequence[Callback]) -> Volume:
-    return fdk(projections, grid, filter=settings.filter, cutoff=settings.cutoff, backend=settings.backend, callbacks=callbacks)
-
-
-METHOD = Method(
-    "fdk", _run, FdkSettings, reference="Feldkamp, Davis & Kress, J. Opt. Soc. Am. A 1 (1984) 612; Parker, Med. Phys. 9 (1982) 254"
-)
-
-
 def _blocks(scan: Scan) -> list[slice]:
     rows, cols = scan.shape
     size = max(1, _BLOCK_BYTES // (4 * Columns.size(1, rows, cols)))
@@ -136,7 +119,7 @@ def _require_memory(scan: Scan, grid: Grid) -> None:
     require_memory(needed, what, remedy=f"use larger voxels (grid.coarser(2) needs about {needed / 8 / 2**30:.1f} GiB) or a smaller grid")
 
 
-def _warn(scan: Scan, orbit: Orbit, covered: Coverage, grid: Grid) -> None:
+def _warn(scan: Scan, orbit: Orbit, grid: Grid) -> None:
     """Warn where the source leaves its circle, and where the covered range is below pi + 2 asin(r / DSO).
 
     The radius r is that of the grid or of the field of view, the smaller.
@@ -144,8 +127,8 @@ def _warn(scan: Scan, orbit: Orbit, covered: Coverage, grid: Grid) -> None:
     reach, half_height, _ = scan.field_of_view_mm
     climb = np.ptp(orbit.height_mm)
     if climb > 0.1 * half_height + 1e-9 * orbit.dso_mm.max():
-        warnings.warn(f"the source moves by {climb:.4g} mm along the rotation axis: FDK is meant for a circle", stacklevel=3)
-    dso = float(orbit.dso_mm.mean())
+        warnings.warn(f"the source moves by {climb:.4g} mm along the rotation axis: FDK is meant for a circle", stacklevel=4)
+    dso, covered = float(orbit.dso_mm.mean()), coverage(orbit.angle)
     x, y, _ = grid.size_mm
     radius = min(max(x, y) / 2, reach, dso)
     needed = np.pi + 2 * np.arcsin(radius / dso)
@@ -156,5 +139,5 @@ def _warn(scan: Scan, orbit: Orbit, covered: Coverage, grid: Grid) -> None:
     rest = f"only what lies within {inside:.4g} mm of the axis is fully measured" if inside > 0 else "expect a limited-angle distortion"
     cover, need = np.degrees(given), np.degrees(needed)
     warnings.warn(
-        f"the {len(scan)} views cover {cover:.2f} deg, but a radius of {radius:.4g} mm needs {need:.2f} deg: {rest}", stacklevel=3
+        f"the {len(scan)} views cover {cover:.2f} deg, but a radius of {radius:.4g} mm needs {need:.2f} deg: {rest}", stacklevel=4
     )

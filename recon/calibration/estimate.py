@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...base import InputError, UnknownNameError
 from ...data import Projections
+from ...data.projections import require_projections
 from ...geometry import Scan, views
 from ...geometry.transform import correct, flip_rows, move, reverse_rotation, rotation_matrix
 from ..corrections.beam_hardening import linearise
@@ -108,7 +109,7 @@ def calibrate(
         raise InputError(f"search_px is {search_px}", expected="a positive number of detector pixels")
     if most_views < 6:
         raise InputError(f"most_views is {most_views}", expected="6 or more")
-    span = _check(projections)
+    span = _check(require_projections(projections))
     scan = projections.scan
     chosen = projections if len(scan) <= most_views else projections[views.evenly(scan, most_views)]
     chosen, sign = _upright(chosen)

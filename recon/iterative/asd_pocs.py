@@ -14,9 +14,9 @@ from pydantic import Field
 from ...base.settings import Count, NotNegative, Positive, checked
 from ...data import Projections
 from ...geometry import Grid
-from ..method import Callback, Method
+from ..method import Callback, method_function
 from .os_sart import OsSartSolver, parts_of
-from .problem import Common, Problem, build, dot, require_room, start_volume
+from .problem import IterativeSettings, Problem, build, dot, require_room, start_volume
 from .regularisers import tv_numba
 from .solve import iterate
 
@@ -26,7 +26,7 @@ VOLUMES = 12  # the state, what a step works on and the operator's copies, all o
 
 
 @checked(of="asd_pocs")
-class AsdPocs(Common):
+class AsdPocsSettings(IterativeSettings):
     """Settings of `asd_pocs`; the letters are those of Sidky and Pan (2008).
 
     ``epsilon``: the root mean square residual to allow, None: the noise of the data; ``beta``, ``beta_red``: relaxation of the data step
@@ -58,7 +58,7 @@ class AsdPocsState:
 class AsdPocsSolver:
     """Sidky and Pan, Phys. Med. Biol. 53 (2008) 4777, section 2.5, with OS-SART as the data step."""
 
-    def __init__(self, problem: Problem, data_step: OsSartSolver, epsilon: float, settings: AsdPocs) -> None:
+    def __init__(self, problem: Problem, data_step: OsSartSolver, epsilon: float, settings: AsdPocsSettings) -> None:
         self.problem, self.data_step, self.settings = problem, data_step, settings
         self.allowed = epsilon * math.sqrt(problem.data.size)
         self._p = np.zeros((3, *problem.shape), np.float32)
@@ -103,8 +103,9 @@ def _distance2(a: Volume, b: Volume) -> float:
     return dot(d, d)
 
 
-def run(projections: Projections, grid: Grid, settings: AsdPocs, callbacks: Sequence[Callback] = ()) -> Volume:
-    """ASD-POCS; see `AsdPocs` for the settings."""
+@method_function(AsdPocsSettings)
+def asd_pocs(projections: Projections, grid: Grid, settings: AsdPocsSettings, callbacks: Sequence[Callback]) -> Volume:
+    """ASD-POCS; see `AsdPocsSettings` for the settings."""
     from ..physics.noise import noise_level
 
     problem = build(projections, grid, settings)
@@ -114,6 +115,3 @@ def run(projections: Projections, grid: Grid, settings: AsdPocs, callbacks: Sequ
     solver = AsdPocsSolver(problem, data_step, epsilon, settings)
     state = solver.start(start_volume(projections, grid, settings, problem))
     return iterate(lambda: solver.step(state), state, settings.iterations or 40, callbacks, resolved={"epsilon": epsilon})
-
-
-METHOD = Method("asd_pocs", run, AsdPocs, reference="Sidky and Pan, Phys. Med. Biol. 53 (2008) 4777")

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ...base.settings import Array, NotNegative, Unbounded, checked
 from ...data import Projections
 from ...geometry import Grid
-from ..method import Callback, Method
-from .problem import Common, Problem, build, dot, require_room, start_volume
+from ..method import Callback, method_function
+from .problem import IterativeSettings, Problem, build, dot, require_room, start_volume
 from .solve import iterate
 
 Volume = NDArray[np.float32]
@@ -24,7 +24,7 @@ REFRESH = 25
 
 
 @checked(of="cgls")
-class Cgls(Common):
+class CglsSettings(IterativeSettings):
     """Settings of `cgls`. ``iterations`` None: at most 30, fewer when the discrepancy principle says so.
 
     ``noise``: standard deviation of a line integral, None: estimated from the data; ``tolerance``: stop when the residual's root mean
@@ -94,8 +94,9 @@ class CglsSolver:
         return {"residual": math.sqrt(s.squares), "objective": 0.5 * s.squares, "gradient": math.sqrt(s.gamma)}
 
 
-def run(projections: Projections, grid: Grid, settings: Cgls, callbacks: Sequence[Callback] = ()) -> Volume:
-    """CGLS with early stopping; see `Cgls` for the settings."""
+@method_function(CglsSettings)
+def cgls(projections: Projections, grid: Grid, settings: CglsSettings, callbacks: Sequence[Callback]) -> Volume:
+    """CGLS with early stopping; see `CglsSettings` for the settings."""
     from ..physics.noise import noise_level
 
     problem = build(projections, grid, settings)
@@ -118,6 +119,3 @@ def run(projections: Projections, grid: Grid, settings: Cgls, callbacks: Sequenc
         stop=stop if settings.iterations is None else None,
     )
     return problem.project(volume.copy())
-
-
-METHOD = Method("cgls", run, Cgls, reference="Hestenes and Stiefel, J. Res. Natl. Bur. Stand. 49 (1952) 409")

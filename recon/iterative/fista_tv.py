@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ...base.settings import Count, NotNegative, Positive, checked
 from ...data import Projections
 from ...geometry import Grid
-from ..method import Callback, Method
-from .problem import Common, Problem, build, largest_eigenvalue, require_room, start_volume
+from ..method import Callback, method_function
+from .problem import IterativeSettings, Problem, build, largest_eigenvalue, require_room, start_volume
 from .regularisers import tv_numba
 from .regularisers.priors import Denoiser, Prior, make_prior
 from .solve import iterate
@@ -26,7 +26,7 @@ ROUNDING = 1e-6  # objectives that differ by less are equal in single precision
 
 
 @checked(of="fista_tv")
-class FistaTV(Common):
+class FistaTvSettings(IterativeSettings):
     """Settings of `fista_tv`. ``lambda_``: strength of the prior, None: chosen from the data (see `fewview.recon.iterative.tuning`).
 
     ``prior``: "tv", "huber" (with ``huber_delta`` in 1/mm) or "wavelet"; ``inner``: dual steps of the prior in each iteration.
@@ -39,7 +39,7 @@ class FistaTV(Common):
 
 
 @dataclass
-class FistaState:
+class FistaTvState:
     """All that a restart needs: iterates, the gradients of the data term there, momentum, and the dual variable of the prior."""
 
     x: Volume
@@ -53,7 +53,7 @@ class FistaState:
     count: int = 0
 
 
-class Fista:
+class FistaTvSolver:
     """Beck and Teboulle (2009) with the monotone rule: a step that would raise the objective is refused and the momentum reset.
 
     The gradient of the data term is affine, so that at the extrapolated point is extrapolated too: an iteration costs one forward and one
@@ -67,16 +67,16 @@ class Fista:
         self.denoise = Denoiser(prior, problem.shape, problem.lower, problem.upper, problem.mask)
         self._z, self._y = np.empty(problem.shape, np.float32), np.empty(problem.shape, np.float32)
 
-    def start(self, x: Volume) -> FistaState:
+    def start(self, x: Volume) -> FistaTvState:
         """The state before the first step."""
         data, slope = self.problem.gradient(x)
         dual = self.prior.dual(self.problem.shape)
-        return FistaState(x.copy(), x.copy(), slope, slope.copy(), dual, data, data + self._penalty(x))
+        return FistaTvState(x.copy(), x.copy(), slope, slope.copy(), dual, data, data + self._penalty(x))
 
     def _penalty(self, x: Volume) -> float:
         return self.weight * self.prior.value(x) if self.weight else 0.0
 
-    def step(self, s: FistaState) -> Mapping[str, float]:
+    def step(self, s: FistaTvState) -> Mapping[str, float]:
         """One iteration; the state is advanced in place."""
         t = (1 + math.sqrt(1 + 4 * s.momentum**2)) / 2
         beta = (s.momentum - 1) / t
@@ -105,17 +105,15 @@ def _extrapolate(x: Volume, before: Volume, beta: float, out: Volume) -> Volume:
     return out
 
 
-def run(projections: Projections, grid: Grid, settings: FistaTV, callbacks: Sequence[Callback] = ()) -> Volume:
-    """The volume that minimises ``1/2 |A x - p|_W^2 + lambda prior(x)`` under the bounds; see `FistaTV` for the settings."""
+@method_function(FistaTvSettings)
+def fista_tv(projections: Projections, grid: Grid, settings: FistaTvSettings, callbacks: Sequence[Callback]) -> Volume:
+    """The volume that minimises ``1/2 |A x - p|_W^2 + lambda prior(x)`` under the bounds; see `FistaTvSettings` for the settings."""
     from .tuning import choose_lambda
 
     prior = make_prior(settings.prior, settings.huber_delta)
     problem = build(projections, grid, settings)
     require_room(problem, VOLUMES, 0, "fista_tv")
     weight, told = choose_lambda(projections, grid, settings, problem, prior)
-    solver = Fista(problem, prior, weight, settings.inner)
+    solver = FistaTvSolver(problem, prior, weight, settings.inner)
     state = solver.start(start_volume(projections, grid, settings, problem))
     return iterate(lambda: solver.step(state), state, settings.iterations or 100, callbacks, resolved=told)
-
-
-METHOD = Method("fista_tv", run, FistaTV, reference="Beck and Teboulle, IEEE Trans. Image Process. 18 (2009) 2419")

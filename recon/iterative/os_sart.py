@@ -13,9 +13,9 @@ from ...base import InputError
 from ...base.settings import Count, Positive, checked
 from ...data import Projections
 from ...geometry import Grid
-from ..method import Callback, Method
+from ..method import Callback, method_function
 from ..projector.view_blocks import Linear, ray_scales, reciprocal
-from .problem import Common, Problem, build, dot, operator_of, require_room, start_volume
+from .problem import IterativeSettings, Problem, build, dot, operator_of, require_room, start_volume
 from .solve import iterate
 
 Volume = NDArray[np.float32]
@@ -25,7 +25,7 @@ Part = Callable[[NDArray[np.intp]], Linear]
 
 
 @checked(of="os_sart")
-class OsSart(Common):
+class OsSartSettings(IterativeSettings):
     """Settings of `os_sart`. ``iterations`` None: as many as predict held-out views best (an iteration is a pass over all subsets).
 
     ``subset_views``: views in a subset; ``relaxation`` between 0 and 2, multiplied by ``decay`` after every iteration.
@@ -109,8 +109,9 @@ def parts_of(projections: Projections, grid: Grid, backend: str) -> Part:
     return lambda index: operator_of(projections.scan[index], grid, backend)
 
 
-def run(projections: Projections, grid: Grid, settings: OsSart, callbacks: Sequence[Callback] = ()) -> Volume:
-    """OS-SART with bounds; see `OsSart` for the settings."""
+@method_function(OsSartSettings)
+def os_sart(projections: Projections, grid: Grid, settings: OsSartSettings, callbacks: Sequence[Callback]) -> Volume:
+    """OS-SART with bounds; see `OsSartSettings` for the settings."""
     from .tuning import choose_iterations
 
     problem = build(projections, grid, settings)
@@ -123,6 +124,3 @@ def run(projections: Projections, grid: Grid, settings: OsSart, callbacks: Seque
     solver = solver_of(projections, problem, grid)
     state = solver.start(start_volume(projections, grid, settings, problem))
     return iterate(lambda: solver.step(state), state, iterations, callbacks, resolved=told)
-
-
-METHOD = Method("os_sart", run, OsSart, reference="Wang and Jiang, J. X-Ray Sci. Technol. 12 (2004) 169")

@@ -15,10 +15,10 @@ from ...base.memory import available_bytes
 from ...base.settings import NotNegative, Positive, checked
 from ...data import Projections
 from ...geometry import Grid
-from ..method import Callback, Method
+from ..method import Callback, method_function
 from ..projector.view_blocks import Block
 from .cosine_transform import cosines, from_cosines
-from .problem import Common, Problem, build, dot, require_room, start_volume
+from .problem import IterativeSettings, Problem, build, dot, require_room, start_volume
 from .regularisers import tv_numba
 from .regularisers.priors import Prior, make_prior
 from .solve import iterate
@@ -30,7 +30,7 @@ VOLUMES = 11  # the state, what a step works on and the operator's copies, all o
 
 
 @checked(of="pdhg_tv")
-class PdhgTV(Common):
+class PdhgTvSettings(IterativeSettings):
     """Settings of `pdhg_tv`. ``lambda_``: strength of the prior, None: chosen from the data (see `fewview.recon.iterative.tuning`).
 
     ``prior``: "tv", "huber" (with ``huber_delta`` in 1/mm) or "wavelet"; ``balance``: the primal step over the dual one, in units of a
@@ -62,7 +62,7 @@ class RampSteps:
 
 
 @dataclass
-class PdhgState:
+class PdhgTvState:
     """All that a restart needs: the volume, its extrapolation, and both dual variables."""
 
     x: Volume
@@ -72,7 +72,7 @@ class PdhgState:
     count: int = 0
 
 
-class Pdhg:
+class PdhgTvSolver:
     """Chambolle and Pock (2011), preconditioned (Pock and Chambolle 2011), with a ramp instead of a diagonal on the data side.
 
     minimise ``1/2 |B x - W^1/2 b|^2 + weight phi(K x)`` with B = W^1/2 A. Dual steps: S = sigma ramp for the data, sigma_k for the prior;
@@ -104,12 +104,12 @@ class Pdhg:
             v = w / f32(max(math.sqrt(dot(w, w)), 1e-30))
         return 1.05 * value
 
-    def start(self, x: Volume) -> PdhgState:
+    def start(self, x: Volume) -> PdhgTvState:
         """The state before the first step."""
         y = zeros_on_disk(self.problem.data.shape) if self.on_disk else np.zeros_like(self.problem.data)
-        return PdhgState(x.copy(), x.copy(), y, self.prior.dual(self.problem.shape))
+        return PdhgTvState(x.copy(), x.copy(), y, self.prior.dual(self.problem.shape))
 
-    def step(self, s: PdhgState) -> Mapping[str, float]:
+    def step(self, s: PdhgTvState) -> Mapping[str, float]:
         """One iteration; the state is advanced in place. The residual reported is that of the extrapolated volume."""
         problem = self.problem
         if self.weight:
@@ -124,7 +124,7 @@ class Pdhg:
         s.count += 1
         return {"residual": math.sqrt(2 * data), "objective": data + self.weight * self.prior.value(s.x)}
 
-    def _data_step(self, s: PdhgState) -> float:
+    def _data_step(self, s: PdhgTvState) -> float:
         """Advance the dual variable of the data, leave B' y in ``_base``, and return the data term there, a block of views at a time."""
         data, back = 0.0, self._base
         back.fill(0)
@@ -161,18 +161,16 @@ def keep_on_disk(dual: str, rays: int) -> bool:
     return dual == "disk" or (dual == "auto" and free is not None and 4 * rays > free / 4)
 
 
-def run(projections: Projections, grid: Grid, settings: PdhgTV, callbacks: Sequence[Callback] = ()) -> Volume:
-    """The volume that minimises ``1/2 |A x - p|_W^2 + lambda prior(x)`` under the bounds; see `PdhgTV` for the settings."""
+@method_function(PdhgTvSettings)
+def pdhg_tv(projections: Projections, grid: Grid, settings: PdhgTvSettings, callbacks: Sequence[Callback]) -> Volume:
+    """The volume that minimises ``1/2 |A x - p|_W^2 + lambda prior(x)`` under the bounds; see `PdhgTvSettings` for the settings."""
     from .tuning import choose_lambda
 
     prior = make_prior(settings.prior, settings.huber_delta)
     problem = build(projections, grid, settings)
     on_disk = keep_on_disk(settings.dual, problem.data.size)
     require_room(problem, VOLUMES, 0 if on_disk else 1, "pdhg_tv")
-    solver = Pdhg(problem, prior, 0.0, settings.balance, on_disk=on_disk)
+    solver = PdhgTvSolver(problem, prior, 0.0, settings.balance, on_disk=on_disk)
     solver.weight, told = choose_lambda(projections, grid, settings, problem, prior, solver.norm)
     state = solver.start(start_volume(projections, grid, settings, problem))
     return iterate(lambda: solver.step(state), state, settings.iterations or 40, callbacks, resolved=told)
-
-
-METHOD = Method("pdhg_tv", run, PdhgTV, reference="Chambolle and Pock, J. Math. Imaging Vis. 40 (2011) 120")

@@ -16,7 +16,7 @@ from ...base.settings import checked
 from ...data import Projections
 from ...geometry import Grid
 from ..method import Callback, Method
-from .problem import Common, Problem, build, largest_eigenvalue, start_volume
+from .problem import IterativeSettings, Problem, build, largest_eigenvalue, start_volume
 from .solve import iterate
 
 Volume = NDArray[np.float32]
@@ -25,14 +25,14 @@ f32 = np.float32
 
 
 @checked(of="plug_and_play")
-class PlugAndPlay(Common):
+class PlugAndPlaySettings(IterativeSettings):
     """Settings of a plug-and-play method. ``relaxation``: how far towards the denoised volume each step goes, in (0, 1]."""
 
     relaxation: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
 @dataclass
-class PnpState:
+class PlugAndPlayState:
     """All that a restart needs."""
 
     x: Volume
@@ -41,7 +41,7 @@ class PnpState:
     count: int = 0
 
 
-class PnpSolver:
+class PlugAndPlaySolver:
     """x <- P[(1 - r) z + r D(z)], z = y - A' W (A y - b) / L, y extrapolated as in FISTA (Kamilov, Mansour, Wohlberg 2017).
 
     The momentum starts again whenever the step turns back (O'Donoghue and Candes 2015): a denoiser need not be the gradient of anything.
@@ -51,11 +51,11 @@ class PnpSolver:
         self.problem, self.denoise, self.relaxation = problem, denoise, relaxation
         self.lipschitz = largest_eigenvalue(problem)
 
-    def start(self, x: Volume) -> PnpState:
+    def start(self, x: Volume) -> PlugAndPlayState:
         """The state before the first step."""
-        return PnpState(x.copy(), x.copy())
+        return PlugAndPlayState(x.copy(), x.copy())
 
-    def step(self, s: PnpState) -> Mapping[str, float]:
+    def step(self, s: PlugAndPlayState) -> Mapping[str, float]:
         """One iteration; the residual is that of the extrapolated volume."""
         t = (1 + math.sqrt(1 + 4 * s.momentum**2)) / 2
         y = np.asarray(s.x + f32((s.momentum - 1) / t) * (s.x - s.before), dtype=np.float32)
@@ -83,10 +83,10 @@ def plug_and_play(denoise: Denoise, name: str = "plug_and_play") -> Method:
     if not callable(denoise):
         raise InputError(f"the denoiser is a {type(denoise).__name__}", expected="a function volume -> volume")
 
-    def run(projections: Projections, grid: Grid, settings: PlugAndPlay, callbacks: Sequence[Callback] = ()) -> Volume:
+    def run(projections: Projections, grid: Grid, settings: PlugAndPlaySettings, callbacks: Sequence[Callback] = ()) -> Volume:
         problem = build(projections, grid, settings)
-        solver = PnpSolver(problem, denoise, settings.relaxation)
+        solver = PlugAndPlaySolver(problem, denoise, settings.relaxation)
         state = solver.start(start_volume(projections, grid, settings, problem))
         return iterate(lambda: solver.step(state), state, settings.iterations or 30, callbacks)
 
-    return Method(name, run, PlugAndPlay, reference="Kamilov, Mansour, Wohlberg, IEEE Signal Process. Lett. 24 (2017) 1872")
+    return Method(name, run, PlugAndPlaySettings, reference="Kamilov, Mansour, Wohlberg, IEEE Signal Process. Lett. 24 (2017) 1872")

@@ -23,7 +23,7 @@ Sinogram = NDArray[np.float32]
 
 
 @checked(of="an iterative method")
-class Common:
+class IterativeSettings:
     """Settings that every iterative method has. None means: chosen from the data (`--auto`, the default).
 
     ``iterations``: how many; ``start``: "fdk", "zero" or a volume [z, y, x]; ``mask``: None (the whole box), "fov" (the cylinder of the
@@ -161,7 +161,7 @@ def operator_of(scan: Scan, grid: Grid, backend: str) -> Linear:
     return made
 
 
-def build(projections: Projections, grid: Grid, settings: Common, operator: Linear | None = None) -> Problem:
+def build(projections: Projections, grid: Grid, settings: IterativeSettings, operator: Linear | None = None) -> Problem:
     """The checked problem of these projections and settings, with the grid's `Operator` in blocks of views unless one is given."""
     check_views(projections)
     blocks: tuple[Block, ...] = ()
@@ -206,7 +206,7 @@ def ray_weights(projections: Projections, given: str | ArrayLike | None) -> Sino
     return np.ascontiguousarray(weights / weights.mean(dtype=np.float64), dtype=np.float32)
 
 
-def start_volume(projections: Projections, grid: Grid, settings: Common, problem: Problem) -> Volume:
+def start_volume(projections: Projections, grid: Grid, settings: IterativeSettings, problem: Problem) -> Volume:
     """The volume to begin with, within the bounds and the mask; never the caller's own array."""
     given = settings.start
     if isinstance(given, str):

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ...base.settings import Positive, checked
 from ...data import Projections
 from ...geometry import Grid
-from ..method import Callback, Method
+from ..method import Callback, method_function
 from ..projector.view_blocks import Block, ray_scales, reciprocal
-from .problem import Common, Problem, build, dot, require_room, start_volume
+from .problem import IterativeSettings, Problem, build, dot, require_room, start_volume
 from .solve import iterate
 
 Volume = NDArray[np.float32]
@@ -24,7 +24,7 @@ VOLUMES = 9  # the state, what a step works on and the operator's copies, all of
 
 
 @checked(of="sirt")
-class Sirt(Common):
+class SirtSettings(IterativeSettings):
     """Settings of `sirt`. ``iterations`` None: as many as predict held-out views best. ``relaxation`` between 0 and 2."""
 
     relaxation: Positive = 1.0
@@ -79,8 +79,9 @@ class SirtSolver:
         return {"residual": math.sqrt(squares), "objective": objective}
 
 
-def run(projections: Projections, grid: Grid, settings: Sirt, callbacks: Sequence[Callback] = ()) -> Volume:
-    """SIRT with bounds; see `Sirt` for the settings."""
+@method_function(SirtSettings)
+def sirt(projections: Projections, grid: Grid, settings: SirtSettings, callbacks: Sequence[Callback]) -> Volume:
+    """SIRT with bounds; see `SirtSettings` for the settings."""
     from .tuning import choose_iterations
 
     problem = build(projections, grid, settings)
@@ -91,6 +92,3 @@ def run(projections: Projections, grid: Grid, settings: Sirt, callbacks: Sequenc
     solver = SirtSolver(problem, settings.relaxation)
     state = solver.start(start_volume(projections, grid, settings, problem))
     return iterate(lambda: solver.step(state), state, iterations, callbacks, resolved=told)
-
-
-METHOD = Method("sirt", run, Sirt, reference="Gregor and Benson, IEEE Trans. Med. Imaging 27 (2008) 918")

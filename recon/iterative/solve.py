@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ class DivergenceWarning(RuntimeWarning):
     """A reconstruction diverged and was stopped; the last good volume is returned."""
 
 
+@runtime_checkable
 class State(Protocol):
     """``x`` is the volume after ``count`` steps. A step writes the next volume elsewhere and then swaps, so ``x`` is always whole."""
 

@@ -18,7 +18,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,13 +28,14 @@ from ...data import Projections
 from ...data.multiresolution import bin_detector, bin_projections, coarsen, coarsening
 from ...geometry import Grid
 from .cosine_transform import cosines
-from .problem import Common, Problem, build, check_views, start_volume
+from .problem import IterativeSettings, Problem, build, check_views, start_volume
 from .regularisers.priors import Prior
 
 Volume = NDArray[np.float32]
 LEAST_VIEWS = 5
 
 
+@runtime_checkable
 class Solver(Protocol):
     """A solver as the tuning sees it."""
 
@@ -51,7 +52,7 @@ class Split:
     held: Projections
     grid: Grid
     factor: int
-    settings: Common
+    settings: IterativeSettings
     problem: Problem
     held_operator: Any
 
@@ -87,7 +88,7 @@ def held_out(views: int) -> NDArray[np.intp]:
     return np.unique(np.floor((np.arange(count) + 0.5) * views / count).astype(np.intp).clip(1, views - 2))
 
 
-def split(projections: Projections, grid: Grid, settings: Common, factor: int | None = None) -> Split:
+def split(projections: Projections, grid: Grid, settings: IterativeSettings, factor: int | None = None) -> Split:
     """The smaller copy, split; InputError when there are too few views to hold any out."""
     check_views(projections, LEAST_VIEWS, "a choice by held-out views (or give lambda_ / iterations yourself)")
     factor = coarsening(projections, grid) if factor is None else factor
@@ -144,7 +145,7 @@ def choose_lambda(
     """The weight of the prior in the units of the objective, and what to tell: ``lambda_``, the curve, the rule and the cost in seconds.
 
     A path of weights from strong to weak, every solution the start of the next, until the score has risen twice in a row. ``norm``: that
-    of `Pdhg` for this problem, where it is known.
+    of `PdhgTvSolver` for this problem, where it is known.
     """
     unit = weight_unit(problem, projections.scan.field_of_view_mm[2], grid.voxel_mm)
     if settings.lambda_ is not None:
@@ -171,12 +172,12 @@ def choose_lambda(
 
 def score_path(part: Split, prior: Prior, unit: float, steps: int, norm: float | None = None) -> list[tuple[float, float]]:
     """(lambda_, score) along the ladder, from strong to weak, warm-started."""
-    from .pdhg_tv import Pdhg
+    from .pdhg_tv import PdhgTvSolver
 
     curve: list[tuple[float, float]] = []
     state = None
     for value in LADDER:
-        solver = Pdhg(part.problem, prior, value * unit, norm=norm)
+        solver = PdhgTvSolver(part.problem, prior, value * unit, norm=norm)
         norm = solver.norm
         state = solver.start(part.start()) if state is None else state
         for _ in range(steps if curve else 2 * steps):
@@ -206,7 +207,7 @@ def lowest(curve: list[tuple[float, float]]) -> float:
 def choose_iterations(
     projections: Projections,
     grid: Grid,
-    settings: Common,
+    settings: IterativeSettings,
     solver_of: Callable[[Projections, Problem, Grid], Solver],
     most: int,
     patience: int = 5,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...base import InputError
 from ...geometry import Grid, Scan
+from ...geometry.grid import require_grid
 from .backend import Backend, automatic_backend, find_backend
 
 Values = TypeVar("Values", NDArray[np.floating], Tensor)
@@ -44,7 +45,7 @@ class Operator:
 
     def __init__(self, scan: Scan, grid: Grid, backend: str = "auto") -> None:
         self._chosen = find_backend(backend)
-        self.scan, self.grid, self.backend = scan, grid, backend
+        self.scan, self.grid, self.backend = scan, require_grid(grid), backend
         self.domain_shape: tuple[int, int, int] = grid.shape
         self.range_shape: tuple[int, int, int] = (len(scan), *scan.shape)
         self.T = _Transpose(self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numba import njit, prange
@@ -15,6 +15,7 @@ from .joseph_rays import Rays
 LEAST_RAYS = 1 << 20  # in a block: fewer do not pay for the walk over the volume that each block costs
 
 
+@runtime_checkable
 class Linear(Protocol):
     """What a solver needs of an operator: ``A(x)`` and ``A.T(y)``; `Operator` is one, a matrix in a test another."""
 

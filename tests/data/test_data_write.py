@@ -428,8 +428,9 @@ def test_atomic_path_restores_a_folder_when_the_last_step_fails(tmp_path: Path, 
     import os
 
     final = tmp_path / "out"
-    final.mkdir()
-    (final / "old.txt").write_text("old")
+    with atomic_path(final) as temporary:
+        temporary.mkdir()
+        (temporary / "old.txt").write_text("old")
     real, calls = os.replace, []
 
     def failing(source: Any, target: Any) -> None:

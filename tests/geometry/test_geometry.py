@@ -70,8 +70,8 @@ def test_the_frame_is_that_of_the_conventions() -> None:
 @quick
 @given(any_scans())
 def test_a_scan_prints_as_itself(scan: Scan) -> None:
-    assert eval(repr(scan), eval_names) == scan
-    again = eval(repr(scan[::-1]), eval_names)
+    assert eval(scan.expression(), eval_names) == scan
+    again = eval(scan[::-1].expression(), eval_names)
     assert again == scan[::-1]
     assert hash(again) == hash(scan[::-1])
 
@@ -89,7 +89,7 @@ def test_every_kind_of_subset_keeps_each_views_own_vectors(scan: Scan, data: st.
     assert len(part) == len(keep)
     for name in ("source", "detector", "u", "v", "angles_deg"):
         np.testing.assert_array_equal(getattr(part, name), getattr(scan, name)[keep])
-    assert eval(repr(part), eval_names) == part
+    assert eval(part.expression(), eval_names) == part
 
 
 def test_bad_subsets_are_refused() -> None:

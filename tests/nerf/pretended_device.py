@@ -26,7 +26,7 @@ from fewview.nerf.training.learner import Example
 from fewview.nerf.training.settings import TrainSettings
 from fewview.nerf.training.train_network import train
 from fewview.nerf.volumes import lpd, unet
-from fewview.recon import Operator, reconstruct
+from fewview.recon import METHODS, Operator, reconstruct
 from fewview.recon.method import Progress
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
@@ -135,10 +135,10 @@ MEDNERF = mednerf.Architecture(
     least_share=0.6, anneal=0.02, posed=True, average=0.9, generator_rate=1e-3, discriminator_rate=4e-3,
 )  # fmt: skip
 LEARNERS = {
-    "unet": (unet.LEARNER, unet.METHOD, UNET),
-    "lpd": (lpd.LEARNER, lpd.METHOD, LPD),
-    "pixelnerf": (pixelnerf.LEARNER, pixelnerf.METHOD, PIXELNERF),
-    "mednerf": (mednerf.LEARNER, mednerf.METHOD, MEDNERF),
+    "unet": (unet.LEARNER, METHODS["unet"], UNET),
+    "lpd": (lpd.LEARNER, METHODS["lpd"], LPD),
+    "pixelnerf": (pixelnerf.LEARNER, METHODS["pixelnerf"], PIXELNERF),
+    "mednerf": (mednerf.LEARNER, METHODS["mednerf"], MEDNERF),
 }
 NAF = {
     "naf volume": {},

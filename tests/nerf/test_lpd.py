@@ -47,7 +47,7 @@ def test_lpd_learns_and_is_better_on_a_leg_it_never_saw(tmp_path: Path) -> None:
     assert twice[0].losses == twice[1].losses
     other = leg(4)
     given = other.projections[views.evenly(SCAN, 12)]
-    learned = reconstruct(given, trained_method(LEARNER, ""), GRID, checkpoint=tmp_path / "lpd.pt").volume
+    learned = reconstruct(given, trained_method(LEARNER, lpd.LpdSettings), GRID, checkpoint=tmp_path / "lpd.pt").volume
     assert learned.min() >= 0
     assert decibel(learned, other) > 1 + max(decibel(reconstruct(given, name, GRID).volume, other) for name in ("fdk", "sirt"))
 

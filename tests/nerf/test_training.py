@@ -29,7 +29,7 @@ from fewview.nerf.training.learner import Example, Learner
 from fewview.nerf.training.settings import TrainSettings
 from fewview.nerf.training.state import step_generator
 from fewview.nerf.training.train_network import state_of, train, validation_score
-from fewview.nerf.training.trained_method import Trained, trained_method
+from fewview.nerf.training.trained_method import TrainedSettings, trained_method
 from fewview.recon import Operator, fdk, reconstruct
 from fewview.recon.physics.effects import Physics
 from numpy.typing import NDArray
@@ -423,7 +423,7 @@ def test_another_method_architecture_format_or_file_is_refused(tmp_path: Path, m
 
 
 def test_a_trained_method_asks_for_its_checkpoint_and_uses_it(made: Path) -> None:
-    method = trained_method(TOY, "a test")
+    method = trained_method(TOY, TrainedSettings)
     p = HELD[0].projections
     with pytest.raises(InputError, match="fewview train toy --data"):
         reconstruct(p, method, GRID)
@@ -443,7 +443,7 @@ def test_a_trained_method_asks_for_its_checkpoint_and_uses_it(made: Path) -> Non
 
 
 def test_other_voxels_than_those_trained_on_are_interpolated_and_told(made: Path) -> None:
-    method, p = trained_method(TOY, "a test", Trained), HELD[0].projections
+    method, p = trained_method(TOY, TrainedSettings), HELD[0].projections
     fine = Grid((20, 32, 32), 0.5, GRID.center_mm)
     with pytest.warns(UserWarning, match=r"voxels of 1 mm.*0.5 mm"):
         rec = reconstruct(p, method, fine, checkpoint=made)

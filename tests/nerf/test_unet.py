@@ -20,7 +20,7 @@ from fewview.nerf.training.learner import Example
 from fewview.nerf.training.settings import TrainSettings
 from fewview.nerf.training.train_network import decibel, train
 from fewview.nerf.volumes import unet
-from fewview.recon import Method, fdk, reconstruct
+from fewview.recon import METHODS, Method, fdk, reconstruct
 from fewview.recon.physics.simulator import simulate
 from fewview.recon.uncertainty import coverage
 
@@ -57,7 +57,7 @@ def test_unet_learns_and_is_better_on_a_leg_it_never_saw(checkpoint: tuple[Path,
     assert twice[0].losses == twice[1].losses
     other = leg(4)
     given = other.projections[views.evenly(SCAN, 12)]
-    method = replace(unet.METHOD, run=_with(LEARNER))
+    method = replace(METHODS["unet"], run=_with(LEARNER))
     learned = reconstruct(given, method, GRID, checkpoint=path).volume
     assert learned.min() >= 0
     assert decibel(learned, other) > 1 + max(decibel(reconstruct(given, name, GRID).volume, other) for name in ("fdk", "pdhg_tv"))
@@ -77,7 +77,7 @@ def test_the_network_itself_learns_not_only_the_linear_path_beside_it(checkpoint
 
 def _with(learner: Any) -> Any:
     """The method's run for the tiny preset of these tests."""
-    return unet.trained_method(learner, "", unet.UNetSettings, unet.configure).run
+    return unet.trained_method(learner, unet.UnetSettings, unet.configure).run
 
 
 def test_tiles_give_the_volume_of_one_piece() -> None:
@@ -146,7 +146,7 @@ def test_dropout_gives_a_spread_that_grows_with_the_error(checkpoint: tuple[Path
     path, _ = checkpoint
     other = leg(4)
     given = other.projections[views.evenly(SCAN, 12)]
-    method = replace(unet.METHOD, run=_with(LEARNER))
+    method = replace(METHODS["unet"], run=_with(LEARNER))
     plain = reconstruct(given, method, GRID, checkpoint=path)
     assert np.array_equal(plain.volume, reconstruct(given, method, GRID, checkpoint=path, seed=5).volume)  # no dropout, no chance
     rec = ensemble_std(given, method, GRID, members=6, checkpoint=path)
@@ -177,7 +177,7 @@ def test_an_ensemble_of_seeds_is_its_mean_and_standard_deviation() -> None:
 def test_an_ensemble_of_checkpoints_and_bad_ensembles(checkpoint: tuple[Path, Any], tmp_path: Path) -> None:
     path, _ = checkpoint
     given = leg(4).projections[views.evenly(SCAN, 12)]
-    method = replace(unet.METHOD, run=_with(LEARNER))
+    method = replace(METHODS["unet"], run=_with(LEARNER))
     short = tmp_path / "short.pt"
     train(LEARNER, [leg(1)], [], TrainSettings.of(LEARNER, "tiny", steps=2, views=(12,)), short)
     rec = ensemble_std(given, method, GRID, checkpoint=[str(path), str(short)])
@@ -191,5 +191,5 @@ def test_an_ensemble_of_checkpoints_and_bad_ensembles(checkpoint: tuple[Path, An
         reconstruct(given, "unet", GRID)
     with pytest.raises(InputError, match="architecture"):
         load_checkpoint(path, unet.LEARNER, unet.PRESETS["small"])
-    assert isinstance(unet.METHOD, Method)
-    assert unet.METHOD.trained
+    assert isinstance(METHODS["unet"], Method)
+    assert METHODS["unet"].trained

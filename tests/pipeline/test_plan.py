@@ -60,12 +60,13 @@ def test_the_outputs_are_known_beforehand(tmp_path: Path) -> None:
     assert ReconPlan("leg").std_output is None
 
 
-def test_an_output_that_is_there_is_refused_without_force(tmp_path: Path) -> None:
+def test_an_output_of_somebody_else_is_refused_before_the_work(tmp_path: Path) -> None:
     taken = tmp_path / "a_std.h5"
     taken.write_text("precious")
     with pytest.raises(FileExistsError, match=r"a_std\.h5"):
         ReconPlan("leg", out=tmp_path / "a.h5", spread=Spread(2)).require_free_outputs()
-    ReconPlan("leg", out=tmp_path / "a.h5", spread=Spread(2), force=True).require_free_outputs()
+    with pytest.raises(FileExistsError, match="did not write"):
+        ReconPlan("leg", out=tmp_path / "a.h5", spread=Spread(2), force=True).require_free_outputs()
     ReconPlan("leg", out=tmp_path / "a.h5").require_free_outputs()
 
 

@@ -17,13 +17,13 @@ from fewview.data import Projections
 from fewview.data.multiresolution import bin_projections, coarsen, refine
 from fewview.geometry import Grid, InputError, Scan, skyscan_1276, views
 from fewview.recon import METHODS, Operator, reconstruct
-from fewview.recon.iterative.asd_pocs import AsdPocs, AsdPocsSolver
+from fewview.recon.iterative.asd_pocs import AsdPocsSettings, AsdPocsSolver
 from fewview.recon.iterative.cgls import CglsSolver
-from fewview.recon.iterative.fista_tv import Fista
+from fewview.recon.iterative.fista_tv import FistaTvSolver
 from fewview.recon.iterative.os_sart import OsSartSolver, subsets
-from fewview.recon.iterative.pdhg_tv import Pdhg
-from fewview.recon.iterative.plug_and_play import PnpSolver, plug_and_play
-from fewview.recon.iterative.problem import Common, Problem, build, largest_eigenvalue, start_volume
+from fewview.recon.iterative.pdhg_tv import PdhgTvSolver
+from fewview.recon.iterative.plug_and_play import PlugAndPlaySolver, plug_and_play
+from fewview.recon.iterative.problem import IterativeSettings, Problem, build, largest_eigenvalue, start_volume
 from fewview.recon.iterative.regularisers import tv_numba
 from fewview.recon.iterative.regularisers.priors import Denoiser, TotalVariation, Wavelet
 from fewview.recon.iterative.sirt import SirtSolver
@@ -193,7 +193,7 @@ def test_variational_solvers_reach_the_dense_minimiser(kind: str, prior: str, we
             return np.sign(v) * np.maximum(np.abs(v) - t, 0)
 
     expected = admm(M, b, w, lam, K, shrink, lower=0.0)
-    solver = Fista(problem, chosen, lam, inner=20) if kind == "fista" else Pdhg(problem, chosen, lam)
+    solver = FistaTvSolver(problem, chosen, lam, inner=20) if kind == "fista" else PdhgTvSolver(problem, chosen, lam)
     state, values = run_steps(solver, np.zeros(SHAPE, F32), 500 if kind == "fista" else 5000)
     assert np.abs(state.x.ravel() - expected).max() < 1e-4 * max(1.0, expected.max())
     if kind == "fista":
@@ -250,7 +250,7 @@ def test_asd_pocs_reaches_the_least_total_variation_among_the_volumes_that_fit()
     expected = least_tv(M, M @ x.ravel(), difference_matrix(SHAPE))
     problem = Problem(Dense(M, rays), (M @ x.ravel()).reshape(rays).astype(F32), SHAPE, lower=0.0)
     data_step = OsSartSolver(problem, problem.A.part, subset_views=1)  # type: ignore[attr-defined]
-    state, _ = run_steps(AsdPocsSolver(problem, data_step, 1e-6, AsdPocs(beta_red=0.999)), np.zeros(SHAPE, F32), 1500)
+    state, _ = run_steps(AsdPocsSolver(problem, data_step, 1e-6, AsdPocsSettings(beta_red=0.999)), np.zeros(SHAPE, F32), 1500)
     np.testing.assert_allclose(state.x.ravel(), expected, atol=1e-4)
     plain, _ = run_steps(OsSartSolver(problem, problem.A.part, subset_views=1), np.zeros(SHAPE, F32), 300)  # type: ignore[attr-defined]
     assert np.abs(plain.x.ravel() - expected).max() > 0.1  # it is the prior that decides
@@ -265,7 +265,7 @@ def test_plug_and_play_with_an_exact_proximal_map_is_the_variational_solution() 
         denoiser(v, 2.0 / L, 30, out)
         return out.copy()
 
-    state, _ = run_steps(PnpSolver(problem, denoise), np.zeros(SHAPE, F32), 500)
+    state, _ = run_steps(PlugAndPlaySolver(problem, denoise), np.zeros(SHAPE, F32), 500)
     M, b = problem.A.matrix, problem.data.ravel().astype(float)  # type: ignore[attr-defined]
     expected = admm(M, b, np.ones(len(b)), 2.0, difference_matrix(SHAPE), shrink_lengths, lower=0.0)
     np.testing.assert_allclose(state.x.ravel(), expected, atol=1e-4 * max(1.0, expected.max()))
@@ -303,7 +303,7 @@ def scan_and_grid() -> tuple[Projections, Grid, np.ndarray]:
 
 
 def solvers_of(projections: Projections, grid: Grid) -> dict[str, Any]:
-    problem = build(projections, grid, Common())
+    problem = build(projections, grid, IterativeSettings())
 
     def part(index: np.ndarray) -> Operator:
         return Operator(projections.scan[index], grid)
@@ -312,10 +312,10 @@ def solvers_of(projections: Projections, grid: Grid) -> dict[str, Any]:
         "sirt": SirtSolver(problem),
         "os_sart": OsSartSolver(problem, part),
         "cgls": CglsSolver(problem),
-        "fista_tv": Fista(problem, TotalVariation(), 0.01),
-        "pdhg_tv": Pdhg(problem, TotalVariation(), 0.01),
-        "asd_pocs": AsdPocsSolver(problem, OsSartSolver(problem, part), 0.004, AsdPocs()),
-        "pnp": PnpSolver(problem, lambda v: (v + np.roll(v, 1, 0)) / 2),
+        "fista_tv": FistaTvSolver(problem, TotalVariation(), 0.01),
+        "pdhg_tv": PdhgTvSolver(problem, TotalVariation(), 0.01),
+        "asd_pocs": AsdPocsSolver(problem, OsSartSolver(problem, part), 0.004, AsdPocsSettings()),
+        "pnp": PlugAndPlaySolver(problem, lambda v: (v + np.roll(v, 1, 0)) / 2),
     }
 
 
@@ -440,7 +440,7 @@ def test_blocks_of_views_give_what_all_views_at_once_give(monkeypatch: pytest.Mo
         whole = reconstruct(projections, name, grid, iterations=5, weights="counts", **given).volume
         monkeypatch.setattr(blocks, "LEAST_RAYS", 1 << 12)
         parts = reconstruct(projections, name, grid, iterations=5, weights="counts", **given).volume
-        assert len(build(projections, grid, Common()).blocks) > 5
+        assert len(build(projections, grid, IterativeSettings()).blocks) > 5
         np.testing.assert_allclose(parts, whole, atol=1e-3 * np.abs(whole).max(), err_msg=name)
 
 
@@ -646,5 +646,5 @@ def test_the_registry_knows_the_methods() -> None:
 
 def test_the_start_is_the_filtered_back_projection_within_the_bounds(scan_and_grid: Any) -> None:
     projections, grid, _ = scan_and_grid
-    x = start_volume(projections, grid, Common(), build(projections, grid, Common()))
+    x = start_volume(projections, grid, IterativeSettings(), build(projections, grid, IterativeSettings()))
     np.testing.assert_array_equal(x, np.maximum(reconstruct(projections, "fdk", grid).volume, 0))

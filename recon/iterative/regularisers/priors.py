@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ Dual = NDArray[np.float32]
 f32 = np.float32
 
 
+@runtime_checkable
 class Prior(Protocol):
     """A convex function phi(K x), through its dual variable p (of the size of K x); ``weight`` is lambda.
 

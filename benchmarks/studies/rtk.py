@@ -1,36 +1,67 @@
 """itk-rtk's conjugate gradient and ADMM-TV beside ours, on the same scan and box: PSNR against seconds.
 
-``python -m fewview.benchmarks.studies.rtk_peer --data FOLDER`` (extra ``peers``). itk-rtk takes part with a grid of settings, all of them
-shown; ours is self-tuned, and shown after some of its iterations. Both have the same number of threads, and run in turn in one process.
+``fewview bench rtk --data FOLDER --out RESULTS`` (extra ``peers``). itk-rtk takes part with a grid of settings, all of them shown; ours
+is self-tuned, and shown after some of its iterations. Both have the same number of threads, and run in turn in one process.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from ...base import MissingBackendError
+from ...base.settings import Count, checked
 from ...data import Projections
-from ...geometry import views
 from ...recon import Progress, reconstruct
-from ..scores.metrics import psnr
-from .classical import RANGE, VOLUMES, Case, make_case
-from .speed import Work
-from .speed_peers import _rtk_geometry, _rtk_image
+from ..peers.rtk import rtk_geometry, rtk_image
+from ..sweeps.columns import Cell, Column, Row, TablePlan, flat, mean, metric
+from ..sweeps.records import Record
+from ..sweeps.study import Study
+from .cases import MEASURE, VOLUMES, AtLeast8, Case, case_of, find_volumes, volume_path
 
 Volume = NDArray[np.float32]
 CG = "ConjugateGradientConeBeamReconstructionFilter"
-SHOWN, GIVEN = (3, 5, 8, 12, 20, 40), 0.007
 ADMM = "ADMMTotalVariationConeBeamReconstructionFilter"
+SHOWN, GIVEN = (3, 5, 8, 12, 20, 40), 0.007
+
+
+@checked(kind="option of bench rtk")
+class Plan:
+    """One volume.
+
+    Args:
+        data: folder of .nii.gz heads (8-bit grey, voxel 0.141 mm).
+        volume: name of a head without .nii.gz.
+        views: count of views.
+        size: voxels across.
+    """
+
+    data: Path
+    volume: str = VOLUMES[0]
+    views: Count = 26
+    size: AtLeast8 = 128
+
+
+@dataclass(frozen=True)
+class Task:
+    """One race; ``inputs`` is the SHA-256 of the volume's file."""
+
+    volume: str
+    views: int
+    size: int
+    inputs: str
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return f"{self.volume}, {self.views} views, {self.size} voxels across"
 
 
 @dataclass(frozen=True)
@@ -41,6 +72,29 @@ class Point:
     seconds: float
     cpu_seconds: float
     psnr: float
+
+
+def tasks(plan: Plan) -> list[Task]:
+    """The one task; MissingBackendError where itk-rtk is not installed."""
+    _itk_rtk()
+    return [Task(plan.volume, plan.views, plan.size, find_volumes(plan.data, [plan.volume])[plan.volume])]
+
+
+def run(plan: Plan, task: Task) -> dict[str, Any]:
+    """The points of both sides."""
+    case = case_of(volume_path(plan.data, task.volume), task.inputs, task.size)
+    part = case.views(task.views)
+    reconstruct(part, "pdhg_tv", case.grid, lambda_=0.01, iterations=1)  # compiled, and below imported, before the clock starts
+    rtk_volume(part, case, CG, {"SetNumberOfIterations": 1})
+    return {"points": [astuple(p) for p in own_points(case, part) + rtk_points(case, part)]}
+
+
+def _itk_rtk() -> tuple[Any, Any]:
+    try:
+        itk: Any = importlib.import_module("itk")
+        return itk, itk.RTK
+    except (ImportError, AttributeError) as error:
+        raise MissingBackendError("itk-rtk is not installed", remedy="pip install 'fewview[peers]'") from error
 
 
 def _clock() -> NDArray[np.float64]:
@@ -54,19 +108,16 @@ def _point(maker: str, taken: NDArray[np.float64], score: float) -> Point:
 
 def rtk_volume(part: Projections, case: Case, name: str, setters: dict[str, Any]) -> Volume:
     """What an iterative filter of itk-rtk gives with these settings, from a zero volume, Joseph's method both ways."""
-    try:
-        itk: Any = importlib.import_module("itk")
-        rtk: Any = itk.RTK
-    except (ImportError, AttributeError) as error:
-        raise MissingBackendError("itk-rtk is not installed", remedy="pip install 'fewview[peers]'") from error
+    import numba
+
+    itk, rtk = _itk_rtk()
     itk.MultiThreaderBase.SetGlobalDefaultNumberOfThreads(numba.get_num_threads())
     kind, empty = itk.Image[itk.F, 3], np.zeros(case.grid.shape, np.float32)
-    work = Work(part.scan, case.grid, empty, part.values)
     pixel = (*(2 * float(np.linalg.norm(step[0])) for step in (part.scan.u, part.scan.v)), 1.0)
     tool = getattr(rtk, name)[kind].New()
-    tool.SetInput(0, _rtk_image(itk, empty.transpose(1, 0, 2), (case.grid.voxel_mm,) * 3))
-    tool.SetInput(1, _rtk_image(itk, part.values, pixel))
-    tool.SetGeometry(_rtk_geometry(itk, rtk, work))
+    tool.SetInput(0, rtk_image(itk, empty.transpose(1, 0, 2), (case.grid.voxel_mm,) * 3))
+    tool.SetInput(1, rtk_image(itk, part.values, pixel))
+    tool.SetGeometry(rtk_geometry(itk, rtk, part.scan))
     tool.SetForwardProjectionFilter(tool.ForwardProjectionType_FP_JOSEPH)
     tool.SetBackProjectionFilter(tool.BackProjectionType_BP_JOSEPH)
     for setter, value in setters.items():
@@ -89,7 +140,6 @@ def rtk_points(case: Case, part: Projections) -> list[Point]:
         begin = _clock()
         volume = rtk_volume(part, case, name, setters)
         points.append(_point(label, _clock() - begin, _psnr(case, volume)))
-        print(f"{label}: {points[-1].seconds:.1f} s, {points[-1].cpu_seconds:.1f} CPU s, {points[-1].psnr:.2f} dB", flush=True)
     return points
 
 
@@ -113,41 +163,58 @@ def _watched(case: Case, part: Projections, label: str, **settings: Any) -> list
             points.append(_point(label_now, now - begin - scoring, _psnr(case, progress.volume)))
             scoring += _clock() - now
 
-    reconstruct(part, "pdhg_tv", case.grid, callbacks=[look], **settings)
+    rec = reconstruct(part, "pdhg_tv", case.grid, callbacks=[look], **settings)
+    if "interrupted" in rec.settings:
+        raise KeyboardInterrupt
     return points
 
 
 def _psnr(case: Case, volume: Volume) -> float:
-    return psnr(np.maximum(volume, 0), case.truth, data_range=RANGE, mask=case.inside)
+    return case.scores(np.maximum(volume, 0), ["psnr"])["psnr"]
 
 
-def verdicts(points: Sequence[Point]) -> list[str]:
+def rows(records: Sequence[Record]) -> list[Row]:
+    """A row a point."""
+    points = [[Point(str(maker), *map(float, rest)) for maker, *rest in record["points"]] for record in records]
+    return [{**flat(record), **row} for record, some in zip(records, points, strict=True) for row in verdicts(some)]
+
+
+def verdicts(points: Sequence[Point]) -> list[Row]:
     """For each of the others' points, the best of ours in no more time: by the clock, and by the processor (the load matters less)."""
     ours = [p for p in points if p.maker.startswith("fewview")]
-    lines = ["| who | seconds | CPU s | PSNR dB | fewview in no more seconds | in no more CPU s |", "|---|---|---|---|---|---|"]
+    found: list[Row] = []
     for p in points:
         by_clock = [o.psnr for o in ours if o.seconds <= p.seconds]
         by_processor = [o.psnr for o in ours if o.cpu_seconds <= p.cpu_seconds]
         best = ["" if p in ours else (f"{max(rivals):.2f}" if rivals else "none yet") for rivals in (by_clock, by_processor)]
-        lines.append(f"| {p.maker} | {p.seconds:.1f} | {p.cpu_seconds:.1f} | {p.psnr:.2f} | {best[0]} | {best[1]} |")
-    return lines
+        found.append({**vars(p), "by_clock": best[0], "by_processor": best[1]})
+    return found
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run both and print the table."""
-    parser = argparse.ArgumentParser(prog="python -m fewview.benchmarks.studies.rtk_peer", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of .nii.gz volumes (8-bit grey, voxel 0.141 mm)")
-    parser.add_argument("--volume", default=VOLUMES[0])
-    parser.add_argument("--views", type=int, default=26)
-    parser.add_argument("--size", type=int, default=128)
-    given = parser.parse_args(arguments)
-    case = make_case(given.data / f"{given.volume}.nii.gz", given.size)
-    part = case.scan[views.evenly(case.scan.scan, given.views)]
-    reconstruct(part, "pdhg_tv", case.grid, lambda_=0.01, iterations=1)  # compiled, and below imported, before the clock starts
-    rtk_volume(part, case, CG, {"SetNumberOfIterations": 1})
-    points = own_points(case, part) + rtk_points(case, part)
-    print("\n".join(verdicts(points)))
+def _text(name: str, head: str) -> Column:
+    return Column(head, lambda group: Cell("; ".join(row[name] for row in group)))
 
 
-if __name__ == "__main__":
-    main()
+STUDY = Study(
+    name="rtk",
+    title="itk-rtk beside fewview: PSNR against seconds",
+    Plan=Plan,
+    tasks=tasks,
+    run=run,
+    metrics=("volume/psnr",),
+    about=lambda plan: f"{plan.volume}, {plan.views} views, {plan.size}^3 voxels; in turn in one process. {MEASURE}",
+    tables=(
+        TablePlan(
+            title="",
+            by=("maker",),
+            rows=rows,
+            columns=(
+                mean("seconds", "seconds", ".1f"),
+                mean("cpu_seconds", "CPU s", ".1f"),
+                metric("psnr", ".2f"),
+                _text("by_clock", "fewview in no more seconds, dB"),
+                _text("by_processor", "in no more CPU s, dB"),
+            ),
+        ),
+    ),
+)

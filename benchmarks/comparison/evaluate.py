@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...base import InputError, UnknownNameError
-from ...base.files import atomic_path
 from ...data import Projections
 from ...data.pairs import Pair, find_pairs
 from ...data.volumes.resample import resample
@@ -22,19 +21,21 @@ from ...geometry import Grid, views
 from ...nerf.field.naf import binned
 from ...recon import Method, load_method, reconstruct
 from ...recon.iterative.solve import thinned_history
+from ..scores.compared import ImagePair, Yardstick
 from ..scores.distribution import features_of
 from ..scores.feature_networks import judges
-from ..scores.perceptual import LEAST_PIXELS, perceptual_distance
-from ..scores.scoring import Yardstick, all_scores
-from .cell import Task
+from ..scores.metric_table import scores_of
+from ..scores.perceptual import LEAST_PIXELS
+from ..scores.scoring import all_scores
 from .control_methods import CONTROLS, control_volume
+from .task import PairTask
 
 SELECTIONS = ("evenly", "random", "wedge")
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The setting that all tasks of a sweep share: data folder, results folder, yardstick, whose features FID, KID and LPIPS use.
+    """The setting that all tasks of a sweep share: data folder, yardstick, whose features FID, KID and LPIPS use.
 
     ``train`` are the animals whose Recon-CT the mean-volume control may see; ``features`` is a kind of `judges`. ``grey_fit`` and
     ``register`` bring each volume to its reference before it is compared; the map and the motion are in the record. ``bin`` averages
@@ -42,7 +43,6 @@ class Evaluation:
     """
 
     data: Path
-    results: Path
     window: tuple[float, float] | None = None
     line_window: tuple[float, float] = (0.0, 3.0)
     train: tuple[str, ...] = ()
@@ -52,13 +52,13 @@ class Evaluation:
     register: bool = False
     bin: bool = True
 
-    def measured(self, tasks: Sequence[Task]) -> list[Task]:
+    def measured(self, tasks: Sequence[PairTask]) -> list[PairTask]:
         """The tasks with this setting as part of their keys: a record made with another yardstick is not taken for theirs."""
-        shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("data", "results", "train")}
+        shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("data", "train")}
         seen = {"train": self.train}
         return [dataclasses.replace(t, scoring=shared | (seen if t.method in CONTROLS else {})) for t in tasks]
 
-    def __call__(self, task: Task) -> dict[str, Any]:
+    def __call__(self, task: PairTask) -> dict[str, Any]:
         """Reconstruct and score; the measured part of the record."""
         pair = self.pair(task.animal, task.week)
         whole = _projections(pair)
@@ -74,12 +74,14 @@ class Evaluation:
         else:
             method = load_method(task.method)
         rec = reconstruct(given, method, grid, **task.settings)
+        if "interrupted" in rec.settings:  # Ctrl-C gives the volume of the last step: not a result to keep
+            raise KeyboardInterrupt
         yardstick = self.yardstick(pair)
         compared = all_scores(rec.volume, grid, reference, whole, given_index, yardstick)
         scores = {protocol: {**part} for protocol, part in compared.scores.items()}
         self._perceptual(scores, compared.images, yardstick)
-        self._keep(task, compared.volume, reference, compared.images, yardstick)
         return {
+            "arrays": self._kept(compared.volume, reference, compared.images, yardstick),
             "scores": scores,
             "alignment": compared.alignment,
             "seconds": rec.seconds,
@@ -108,12 +110,14 @@ class Evaluation:
         return Yardstick(pair.window, low + 75 / 255 * (high - low), self.line_window, grey_fit=self.grey_fit, register=self.register)
 
     def _perceptual(self, scores: dict[str, Any], images: Mapping[str, NDArray], yardstick: Yardstick) -> None:
-        perceptual = judges(self.features).perceptual
+        network = judges(self.features).perceptual
         for protocol, name, window in (("heldout-views", "views", yardstick.line_window), ("volume", "slices", yardstick.window)):
-            if perceptual is not None and name in images and min(images[name].shape[1:]) >= LEAST_PIXELS:
-                scores[protocol]["lpips"] = perceptual_distance(images[name], images[f"{name}_reference"], window, perceptual)
+            if network is not None and name in images and min(images[name].shape[1:]) >= LEAST_PIXELS:
+                pair = ImagePair(images[name], images[f"{name}_reference"], window, network)
+                scores[protocol] |= scores_of(protocol, "images and a network", pair)
 
-    def _keep(self, task: Task, volume: NDArray, reference: NDArray, images: Mapping[str, NDArray], yardstick: Yardstick) -> None:
+    def _kept(self, volume: NDArray, reference: NDArray, images: Mapping[str, NDArray], yardstick: Yardstick) -> dict[str, NDArray]:
+        """Pictures for the page, and the features of all images: FID and KID are of the animals together."""
         kept: dict[str, NDArray] = {"volume": orthoslices(volume), "reference": orthoslices(reference)}
         extract = judges(self.features).features
         if extract is not None:
@@ -122,13 +126,10 @@ class Evaluation:
                 kept[f"features_{name}"] = features_of(stack, windows[name.partition("_")[0]], extract).numpy().astype(np.float32)
         if self.keep_volumes:
             kept["whole"] = volume.astype(np.float16)
-        folder = self.results / "pictures"
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic_path(folder / f"{task.key}.npz", force=True) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **kept)  # pyright: ignore[reportArgumentType]
+        return kept
 
 
-def choose_views(whole: Projections, task: Task) -> NDArray[np.intp]:
+def choose_views(whole: Projections, task: PairTask) -> NDArray[np.intp]:
     """Indices of the views that the task gives to its method."""
     if task.selection == "evenly":
         return views.evenly(whole.scan, task.views)
@@ -177,7 +178,7 @@ def make_tasks(
     seeds: Sequence[int] = (0,),
     settings: dict[str, dict[str, Any]] | None = None,
     total_photons: float | None = None,
-) -> list[Task]:
+) -> list[PairTask]:
     """Scans x view counts x selections x methods x seeds. ``total_photons`` (a pixel, all views together) holds the dose constant."""
     tasks = []
     for pair in pairs:
@@ -189,7 +190,9 @@ def make_tasks(
                 photons = None if total_photons is None else total_photons / count
                 for selection in selections:
                     for seed in seeds if selection == "random" else seeds[:1]:
-                        tasks.append(Task(pair.animal, pair.week, count, selection, seed, method, size, extra, photons, inputs, file_hash))
+                        tasks.append(
+                            PairTask(pair.animal, pair.week, count, selection, seed, method, size, extra, photons, inputs, file_hash)
+                        )
     return tasks
 
 

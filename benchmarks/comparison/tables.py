@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,20 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...base import InputError
-from ..scores.distribution import frechet_distance, kernel_distance
+from ...base.plain import to_json
+from ..scores.compared import FeatureSets
 from ..scores.feature_networks import ABSENT
+from ..scores.metric_table import PROTOCOLS, Metric, distances_of, metrics_of
 from ..scores.statistics import Interval, bootstrap_mean
-from .cell import plain, read_record
+from ..sweeps.columns import ARROWS, Cell, mark_best
+from .pictures import open_pictures
 from .sample_distance import sample_cells
 
-PROTOCOLS = ("table2-compat", "heldout-views", "volume")
-MEANING = {
-    "table2-compat": "Fit to the view that was given, data range 2 on [-1, 1]; FID and KID of X-rays that a generator invents "
-    "against those of the training animals: as the published code scores. It judges no volume.",
-    "heldout-views": "Projections of the volume at measured angles that were not given, fixed window.",
-    "volume": "The volume against Recon-CT (an FDK of all views, the given ones among them), inside what every view sees.",
-}
 # The paper's Table 2 (BoneMet). Its protocol is not stated; the published code scores the fit to the input view.
 PUBLISHED = {
     "PixelNeRF": {"psnr": 20.2, "ssim": 0.740, "fid": 155.2, "kid": 0.128},
@@ -47,17 +41,6 @@ class Row:
     seconds: float
     peak_memory_mib: float
     failed: tuple[str, ...]
-
-
-def load_records(results: str | Path) -> list[dict[str, Any]]:
-    """All whole records of a results folder that its sweep.json names, in its order."""
-    results = Path(results)
-    state = results / "sweep.json"
-    if not state.exists():
-        raise InputError(f"{results} holds no sweep.json", expected="a results folder of `fewview bench`")
-    keys = [task["key"] for task in json.loads(state.read_text(encoding="utf-8"))["tasks"]]
-    found = [read_record(results / "records" / f"{key}.json") for key in keys]
-    return [record for record in found if record is not None]
 
 
 def rows_of(records: Sequence[Mapping[str, Any]], results: str | Path | None = None) -> list[Row]:
@@ -81,7 +64,7 @@ def _row(method: str, views: int, selection: str, records: Sequence[Mapping[str,
         cells[protocol] = {m: bootstrap_mean(v) for m, v in means.items() if np.isfinite(v).all()}
     if results is not None and good:
         for protocol, name in (("heldout-views", "views"), ("volume", "slices")):
-            cells[protocol] |= _distances([results / "pictures" / f"{r['key']}.npz" for r in good], name)
+            cells[protocol] |= _distances([results / "pictures" / f"{r['key']}.npz" for r in good], protocol, name)
         cells["table2-compat"] |= sample_cells(results, method)
     return Row(
         method,
@@ -95,64 +78,77 @@ def _row(method: str, views: int, selection: str, records: Sequence[Mapping[str,
     )
 
 
-def _distances(files: Sequence[Path], name: str) -> dict[str, Interval]:
+def _distances(files: Sequence[Path], protocol: str, name: str) -> dict[str, Interval]:
     """FID and KID of the images of all animals together: distances between sets have no value per animal, so no interval over animals."""
-    real, fake = (_stack(files, f"features_{name}{end}") for end in ("_reference", ""))
-    if real is None or fake is None or min(len(real), len(fake)) < 2:
+    real, made = (_stack(files, f"features_{name}{end}") for end in ("_reference", ""))
+    if real is None or made is None or min(len(real), len(made)) < 2:
         return {}
-    kid, spread = kernel_distance(real, fake)
-    return {
-        "fid": Interval(frechet_distance(real, fake), float("nan"), float("nan"), 1),
-        "kid": Interval(kid, kid - spread, kid + spread, 1),
-    }
+    return distances_of(protocol, FeatureSets(real, made))
 
 
 def _stack(files: Sequence[Path], name: str) -> torch.Tensor | None:
     parts: list[NDArray[np.float32]] = []
     for file in files:
         if file.exists():
-            with np.load(file) as kept:
+            with open_pictures(file) as kept:
                 if name in kept:
                     parts.append(kept[name])
     return torch.from_numpy(np.concatenate(parts)).double() if parts else None
 
 
-COLUMNS = {
-    "table2-compat": ("psnr", "ssim", "fid", "kid"),
-    "heldout-views": ("psnr", "ssim", "lpips", "fid", "kid", "residual"),
-    "volume": (
-        "psnr",
-        "ssim",
-        "ssim_slices",
-        "lpips",
-        "fid",
-        "kid",
-        "dice_bone",
-        "surface_mm",
-        "nrmse",
-        "edge_error",
-        "fsc_half_mm",
-        "psnr_grey_fit",
-    ),
-}
+def columns_of(rows: Sequence[Row], protocol: str) -> list[Metric]:
+    """The listed metrics of a protocol that a row has."""
+    return [m for m in metrics_of(protocol) if m.listed and any(m.name in row.cells[protocol] for row in rows)]
 
 
-def columns_of(rows: Sequence[Row], protocol: str, labels: Mapping[str, str]) -> list[str]:
-    """The metrics of a protocol that a row has, and those that were asked for but whose weights are not here."""
-    return [c for c in COLUMNS[protocol] if labels.get(c) == ABSENT or any(c in row.cells[protocol] for row in rows)]
+def head_of(metric: Metric, labels: Mapping[str, str]) -> str:
+    """The head of a column: name, unit or network, and an arrow that points to the good values: ``PSNR, dB ↑``."""
+    network = f" ({labels[metric.name]})" if metric.name in labels else ""
+    return f"{metric.head}{f', {metric.unit}' if metric.unit else ''}{network} {ARROWS[metric.better]}"
+
+
+def cells_of(rows: Sequence[Row], metric: Metric) -> list[Cell]:
+    """The column of a metric, the best method at each number and selection of views marked; "-" where a row has no value."""
+    found = [row.cells[metric.protocol].get(metric.name) for row in rows]
+    cells = [Cell("-") if cell is None else Cell(f"{cell.mean:#.4g}".rstrip("."), cell.mean) for cell in found]
+    return mark_best(cells, [(row.views, row.selection) for row in rows], metric.better)
+
+
+def absent_columns(rows: Sequence[Row], protocol: str, labels: Mapping[str, str]) -> str:
+    """A note on the metrics of a protocol that have no column, and what each would need; empty where all have one."""
+    missing = [m for m in metrics_of(protocol) if m.listed and not any(m.name in row.cells[protocol] for row in rows)]
+    reasons: dict[str, list[str]] = {}
+    for metric in missing:
+        reasons.setdefault(_lack(metric, labels), []).append(metric.head)
+    return " ".join(f"No column for {', '.join(heads)}: {reason}." for reason, heads in reasons.items())
+
+
+def _lack(metric: Metric, labels: Mapping[str, str]) -> str:
+    if labels.get(metric.name) == ABSENT:
+        return "the weights of its network are not here (`fewview data fetch fid-inception lpips-alexnet`)"
+    if metric.needs in ("images and a network", "sets of features") and metric.name not in labels:
+        return "no network was asked for (`--features inception` or `random`)"
+    if metric.protocol == "table2-compat" and metric.needs == "sets of features":
+        return "it needs a generative method with a checkpoint, such as mednerf"
+    if metric.name == "lpips":
+        return "it needs images of at least 32 pixels each way"
+    return "no reconstruction has a finite value"
 
 
 def markdown(rows: Sequence[Row], protocol: str, labels: Mapping[str, str] | None = None) -> str:
-    """One protocol as a Markdown table; ``labels`` say over which network's features FID, KID and LPIPS are."""
+    """One protocol as a Markdown table, the best in bold; ``labels`` say over which network's features FID, KID and LPIPS are."""
     labels = labels or {}
-    columns = columns_of(rows, protocol, labels)
-    names = [f"{c} ({labels[c]})" if c in labels else c for c in columns]
-    lines = ["| " + " | ".join(["method", "views", *names, "s", "animals"]) + " |", "|" + "---|" * (len(columns) + 4)]
-    for row in rows:
-        cells = [str(row.cells[protocol][c]) if c in row.cells[protocol] else "-" for c in columns]
+    columns = columns_of(rows, protocol)
+    best = {m.name: [cell.best for cell in cells_of(rows, m)] for m in columns}
+    heads = ["method", "views", *(head_of(m, labels) for m in columns), "s", "animals"]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for place, row in enumerate(rows):
+        texts = [(str(row.cells[protocol].get(m.name, "-")), best[m.name][place]) for m in columns]
+        cells = [f"**{text}**" if marked else text for text, marked in texts]
         tail = [f"{row.seconds:.3g}", f"{len(row.animals)}" + (f" ({len(row.failed)} failed)" if row.failed else "")]
         lines.append("| " + " | ".join([row.method, str(row.views), *cells, *tail]) + " |")
-    return "\n".join(lines)
+    note = absent_columns(rows, protocol, labels)
+    return "\n".join(lines) + (f"\n\n{note}" if note else "")
 
 
 def as_csv(rows: Sequence[Row]) -> str:
@@ -169,6 +165,6 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 def as_json(rows: Sequence[Row]) -> str:
     """The rows as JSON."""
-    return json.dumps(
-        [plain({**vars(row), "cells": {p: {m: vars(i) for m, i in c.items()} for p, c in row.cells.items()}}) for row in rows], indent=1
+    return to_json(
+        [{**vars(row), "cells": {p: {m: vars(i) for m, i in c.items()} for p, c in row.cells.items()}} for row in rows], indent=1
     )

@@ -10,8 +10,9 @@ import numpy as np
 
 from ...data.pairs import Pair
 from ...recon import METHODS
+from ..scores.metric_table import METRICS
+from ..sweeps.sweep import HERE, Tell, Where, run_sweep, stamp_of
 from .evaluate import Evaluation, make_tasks
-from .sweep import HERE, Tell, Where, run_sweep
 
 # Candidates of the built-in methods. A method that is not listed runs with its defaults; the record says how many candidates it had.
 CANDIDATES: Mapping[str, Sequence[dict[str, Any]]] = {
@@ -33,6 +34,7 @@ def candidates(method: str) -> list[dict[str, Any]]:
 
 def tune(
     evaluation: Evaluation,
+    results: Path,
     train: Sequence[Pair],
     methods: Sequence[str],
     views: int,
@@ -60,8 +62,8 @@ def tune(
         fixed = (given or {}).get(method, {})
         for settings in candidates(method)[:budget]:
             tasks += evaluation.measured(make_tasks(chosen_on, [method], [views], size, settings={method: {**settings, **fixed}}))
-    folder = Path(evaluation.results) / "tuning"
-    records = run_sweep(tasks, evaluation, folder, where=where, tell=tell, info={"what": "tuning on training animals"}) if tasks else []
+    info, stamp = {"title": "tuning on training animals"}, stamp_of("tuning", [m.key for m in METRICS])
+    records = run_sweep(tasks, evaluation, results / "tuning", stamp, where=where, tell=tell, info=info) if tasks else []
     scores: dict[tuple[str, str], list[float]] = {}
     settings_of: dict[tuple[str, str], dict[str, Any]] = {}
     for task, record in zip(tasks, records, strict=True):

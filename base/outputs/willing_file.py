@@ -1,0 +1,71 @@
+"""A file for libraries that cannot live with a full disk: they are told that all is well, and the error comes when they are done."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+
+class _WillingFile(io.RawIOBase):
+    """Takes every write; ``failed`` keeps the first error of the system, after which nothing is written any more."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = path.open("wb+", buffering=0)
+        self.failed: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        view, done = memoryview(data).cast("B"), 0
+        while self.failed is None and done < len(view):
+            try:
+                done += self.file.write(view[done:]) or 0
+            except OSError as error:
+                self.failed = error
+        return len(view)
+
+    def readinto(self, buffer: Any, /) -> int:
+        return self.file.readinto(buffer) or 0
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return self.file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+    def truncate(self, size: int | None = None, /) -> int:
+        try:
+            return self.file.truncate(size)
+        except OSError as error:
+            self.failed = self.failed or error
+            return size or 0
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
+
+
+@contextmanager
+def willing_file(path: Path) -> Iterator[Any]:
+    """A new file for HDF5, which ends the process when it cannot write, and for torch, which then tells of something else.
+
+    Raises, after the block, the OSError of the first write that failed, whatever the library made of it.
+    """
+    with closing(_WillingFile(path)) as file:
+        try:
+            yield file
+        except Exception:
+            if file.failed is None:
+                raise
+        if file.failed is not None:
+            raise file.failed

@@ -1,0 +1,35 @@
+"""From whatever names a method to the method: a Method, a function, a registered name, or a file of one's own."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ...base import InputError, UnknownNameError
+from .contract import Method, as_method
+from .registry import METHODS
+
+
+def load_method(spec: str | Method | Callable[..., Any]) -> Method:
+    """A method from its registered name, a Method, a function, or ``path/to/file.py:function``."""
+    if isinstance(spec, Method):
+        return spec
+    if not isinstance(spec, str):
+        return as_method(spec, getattr(spec, "__name__", "function"))
+    path_text, colon, attribute = spec.rpartition(":")
+    if not (colon and path_text.endswith(".py")):
+        return METHODS[spec]
+    path = Path(path_text)
+    if not path.is_file():
+        raise FileNotFoundError(f"method file {path} is not there; expected a Python file with a function {attribute!r}")
+    module_spec = importlib.util.spec_from_file_location(path.stem, path)
+    if module_spec is None or module_spec.loader is None:
+        raise InputError(f"method file {path} cannot be loaded", expected="a Python file")
+    module = importlib.util.module_from_spec(module_spec)
+    module_spec.loader.exec_module(module)
+    if not hasattr(module, attribute):
+        public = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
+        raise UnknownNameError(f"function in {path}", attribute, public)
+    return as_method(getattr(module, attribute), attribute)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import ArrayLike
 
 from ...base import InputError, UnknownNameError
+from ...base.errors import about, reading
 from ...base.settings import check_arguments
 from ...geometry import Scan
 from ..hdf5_access import DATA_EXCHANGE, H5_ENDINGS, h5_format
+from ..images.stray_pixels import stray_warnings
 from ..projections import Projections
 from .bonemet import is_bonemet, open_bonemet
 from .exchange import open_exchange
@@ -74,9 +77,18 @@ def line_integrals(
     source: RawSource | Projections, *, air: ArrayLike = "auto", max_bad: float = 0.05, progress: bool = False
 ) -> Projections:
     """What `open_scan` gave, read: the second half of `read`."""
+    place = str(source.meta.get("source", "the scan"))
     if isinstance(source, Projections):
-        return source
-    return prepare_views(source.views, source.scan, source.flat, source.dark, source.meta, air=air, max_bad=max_bad, progress=progress)
+        found = source
+    else:
+        with about(place):
+            found = prepare_views(
+                source.views, source.scan, source.flat, source.dark, source.meta, air=air, max_bad=max_bad, progress=progress
+            )
+    strays = stray_warnings(found.values, place)
+    for line in strays:
+        warnings.warn(line, stacklevel=3)
+    return replace(found, meta={**found.meta, "warnings": [*found.meta.get("warnings", ()), *strays]}) if strays else found
 
 
 def read_raw(path: str | Path, *, views: Views = None, binning: int = 1, progress: bool = False, **options: Any) -> RawScan:
@@ -123,6 +135,11 @@ def _open(path: Path, options: Mapping[str, Any]) -> RawSource | Projections:
     unknown = [name for name in options if name not in known]
     if unknown and (not takes_more or chosen.name == "SkyScan"):
         raise UnknownNameError(f"option of the {chosen.name} reader", unknown[0], known)
+    with reading(path):
+        return _opened(path, chosen, readers, options)
+
+
+def _opened(path: Path, chosen: Format, readers: Iterable[Callable[..., Any]], options: Mapping[str, Any]) -> RawSource | Projections:
     for reader in readers:
         check_arguments(reader, options, lambda name: f"{name} of the {chosen.name} reader")
     return chosen.open(path, **options)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..base.kept_warnings import kept_warnings
 from ..base.memory import require_memory
 from ..data import Projections, Reconstruction
 from ..data.scans.reader import line_integrals, open_scan
@@ -68,7 +69,7 @@ def run(
     """
     start = time.perf_counter()
     plan.require_free_outputs()
-    with _kept_warnings() as warned:
+    with kept_warnings() as warned:
         part, grid, notes = _read(plan, tell, watch)
         if plan.calibrate:
             with watch("calibration") as callback:
@@ -133,19 +134,3 @@ def _write(rec: Reconstruction, plan: ReconPlan, facts: dict[str, Any], notes: d
     if plan.std_output is not None and rec.std is not None:
         save(dataclasses.replace(rec, volume=rec.std, std=None), plan.std_output, **facts)
         tell(f"wrote {plan.std_output}: the standard deviation of each voxel, {float(rec.std.mean()):.4g} 1/mm in the mean")
-
-
-@contextmanager
-def _kept_warnings() -> Iterator[Sequence[str]]:
-    """The warnings of the block, each shown once, and kept for the record."""
-    kept: list[str] = []
-    with warnings.catch_warnings():
-        show = warnings.showwarning
-
-        def keep(message: Warning | str, *where: Any, **more: Any) -> None:
-            if str(message) not in kept:
-                kept.append(str(message))
-                show(message, *where, **more)
-
-        warnings.showwarning = keep
-        yield kept

@@ -153,6 +153,11 @@ def _hint(path: Path) -> str:
     inside = [p for p in sorted(path.iterdir()) if p.is_dir() and is_skyscan(p)] if path.is_dir() else []
     if inside:
         return f" (but {inside[0]} is one)"
+    logs = [p.name for p in sorted(path.iterdir()) if p.suffix.lower() == ".log"] if path.is_dir() else []
+    if logs:
+        return (
+            f" ({logs[0]} is no SkyScan log: no [section] with 'Object to Source (mm)', 'Image Pixel Size (um)' or 'Rotation Step (deg)')"
+        )
     if path.is_dir() and any(p.suffix.lower() in (".tif", ".tiff") for p in path.iterdir()):
         return " (it has TIFFs and no log: the geometry is in the log; for a stack of slices use read_volume)"
     return ""

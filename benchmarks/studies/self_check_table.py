@@ -22,6 +22,7 @@ from ...base import InputError
 from ...base.files import atomic_path
 from ...data import Projections
 from ...data.self_check import WRONG
+from ...data.volumes.attenuation import GreyScale
 from ...geometry import Grid, skyscan_1276, views
 from ...geometry.transform import correct, turn_views
 from ...recon import fdk, simulate
@@ -77,7 +78,7 @@ def simulated(path: Path, cache: Path, cols: int, voxel_mm: float, photons: floa
     if not file.exists():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that voxels are not quite cubes is no news for each of 41 volumes
-            scene = scene_of_volume(path, scan, MU_MAX)
+            scene = scene_of_volume(path, scan, GreyScale(mu_max=MU_MAX))
         x, y, z = (c + o for c, o in zip(scene.grid.center_mm, rng.uniform(-1, 1, 3) * OFF_CENTER_MM * voxel_mm / 0.2226, strict=True))
         grid = Grid(scene.grid.shape, scene.grid.voxel_mm, (x, y, z))
         sound = simulate(scene.volume, grid, scan, seed=seed, photons=photons)

@@ -22,7 +22,7 @@ from ..recon.method import Callback
 from .findings import Findings, findings
 from .outputs import save
 from .plan import ReconPlan
-from .stages import Tell, calibrated, reconstructed, without_drift
+from .stages import Tell, calibrated, counted, reconstructed, without_drift
 
 Watch = Callable[[str], AbstractContextManager[Callback]]
 
@@ -72,10 +72,13 @@ def run(
     with kept_warnings() as warned:
         part, grid, notes = _read(plan, tell, watch)
         if plan.calibrate:
-            part, notes["calibration"] = calibrated(part, tell)
+            with watch("calibration") as callback:
+                part, notes["calibration"] = calibrated(part, tell, (callback,))
         if plan.drift:
-            part, notes["drift"] = without_drift(part, tell)
-        part, notes["corrections"] = correct(part, plan.corrections, grid=grid)  # last: looking for bone needs the right geometry
+            with watch("drift of the views"):
+                part, notes["drift"] = without_drift(part, tell)
+        with watch("corrections"):  # last: looking for bone needs the right geometry
+            part, notes["corrections"] = correct(part, plan.corrections, grid=grid)
         with watch(plan.reconstructor.name) as callback:
             rec = reconstructed(part, plan, grid, (callback,))
         volume, account = correct_volume(rec.volume, plan.corrections)
@@ -97,7 +100,8 @@ def _read(plan: ReconPlan, tell: Tell, watch: Watch) -> tuple[Projections, Grid,
     require_memory(4 * nx * ny * nz, f"the {nx} x {ny} x {nz} voxels", "use a larger --voxel-mm, or a smaller --grid or --box")
     early = findings(source.scan, source.meta)
     _say(early, Findings(), tell)
-    part = line_integrals(source)
+    with watch("reading") as callback:
+        part = line_integrals(source, progress=counted(callback))
     told = findings(part.scan, part.meta)
     _say(told, early, tell)
     notes = {"reader": part.meta.get("assumptions", ()), "findings": told, "prepare": part.meta.get("prepare")}

@@ -15,7 +15,7 @@ from ..data import Projections, read
 from ..pipeline.selection import parse_views
 from ..pipeline.stages import without_drift
 from .options import MaybePath, MaybePixels, Pairs, settings
-from .outputs import command_line
+from .outputs import command_line, require_ending
 
 
 def calibrate(
@@ -57,6 +57,8 @@ def calibrate(
     picture = out.with_suffix(".png") if out else None
     for path in filter(None, (out, picture)):
         refuse_existing(path, force, [scan])
+    if out is not None:
+        require_ending("--out", out, ".json")
     projections = read(scan, views=parse_views(views).of, progress=sys.stderr.isatty(), **settings(read_as))
     found = find(projections, fit=fit, sense=not keep_sense, hardening=not keep_hardening, search_px=search_px)
     for line in str(found).split("; "):

@@ -15,6 +15,7 @@ from ...base import InputError, UnknownNameError
 from ...base.errors import about, reading
 from ...base.settings import check_arguments
 from ...geometry import Scan
+from ...geometry.skyscan.text import parse_text
 from ..hdf5_access import DATA_EXCHANGE, H5_ENDINGS, h5_format
 from ..images.stray_pixels import stray_warnings
 from ..projections import Projections
@@ -151,6 +152,19 @@ def _hint(path: Path) -> str:
     inside = [p for p in sorted(path.iterdir()) if p.is_dir() and is_skyscan(p)] if path.is_dir() else []
     if inside:
         return f" (but {inside[0]} is one)"
+    if path.is_dir() and (told := _not_a_log(path)):
+        return f" ({told})"
     if path.is_dir() and any(p.suffix.lower() in (".tif", ".tiff") for p in path.iterdir()):
         return " (it has TIFFs and no log: the geometry is in the log; for a stack of slices use read_volume)"
+    return ""
+
+
+def _not_a_log(folder: Path) -> str:
+    """Why the .log files of a folder are none of a scan; "" where there is no such file."""
+    for log in sorted(p for p in folder.iterdir() if p.suffix.lower() == ".log" and p.is_file()):
+        try:
+            parse_text(log)
+        except InputError as error:
+            return error.given
+        return f"{log} has no key of a scan"
     return ""

@@ -281,6 +281,9 @@ def test_resuming_asks_for_the_same_settings_data_and_architecture(tmp_path: Pat
     state_of(out).write_bytes(b"not a state")
     with pytest.raises(InputError, match="training state"):
         train(TOY, EXAMPLES, HELD, SETTINGS, out, resume=True)
+    with pytest.raises(FileExistsError, match="did not write"):  # it may be anybody's
+        train(TOY, EXAMPLES, HELD, SETTINGS, out, force=True)
+    state_of(out).unlink()
     assert train(TOY, EXAMPLES, HELD, SETTINGS, out, force=True).method == "toy"
 
 

@@ -24,8 +24,9 @@ def stray_warnings(values: NDArray[np.float32], source: str) -> list[str]:
     worst = max(found, key=lambda view: float(np.abs(found[view]).max()))
     pixels, off = sum(strays.size for strays in found.values()), float(np.abs(found[worst]).max())
     where = f"view {worst}" if len(found) == 1 else f"views {', '.join(map(str, list(found)[:8]))}{' ...' if len(found) > 8 else ''}"
+    count = f"{pixels} pixel{'s' if pixels > 1 else ''}"
     return [
-        f"{source}: {pixels} pixel{'s' if pixels > 1 else ''} of {where} stick out by up to {off:.2g} in line integral, and not in the next view: "
+        f"{source}: {count} of {where} stick out by up to {off:.2g} in line integral, and not in the next view: "
         "a damaged file, or a stray count; copy the images again, or leave these views out"
     ]
 
@@ -38,8 +39,9 @@ def _strays(values: NDArray[np.float32], view: int) -> NDArray[np.float32]:
     if not high.any():
         return np.empty(0, np.float32)
     candidates = np.zeros(image.shape, bool)
-    candidates[:, 1:] |= high
-    candidates[:, :-1] |= high
+    for step in range(AROUND):  # pixels near a jump, on either side: a run of a few may be off together
+        candidates[:, 1 + step :] |= high[:, : high.shape[1] - step]
+        candidates[:, : high.shape[1] - step] |= high[:, step:]
     rows, cols = np.nonzero(candidates)
     if rows.size > MOST:
         return np.empty(0, np.float32)

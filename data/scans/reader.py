@@ -15,8 +15,8 @@ from ...base import InputError, UnknownNameError
 from ...base.errors import about, reading
 from ...base.settings import check_arguments
 from ...geometry import Scan
-from ...geometry.skyscan.text import parse_text
 from ..hdf5_access import DATA_EXCHANGE, H5_ENDINGS, h5_format
+from ..images.stack import Shown
 from ..images.stray_pixels import stray_warnings
 from ..projections import Projections
 from .bonemet import is_bonemet, open_bonemet
@@ -59,15 +59,16 @@ def read(
     binning: int = 1,
     air: ArrayLike = "auto",
     max_bad: float = 0.05,
-    progress: bool = False,
+    progress: Shown = False,
     **options: Any,
 ) -> Projections:
     """The line integrals and the geometry of a scan on disk: a SkyScan folder, a BoneMet folder, or an .h5 file.
 
     ``views`` reads some views only: a slice, indices, a mask, or a function of the scan, ``lambda scan: views.evenly(scan, 26)``.
     ``binning`` averages blocks of that many pixels each way before anything else. ``air`` and ``max_bad`` are those of `prepare`, which
-    turns counts into line integrals view by view: memory holds no more than the line integrals. ``options`` are those of the
-    format's reader: `open_skyscan`, `open_bonemet`, `open_exchange`.
+    turns counts into line integrals view by view: memory holds no more than the line integrals. ``progress``: a bar on the terminal, or a
+    function of how many views are done, and of how many. ``options`` are those of the format's reader: `open_skyscan`, `open_bonemet`,
+    `open_exchange`.
 
     Raises FileNotFoundError; InputError naming the file for anything broken, missing, ambiguous or unknown.
     """
@@ -75,7 +76,7 @@ def read(
 
 
 def line_integrals(
-    source: RawSource | Projections, *, air: ArrayLike = "auto", max_bad: float = 0.05, progress: bool = False
+    source: RawSource | Projections, *, air: ArrayLike = "auto", max_bad: float = 0.05, progress: Shown = False
 ) -> Projections:
     """What `open_scan` gave, read: the second half of `read`."""
     place = str(source.meta.get("source", "the scan"))
@@ -152,19 +153,11 @@ def _hint(path: Path) -> str:
     inside = [p for p in sorted(path.iterdir()) if p.is_dir() and is_skyscan(p)] if path.is_dir() else []
     if inside:
         return f" (but {inside[0]} is one)"
-    if path.is_dir() and (told := _not_a_log(path)):
-        return f" ({told})"
+    logs = [p.name for p in sorted(path.iterdir()) if p.suffix.lower() == ".log"] if path.is_dir() else []
+    if logs:
+        return (
+            f" ({logs[0]} is no SkyScan log: no [section] with 'Object to Source (mm)', 'Image Pixel Size (um)' or 'Rotation Step (deg)')"
+        )
     if path.is_dir() and any(p.suffix.lower() in (".tif", ".tiff") for p in path.iterdir()):
         return " (it has TIFFs and no log: the geometry is in the log; for a stack of slices use read_volume)"
-    return ""
-
-
-def _not_a_log(folder: Path) -> str:
-    """Why the .log files of a folder are none of a scan; "" where there is no such file."""
-    for log in sorted(p for p in folder.iterdir() if p.suffix.lower() == ".log" and p.is_file()):
-        try:
-            parse_text(log)
-        except InputError as error:
-            return error.given
-        return f"{log} has no key of a scan"
     return ""

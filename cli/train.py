@@ -52,7 +52,7 @@ def train(
     the same result. The checkpoint carries settings, geometry, hashes of the data and versions.
 
     Examples:
-      fewview simulate heads/*.nii.gz --layout bonemet --out heads
+      fewview simulate volumes/*.nii.gz --layout bonemet --out heads
       fewview train unet --data heads --out unet.pt
       fewview train unet --data heads --out unet.pt --resume
       fewview train pixelnerf --data heads --out pixelnerf.pt --steps 3000 --views 2 5 10 --seed 1

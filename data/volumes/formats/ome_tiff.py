@@ -15,11 +15,12 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base import InputError
-from ...base.memory import require_memory
-from ...base.outputs.ownership import SIGNATURE
-from ...geometry import Grid
-from .voxel_size import SAY_VOXEL, center_from, grid_of, one_size, unit_in_mm
+from ....base import InputError
+from ....base.memory import require_memory
+from ....base.outputs.ownership import SIGNATURE
+from ....geometry import Grid
+from ..volume_format import Option, VolumeFormat, one_of
+from ..voxel_size import SAY_VOXEL, center_from, grid_of, one_size, unit_in_mm
 
 _NAMESPACE = "fewview"
 _OME_EDGES = ("PhysicalSizeX", "PhysicalSizeY", "PhysicalSizeZ")
@@ -225,3 +226,14 @@ def _imagej_edges(tif: Any, path: Path) -> list[float] | None:
     spacing = float(facts["spacing"]) * mm
     near = spacing > 0 and all(abs(edge / spacing - 1) < 1e-4 for edge in edges)  # text is exact, a fraction of whole numbers is not
     return [spacing] * 3 if near else [*edges, spacing]
+
+
+FORMAT = VolumeFormat(
+    "OME-TIFF",
+    (".ome.tif", ".ome.tiff"),
+    read_tiff_volume,
+    lambda volume, grid, path, kept, **options: write_ome_tiff(volume, grid, path, **options),
+    "values, voxel size, centre",
+    also_read=(".tif", ".tiff"),
+    write_options=(Option("compression", "a lossless scheme", one_of("zlib", None)),),
+)

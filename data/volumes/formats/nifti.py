@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base import InputError
-from ...base.memory import require_memory
-from ...base.outputs.ownership import SIGNATURE
-from ...geometry import Grid
-from .voxel_size import SAY_VOXEL, center_of, grid_of, one_size
+from ....base import InputError
+from ....base.memory import require_memory
+from ....base.outputs.ownership import SIGNATURE
+from ....geometry import Grid
+from ..volume_format import VolumeFormat
+from ..voxel_size import SAY_VOXEL, center_of, grid_of, one_size
 
 _PIXDIM = ("pixdim[1]", "pixdim[2]", "pixdim[3]")
 _UNIT_MM = {"unknown": 1.0, "mm": 1.0, "micron": 1e-3, "meter": 1e3}
@@ -125,3 +126,12 @@ def _edges(image: Any, path: Path) -> NDArray[np.float64]:
         if not np.allclose(other / np.linalg.norm(other, axis=0), directions, atol=0.02):
             warnings.warn(f"{path}: sform and qform give its axes other directions; the sform is taken", stacklevel=4)
     return pixdim
+
+
+FORMAT = VolumeFormat(
+    "NIfTI",
+    (".nii.gz", ".nii"),
+    read_nifti,
+    lambda volume, grid, path, kept: write_nifti(volume, grid, path),
+    "values, voxel size and centre in single precision",
+)

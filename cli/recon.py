@@ -10,7 +10,7 @@ import tyro
 from ..base.settings import Count
 from ..pipeline import ReconPlan, Spread, run
 from ..recon.corrections import Corrections
-from .options import MaybeMm, MaybeOutput, Pairs, explained_by, settings
+from .options import MaybeMm, MaybeOutput, Pairs, Replicas, explained_by, settings
 from .outputs import command_line
 from .progress import progress_bar
 
@@ -35,7 +35,7 @@ def recon(
     dead_pixels: float = 0.0,
     median: int = 0,
     correct: Pairs = (),
-    std: int = 0,
+    std: Replicas = 0,
     std_kind: str = "views",
     std_scale: float = 1.0,
     binning: Count = 1,

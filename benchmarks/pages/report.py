@@ -102,7 +102,14 @@ def _leaderboard(rows: Sequence[Row], protocol: str, labels: Mapping[str, str]) 
         table.append(cells)
     heads = ["method", "views", *(head_of(metric, labels) for metric in columns), "seconds", "MiB"]
     note = absent_columns(rows, protocol, labels)
-    return {"name": protocol, "meaning": MEANING[protocol], "heads": heads, "rows": table, "note": note}
+    return {
+        "name": protocol,
+        "meaning": MEANING[protocol],
+        "heads": heads,
+        "rows": table,
+        "note": note,
+        "kid": any(m.name == "kid" for m in columns),
+    }
 
 
 def _cell(cell: Cell, row: Row, metric: str, protocol: str) -> dict[str, Any]:

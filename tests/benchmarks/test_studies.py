@@ -255,11 +255,13 @@ def test_histories_are_thinned_and_drawn(heads: Path) -> None:
     def record(method: str, views: int, history: list[dict[str, Any]]) -> dict[str, Any]:
         return {"task": {"method": method, "views": views, "animal": "1"}, "history": history}
 
-    assert convergence([record("fdk", 26, [{"step": 26, "seconds": 1.0}]), {"task": {}}]) == ""
-    uri = convergence([record("fdk", 26, []), record("sirt", 26, kept), record("cgls", 52, kept[:7])])
-    picture = iio.imread(base64.b64decode(uri.partition(",")[2]), extension=".png")
-    assert min(picture.shape[:2]) > 300
-    assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 20  # two colours of lines, and text
+    assert convergence([record("fdk", 26, [{"step": 26, "seconds": 1.0}]), {"task": {}}]) == []
+    drawn = convergence([record("fdk", 26, []), record("sirt", 26, kept), record("cgls", 52, kept[:7])])
+    assert [title for title, _ in drawn] == ["26 views", "52 views"]
+    for _, uri in drawn:
+        picture = iio.imread(base64.b64decode(uri.partition(",")[2]), extension=".png")
+        assert min(picture.shape[:2]) > 300
+        assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 20  # colours of lines, and text
 
 
 def test_a_cell_of_the_table_on_a_small_case() -> None:

@@ -44,10 +44,12 @@ $(BIN)/python:
 
 .venv/.base: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable .
+	$(BIN)/python .ci/link_source.py
 	touch $@
 
 .venv/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable ".[dev]"
+	$(BIN)/python .ci/link_source.py
 	touch $@ .venv/.base
 
 clean:

@@ -117,7 +117,7 @@ def expected_of(cls: type, name: str) -> str:
     if hasattr(cls, "__pydantic_fields__"):
         return _expected(cls, name)
     try:
-        return _words(typing.get_type_hints(cls, include_extras=True)[name])
+        return words_of(typing.get_type_hints(cls, include_extras=True)[name])
     except (NameError, TypeError):  # a type that only its own module knows
         return str(next(f.type for f in dataclasses.fields(cls) if f.name == name))
 

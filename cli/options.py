@@ -14,16 +14,21 @@ from pydantic import Field
 
 from ..base import InputError
 from ..base.settings import Count, Mm
+from ..data.volumes.attenuation import GreyScale
+from ..data.volumes.formats import READABLE
 
 # What an option may be: `checks.check_options` holds every command line to these before the command runs.
 Pixels = Annotated[int, Field(ge=1, le=40_000, description="a whole number of pixels, from 1 to 40000")]
-Attenuation = Annotated[float, Field(gt=0, le=100, description="an attenuation in 1/mm above 0 and up to 100, such as 0.2")]
 SearchPixels = Annotated[float, Field(gt=0, le=10_000, description="pixels, above 0 and up to 10000")]
 
 MaybePath = Annotated[Path | None, tyro.conf.arg(metavar="PATH")]
 MaybeCount = Annotated[Count | None, tyro.conf.arg(metavar="N")]
 MaybeMm = Annotated[Mm | None, tyro.conf.arg(metavar="MM")]
 MaybePixels = Annotated[SearchPixels | None, tyro.conf.arg(metavar="PIXELS")]
+Grey = Annotated[GreyScale, tyro.conf.OmitArgPrefixes]
+NO_SCALE = GreyScale()
+Volumes = tyro.conf.Positional[Annotated[tuple[Path, ...], tyro.conf.arg(help=f"volumes to scan: {READABLE}.")]]
+MaybeVolume = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help=f"scan this volume instead of the phantom: {READABLE}.")]
 Pairs = Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="KEY=VALUE [KEY=VALUE ...]")]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..base.kept_warnings import kept_warnings
 from ..base.memory import require_memory
 from ..data import Projections, Reconstruction
 from ..data.scans.reader import line_integrals, open_scan
@@ -21,7 +22,7 @@ from ..recon.method import Callback
 from .findings import Findings, findings
 from .outputs import save
 from .plan import ReconPlan
-from .stages import Tell, calibrated, reconstructed, without_drift
+from .stages import Tell, calibrated, counted, reconstructed, without_drift
 
 Watch = Callable[[str], AbstractContextManager[Callback]]
 
@@ -68,13 +69,16 @@ def run(
     """
     start = time.perf_counter()
     plan.require_free_outputs()
-    with _kept_warnings() as warned:
+    with kept_warnings() as warned:
         part, grid, notes = _read(plan, tell, watch)
         if plan.calibrate:
-            part, notes["calibration"] = calibrated(part, tell)
+            with watch("calibration") as callback:
+                part, notes["calibration"] = calibrated(part, tell, (callback,))
         if plan.drift:
-            part, notes["drift"] = without_drift(part, tell)
-        part, notes["corrections"] = correct(part, plan.corrections, grid=grid)  # last: looking for bone needs the right geometry
+            with watch("drift of the views"):
+                part, notes["drift"] = without_drift(part, tell)
+        with watch("corrections"):  # last: looking for bone needs the right geometry
+            part, notes["corrections"] = correct(part, plan.corrections, grid=grid)
         with watch(plan.reconstructor.name) as callback:
             rec = reconstructed(part, plan, grid, (callback,))
         volume, account = correct_volume(rec.volume, plan.corrections)
@@ -96,7 +100,8 @@ def _read(plan: ReconPlan, tell: Tell, watch: Watch) -> tuple[Projections, Grid,
     require_memory(4 * nx * ny * nz, f"the {nx} x {ny} x {nz} voxels", "use a larger --voxel-mm, or a smaller --grid or --box")
     early = findings(source.scan, source.meta)
     _say(early, Findings(), tell)
-    part = line_integrals(source)
+    with watch("reading") as callback:
+        part = line_integrals(source, progress=counted(callback))
     told = findings(part.scan, part.meta)
     _say(told, early, tell)
     notes = {"reader": part.meta.get("assumptions", ()), "findings": told, "prepare": part.meta.get("prepare")}
@@ -129,19 +134,3 @@ def _write(rec: Reconstruction, plan: ReconPlan, facts: dict[str, Any], notes: d
     if plan.std_output is not None and rec.std is not None:
         save(dataclasses.replace(rec, volume=rec.std, std=None), plan.std_output, **facts)
         tell(f"wrote {plan.std_output}: the standard deviation of each voxel, {float(rec.std.mean()):.4g} 1/mm in the mean")
-
-
-@contextmanager
-def _kept_warnings() -> Iterator[Sequence[str]]:
-    """The warnings of the block, each shown once, and kept for the record."""
-    kept: list[str] = []
-    with warnings.catch_warnings():
-        show = warnings.showwarning
-
-        def keep(message: Warning | str, *where: Any, **more: Any) -> None:
-            if str(message) not in kept:
-                kept.append(str(message))
-                show(message, *where, **more)
-
-        warnings.showwarning = keep
-        yield kept

@@ -13,7 +13,7 @@ import numpy as np
 from ..base import InputError
 from ..data import Projections, Reconstruction
 from ..data.projections import require_projections
-from ..data.self_check import WRONG, SelfCheck
+from ..data.self_check import DOUBTFUL, WRONG, SelfCheck
 from ..geometry import Grid
 from ..geometry.grid import require_grid
 from .method import Callback, Method, Progress, StopRun, Volume, load_method
@@ -101,6 +101,8 @@ def _checked(projections: Projections, volume: Volume, grid: Grid) -> SelfCheck:
 
     try:
         found = self_check(projections, volume, grid)
+    except KeyboardInterrupt:
+        return SelfCheck(float("nan"), "interrupted: the volume was not checked against its views", DOUBTFUL)
     except Exception as error:
         message = f"FAILED ({type(error).__name__}: {error}): the volume was not checked against its views"
         found = SelfCheck(float("nan"), message, WRONG)

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from ...base.files import atomic_path
 from ...base.record import make_record
 from ...data import Projections, Reconstruction, read
+from ...data.volumes.attenuation import GreyScale
 from ...geometry import Grid, Scan, draw_svg
 from ...pipeline import ReconPlan, run
 from ...pipeline.outputs import save
 from ...pipeline.run_plan import Watch
-from ...pipeline.subjects import fitting_scan, read_attenuation, scene
+from ...pipeline.subjects import fitting_scan, read_sample, scene
 from . import page
 
 VIEW_COUNTS = (260, 52, 26)
@@ -32,7 +33,8 @@ class Wanted:
     out: Path
     command: str
     volume: Path | None = None
-    mu_max: float = 0.20
+    grey: GreyScale | None = None
+    volume_voxel_mm: float | None = None
     rows: int = 128
     cols: int = 192
     voxel_mm: float | None = None
@@ -72,7 +74,7 @@ def _subject(wanted: Wanted, step: Step) -> tuple[Subject, Scan]:
     averaged, path = "averaged over the voxels of the reconstruction", wanted.volume
     if path is not None:
         with step(f"read {path}"):
-            read_in = read_attenuation(path, wanted.mu_max)
+            read_in = read_sample(path, wanted.grey, wanted.volume_voxel_mm)
         scan = fitting_scan(read_in.grid, wanted.rows, wanted.cols, wanted.voxel_mm)
         return Subject(read_in.volume, read_in.grid, read_in.largest, read_in.why, path.name, f"{path.name}, {averaged}"), scan
     with step("phantom: a mouse hind limb"):

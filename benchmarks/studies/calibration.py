@@ -18,6 +18,7 @@ from ...base import InputError
 from ...base.record import sha256
 from ...base.settings import Count, Several, checked
 from ...data import Projections
+from ...data.volumes.attenuation import GreyScale
 from ...geometry import Grid, Scan, skyscan_1276, views
 from ...geometry.transform import correct, reverse_rotation
 from ...recon import calibrate, simulate
@@ -105,7 +106,7 @@ def nominal_scan() -> Scan:
 def misaligned(path: Path, trial: Trial) -> Projections:
     """The volume's scan under the trial's misalignment with the simulator's default physics and noise, in the nominal geometry."""
     nominal = nominal_scan()
-    scene = scene_of_volume(path, nominal, MU_MAX)
+    scene = scene_of_volume(path, nominal, GreyScale(mu_max=MU_MAX))
     x, y, z = (c + o for c, o in zip(scene.grid.center_mm, trial.off_center_mm, strict=True))
     base = reverse_rotation(nominal) if trial.reversed else nominal
     true = correct(base, trial.axis_px * PIXEL_MM, trial.row_px * PIXEL_MM, trial.roll_deg)

@@ -15,6 +15,7 @@ from pydantic import Field
 from ...base import InputError
 from ...base.record import sha256
 from ...data import Projections
+from ...data.volumes.attenuation import GreyScale, as_attenuation
 from ...data.volumes.resample import resample
 from ...geometry import Grid, skyscan_1276, views
 from ...recon import simulate
@@ -58,7 +59,11 @@ def make_case(path: Path, size: int = 128, polychromatic: bool = False, seed: in
     import nibabel
 
     image: Any = nibabel.load(path)  # type: ignore[attr-defined]
-    mu = np.ascontiguousarray(np.asarray(image.dataobj).T, dtype=np.float32) * np.float32(MU_MAX / 255)
+    edges = [float(edge) for edge in image.header.get_zooms()[:3]]
+    if not np.allclose(edges, SOURCE_VOXEL_MM, rtol=0.02):
+        raise InputError(f"{path} has voxels of {edges} mm", expected=f"{SOURCE_VOXEL_MM:g} mm, as all volumes of this study have")
+    stored = np.ascontiguousarray(np.asarray(image.dataobj).T)
+    mu = as_attenuation(stored, {}, str(path), GreyScale(mu_max=MU_MAX) if stored.dtype.kind == "u" else None).volume
     voxel = 0.2226 * 128 / size
     fine, grid = Grid((mu.shape[0], mu.shape[1], mu.shape[2]), SOURCE_VOXEL_MM), Grid((slices or size, size, size), voxel)
     if any(have > room + 3 * SOURCE_VOXEL_MM for have, room in zip(fine.size_mm, grid.size_mm, strict=True)):

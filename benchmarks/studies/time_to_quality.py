@@ -107,7 +107,7 @@ def watch(case: Case, views: int, method: str, iterations: int | None, lambda_: 
             found.append(Watched(progress.step, float(wall), float(cpu), case.scores(progress.volume, ["psnr"])["psnr"]))
         spent += np.array([time.perf_counter(), time.process_time()]) - now
 
-    rec = reconstruct(case.views(views), method, case.grid, [look], iterations=iterations, lambda_=lambda_)
+    rec = reconstruct(case.views(views), method, case.grid, [look], check=False, iterations=iterations, lambda_=lambda_)
     if "interrupted" in rec.settings:
         raise KeyboardInterrupt
     return found, float(rec.settings["lambda_"])

@@ -72,7 +72,7 @@ def open_exchange(path: Path, *, pixel_mm: Mm | None = None, axis_shift_mm: Shif
         count, rows, cols = data.shape
         if angles.size != count:
             raise InputError(f"{path}: {angles.size} angles in /exchange/theta", expected=f"{count}, the views of /exchange/data")
-        flat, dark = (_frames(file, f"exchange/{name}", path) for name in ("data_white", "data_dark"))
+        flat, dark = (_frames(file, f"exchange/{name}", (rows, cols), path) for name in ("data_white", "data_dark"))
         found = _pixel(file, path)
     assumptions = ["parallel beam: a circular scan from a source 10 000 panel widths away"]
     pixel = pixel_mm if pixel_mm is not None else found
@@ -96,8 +96,13 @@ def _degrees(theta: Any) -> NDArray[np.float64]:
     return np.rad2deg(angles) if units.lower().startswith("rad") else angles
 
 
-def _frames(file: Any, name: str, path: Path) -> NDArray[Any] | None:
-    return np.asarray(h5_dataset(file, name, path, expected="images")[()]) if h5_link(file, name, path) and file[name].size else None
+def _frames(file: Any, name: str, panel: tuple[int, int], path: Path) -> NDArray[Any] | None:
+    if not h5_link(file, name, path) or getattr(file[name], "size", 1) in (0, None):  # a group has no size, and is refused below
+        return None
+    frames = h5_dataset(file, name, path, expected="images")
+    if frames.ndim not in (2, 3) or frames.shape[-2:] != panel:
+        raise InputError(f"{path}: /{name} has shape {frames.shape}", expected=f"{panel} (row, col), the panel of /exchange/data")
+    return np.asarray(frames[()])
 
 
 def _pixel(file: Any, path: Path) -> float | None:

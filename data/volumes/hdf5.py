@@ -54,7 +54,7 @@ def read_h5_volume(path: Path, voxel_mm: float | None = None, *, dataset: str | 
         require_memory(data.size * data.dtype.itemsize, f"the volume of {path}")
         stated, center = _number(data, "voxel_mm", path), np.ravel(data.attrs.get("center_mm", (0.0, 0.0, 0.0)))
         grid = grid_of(data.shape, stated, path, center_mm=_center(center, path), given=voxel_mm)
-        facts = _facts(file, path) if kind == VOLUME else {}
+        facts = _facts(file, path) if kind == VOLUME and dataset is None else {}
         units = {"units": "1/mm"} if kind == VOLUME and dataset is None and data.dtype.kind == "f" else {}
         return np.asarray(data[()]), grid, {**facts, **units, "format": "HDF5"}
 
@@ -86,9 +86,11 @@ def _center(values: NDArray[Any], path: Path) -> tuple[float, ...]:
 
 def _facts(file: Any, path: Path) -> dict[str, Any]:
     if not h5_link(file, "facts", path):
-        return {}
+        raise InputError(f"{path} has no /facts", expected="a file as fewview writes it", remedy="read it with dataset='volume'")
     try:
         facts = from_json(file["facts"].asstr()[()])
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}: /facts is not JSON text ({error})", expected="a file as fewview writes it") from error
-    return facts if isinstance(facts, dict) else {}
+    if not isinstance(facts, dict):
+        raise InputError(f"{path}: /facts is a {type(facts).__name__}", expected="a JSON object")
+    return facts

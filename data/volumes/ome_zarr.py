@@ -96,8 +96,14 @@ def read_ome_zarr(path: Path, voxel_mm: float | None = None, *, missing: str = "
         raise InputError(f"{path} cannot be read ({error})", expected="whole chunks", remedy="copy it again") from error
     array = array.reshape([n for n, axis in zip(shape, dims, strict=True) if axis in "zyx"])
     mm = _units(image.axes_units or {}, path, voxel_mm)
-    voxel = one_size([image.scale[axis] * mm[axis] for axis in "xyz"], path, voxel_mm)
-    origin = [image.translation.get(axis, 0.0) * mm[axis] for axis in "xyz"]
+    try:
+        edges = [float(image.scale[axis]) * mm[axis] for axis in "xyz"]
+        origin = [float(image.translation.get(axis, 0.0)) * mm[axis] for axis in "xyz"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: its scale or translation is not three numbers ({error})", expected="lengths", remedy=SAY_VOXEL
+        ) from error
+    voxel = one_size(edges, path, voxel_mm, ("scale x", "scale y", "scale z"))
     grid = grid_of(array.shape, voxel, path, center_mm=center_of(origin, array.shape, voxel), given=voxel_mm)
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")), grid, {"format": "OME-Zarr", "missing_chunks": max(lost, 0)}
 

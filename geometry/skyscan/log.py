@@ -176,5 +176,7 @@ def _view_shifts(text: LogText, scan: Scan, apply: bool) -> tuple[Scan, tuple[st
         return scan, (f"per-view shifts {found.name} are there and NOT applied (setting apply_view_shifts)",)
     shifts = read_view_shifts(found, len(scan))
     largest = float(np.abs([shifts.cols_px, shifts.rows_px]).max())
+    if largest > max(scan.shape) / 4:  # real ones are a few pixels
+        raise InputError(f"{found}: shifts of up to {largest:g} px", expected="a few px", remedy="leave apply_view_shifts off")
     note = f"per-view shifts of up to {largest:g} px from {found.name}, taken as where the content of each image lies too far along"
     return shift_views(scan, shifts.cols_px, shifts.rows_px), (note,)

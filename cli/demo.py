@@ -31,7 +31,7 @@ def demo(
 
     Examples:
       fewview demo
-      fewview demo --out demo_out --force
+      fewview demo --out fewview_demo --force
       fewview demo --volume head.nii.gz --out head_demo
 
     Args:

@@ -13,7 +13,7 @@ from .progress import progress_bar, step
 
 def demo(
     *,
-    out: Path = Path("fewview_demo"),
+    out: Path = Path("demo_out"),
     volume: MaybeVolume = None,
     volume_voxel_mm: MaybeMm = None,
     grey: Grey = NO_SCALE,
@@ -31,7 +31,7 @@ def demo(
 
     Examples:
       fewview demo
-      fewview demo --out demo_out --force
+      fewview demo --out leg_demo --seed 3
       fewview demo --volume head.nii.gz --out head_demo
 
     Args:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import importlib
+import inspect
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,3 +121,13 @@ def test_every_score_is_in_the_table_of_metrics() -> None:
     scores = ROOT / "benchmarks/scores"
     used = _names(scores / "metric_table.py") | _names(scores / "compared.py")
     assert _functions(scores / "metrics.py") | _functions(scores / "volume_metrics.py") <= used
+
+
+@pytest.mark.parametrize("door", [f for f in _folders() if (f / "__init__.pyi").exists()], ids=lambda f: f.relative_to(ROOT).as_posix())
+def test_every_name_at_a_door_opens(door: Path) -> None:
+    """And no module of the room has a public name, or it would hide it."""
+    room = importlib.import_module(".".join(("fewview", *door.relative_to(ROOT).parts)))
+    assert room.__all__
+    for name in room.__all__:
+        assert not inspect.ismodule(getattr(room, name)) or name == "views", name
+        assert not (door / f"{name}.py").exists() or name == "views", name

@@ -331,7 +331,7 @@ def _break_third_image(monkeypatch: pytest.MonkeyPatch, error: BaseException) ->
 
     calls = []
 
-    def failing(path: Path, image: np.ndarray) -> None:
+    def failing(path: Path, image: np.ndarray, *_: object) -> None:
         calls.append(path)
         if len(calls) == 3:
             _half_then(error, path)

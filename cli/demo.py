@@ -43,7 +43,7 @@ def demo(
         voxel_mm: pixel of the scan at the rotation axis, and voxel of the reconstructions; by default the object fills the field of view.
         seed: of the phantom and of the noise.
         fdk_only: leave the reconstruction by total variation out.
-        force: replace the folder if it exists.
+        force: replace the folder if it is there, but only one that fewview wrote (docs/outputs.md).
     """
     from ..benchmarks.demo.make import Wanted, make_demo
 

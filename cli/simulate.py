@@ -67,7 +67,7 @@ def simulate(
         seed: of the noise.
         weeks: weeks in which each phantom is scanned (layout bonemet).
         physics: settings of the simulated physics (fewview methods physics lists them).
-        force: replace the output if it exists.
+        force: replace the output if it is there, but only one that fewview wrote (docs/outputs.md).
     """
     if layout not in LAYOUTS:
         raise UnknownNameError("layout", layout, LAYOUTS)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .binning import bin_counts
 from .stack import ImageStack
 
 
@@ -22,28 +23,8 @@ class Subset:
         return len(self.keep)
 
     def __getitem__(self, index: int) -> NDArray[Any]:
-        return bin_image(np.asarray(self.views[int(self.keep[index])]), self.binning)
+        return bin_counts(np.asarray(self.views[int(self.keep[index])]), self.binning)
 
     def name(self, index: int) -> str:
         """Where view ``index`` came from, for error messages."""
         return self.views.name(int(self.keep[index]))
-
-
-def bin_image(image: NDArray[Any], factor: int) -> NDArray[Any]:
-    """Means of ``factor`` x ``factor`` blocks of the last two axes; rows and columns left over at the end go.
-
-    Counts of zero or less are no measurements: a block is the mean of its positive pixels, 0 where it has none. NaN stays NaN.
-
-    >>> bin_image(np.array([[1.0, 3.0, 9.0], [0.0, 5.0, 9.0]]), 2).tolist()
-    [[3.0]]
-    """
-    if factor == 1:
-        return image
-    *front, rows, cols = image.shape
-    high, wide = rows // factor, cols // factor
-    blocks = image[..., : high * factor, : wide * factor].astype(np.float32).reshape(*front, high, factor, wide, factor)
-    usable = ~(blocks <= 0)
-    if usable.all():
-        return blocks.mean(axis=(-3, -1))
-    count = usable.sum(axis=(-3, -1), dtype=np.float32)
-    return np.where(usable, blocks, 0).sum(axis=(-3, -1)) / np.maximum(count, 1)

@@ -14,8 +14,11 @@ from ...base.read_only import ReadOnly
 from ...geometry import Scan
 from ...geometry.scan import view_indices
 from ...geometry.transform import bin_pixels
+from ..images.binning import bin_counts
 from ..images.stack import ImageStack, load_images
-from ..images.view_subset import Subset, bin_image
+from ..images.view_subset import Subset
+
+FEW_COLS = 16  # columns: a volume of fewer voxels across is a blur
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +86,25 @@ class RawSource:
         meta = dict(self.meta)
         if "per_view" in meta:
             meta["per_view"] = {name: np.asarray(column)[keep] for name, column in meta["per_view"].items()}
-        flat, dark = (None if frames is None else bin_image(frames, binning) for frames in (self.flat, self.dark))
-        return RawSource(Subset(self.views, keep, binning), bin_pixels(self.scan[keep], binning), flat, dark, meta)
+        scan = bin_pixels(self.scan[keep], binning)
+        flat, dark = (None if frames is None else bin_counts(frames, binning) for frames in (self.flat, self.dark))
+        return RawSource(Subset(self.views, keep, binning), scan, flat, dark, {**meta, **_binned_facts(meta, self.scan.shape, binning)})
+
+
+def _binned_facts(meta: Mapping[str, Any], shape: tuple[int, int], binning: int) -> dict[str, Any]:
+    """What binning changes in ``meta``: photons a pixel, and what is left over or hardly left at all."""
+    if binning == 1:
+        return {}
+    facts: dict[str, Any] = {"photons": float(meta["photons"]) * binning**2} if meta.get("photons") else {}
+    rows, cols = (n // binning for n in shape)
+    left = [f"{n % binning} {name}" for n, name in zip(shape, ("rows", "columns"), strict=True) if n % binning]
+    if left:
+        told = f"binning {binning} leaves {' and '.join(left)} of {shape[0]} x {shape[1]} over: the images are cropped in the middle"
+        facts["assumptions"] = [*meta.get("assumptions", ()), told]
+    if cols < FEW_COLS <= shape[1]:
+        told = f"--binning {binning} (binning={binning}) leaves images of {rows} x {cols} pixels (row x col): too few to tell shapes"
+        facts["warnings"] = [*meta.get("warnings", ()), told]
+    return facts
 
 
 def _check_numbers(name: str, array: NDArray[Any]) -> None:

@@ -15,9 +15,11 @@ from ...base.settings import Mm
 from ...geometry import Scan
 from ..hdf5_access import h5_dataset, h5_link, open_h5
 from ..volumes.voxel_size import unit_in_mm
+from .plausible.angles import angle_doubts, degrees_of
 from .raw import RawSource
 
 Shift = Annotated[float, Field(ge=-1000, le=1000, description="a length in mm, from -1000 to 1000")]
+PIXEL_MM = (1e-6, 50.0)  # a nanometre, and the pixels of a wall of detectors
 DISTANT = 1e4  # source distance in panel widths: rays are parallel to 1/20000 of the width
 _PIXEL_PLACES = (
     "measurement/instrument/detector/actual_pixel_size_x",
@@ -68,10 +70,11 @@ def open_exchange(path: Path, *, pixel_mm: Mm | None = None, axis_shift_mm: Shif
             raise InputError(f"{path}: /exchange/data has shape {data.shape}", expected="(view, row, col)")
         if not h5_link(file, "exchange/theta", path):
             raise InputError(f"{path} has no /exchange/theta", expected="one angle a view", remedy="add the angles to the file")
-        angles = _degrees(h5_dataset(file, "exchange/theta", path, expected="angles"))
+        angles = degrees_of(h5_dataset(file, "exchange/theta", path, expected="angles"), f"{path}: /exchange/theta")
         count, rows, cols = data.shape
         if angles.size != count:
             raise InputError(f"{path}: {angles.size} angles in /exchange/theta", expected=f"{count}, the views of /exchange/data")
+        doubts = angle_doubts(angles, f"{path}: /exchange/theta")
         flat, dark = (_frames(file, f"exchange/{name}", (rows, cols), path) for name in ("data_white", "data_dark"))
         found = _pixel(file, path)
     assumptions = ["parallel beam: a circular scan from a source 10 000 panel widths away"]
@@ -80,20 +83,18 @@ def open_exchange(path: Path, *, pixel_mm: Mm | None = None, axis_shift_mm: Shif
         pixel = 1.0
         assumptions.append("no pixel size in the file: 1 mm a pixel, so that lengths are in pixels")
         warnings.warn(f"{path} states no pixel size: 1 mm is taken; give pixel_mm=... for lengths in mm", stacklevel=2)
+    elif not PIXEL_MM[0] <= pixel <= PIXEL_MM[1]:
+        raise InputError(
+            f"{path}: the pixel size is {pixel:g} mm", expected=f"{PIXEL_MM[0]:g} to {PIXEL_MM[1]:g} mm", remedy="give it: pixel_mm=..."
+        )
+    if flat is None:
+        assumptions.append("no /exchange/data_white (flat field): the level of air is found at the border of the images")
     scan = parallel_scan(rows, cols, float(pixel), angles, axis_shift_mm)
     if not axis_shift_mm:
         assumptions.append("the file does not say where the axis is: it is taken at the middle column (calibrate finds it)")
     assumptions.append("the angles are taken as counter-clockwise, and row 0 as the lowest z")
-    meta = {"format": "Data Exchange", "source": str(path), "assumptions": assumptions}
+    meta = {"format": "Data Exchange", "source": str(path), "assumptions": assumptions, "warnings": doubts}
     return RawSource(H5Views(path, "exchange/data"), scan, flat, dark, meta)
-
-
-def _degrees(theta: Any) -> NDArray[np.float64]:
-    """Degrees unless the file says radians."""
-    units = theta.attrs.get("units", "degrees")
-    units = units.decode() if isinstance(units, bytes) else str(units)
-    angles = np.asarray(theta[()], dtype=np.float64).ravel()
-    return np.rad2deg(angles) if units.lower().startswith("rad") else angles
 
 
 def _frames(file: Any, name: str, panel: tuple[int, int], path: Path) -> NDArray[Any] | None:
@@ -111,5 +112,9 @@ def _pixel(file: Any, path: Path) -> float | None:
             found = h5_dataset(file, place, path, expected="a length")
             units = found.attrs.get("units", "m")
             value = float(np.ravel(found[()])[0])
-            return value * unit_in_mm(units.decode() if isinstance(units, bytes) else str(units), path) if value > 0 else None
+            try:
+                edge_mm = value * unit_in_mm(units.decode() if isinstance(units, bytes) else str(units), path)
+            except InputError as error:
+                raise InputError(error.given, expected=error.expected, remedy="give the pixel's edge: pixel_mm=...") from error
+            return edge_mm if value > 0 else None
     return None

@@ -17,9 +17,9 @@ from ..images.pixel_filling import mend_dead, mend_isolated, stuck_pixels
 from ..images.stack import ArrayStack, ImageStack, Shown, shown
 from ..projections import Projections
 from .air_level import BorderAir, border_air, consistent_levels, given_levels
-from .plausible_views import judge_views
+from .plausible.samples import Sampler
+from .plausible.views import judge_views
 from .raw import RawScan
-from .view_samples import Sampler
 
 MOST_INTEGRAL = 30.0  # -ln of one count in 10^13: real numbers up to here may be line integrals
 

@@ -21,6 +21,7 @@ from ..images.stray_pixels import stray_warnings
 from ..projections import Projections
 from .bonemet import is_bonemet, open_bonemet
 from .exchange import open_exchange
+from .plausible.integrals import integral_warnings
 from .preparation import prepare_views
 from .projections_file import PROJECTIONS, read_projections
 from .raw import RawScan, RawSource
@@ -79,18 +80,19 @@ def line_integrals(
     source: RawSource | Projections, *, air: ArrayLike = "auto", max_bad: float = 0.05, progress: Shown = False
 ) -> Projections:
     """What `open_scan` gave, read: the second half of `read`."""
-    place = str(source.meta.get("source", "the scan"))
+    place, doubts = str(source.meta.get("source", "the scan")), list[str]()
     if isinstance(source, Projections):
         found = source
+        doubts = integral_warnings(found.values, place)
     else:
         with about(place):
             found = prepare_views(
                 source.views, source.scan, source.flat, source.dark, source.meta, air=air, max_bad=max_bad, progress=progress
             )
-    strays = stray_warnings(found.values, place)
-    for line in strays:
+    doubts += stray_warnings(found.values, place)
+    for line in doubts:
         warnings.warn(line, stacklevel=3)
-    return replace(found, meta={**found.meta, "warnings": [*found.meta.get("warnings", ()), *strays]}) if strays else found
+    return replace(found, meta={**found.meta, "warnings": [*found.meta.get("warnings", ()), *doubts]}) if doubts else found
 
 
 def read_raw(path: str | Path, *, views: Views = None, binning: int = 1, progress: bool = False, **options: Any) -> RawScan:

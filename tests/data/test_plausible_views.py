@@ -229,7 +229,7 @@ def test_transmission_as_real_numbers_is_no_line_integral() -> None:
 
 def test_the_checks_cost_little() -> None:
     """On images of a scanner's size less than 2 % of the time of preparation; the limit leaves room for a machine that is busy."""
-    from fewview.data.scans.view_samples import Sampler
+    from fewview.data.scans.plausible.samples import Sampler
 
     image = np.random.default_rng(0).integers(30_000, 60_000, (1024, 1536)).astype(np.uint16)
     scan = skyscan_1276(1024, 1536, 0.02)[:3]

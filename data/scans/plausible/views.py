@@ -1,4 +1,4 @@
-"""Can these views be those of a CT scan? Shutter, repeats, contrast, truncation and odd views, from the samples of `view_samples`.
+"""Can these views be those of a CT scan? Shutter, repeats, contrast, truncation and odd views, from the samples of `samples`.
 
 What cannot be right raises InputError; what may be right, and spoils the volume if it is not, is a warning with numbers. The limits
 were chosen on simulated scans of six real mouse heads (260 to 5 views, default physics) and on a measured tooth; each says what those
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base import InputError
+from ....base import InputError
+from .samples import ViewSamples
 from .truncation import long_object, truncation
-from .view_samples import ViewSamples
 
 Floats = NDArray[np.float64]
 

@@ -99,7 +99,7 @@ def _binned_facts(meta: Mapping[str, Any], shape: tuple[int, int], binning: int)
     rows, cols = (n // binning for n in shape)
     left = [f"{n % binning} {name}" for n, name in zip(shape, ("rows", "columns"), strict=True) if n % binning]
     if left:
-        told = f"binning {binning} leaves {' and '.join(left)} of {shape[0]} x {shape[1]} over: the images are cropped in the middle"
+        told = f"binning {binning}: {' and '.join(left)} of {shape[0]} x {shape[1]} are left over, the images are cropped in the middle"
         facts["assumptions"] = [*meta.get("assumptions", ()), told]
     if cols < FEW_COLS <= shape[1]:
         told = f"--binning {binning} (binning={binning}) leaves images of {rows} x {cols} pixels (row x col): too few to tell shapes"

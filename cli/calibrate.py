@@ -14,7 +14,7 @@ from ..data import Projections, read
 from ..pipeline.selection import parse_views
 from ..pipeline.stages import counted, without_drift
 from .options import MaybePath, MaybePixels, Pairs, settings
-from .outputs import command_line
+from .outputs import command_line, require_ending
 from .progress import progress_bar
 
 
@@ -57,6 +57,8 @@ def calibrate(
     picture = out.with_suffix(".png") if out else None
     for path in filter(None, (out, picture)):
         refuse_existing(path, force, [scan])
+    if out is not None:
+        require_ending("--out", out, ".json")
     with progress_bar("reading") as callback:
         projections = read(scan, views=parse_views(views).of, progress=counted(callback), **settings(read_as))
     with progress_bar("calibration") as callback:

@@ -18,7 +18,10 @@ from typing import Any
 
 from ..base import UnknownNameError
 from ..benchmarks.studies.study_table import STUDIES
+from .interrupts import Heard, ended_by_signals, leave
 from .terminal import any_letter, one_line, printable
+
+_INTERRUPTED = "interrupted; nothing half-written is left under a final name"
 
 
 @dataclass(frozen=True)
@@ -72,38 +75,63 @@ def available() -> dict[str, Command]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line; the exit code: 0 done, 1 a fault of fewview or of a method, 2 bad input, 130 Ctrl-C."""
+    """Run one command line; the exit code: 0 done, 1 a fault of fewview or of a method, 2 bad input, 130 Ctrl-C, 143 SIGTERM.
+
+    Without ``argv`` it is the process's own command line, and signals end the process in two seconds whatever it does. With ``argv``
+    the process is somebody else's, and so are its signals.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    with any_letter():
-        return _outcome(words, debug)
+    if argv is not None:
+        with any_letter():
+            return _outcome(words, debug, Heard())
+    try:
+        with any_letter(), ended_by_signals(_LOST.get(words[0] if words else "", "")) as heard:
+            code = _outcome(words, debug, heard)
+            if heard.number is not None:
+                leave(heard.number)
+            return code
+    except KeyboardInterrupt:  # a signal between two of the lines above
+        return 130
 
 
-def _outcome(words: list[str], debug: bool) -> int:
+_LOST = {
+    "recon": "; the volume of the last whole step, if there was one, went with it",
+    "train": "; --resume goes on from the last check",
+    "bench": "; the same command goes on where it was",
+}
+
+
+def _outcome(words: list[str], debug: bool, heard: Heard) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
             return _run(words)
     except KeyboardInterrupt:
-        return _fail("interrupted; nothing half-written is left under a final name", 130, debug, label="")
+        return _fail(_INTERRUPTED, 130, debug, label="")
     except BrokenPipeError:  # `fewview info SCAN | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("fewview"):
-            return _fail(_fault(error), 1, debug)
-        return _fail(f"the Python package {error.name!r} is not installed; `fewview doctor` says what brings it", 2, debug)
-    except MemoryError as error:
-        return _fail(
-            f"not enough memory ({error or 'an array could not be allocated'}); take a larger --voxel-mm or a smaller --box", 2, debug
-        )
-    except (ValueError, OSError) as error:  # InputError is a ValueError
-        return _fail(one_line(error), 2, debug)
     except Exception as error:
-        if type(error).__name__ == "OutOfMemoryError":  # torch's own, of a card
-            return _fail(f"not enough memory on the device ({one_line(error)}); take a larger --voxel-mm or a smaller --box", 2, debug)
-        return _fail(_fault(error), 1, debug)
+        if heard.number is not None:  # a library made another error of the interruption
+            return _fail(_INTERRUPTED, 130, debug, label="")
+        return _fail(*_explained(error), debug)
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """The one line for an error, and the exit code."""
+    if isinstance(error, ModuleNotFoundError):
+        if (error.name or "").startswith("fewview"):
+            return _fault(error), 1
+        return f"the Python package {error.name!r} is not installed; `fewview doctor` says what brings it", 2
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({error or 'an array could not be allocated'}); take a larger --voxel-mm or a smaller --box", 2
+    if isinstance(error, ValueError | OSError):  # InputError is a ValueError
+        return one_line(error), 2
+    if type(error).__name__ == "OutOfMemoryError":  # torch's own, of a card
+        return f"not enough memory on the device ({one_line(error)}); take a larger --voxel-mm or a smaller --box", 2
+    return _fault(error), 1
 
 
 def _run(words: list[str]) -> int:
@@ -178,7 +206,7 @@ def overview(commands: dict[str, Command]) -> str:
             *lines,
             "",
             "Anywhere: --debug shows the traceback of an error. Outputs are never overwritten without --force.",
-            "Exit codes: 0 done, 1 a fault of the program or of a method, 2 bad input, 130 interrupted.",
+            "Exit codes: 0 done, 1 a fault of the program or of a method, 2 bad input, 130 interrupted (143 by SIGTERM).",
         ]
     )
 

@@ -10,7 +10,7 @@ import tyro
 from ..base.settings import Count
 from ..pipeline import ReconPlan, Spread, run
 from ..recon.corrections import Corrections
-from .options import MaybeMm, MaybePath, Pairs, explained_by, settings
+from .options import MaybeMm, MaybeOutput, Pairs, Replicas, explained_by, settings
 from .outputs import command_line
 from .progress import progress_bar
 
@@ -24,7 +24,7 @@ def recon(
     voxel_mm: MaybeMm = None,
     grid: str = "",
     box: str = "",
-    out: MaybePath = None,
+    out: MaybeOutput = None,
     calibrate: bool = False,
     drift: bool = False,
     rings: int = 0,
@@ -35,7 +35,7 @@ def recon(
     dead_pixels: float = 0.0,
     median: int = 0,
     correct: Pairs = (),
-    std: int = 0,
+    std: Replicas = 0,
     std_kind: str = "views",
     std_scale: float = 1.0,
     binning: Count = 1,
@@ -62,7 +62,6 @@ def recon(
         voxel_mm: voxel edge; by default the detector pixel scaled to the axis.
         grid: NZ,NY,NX voxels about the axis, instead of the whole field of view.
         box: X0:X1,Y0:Y1,Z0:Z1 in mm, instead of the whole field of view.
-        out: .ome.tif, .nii.gz, .ome.zarr, .h5, or a folder name for 16-bit slices; by default SCAN_METHOD_VIEWS.ome.tif here.
         calibrate: find axis shift, optical row, roll and sense of rotation from the views first, and use them.
         drift: find how far each view is off by itself, and use it (after calibrate, where both are asked for).
         rings: ring reduction, 0 (off) to 20.

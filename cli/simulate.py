@@ -110,7 +110,8 @@ def simulate(
                 scan = SCANNERS[scanner](subject.grid, rows, cols, voxel_mm)
             else:
                 subject, scan = scene(thing, rows, cols, voxel_mm)
-            raw = simulate_raw(subject.volume, subject.grid, scan, chosen, seed=seed)
+            with progress_bar(f"simulating {name}"):
+                raw = simulate_raw(subject.volume, subject.grid, scan, chosen, seed=seed)
         inputs, seconds = [thing] if isinstance(thing, Path) else [], time.perf_counter() - start
         used = {"physics": chosen, "seed": seed, "grey": grey, "volume_voxel_mm": volume_voxel_mm}
         extra = {"scan": str(scan), "attenuation": subject.why, "volume_grid": subject.grid, "warnings": list(warned)}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..base import InputError
 from ..geometry import Grid, Scan
 from .self_check import SelfCheck
-from .volumes.formats import Kept
+from .volumes.volume_format import Kept
 from .volumes.writer import write_volume
 
 

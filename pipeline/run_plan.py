@@ -22,7 +22,7 @@ from ..recon.method import Callback
 from .findings import Findings, findings
 from .outputs import save
 from .plan import ReconPlan
-from .plausible_choices import grid_doubts, view_doubts
+from .plausible_plan import plan_doubts
 from .stages import Tell, calibrated, counted, reconstructed, without_drift
 
 Watch = Callable[[str], AbstractContextManager[Callback]]
@@ -99,7 +99,7 @@ def _read(plan: ReconPlan, tell: Tell, watch: Watch) -> tuple[Projections, Grid,
     nz, ny, nx = grid.shape
     tell(f"{plan.reconstructor.name}: {len(source.scan)} views to {nx} x {ny} x {nz} voxels of {grid.voxel_mm:.6g} mm")
     require_memory(4 * nx * ny * nz, f"the {nx} x {ny} x {nz} voxels", "use a larger --voxel-mm, or a smaller --grid or --box")
-    for doubt in (*grid_doubts(plan.grid_choice, grid, source.scan), *view_doubts(plan.reconstructor.name, source.scan)):
+    for doubt in plan_doubts(plan, source.scan, grid):
         warnings.warn(doubt, stacklevel=3)
     early = findings(source.scan, source.meta)
     _say(early, Findings(), tell)

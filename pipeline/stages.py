@@ -15,7 +15,7 @@ from .plan import ReconPlan
 Tell = Callable[[str], object]
 
 
-def counted(callback: Callback) -> Callable[[int, int], None]:
+def counted(callback: Callback) -> Callable[[int, int], object]:
     """A callback for a method's progress as one for how many things are done, and of how many."""
     return lambda done, total: callback(Progress(done, total))
 

@@ -91,8 +91,13 @@ def reconstruct(
         bad = int(np.count_nonzero(~np.isfinite(volume)))
         raise InputError(f"method {chosen.name} returned {bad} voxels that are NaN or Inf", expected="a finite volume")
     used = {f.name: getattr(given, f.name) for f in dataclasses.fields(given)} | resolved
-    checked = _checked(projections, volume, grid) if check else None
+    checked = None
+    if check:  # two seconds are left to an interrupted run, and the volume comes first
+        checked = _UNCHECKED if "interrupted" in resolved else _checked(projections, volume, grid)
     return Reconstruction(volume, grid, projections.scan, chosen.name, used, tuple(history), seconds, check=checked)
+
+
+_UNCHECKED = SelfCheck(float("nan"), "interrupted: the volume was not checked against its views", DOUBTFUL)
 
 
 def _checked(projections: Projections, volume: Volume, grid: Grid) -> SelfCheck:
@@ -102,7 +107,7 @@ def _checked(projections: Projections, volume: Volume, grid: Grid) -> SelfCheck:
     try:
         found = self_check(projections, volume, grid)
     except KeyboardInterrupt:
-        return SelfCheck(float("nan"), "interrupted: the volume was not checked against its views", DOUBTFUL)
+        return _UNCHECKED
     except Exception as error:
         message = f"FAILED ({type(error).__name__}: {error}): the volume was not checked against its views"
         found = SelfCheck(float("nan"), message, WRONG)

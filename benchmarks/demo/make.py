@@ -23,6 +23,7 @@ from ...pipeline.subjects import fitting_scan, read_sample, scene
 from . import page
 
 VIEW_COUNTS = (260, 52, 26)
+SETTINGS = {"fista_tv": {"iterations": 75}}  # three quarters of the default's time, and less than half a decibel below it
 Step = Callable[[str], AbstractContextManager[object]]
 
 
@@ -102,7 +103,7 @@ def _reconstruct_all(wanted: Wanted, folder: Path, step: Step, watch: Watch) -> 
     jobs = [("FDK", "fdk", n) for n in VIEW_COUNTS] + ([] if wanted.fdk_only else [("FISTA-TV", "fista_tv", VIEW_COUNTS[-1])])
     done = {}
     for title, method, count in jobs:
-        plan = ReconPlan(folder / "scan", method, str(count), out=folder / f"{method}_{count}.ome.tif")
+        plan = ReconPlan(folder / "scan", method, str(count), SETTINGS.get(method, {}), out=folder / f"{method}_{count}.ome.tif")
         with step(f"{title} from {count} views"):
             finished = run(plan, watch=watch, command=wanted.command, named=lambda path: wanted.out / path.relative_to(folder))
         done[f"{title}, {count} views"] = finished.reconstruction
@@ -147,7 +148,9 @@ def _commands(wanted: Wanted, reconstructions: dict[str, Reconstruction]) -> str
     lines = [wanted.command, "", "# each volume by itself, from the scan folder:"]
     for rec in reconstructions.values():
         n = len(rec.scan)
-        lines.append(f"fewview recon {out / 'scan'} --method {rec.method} --views {n} --out {rec.method}_{n}.ome.tif")
+        given = " ".join(f"{name}={value}" for name, value in SETTINGS.get(rec.method, {}).items())
+        chosen = f"--method {rec.method} --views {n}" + (f" --set {given}" if given else "")
+        lines.append(f"fewview recon {out / 'scan'} {chosen} --out {rec.method}_{n}.ome.tif")
     n = len(next(reversed(reconstructions.values())).scan)
     lines += [
         "",

@@ -26,6 +26,7 @@ STUDIES = {
     "views": Place("table2:VIEWS", "quality against number of views and dose"),
     "classical": Place("classical:STUDY", "classical methods, tuned from the data alone, on simulated scans of real volumes"),
     "calibration": Place("calibration:STUDY", "how well self-calibration finds a known misalignment"),
+    "self_check": Place("self_check:STUDY", "which faults the self-check finds, and whether it leaves sound scans alone"),
     "intervals": Place("intervals:STUDY", "what the standard deviations are worth where the truth is known"),
     "time": Place("time_to_quality:STUDY", "how long a method takes to come near to where it converges"),
     "rtk": Place("rtk:STUDY", "itk-rtk beside fewview: quality against seconds"),

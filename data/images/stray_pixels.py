@@ -9,19 +9,24 @@ LEAST = 0.5  # line integral: a pixel that is off by less hardly shows in the vo
 SIGMAS = 12.0  # of the noise at the brightness of its surroundings
 AROUND = 2  # pixels each way that a surrounding is made of
 MOST = 2_000  # candidates in a view: more of them are the edges of an object
-OFTEN = 0.25  # of the views: what sticks out in so many is in the object, or in the detector
+OFTEN = 0.25  # of the views: what sticks out in so many is no accident, but in the object or the detector
 
 
 def stray_warnings(values: NDArray[np.float32], source: str) -> list[str]:
     """One line about the pixels of line integrals [view, row, col] that stick out of their surroundings and of both neighbouring views."""
-    found = {view: strays for view in range(len(values)) if (strays := _strays(values, view)).size}
-    if not found or len(found) > max(1, OFTEN * len(values)) or len(values) < 3:
+    if len(values) < 3:
+        return []
+    all_views = {view: _strays(values, view) for view in range(len(values))}
+    usual = float(np.median([strays.size for strays in all_views.values()]))  # beads and dead pixels stick out in every view
+    found = {view: strays for view, strays in all_views.items() if strays.size > 2 * usual}
+    if not found or len(found) > max(1, OFTEN * len(values)):
         return []
     worst = max(found, key=lambda view: float(np.abs(found[view]).max()))
     pixels, off = sum(strays.size for strays in found.values()), float(np.abs(found[worst]).max())
     where = f"view {worst}" if len(found) == 1 else f"views {', '.join(map(str, list(found)[:8]))}{' ...' if len(found) > 8 else ''}"
+    count = f"{pixels} pixel{'s' if pixels > 1 else ''}"
     return [
-        f"{source}: {pixels} pixel{'s' if pixels > 1 else ''} of {where} stick out by up to {off:.2g} in line integral, in no other view: "
+        f"{source}: {count} of {where} stick out by up to {off:.2g} in line integral, and not in the next view: "
         "a damaged file, or a stray count; copy the images again, or leave these views out"
     ]
 
@@ -34,8 +39,9 @@ def _strays(values: NDArray[np.float32], view: int) -> NDArray[np.float32]:
     if not high.any():
         return np.empty(0, np.float32)
     candidates = np.zeros(image.shape, bool)
-    candidates[:, 1:] |= high
-    candidates[:, :-1] |= high
+    for step in range(AROUND):  # pixels near a jump, on either side: a run of a few may be off together
+        candidates[:, 1 + step :] |= high[:, : high.shape[1] - step]
+        candidates[:, : high.shape[1] - step] |= high[:, step:]
     rows, cols = np.nonzero(candidates)
     if rows.size > MOST:
         return np.empty(0, np.float32)

@@ -18,8 +18,6 @@ from ..images.binning import bin_counts
 from ..images.stack import ImageStack, load_images
 from ..images.view_subset import Subset
 
-FEW_COLS = 16  # columns: a volume of fewer voxels across is a blur
-
 
 @dataclass(frozen=True, eq=False)
 class RawScan:
@@ -92,18 +90,16 @@ class RawSource:
 
 
 def _binned_facts(meta: Mapping[str, Any], shape: tuple[int, int], binning: int) -> dict[str, Any]:
-    """What binning changes in ``meta``: photons a pixel, and what is left over or hardly left at all."""
+    """What binning changes in ``meta``: photons a pixel, and what is left over."""
     if binning == 1:
         return {}
     facts: dict[str, Any] = {"photons": float(meta["photons"]) * binning**2} if meta.get("photons") else {}
-    rows, cols = (n // binning for n in shape)
     left = [f"{n % binning} {name}" for n, name in zip(shape, ("rows", "columns"), strict=True) if n % binning]
     if left:
-        told = f"binning {binning}: {' and '.join(left)} of {shape[0]} x {shape[1]} are left over, the images are cropped in the middle"
+        told = (
+            f"binning {binning}: {' and '.join(left)} of {shape[0]} x {shape[1]} are left over and left out at both edges: the middle stays"
+        )
         facts["assumptions"] = [*meta.get("assumptions", ()), told]
-    if cols < FEW_COLS <= shape[1]:
-        told = f"--binning {binning} (binning={binning}) leaves images of {rows} x {cols} pixels (row x col): too few to tell shapes"
-        facts["warnings"] = [*meta.get("warnings", ()), told]
     return facts
 
 

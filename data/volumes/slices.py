@@ -53,7 +53,7 @@ def write_slices(
     for index, plane in enumerate(volume):
         if not as_is:
             below, above = below + int((plane < low).sum()), above + int((plane > high).sum())
-        write_image(folder / f"{stem}{index:0{digits}d}{ending}", plane if as_is else to_grey(plane, low, high, bits))
+        write_image(folder / f"{stem}{index:0{digits}d}{ending}", plane if as_is else to_grey(plane, low, high, bits), grid.voxel_mm)
     lines = {
         "Reconstruction Program": "fewview",
         _PIXEL: repr(grid.voxel_mm * 1000),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from fewview.data import Projections, RawScan
 from fewview.data.images.binning import bin_counts, bin_views
 from fewview.data.multiresolution import bin_projections
@@ -58,14 +57,3 @@ def test_every_place_that_bins_bins_alike() -> None:
     assert any(
         "2 rows and 2 columns of 8 x 11 are left over" in line and "cropped in the middle" in line for line in raw.meta["assumptions"]
     )
-
-
-def test_an_image_of_a_few_pixels_is_told() -> None:
-    scan = scan_of(16, 32)
-    told = RawSource(np.ones((3, 16, 32)), scan).part(None, 8).meta["warnings"]  # type: ignore[arg-type]
-    assert len(told) == 1
-    assert "--binning 8" in told[0]
-    assert "2 x 4" in told[0]
-    assert "warnings" not in RawSource(np.ones((3, 16, 32)), scan).part(None, 2).meta  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="binning of 17"):
-        RawSource(np.ones((3, 16, 32)), scan).part(None, 17)  # type: ignore[arg-type]

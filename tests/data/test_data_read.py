@@ -568,7 +568,7 @@ def test_broken_slice_folders(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         read_volume(tmp_path / "nowhere.nii")
     (tmp_path / "a.stl").write_text("solid")
-    with pytest.raises(InputError, match=r"ends in '\.stl'; expected \.ome\.tif, .*\.nii\.gz"):
+    with pytest.raises(InputError, match=r"ends in '\.stl'; expected .*\.nii\.gz, .*\.ome\.tif"):
         read_volume(tmp_path / "a.stl")
 
 

@@ -217,6 +217,16 @@ def test_opposite_rays_agree_where_theory_says_so() -> None:
     assert down.energy(Change()) == pytest.approx(rays.energy(Change()), rel=1e-3)
 
 
+def test_a_step_is_counted_in_the_sense_of_the_rotation() -> None:
+    p = exact(52, rows=24)
+    scan = transform.turn_views(p.scan, travelled_deg(p.scan) * 0.02)
+    rays = OppositeRays(SmallViews(p.values, scan, 1))
+    flipped = OppositeRays(SmallViews(np.ascontiguousarray(p.values[:, :, ::-1]), scan, 1))
+    for test, reverse in ((rays, False), (flipped, True)):
+        right, none, wrong = (test.energy(Change(step_percent=percent, reverse=reverse)) for percent in (-2.0, 0.0, 2.0))
+        assert right < none < wrong
+
+
 def test_repeats_are_told_from_a_closed_turn_and_a_body_of_revolution() -> None:
     rng = np.random.default_rng(0)
     turn = np.linspace(0, 360, 37)

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base import InputError
-from ...base.memory import require_memory
-from ...base.plain import from_json, to_json
-from ...geometry import Grid, Scan
-from ..hdf5_access import h5_dataset, h5_format, h5_link, new_h5, open_h5, put_scan
-from .voxel_size import grid_of
+from ....base import InputError
+from ....base.memory import require_memory
+from ....base.plain import from_json, to_json
+from ....geometry import Grid, Scan
+from ...hdf5_access import h5_dataset, h5_format, h5_link, new_h5, open_h5, put_scan
+from ..volume_format import Kept, Option, VolumeFormat, text
+from ..voxel_size import grid_of
 
 VOLUME = "fewview volume 1"
 
@@ -94,3 +95,18 @@ def _facts(file: Any, path: Path) -> dict[str, Any]:
     if not isinstance(facts, dict):
         raise InputError(f"{path}: /facts is a {type(facts).__name__}", expected="a JSON object")
     return facts
+
+
+def _write(volume: NDArray[Any], grid: Grid, path: Path, kept: Kept) -> None:
+    write_h5_volume(volume, grid, path, facts=kept.facts, std=kept.std, scan=kept.scan)
+
+
+FORMAT = VolumeFormat(
+    "HDF5",
+    (".h5", ".hdf5"),
+    read_h5_volume,
+    _write,
+    "values, voxel size, centre, scan, settings, history, standard deviation",
+    also_read=(".hdf",),
+    read_options=(Option("dataset", "the name of a 3-D dataset, for a file of others", text),),
+)

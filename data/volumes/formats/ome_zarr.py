@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base import InputError, MissingBackendError
-from ...base.memory import require_memory
-from ...geometry import Grid
-from .voxel_size import SAY_VOXEL, center_of, grid_of, one_size, unit_in_mm
+from ....base import InputError, MissingBackendError
+from ....base.memory import require_memory
+from ....geometry import Grid
+from ..volume_format import Option, VolumeFormat, one_of
+from ..voxel_size import SAY_VOXEL, center_of, grid_of, one_size, unit_in_mm
 
 CHUNK = 128
 _CHUNKS_STORED = "fewview_chunks_stored"
-MISSING_CHUNKS = ("refuse", "fill")
 
 
 def _ngff() -> Any:
@@ -148,3 +148,16 @@ def _attributes(path: Path) -> dict[str, Any]:
         return json.loads((path / ".zattrs").read_text(encoding="utf-8"))
     facts = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
     return facts.get("ome", facts)
+
+
+FORMAT = VolumeFormat(
+    "OME-Zarr",
+    (".ome.zarr",),
+    read_ome_zarr,
+    lambda volume, grid, path, kept: write_ome_zarr(volume, grid, path),
+    "values, voxel size, centre",
+    also_read=(".zarr",),
+    read_options=(Option("missing", "what to do about chunks that are not there", one_of("refuse", "fill")),),
+    extra="zarr",
+    folder=True,
+)

@@ -15,17 +15,18 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base import InputError
-from ...base.memory import require_memory
-from ...base.outputs.ownership import SIGNATURE
-from ...geometry import Grid
-from .voxel_size import SAY_VOXEL, center_from, grid_of, one_size, unit_in_mm
+from ....base import InputError
+from ....base.memory import require_memory
+from ....base.outputs.ownership import SIGNATURE
+from ....geometry import Grid
+from ...images.image_files import resolution_tags
+from ..volume_format import Option, VolumeFormat, one_of
+from ..voxel_size import SAY_VOXEL, center_from, grid_of, one_size, unit_in_mm
 
 _NAMESPACE = "fewview"
 _OME_EDGES = ("PhysicalSizeX", "PhysicalSizeY", "PhysicalSizeZ")
 _IMAGEJ_EDGES = ("1/XResolution", "1/YResolution", "spacing of slices")
 _LONGEST_XML = 64 * 2**20  # characters; a thousand planes of Bio-Formats are under one of these MiB
-_RATIONAL = (1e-6, 1e5)  # mm: voxels whose pixels a centimetre a TIFF can state
 
 
 def write_ome_tiff(volume: NDArray[Any], grid: Grid, path: Path, *, compression: str | None = None) -> None:
@@ -36,12 +37,9 @@ def write_ome_tiff(volume: NDArray[Any], grid: Grid, path: Path, *, compression:
     for axis in "XYZ":
         facts |= {f"PhysicalSize{axis}": grid.voxel_mm, f"PhysicalSize{axis}Unit": "mm"}
     facts["MapAnnotation"] = {"Namespace": _NAMESPACE, "center_mm": " ".join(repr(c) for c in grid.center_mm)}
-    tags: dict[str, Any] = {}
-    if _RATIONAL[0] <= grid.voxel_mm <= _RATIONAL[1]:
-        tags = {"resolution": (10 / grid.voxel_mm, 10 / grid.voxel_mm), "resolutionunit": "CENTIMETER"}
     big = volume.nbytes > 2**32 - 2**26
     own = {"ome": True, "bigtiff": big, "photometric": "minisblack", "software": SIGNATURE}
-    tifffile.imwrite(path, volume, compression=compression, metadata=facts, **own, **tags)
+    tifffile.imwrite(path, volume, compression=compression, metadata=facts, **own, **resolution_tags(grid.voxel_mm))
 
 
 def read_tiff_volume(path: Path, voxel_mm: float | None = None) -> tuple[NDArray[Any], Grid, dict[str, Any]]:
@@ -225,3 +223,14 @@ def _imagej_edges(tif: Any, path: Path) -> list[float] | None:
     spacing = float(facts["spacing"]) * mm
     near = spacing > 0 and all(abs(edge / spacing - 1) < 1e-4 for edge in edges)  # text is exact, a fraction of whole numbers is not
     return [spacing] * 3 if near else [*edges, spacing]
+
+
+FORMAT = VolumeFormat(
+    "OME-TIFF",
+    (".ome.tif", ".ome.tiff"),
+    read_tiff_volume,
+    lambda volume, grid, path, kept, **options: write_ome_tiff(volume, grid, path, **options),
+    "values, voxel size, centre",
+    also_read=(".tif", ".tiff"),
+    write_options=(Option("compression", "a lossless scheme", one_of("zlib", None)),),
+)

@@ -1,12 +1,16 @@
-"""The volume formats, one row each: the reader, the writer, help texts, messages and tests are made from this table.
+"""What a volume format is, and the table of them: every module of ``formats/`` that has a ``FORMAT``.
 
-A new format is a module of its own with a function that reads and one that writes, and a row here.
+A new format is one file there, with a function that reads, one that writes, and the row; reader, writer, help texts, messages and tests
+are made from the table.
 """
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +19,6 @@ from numpy.typing import NDArray
 
 from ...base import InputError
 from ...geometry import Grid, Scan
-from .bonemet import read_slice_folder
-from .hdf5 import read_h5_volume, write_h5_volume
-from .nifti import read_nifti, write_nifti
-from .ome_tiff import read_tiff_volume, write_ome_tiff
-from .ome_zarr import MISSING_CHUNKS, read_ome_zarr, write_ome_zarr
-from .slices import IMAGES, write_slices
 
 Read = tuple[NDArray[Any], Grid, dict[str, Any]]
 """(volume [z, y, x] of the stored type, grid, facts)."""
@@ -71,7 +69,7 @@ class VolumeFormat:
         known = {option.name: option for option in _options(self, writing)}
         for name, value in options.items():
             if name not in known:
-                others = [str(form) for form in FORMATS if any(option.name == name for option in _options(form, writing))]
+                others = [str(form) for form in formats() if any(option.name == name for option in _options(form, writing))]
                 raise InputError(
                     f"{name}={value!r} for {path}: {self} has no such option",
                     expected=f"one of {', '.join(known)}" if known else "none: it has no options",
@@ -88,7 +86,9 @@ def _options(form: VolumeFormat, writing: bool) -> tuple[Option, ...]:
     return form.write_options if writing else form.read_options
 
 
-def _one_of(*choices: Any) -> Callable[[Any], Any]:
+def one_of(*choices: Any) -> Callable[[Any], Any]:
+    """A check that takes these values and no others."""
+
     def check(value: Any) -> Any:
         if value not in choices or isinstance(value, bool):
             raise ValueError(f"one of {', '.join(map(str, choices))}")
@@ -97,7 +97,8 @@ def _one_of(*choices: Any) -> Callable[[Any], Any]:
     return check
 
 
-def _window(value: Any) -> tuple[float, float]:
+def window(value: Any) -> tuple[float, float]:
+    """A grey window (low, high) in 1/mm."""
     said = "a grey window (low, high) in 1/mm, two finite numbers, the first the smaller"
     pair = np.asarray(value, dtype=np.float64) if isinstance(value, tuple | list | np.ndarray) else np.empty(0)
     if pair.shape != (2,) or not np.isfinite(pair).all() or not pair[0] < pair[1]:
@@ -105,114 +106,56 @@ def _window(value: Any) -> tuple[float, float]:
     return float(pair[0]), float(pair[1])
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """Any name."""
     if not isinstance(value, str) or not value:
         raise ValueError("a name")
     return value
 
 
-def _whole(value: Any) -> int:
+def whole(value: Any) -> int:
+    """A whole number of 0 or more."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
         raise ValueError("a whole number of 0 or more")
     return int(value)
 
 
-def _animal(value: Any) -> str | int:
-    return _text(value) if isinstance(value, str) else _whole(value)
+@cache
+def formats() -> tuple[VolumeFormat, ...]:
+    """Every format, by the names of their modules."""
+    folder = importlib.import_module(f"{__package__}.formats")
+    modules = [importlib.import_module(f"{folder.__name__}.{found.name}") for found in pkgutil.iter_modules(folder.__path__)]
+    rows: list[Any] = [getattr(module, "FORMAT", None) for module in modules]
+    return tuple(row for row in rows if isinstance(row, VolumeFormat))
 
 
-def _h5(volume: NDArray[Any], grid: Grid, path: Path, kept: Kept) -> None:
-    write_h5_volume(volume, grid, path, facts=kept.facts, std=kept.std, scan=kept.scan)
+def written() -> str:
+    """The names that a volume can be written to, for people."""
+    return ", ".join(form.endings[0] for form in formats() if form.endings) + ", or a folder name without an ending for slices"
 
 
-def _slices(volume: NDArray[Any], grid: Grid, path: Path, kept: Kept, **options: Any) -> None:
-    method = {"Method": kept.facts["method"]} if "method" in kept.facts else {}
-    write_slices(volume, grid, path, facts=method, **options)
-
-
-_WINDOW = Option("window", "(low, high) in 1/mm: what grey level 0 and the highest stand for", _window)
-
-FORMATS = (
-    VolumeFormat(
-        "OME-TIFF",
-        (".ome.tif", ".ome.tiff"),
-        read_tiff_volume,
-        lambda volume, grid, path, kept, **options: write_ome_tiff(volume, grid, path, **options),
-        "values, voxel size, centre",
-        also_read=(".tif", ".tiff"),
-        write_options=(Option("compression", "a lossless scheme", _one_of("zlib", None)),),
-    ),
-    VolumeFormat(
-        "NIfTI",
-        (".nii.gz", ".nii"),
-        read_nifti,
-        lambda volume, grid, path, kept: write_nifti(volume, grid, path),
-        "values, voxel size and centre in single precision",
-    ),
-    VolumeFormat(
-        "OME-Zarr",
-        (".ome.zarr",),
-        read_ome_zarr,
-        lambda volume, grid, path, kept: write_ome_zarr(volume, grid, path),
-        "values, voxel size, centre",
-        also_read=(".zarr",),
-        read_options=(Option("missing", "what to do about chunks that are not there", _one_of(*MISSING_CHUNKS)),),
-        extra="zarr",
-        folder=True,
-    ),
-    VolumeFormat(
-        "HDF5",
-        (".h5", ".hdf5"),
-        read_h5_volume,
-        _h5,
-        "values, voxel size, centre, scan, settings, history, standard deviation",
-        also_read=(".hdf",),
-        read_options=(Option("dataset", "the name of a 3-D dataset, for a file of others", _text),),
-    ),
-    VolumeFormat(
-        "slices",
-        (),
-        read_slice_folder,
-        _slices,
-        "grey levels in a window, voxel size, centre",
-        read_options=(
-            _WINDOW,
-            Option("prefix", "the series, where a folder holds several", _text),
-            Option("component", "of a BoneMet data set, such as Recon-CT", _text),
-            Option("animal", "of a BoneMet data set", _animal),
-            Option("week", "of a BoneMet data set", _whole),
-            Option("part", "of a BoneMet data set, such as left tibia", _text),
-        ),
-        write_options=(
-            _WINDOW,
-            Option("bits", "of a grey level", _one_of(8, 16)),
-            Option("image", "the format of a slice", _one_of(*IMAGES)),
-        ),
-        folder=True,
-    ),
-)
-FOLDER = next(form for form in FORMATS if not form.endings)
-
-WRITTEN = ", ".join(form.endings[0] for form in FORMATS if form.endings) + ", or a folder name without an ending for slices"
-READABLE = ", ".join(e for form in FORMATS for e in (*form.endings, *form.also_read)) + ", or a folder of numbered TIFF, PNG or BMP slices"
+def readable() -> str:
+    """The volumes that can be read, for people."""
+    endings = [ending for form in formats() for ending in (*form.endings, *form.also_read)]
+    return ", ".join(endings) + ", or a folder of numbered TIFF, PNG or BMP slices"
 
 
 def format_to_write(path: Path) -> VolumeFormat:
     """The format that a name asks for; InputError that lists the endings for one that no format has."""
     name = path.name.lower()
-    for form in FORMATS:
+    for form in formats():
         if name.endswith(form.endings):
             return form
     if not path.suffix:
-        return FOLDER
-    near = next((form.endings[0] for form in FORMATS if path.suffix.lower() in form.also_read and form.endings), "")
-    raise InputError(f"{path} ends in {path.suffix!r}", expected=WRITTEN, remedy=f"give {path.stem}{near}" if near else "")
+        return next(form for form in formats() if not form.endings)
+    near = next((form.endings[0] for form in formats() if path.suffix.lower() in form.also_read and form.endings), "")
+    raise InputError(f"{path} ends in {path.suffix!r}", expected=written(), remedy=f"give {path.stem}{near}" if near else "")
 
 
 def format_to_read(path: Path) -> VolumeFormat:
     """The format of what is there, by its ending; InputError that lists the endings for one that no format has."""
     name = path.name.lower()
-    for form in FORMATS:
+    for form in formats():
         if name.endswith((*form.endings, *form.also_read)):
             if form.folder != path.is_dir():
                 raise InputError(
@@ -220,5 +163,5 @@ def format_to_read(path: Path) -> VolumeFormat:
                 )
             return form
     if path.is_dir():
-        return FOLDER
-    raise InputError(f"{path} ends in {path.suffix!r}", expected=READABLE)
+        return next(form for form in formats() if not form.endings)
+    raise InputError(f"{path} ends in {path.suffix!r}", expected=readable())

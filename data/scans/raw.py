@@ -96,9 +96,7 @@ def _binned_facts(meta: Mapping[str, Any], shape: tuple[int, int], binning: int)
     facts: dict[str, Any] = {"photons": float(meta["photons"]) * binning**2} if meta.get("photons") else {}
     left = [f"{n % binning} {name}" for n, name in zip(shape, ("rows", "columns"), strict=True) if n % binning]
     if left:
-        told = (
-            f"binning {binning}: {' and '.join(left)} of {shape[0]} x {shape[1]} are left over and left out at both edges: the middle stays"
-        )
+        told = f"binning {binning}: {' and '.join(left)} of {shape[0]} x {shape[1]} are left over, and left out at both edges alike"
         facts["assumptions"] = [*meta.get("assumptions", ()), told]
     return facts
 

@@ -13,7 +13,7 @@ from .progress import progress_bar, step
 
 def demo(
     *,
-    out: Path = Path("fewview_demo"),
+    out: Path = Path("demo_out"),
     volume: MaybeVolume = None,
     volume_voxel_mm: MaybeMm = None,
     grey: Grey = NO_SCALE,
@@ -31,7 +31,7 @@ def demo(
 
     Examples:
       fewview demo
-      fewview demo --out demo_out --force
+      fewview demo --out leg_demo --seed 3
       fewview demo --volume head.nii.gz --out head_demo
 
     Args:
@@ -43,7 +43,7 @@ def demo(
         voxel_mm: pixel of the scan at the rotation axis, and voxel of the reconstructions; by default the object fills the field of view.
         seed: of the phantom and of the noise.
         fdk_only: leave the reconstruction by total variation out.
-        force: replace the folder if it exists.
+        force: replace the folder if it is there, but only one that fewview wrote (docs/outputs.md).
     """
     from ..benchmarks.demo.make import Wanted, make_demo
 

@@ -205,7 +205,7 @@ def overview(commands: dict[str, Command]) -> str:
             "",
             *lines,
             "",
-            "Anywhere: --debug shows the traceback of an error. Outputs are never overwritten without --force.",
+            "Anywhere: --debug shows the traceback of an error. Outputs are replaced only with --force, and then only what fewview wrote.",
             "Exit codes: 0 done, 1 a fault of the program or of a method, 2 bad input, 130 interrupted (143 by SIGTERM).",
         ]
     )

@@ -13,6 +13,7 @@ from ..base.settings import Seed
 from ..benchmarks.datasets.build import build_bonemet
 from ..data import write_skyscan
 from ..geometry import skyscan_1276
+from ..pipeline.plausible_plan import warn_of_outside
 from ..pipeline.subjects import fitting_scan, read_sample, scene
 from ..recon import Progress
 from ..recon.physics.effects import Physics
@@ -66,7 +67,7 @@ def simulate(
         seed: of the noise.
         weeks: weeks in which each phantom is scanned (layout bonemet).
         physics: settings of the simulated physics (fewview methods physics lists them).
-        force: replace the output if it exists.
+        force: replace the output if it is there, but only one that fewview wrote (docs/outputs.md).
     """
     if layout not in LAYOUTS:
         raise UnknownNameError("layout", layout, LAYOUTS)
@@ -108,6 +109,7 @@ def simulate(
             if isinstance(thing, Path):
                 subject = read_sample(thing, grey, volume_voxel_mm)
                 scan = SCANNERS[scanner](subject.grid, rows, cols, voxel_mm)
+                warn_of_outside(subject.volume, subject.grid, scan, str(thing))
             else:
                 subject, scan = scene(thing, rows, cols, voxel_mm)
             with progress_bar(f"simulating {name}"):

@@ -118,8 +118,6 @@ def plan_of(settings: BuildSettings, animals: Sequence[Animal]) -> dict[str, Any
 def begin(out: Path, settings: BuildSettings, animals: Sequence[Animal], force: bool) -> None:
     """Make the folder, or take up an earlier build of the same plan; whatever a killed run left half-written is deleted."""
     plan, path = plan_of(settings, animals), out / PLAN
-    if out.exists() and not out.is_dir():
-        raise FileExistsError(f"{out} is a file; give the name of a folder")
     before = _plan_there(out, path)
     for folder in [out, *(p for p in out.rglob("*") if p.is_dir())]:
         clean(folder)
@@ -133,6 +131,13 @@ def begin(out: Path, settings: BuildSettings, animals: Sequence[Animal], force: 
             )
     out.mkdir(parents=True, exist_ok=True)
     write_whole(path, plan)
+
+
+def require_place(out: Path) -> None:
+    """FileExistsError where a data set cannot be: a file, or a folder of anything else."""
+    if out.exists() and not out.is_dir():
+        raise FileExistsError(f"{out} is a file; give the name of a folder")
+    _plan_there(out, out / PLAN)
 
 
 def _plan_there(out: Path, path: Path) -> dict[str, Any] | None:

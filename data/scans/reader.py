@@ -21,9 +21,8 @@ from ..images.stray_pixels import stray_warnings
 from ..projections import Projections
 from .bonemet import is_bonemet, open_bonemet
 from .exchange import open_exchange
-from .plausible.integrals import integral_warnings
 from .preparation import prepare_views
-from .projections_file import PROJECTIONS, read_projections
+from .projections_file import PROJECTIONS, integral_doubts, read_projections
 from .raw import RawScan, RawSource
 from .skyscan import is_skyscan, open_skyscan
 
@@ -80,10 +79,10 @@ def line_integrals(
     source: RawSource | Projections, *, air: ArrayLike = "auto", max_bad: float = 0.05, progress: Shown = False
 ) -> Projections:
     """What `open_scan` gave, read: the second half of `read`."""
-    place, doubts = str(source.meta.get("source", "the scan")), list[str]()
+    place = str(source.meta.get("source", "the scan"))
+    doubts: list[str] = []
     if isinstance(source, Projections):
-        found = source
-        doubts = integral_warnings(found.values, place)
+        found, doubts = source, integral_doubts(source.values, place)
     else:
         with about(place):
             found = prepare_views(
@@ -150,8 +149,8 @@ def _opened(path: Path, chosen: Format, readers: Iterable[Callable[..., Any]], o
 
 
 def _hint(path: Path) -> str:
-    if path.is_file() and path.suffix.lower() in H5_ENDINGS and h5_format(path).startswith("fewview volume"):
-        return " (it is a volume: use read_volume)"
+    if path.is_file() and path.suffix.lower() in H5_ENDINGS and (told := h5_format(path)):
+        return " (it is a volume: use read_volume)" if told.startswith("fewview volume") else f" (it calls itself {told!r})"
     inside = [p for p in sorted(path.iterdir()) if p.is_dir() and is_skyscan(p)] if path.is_dir() else []
     if inside:
         return f" (but {inside[0]} is one)"

@@ -14,7 +14,7 @@ from .search import GROUPS, NAMES, Estimate, Search
 
 FLOOR_PX_OF_COLS = (0.006 / 192, 0.12 / 192)  # axis and row shift: pixels, as a share of the panel's columns
 FLOOR_ROLL_DEG = 0.012
-LEAST = 2.0  # standard errors: a smaller change is no more than its error
+LEAST = 3.0  # standard errors: a smaller change may well be chance
 SENSE_CLEAR = 0.6  # the other sense must contradict itself this much less, or it cannot be told from the given one
 
 

@@ -40,7 +40,7 @@ def loss(
     assert isinstance(network, PixelNerf)
     a = network.architecture
     if not network.radius_mm:
-        network.radius_mm.fill_(example.projections.scan.field_of_view_mm[0])
+        network.radius_mm.fill_(example.projections.scan.field_of_view_mm.radius_mm)
     scene = network.scene(example.projections[given])
     if a.jitter:
         shift = (torch.rand(3, generator=generator) * 2 - 1) * a.jitter * scene.radius

@@ -158,7 +158,8 @@ def test_binned_pixels_sit_at_the_mean_of_their_block(scan: Scan, fr: int, fc: i
             transform.bin_pixels(scan, fr, fc)
         return
     binned = transform.bin_pixels(scan, fr, fc)
-    old = pixel_centers(scan, 0)[: rows // fr * fr, : cols // fc * fc]
+    first_row, first_col = rows % fr // 2, cols % fc // 2  # what is left over goes at both ends
+    old = pixel_centers(scan, 0)[first_row:, first_col:][: rows // fr * fr, : cols // fc * fc]
     means = old.reshape(rows // fr, fr, cols // fc, fc, 3).mean(axis=(1, 3))
     np.testing.assert_allclose(pixel_centers(binned, 0), means, atol=1e-9)
 
@@ -391,3 +392,18 @@ def test_the_drawing_is_svg_with_every_part(scan: Scan) -> None:
     numbers = [float(x) for p in root.iter(f"{ns}polygon") for pair in p.attrib["points"].split() for x in pair.split(",")]
     assert np.isfinite(numbers).all()
     assert min(numbers) >= 0
+
+
+def test_the_drawing_says_its_scale_and_what_is_what() -> None:
+    """The scale bar against the source's circle: its diameter is 2 DSO in the plane from above."""
+    scan = Scan.circular(dso_mm=100, dsd_mm=150, rows=8, cols=12, pixel_mm=1, angles_deg=np.arange(0, 360, 3))
+    ns = "{http://www.w3.org/2000/svg}"
+    root = ET.fromstring(draw_svg(scan))
+    said = [t.text or "" for t in root.iter(f"{ns}text")]
+    for word in ("source", "detector", "rays", "volume"):
+        assert any(text.startswith(word) for text in said)
+    lengths = [float(text.removesuffix(" mm")) for text in said if text.endswith(" mm")]
+    bars = [p.attrib["d"].split("h")[1].split()[0] for p in root.iter(f"{ns}path") if "v8" in p.attrib["d"]]
+    x = [float(c.attrib["cx"]) for c in root.iter(f"{ns}circle")][: min(len(scan), 60)]
+    assert lengths == [50.0, 50.0]
+    assert float(bars[0]) / lengths[0] == pytest.approx((max(x) - min(x)) / 200, rel=1e-3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,3 +83,13 @@ def reconstruct(
         raise InputError(f"method {chosen.name} returned {bad} voxels that are NaN or Inf", expected="a finite volume")
     used = {f.name: getattr(given, f.name) for f in dataclasses.fields(given)} | resolved
     return Reconstruction(volume, grid, projections.scan, chosen.name, used, tuple(history), seconds)
+
+
+def thinned_history(history: Sequence[Mapping[str, Any]], most: int = 100) -> list[dict[str, Any]]:
+    """At most ``most`` entries of a history, evenly spread, the first and the last among them: for a record or a plot.
+
+    >>> [h["step"] for h in thinned_history([{"step": k} for k in range(1, 1001)], most=4)]
+    [1, 334, 667, 1000]
+    """
+    keep = np.unique(np.linspace(0, len(history) - 1, min(most, len(history))).round().astype(int))
+    return [dict(history[k]) for k in keep]

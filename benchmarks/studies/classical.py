@@ -34,9 +34,9 @@ from ...data.volumes.resample import resample
 from ...geometry import Grid, skyscan_1276, views
 from ...recon import reconstruct, simulate
 from ...recon.iterative.pdhg_tv import PdhgTvSettings, PdhgTvSolver
-from ...recon.iterative.problem import build, start_volume
 from ...recon.iterative.regularisers.priors import TotalVariation
-from ...recon.iterative.tuning import weight_unit
+from ...recon.iterative.solving.setup import data_term, start_volume
+from ...recon.iterative.tuning.prior_weight import weight_unit
 from ..scores.metrics import psnr, ssim
 from ..scores.volume_metrics import dice
 
@@ -131,7 +131,7 @@ def run_oracle(case: Case, count: int) -> Row:
     """TV with the lambda that the truth itself prefers: what perfect tuning would give. Each lambda starts where the one before ended."""
     part = case.scan[views.evenly(case.scan.scan, count)]
     begin, cpu, settings = time.perf_counter(), time.process_time(), PdhgTvSettings()
-    problem = build(part, case.grid, settings)
+    problem = data_term(part, case.grid, settings)
     unit = weight_unit(problem, part.scan.field_of_view_mm.pixel_mm, case.grid.voxel_mm)
     state, norm, best = None, None, Row(case.name, count, ORACLE_NAME, -np.inf, 0, 0, 0, 0)
     for value in ORACLE:

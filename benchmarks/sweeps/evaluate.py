@@ -21,7 +21,7 @@ from ...data.volumes.resample import resample
 from ...geometry import Grid, views
 from ...nerf.field.naf import binned
 from ...recon import Method, load_method, reconstruct
-from ...recon.iterative.solve import thinned_history
+from ...recon.run_method import thinned_history
 from ..scores.distribution import features_of
 from ..scores.feature_networks import judges
 from ..scores.perceptual import LEAST_PIXELS, perceptual_distance

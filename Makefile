@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # train-small: the paired data set (VOLUMES: micro-CT files, else simulated hind limbs) and the small networks, an hour or two on a CPU.
-#   make train-small VOLUMES="$$(ls ../shared/data/mouse_head/*.nii.gz)"        ends in trained/unet.pt, lpd.pt, pixelnerf.pt, mednerf.pt
+#   make train-small VOLUMES="$$(ls volumes/*.nii.gz)"        ends in trained/unet.pt, lpd.pt, pixelnerf.pt, mednerf.pt
 # Cut off, the same command goes on where it was. TRAIN_ARGS go to every `fewview train`, such as --seed 1.
 VOLUMES ?=
 PHANTOMS ?= 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24
@@ -44,10 +44,12 @@ $(BIN)/python:
 
 .venv/.base: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable .
+	$(BIN)/python .ci/link_source.py
 	touch $@
 
 .venv/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable ".[dev]"
+	$(BIN)/python .ci/link_source.py
 	touch $@ .venv/.base
 
 clean:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Self
 
 
@@ -45,3 +47,42 @@ class UnknownNameError(InputError, KeyError):
 
 class MissingBackendError(InputError, RuntimeError):
     """A backend, device or optional package that was asked for and is not here."""
+
+
+@contextmanager
+def about(path: str | Path) -> Iterator[None]:
+    """An InputError inside that does not name the file or folder is raised anew with its name in front.
+
+    >>> with about("scan.h5"):
+    ...     raise InputError("u has 3 rows", expected="52")
+    Traceback (most recent call last):
+    ...
+    fewview.base.errors.InputError: scan.h5: u has 3 rows; expected 52
+    """
+    try:
+        yield
+    except UnknownNameError:
+        raise
+    except InputError as error:
+        if str(path) in str(error):
+            raise
+        raise type(error)(f"{path}: {error.given}", expected=error.expected, remedy=error.remedy) from error
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """`about`, for what takes a foreign file apart: an error that no reader expected, such as a text where a number belongs, comes from
+    what the file holds. It becomes an InputError that names the file, and stays its cause.
+    """
+    try:
+        with about(path):
+            yield
+    except InputError:
+        raise
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError) as error:
+        said = " ".join(str(error).split()) or "no more is known"
+        raise InputError(
+            f"{path} cannot be read ({type(error).__name__}: {said})",
+            expected="a whole file of its format",
+            remedy="copy it again, or write it again",
+        ) from error

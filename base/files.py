@@ -11,9 +11,13 @@ from pathlib import Path
 from .outputs.leftovers import RENAMING, Pending, clean, forget, remember, remove
 from .outputs.ownership import foreign, mark, why_kept, why_sacred
 
-__all__ = ["atomic_path", "own_path", "refuse_existing", "refuse_strange_folder", "remove"]
+__all__ = ["UnwrittenError", "atomic_path", "own_path", "refuse_existing", "refuse_strange_folder", "remove"]
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _THERE = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
+
+
+class UnwrittenError(OSError):
+    """An output that was not written to its end, by a library that does not say why."""
 
 
 def refuse_existing(path: str | Path, force: bool, inputs: Iterable[str | Path] = ()) -> Path:
@@ -100,7 +104,7 @@ def _on_its_way(final: Path) -> Iterator[Pending]:
 def _naming(error: OSError, pending: Pending) -> OSError | None:
     """The error with the name that the user knows: of what did not fit, and never that of a temporary file."""
     if error.errno is None:
-        return OSError(f"{pending.final} could not be written ({error})") if type(error) is OSError else None
+        return UnwrittenError(f"{pending.final} could not be written ({error}): is the disk full?") if type(error) is OSError else None
     hidden = str(error.filename or "").startswith(str(pending.temporary))
     if hidden or (error.errno in _FULL and error.filename is None):
         return OSError(error.errno, error.strerror, str(pending.final))

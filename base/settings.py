@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import math
 import types
 import typing
@@ -19,7 +20,7 @@ from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from pydantic_core import ArgsKwargs, PydanticCustomError
 
@@ -29,6 +30,7 @@ T = TypeVar("T")
 C = TypeVar("C", bound=type)
 
 _STRICT = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
+_LOOSE = ConfigDict(strict=True, arbitrary_types_allowed=True, allow_inf_nan=False)
 _WORDS: Mapping[Any, str] = {
     int: "a whole number", float: "a number", bool: "true or false", str: "a name", Path: "a file", type(None): "none",
     np.ndarray: "an array",
@@ -54,6 +56,8 @@ Several = Annotated[tuple[T, ...], BeforeValidator(_as_tuple)]  # a list; one va
 Array = Annotated[NDArray[Any], BeforeValidator(_as_array)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0)]
+Mm = Annotated[float, Field(ge=1e-6, le=1e3, description="a positive length in mm, from 1e-6 to 1000")]
 NotNegative = Annotated[float, Field(ge=0)]
 Unbounded = Annotated[float, Field(allow_inf_nan=True), AfterValidator(_no_nan)]  # infinity is allowed
 
@@ -113,7 +117,7 @@ def expected_of(cls: type, name: str) -> str:
     if hasattr(cls, "__pydantic_fields__"):
         return _expected(cls, name)
     try:
-        return _words(typing.get_type_hints(cls, include_extras=True)[name])
+        return words_of(typing.get_type_hints(cls, include_extras=True)[name])
     except (NameError, TypeError):  # a type that only its own module knows
         return str(next(f.type for f in dataclasses.fields(cls) if f.name == name))
 
@@ -153,7 +157,7 @@ def _ours(error: ValidationError, cls: Any, args: tuple[Any, ...], given: Mappin
 
 def _expected(cls: Any, name: str) -> str:
     info = cls.__pydantic_fields__[name]
-    return info.description or _words(info.annotation, info.metadata)
+    return info.description or words_of(info.annotation, info.metadata)
 
 
 def _choices(hint: Any) -> Iterable[Any]:
@@ -166,18 +170,21 @@ def _takes_any_text(hint: Any) -> bool:
     return hint is str or (typing.get_origin(hint) is not Literal and any(_takes_any_text(inner) for inner in typing.get_args(hint)))
 
 
-def _words(hint: Any, metadata: Iterable[Any] = ()) -> str:
-    """The type and its bounds in words: "a whole number of 1 or more, or none"."""
+def words_of(hint: Any, metadata: Iterable[Any] = ()) -> str:
+    """The type and its bounds in words: "a whole number of 1 or more, or none"; a description of the type goes before both."""
+    described = next((m.description for m in metadata if getattr(m, "description", None)), None)
+    if described:
+        return described
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
-        return _words(inner[0], [*metadata, *(m for extra in inner[1:] for m in getattr(extra, "metadata", [extra]))])
+        return words_of(inner[0], [*metadata, *(m for extra in inner[1:] for m in (extra, *getattr(extra, "metadata", ())))])
     if origin in (typing.Union, types.UnionType):
-        parts = [_words(part, () if part is type(None) else metadata) for part in inner]
+        parts = [words_of(part, () if part is type(None) else metadata) for part in inner]
         return (", or " if any("more" in part or "above" in part for part in parts) else " or ").join(parts)
     if origin is Literal:
         return " or ".join(str(choice) for choice in inner)
     if origin is tuple and inner[1:] == (...,):
-        one = _words(inner[0]).removeprefix("a ").replace("number", "numbers").replace("name", "names").replace("file", "files")
+        one = words_of(inner[0]).removeprefix("a ").replace("number", "numbers").replace("name", "names").replace("file", "files")
         return f"a list of {'one or more ' if _least_length(metadata) else ''}{one}"
     if origin is tuple:
         return f"{len(inner)} numbers"
@@ -196,3 +203,39 @@ def _bounds(metadata: Iterable[Any]) -> str:
 
 def _least_length(metadata: Iterable[Any]) -> int:
     return max((getattr(m, "min_length", 0) or 0 for m in metadata), default=0)
+
+
+def check_arguments(function: Callable[..., Any], given: Mapping[str, Any], called: Callable[[str], str] = str) -> None:
+    """Hold arguments to the annotations of a function before it is called: InputError for a wrong type, or a value beyond the bounds.
+
+    ``called`` gives the name under which the user knows an argument.
+
+    >>> def command(*, seed: Seed = 0) -> None: ...
+    >>> check_arguments(command, {"seed": -1}, lambda name: f"--{name}")
+    Traceback (most recent call last):
+    ...
+    fewview.base.errors.InputError: --seed is -1; expected a whole number of 0 or more
+    """
+    for name, hint in inspect.get_annotations(function, eval_str=True).items():
+        if name not in given:
+            continue
+        try:
+            adapter = TypeAdapter(hint, config=_LOOSE)
+        except PydanticUserError:  # a record of settings, which checks itself
+            continue
+        try:
+            adapter.validate_python(_normal(given[name]))
+        except ValidationError as error:
+            bad = error.errors(include_url=False)[0]["input"]
+            raise InputError(f"{called(name)} is {bad!r}", expected=words_of(_without_none(hint))) from None
+
+
+def _without_none(hint: Any) -> Any:
+    """The type of a value that was given: an option that may be left out is not None then."""
+    if typing.get_origin(hint) is Annotated:
+        return _without_none(typing.get_args(hint)[0]) if _is_optional(typing.get_args(hint)[0]) else hint
+    return next(part for part in typing.get_args(hint) if part is not type(None)) if _is_optional(hint) else hint
+
+
+def _is_optional(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType) and type(None) in typing.get_args(hint)

@@ -1,15 +1,104 @@
-"""`fewview bench speed`, `classical` and `intervals`: what needs no paired data set."""
+"""`fewview bench NAME`: any study of the table of studies, and the race of speed."""
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
 
 from ..base.files import refuse_existing
 from ..base.record import make_record, recorded_path
 from .options import MaybePath
 from .outputs import command_line
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a study runs, and which records it may take over.
+
+    Args:
+        workers: local processes; 0 is this one.
+        scheduler: address of a dask scheduler.
+        accept_code: names of other code whose records in OUT are taken as they are; without it they are made again.
+    """
+
+    workers: int = 0
+    scheduler: str = ""
+    accept_code: tuple[str, ...] = ()
+
+
+HERE = Place()
+SharedPlace = Annotated[Place, tyro.conf.OmitArgPrefixes]
+
+
+def study_command(name: str) -> Callable[..., None]:
+    """The command of a study whose options are the fields of its plan: ``--out``, those, and where it runs."""
+    from ..benchmarks.studies.study_table import STUDIES, find_study
+
+    study = find_study(name)
+
+    def command(*, plan: Any, out: Path = Path(f"bench_{name}"), place: Place = HERE) -> None:
+        run_and_tell(study, plan, out, place)
+
+    types = {"out": Path, "plan": Annotated[study.Plan, tyro.conf.OmitArgPrefixes], "place": SharedPlace, "return": None}
+    command.__annotations__ = types
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    command.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
+        inspect.Parameter("out", keyword, annotation=Path, default=Path(f"bench_{name}")),
+        inspect.Parameter("plan", keyword, annotation=types["plan"]),
+        inspect.Parameter("place", keyword, annotation=SharedPlace, default=HERE),
+    ])  # fmt: skip
+    command.__doc__ = f"""{study.title}: {STUDIES[name].summary}.
+
+    Every record is kept in OUT as soon as it is made; a run that was stopped goes on where it was. Records of other code are made again,
+    unless they are accepted by name.
+
+    Examples:
+      fewview bench {name} --data mouse_head --out results
+      fewview report results
+
+    Args:
+        out: the folder of results; table.md is the table.
+        plan: what is done.
+        place: where it runs.
+    """
+    return command
+
+
+def run_and_tell(study: Any, plan: Any, out: Path, place: Place) -> None:
+    """Run a study with a bar of progress, then print its page."""
+    from ..benchmarks.sweeps.study import run_study
+    from ..benchmarks.sweeps.sweep import Where
+
+    where = Where(place.workers, place.scheduler or None, place.accept_code)
+    with Bar() as bar:
+        run_study(study, plan, out, where=where, tell=bar.tell, command=command_line())
+    print((out / "table.md").read_text(encoding="utf-8"))
+    print(f"wrote {out / 'table.md'}; fewview report {out} makes a page of it")
+
+
+class Bar:
+    """The bar of progress of a sweep, on the terminal only."""
+
+    def __enter__(self) -> Bar:
+        from tqdm import tqdm
+
+        self._bar = tqdm(desc="tasks", disable=None, leave=False, dynamic_ncols=True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+    def tell(self, done: int, total: int, task: Any, record: Mapping[str, Any]) -> None:
+        """Called by the sweep after each task."""
+        self._bar.total = total
+        self._bar.set_postfix_str("" if task is None else task.label)
+        self._bar.update(max(0, done - self._bar.n))
 
 
 def speed(*, size: str = "A", peers: bool = False, rounds: int = 3, out: MaybePath = None, force: bool = False) -> None:
@@ -28,84 +117,20 @@ def speed(*, size: str = "A", peers: bool = False, rounds: int = 3, out: MaybePa
     """
     from ..base import InputError
     from ..benchmarks.studies.speed import run_speed, speed_table
+    from ..benchmarks.sweeps.provenance import describe, machine
 
     if rounds < 1:
         raise InputError(f"--rounds {rounds}", expected="1 or more")
     if out is not None:
         refuse_existing(out, force)
     rows, remarks = run_speed(size, peers=peers, rounds=rounds, report=_tell_line())
-    table = "\n".join([speed_table(rows), *remarks])
+    here = machine()
+    table = "\n".join([speed_table(rows), *remarks, describe(here)])
     print(table)
     if out is not None:
-        made = {"size": size, "rounds": rounds, "peers": peers}
-        with recorded_path(out, lambda: make_record(command_line(), made, (), [out]), force=force) as temporary:
+        made, extra = {"size": size, "rounds": rounds, "peers": peers}, {"machine": here}
+        with recorded_path(out, lambda: make_record(command_line(), made, (), [out], extra=extra), force=force) as temporary:
             temporary.write_text(table + "\n", encoding="utf-8")
-
-
-def classical(
-    *,
-    data: Path,
-    out: Path,
-    volumes: tuple[str, ...] = (),
-    views: tuple[int, ...] = (13, 26, 52, 130, 260),
-    methods: tuple[str, ...] = (),
-    size: int = 128,
-    polychromatic: bool = False,
-) -> None:
-    """Classical methods tuned from the data alone, on simulated scans of real volumes: PSNR, SSIM, bone Dice, seconds, memory.
-
-    Every cell is kept in OUT as soon as it is done; a run that was stopped goes on where it was.
-
-    Examples:
-      fewview bench classical --data mouse_head --out table
-      fewview bench classical --data mouse_head --out table --views 26 52 --methods fdk pdhg_tv oracle
-
-    Args:
-        data: folder of .nii.gz heads (8-bit grey, voxel 0.141 mm).
-        out: the folder of results; table.md is the table.
-        volumes: names of heads without .nii.gz; by default eight.
-        views: counts of views.
-        methods: fdk, sirt, os_sart, cgls, asd_pocs, fista_tv, pdhg_tv, or oracle (lambda from the truth); by default all but the last.
-        size: voxels across; the detector has as many rows.
-        polychromatic: simulate the tube's spectrum.
-    """
-    from ..benchmarks.studies.classical import METHODS, VOLUMES, Plan, run
-
-    plan = Plan(data, volumes or VOLUMES, views, methods or METHODS, size, polychromatic)
-    print(run(plan, out, command_line(), lambda line: print(line, file=sys.stderr, flush=True)))
-
-
-def intervals(
-    *,
-    data: Path,
-    volumes: tuple[str, ...] = (),
-    methods: tuple[str, ...] = ("fdk", "pdhg_tv"),
-    kinds: tuple[str, ...] = ("views", "rays"),
-    views: int = 26,
-    size: int = 64,
-    replicas: int = 8,
-    level: float = 0.9,
-) -> None:
-    """What the intervals of `fewview recon --std` are worth, on simulated scans of real volumes: how often they hold the truth.
-
-    Examples:
-      fewview bench intervals --data mouse_head --methods pdhg_tv --kinds views
-
-    Args:
-        data: folder of .nii.gz heads (8-bit grey, voxel 0.141 mm).
-        volumes: names of heads without .nii.gz; by default eight.
-        methods: names of methods.
-        kinds: views (jackknife) and rays (noise alone).
-        views: count of views.
-        size: voxels across.
-        replicas: groups of views, or noisy copies.
-        level: nominal share of truths inside the interval.
-    """
-    from ..benchmarks.studies.classical import VOLUMES
-    from ..benchmarks.studies.intervals import IntervalPlan, interval_table, measure
-
-    plan = IntervalPlan(data, volumes or VOLUMES, methods, kinds, views, size, replicas, level)
-    print(interval_table(measure(plan, _tell_line()), plan))
 
 
 def _tell_line() -> Callable[[str], None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,10 @@ from ..base.outputs.ownership import SIGNATURE
 from ..base.record import make_record, record_text
 from ..data import Projections, read
 from ..pipeline.selection import parse_views
-from ..pipeline.stages import without_drift
-from .options import MaybeMm, MaybePath, Pairs, settings
-from .outputs import command_line
+from ..pipeline.stages import counted, without_drift
+from .options import MaybePath, MaybePixels, Pairs, settings
+from .outputs import command_line, require_ending
+from .progress import progress_bar
 
 
 def calibrate(
@@ -26,7 +26,7 @@ def calibrate(
     keep_sense: bool = False,
     keep_hardening: bool = False,
     drift: bool = False,
-    search_px: MaybeMm = None,
+    search_px: MaybePixels = None,
     out: MaybePath = None,
     read_as: Pairs = (),
     force: bool = False,
@@ -57,8 +57,12 @@ def calibrate(
     picture = out.with_suffix(".png") if out else None
     for path in filter(None, (out, picture)):
         refuse_existing(path, force, [scan])
-    projections = read(scan, views=parse_views(views).of, progress=sys.stderr.isatty(), **settings(read_as))
-    found = find(projections, fit=fit, sense=not keep_sense, hardening=not keep_hardening, search_px=search_px)
+    if out is not None:
+        require_ending("--out", out, ".json")
+    with progress_bar("reading") as callback:
+        projections = read(scan, views=parse_views(views).of, progress=counted(callback), **settings(read_as))
+    with progress_bar("calibration") as callback:
+        found = find(projections, fit=fit, sense=not keep_sense, hardening=not keep_hardening, search_px=search_px, callbacks=(callback,))
     for line in str(found).split("; "):
         print(line)
     changes: dict[str, Any] = {**found.changes, "errors": dict(found.errors)}

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
+from .bench import HERE, Bar, Place, SharedPlace
 from .options import MaybeCount, MaybeMm, MaybePath, Pairs, settings
 from .outputs import command_line
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared, how it is tuned, and where it runs: the same for both commands.
+    """What is compared and how it is tuned: the same for both commands.
 
     Args:
         methods: names, control-mean, control-one-view, or my_file.py:my_function; by default all that run here, and the controls.
@@ -29,8 +29,6 @@ class Comparison:
         train: train the methods whose checkpoint is missing there first (small presets, on the training animals).
         train_steps: so many steps of training; by default what each preset says.
         set: settings of methods, METHOD.KEY=VALUE (fewview methods METHOD lists them).
-        workers: local processes; 0 is this one.
-        scheduler: address of a dask scheduler.
     """
 
     methods: tuple[str, ...] = ()
@@ -44,8 +42,6 @@ class Comparison:
     train: bool = False
     train_steps: MaybeCount = None
     set: Pairs = ()
-    workers: int = 0
-    scheduler: str = ""
 
 
 Shared = Annotated[Comparison, tyro.conf.OmitArgPrefixes]
@@ -59,6 +55,7 @@ def table2(
     features: str = "inception",
     quick: bool = False,
     how: Shared = Comparison(),
+    place: SharedPlace = HERE,
 ) -> None:
     """The paper's Table 2 beside ours, per protocol, with intervals over animals; and the report.
 
@@ -76,10 +73,11 @@ def table2(
         views: counts of views.
         features: of FID, KID and LPIPS: inception (published weights; a column says where they are absent), random (labelled), or none.
         quick: a rehearsal of a few minutes: few methods, two view counts, small volumes.
-        how: what is compared, how it is tuned, and where it runs.
+        how: what is compared and how it is tuned.
+        place: where it runs.
     """
     plan = _plan(how, views=views, features=features)
-    _compare(data, out, plan.quick() if quick else plan, how)
+    _compare("table2", data, out, plan.quick() if quick else plan, place)
 
 
 def views(
@@ -91,6 +89,7 @@ def views(
     total_photons: MaybeMm = None,
     features: str = "none",
     how: Shared = Comparison(),
+    place: SharedPlace = HERE,
 ) -> None:
     """Quality against the number of views, or against how a fixed dose is spread over them.
 
@@ -105,24 +104,18 @@ def views(
         selections: evenly, random, or wedge (the first views, one after the other).
         total_photons: mean count of an unattenuated pixel over all views together: few views are then less noisy each.
         features: of FID, KID and LPIPS: inception, random, or none.
-        how: what is compared, how it is tuned, and where it runs.
+        how: what is compared and how it is tuned.
+        place: where it runs.
     """
-    _compare(data, out, _plan(how, views=views, selections=selections, total_photons=total_photons, features=features), how)
+    plan = _plan(how, views=views, selections=selections, total_photons=total_photons, features=features)
+    _compare("views", data, out, plan, place)
 
 
 def _plan(how: Comparison, **more: Any) -> Any:
     from ..benchmarks.studies.table2 import Plan
 
     shared = {name: getattr(how, name) for name in ("methods", "size", "budget", "grey_fit", "register", "checkpoints", "train")}
-    return Plan(
-        **shared,
-        bin=not how.no_bin,
-        train_steps=how.train_steps,
-        most_animals=how.animals,
-        settings=per_method(how.set),
-        command=command_line(),
-        **more,
-    )
+    return Plan(**shared, bin=not how.no_bin, train_steps=how.train_steps, most_animals=how.animals, settings=per_method(how.set), **more)
 
 
 def per_method(pairs: tuple[tuple[str, ...], ...]) -> dict[str, dict[str, Any]]:
@@ -142,18 +135,12 @@ def per_method(pairs: tuple[tuple[str, ...], ...]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _compare(data: Path, out: Path, plan: Any, how: Comparison) -> None:
-    from tqdm import tqdm
-
-    from ..benchmarks.studies.table2 import compare, page
+def _compare(name: str, data: Path, out: Path, plan: Any, place: Place) -> None:
+    from ..benchmarks.studies.table2 import compare
     from ..benchmarks.sweeps.sweep import Where
 
-    with tqdm(desc="tasks", disable=None, leave=False, dynamic_ncols=True) as bar:
-
-        def tell(done: int, total: int, task: Any, record: Mapping[str, Any]) -> None:
-            bar.total = total
-            bar.update(max(0, done - bar.n))
-
-        tables = compare(data, out, plan, where=Where(how.workers, how.scheduler or None), tell=tell)
-    print(page(tables))
+    where = Where(place.workers, place.scheduler or None, place.accept_code)
+    with Bar() as bar:
+        compare(data, out, plan, name=name, where=where, tell=bar.tell, command=command_line())
+    print((out / "table.md").read_text(encoding="utf-8"))
     print(f"wrote {out / 'report.html'}")

@@ -6,19 +6,21 @@ import time
 from pathlib import Path
 
 from ..base.files import refuse_existing
-from .options import MaybeMm, MaybePath
+from ..base.settings import Seed
+from .options import NO_SCALE, Grey, MaybeMm, MaybeVolume, Pixels
 from .progress import progress_bar, step
 
 
 def demo(
     *,
     out: Path = Path("fewview_demo"),
-    volume: MaybePath = None,
-    mu_max: float = 0.20,
-    rows: int = 128,
-    cols: int = 192,
+    volume: MaybeVolume = None,
+    volume_voxel_mm: MaybeMm = None,
+    grey: Grey = NO_SCALE,
+    rows: Pixels = 128,
+    cols: Pixels = 192,
     voxel_mm: MaybeMm = None,
-    seed: int = 0,
+    seed: Seed = 0,
     fdk_only: bool = False,
     force: bool = False,
 ) -> None:
@@ -34,11 +36,11 @@ def demo(
 
     Args:
         out: the folder to write; it appears when everything is done.
-        volume: scan this volume (.nii.gz, .ome.tif, .h5, a slice folder) instead of the phantom.
-        mu_max: attenuation in 1/mm of the largest grey value, where the volume holds whole numbers (255 for 8 bit).
+        volume_voxel_mm: edge of a voxel of that volume, where its file does not state it or is wrong.
+        grey: what the numbers of that volume mean.
         rows: detector rows.
         cols: detector columns; 3/2 of the rows give the whole panel.
-        voxel_mm: pixel at the rotation axis and voxel of the reconstructions; by default the object fills the field of view.
+        voxel_mm: pixel of the scan at the rotation axis, and voxel of the reconstructions; by default the object fills the field of view.
         seed: of the phantom and of the noise.
         fdk_only: leave the reconstruction by total variation out.
         force: replace the folder if it exists.
@@ -49,5 +51,5 @@ def demo(
     start = time.perf_counter()
     parts = ["fewview demo", f"--out {out}", f"--volume {volume}" if volume else "", f"--seed {seed}" if seed else ""]
     command = " ".join(part for part in parts if part)
-    make_demo(Wanted(out, command, volume, mu_max, rows, cols, voxel_mm, seed, fdk_only, force), step, progress_bar)
+    make_demo(Wanted(out, command, volume, grey, volume_voxel_mm, rows, cols, voxel_mm, seed, fdk_only, force), step, progress_bar)
     print(f"open {out / 'report.html'}  ({time.perf_counter() - start:.0f} s in all)")

@@ -9,6 +9,7 @@ import tyro
 
 from ..geometry import Grid, draw_svg
 from .options import MaybePath, Pairs, settings
+from .outputs import require_ending
 
 
 def info(
@@ -35,6 +36,7 @@ def info(
 
     if draw is not None:
         refuse_existing(draw, force, [scan])
+        require_ending("--draw", draw, ".svg")
     found = open_scan(scan, **settings(read_as))
     kept = found.scan[select_views(found.scan, views)]
     print(f"{scan}")

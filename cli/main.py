@@ -17,19 +17,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..base import UnknownNameError
+from ..benchmarks.studies.study_table import STUDIES
+from .interrupts import Heard, ended_by_signals, leave
+from .terminal import any_letter, one_line, printable
+
+_INTERRUPTED = "interrupted; nothing half-written is left under a final name"
 
 
 @dataclass(frozen=True)
 class Command:
-    """Where a command's function is (``module:function`` beside this file, imported when it is run) and what it does, in a line."""
+    """Where a command's function is (``module:function`` beside this file, imported when it is run) and what it does, in a line.
+
+    ``study``: the function makes the command of this study.
+    """
 
     place: str
     summary: str
+    study: str = ""
 
     def load(self) -> Callable[..., Any]:
         """The function; its annotations and docstring are the command's arguments and help."""
         module, _, name = self.place.partition(":")
-        return getattr(importlib.import_module(f".{module}", __package__), name)
+        found = getattr(importlib.import_module(f".{module}", __package__), name)
+        return found(self.study) if self.study else found
 
 
 # A new command is one file with one function, and one line here.
@@ -42,11 +52,10 @@ COMMANDS = {
     "calibrate": Command("calibrate:calibrate", "find axis shift, optical row and roll of a scan from its own projections"),
     "simulate": Command("simulate:simulate", "volumes to the scan folders that a scanner would have written"),
     "train": Command("train:train", "train a neural method on a folder of scans"),
-    "bench table2": Command("comparison:table2", "the paper's Table 2 beside ours, per protocol"),
-    "bench views": Command("comparison:views", "quality against number of views and dose"),
+    **{f"bench {name}": Command("bench:study_command", place.summary, study=name) for name, place in STUDIES.items()},
+    "bench table2": Command("comparison:table2", STUDIES["table2"].summary),
+    "bench views": Command("comparison:views", STUDIES["views"].summary),
     "bench speed": Command("bench:speed", "speed of the operator and of FDK on this machine, also beside other packages"),
-    "bench classical": Command("bench:classical", "classical methods, tuned from the data alone, on simulated scans of real volumes"),
-    "bench intervals": Command("bench:intervals", "what the standard deviations are worth where the truth is known"),
     "report": Command("report:report", "results of a benchmark to one self-contained page"),
     "bone segment": Command("bone:segment", "a CT volume to spine, tibiae and femora"),
     "bone register": Command("bone:register", "align a tibia to a reference or to its own first week"),
@@ -66,33 +75,63 @@ def available() -> dict[str, Command]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line; the exit code: 0 done, 1 a fault of fewview or of a method, 2 bad input, 130 Ctrl-C."""
+    """Run one command line; the exit code: 0 done, 1 a fault of fewview or of a method, 2 bad input, 130 Ctrl-C, 143 SIGTERM.
+
+    Without ``argv`` it is the process's own command line, and signals end the process in two seconds whatever it does. With ``argv``
+    the process is somebody else's, and so are its signals.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    if argv is not None:
+        with any_letter():
+            return _outcome(words, debug, Heard())
+    try:
+        with any_letter(), ended_by_signals(_LOST.get(words[0] if words else "", "")) as heard:
+            code = _outcome(words, debug, heard)
+            if heard.number is not None:
+                leave(heard.number)
+            return code
+    except KeyboardInterrupt:  # a signal between two of the lines above
+        return 130
+
+
+_LOST = {
+    "recon": "; the volume of the last whole step, if there was one, went with it",
+    "train": "; --resume goes on from the last check",
+    "bench": "; the same command goes on where it was",
+}
+
+
+def _outcome(words: list[str], debug: bool, heard: Heard) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
             return _run(words)
     except KeyboardInterrupt:
-        return _fail("interrupted; nothing half-written is left under a final name", 130, debug, label="")
+        return _fail(_INTERRUPTED, 130, debug, label="")
     except BrokenPipeError:  # `fewview info SCAN | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("fewview"):
-            return _fail(_fault(error), 1, debug)
-        return _fail(f"the Python package {error.name!r} is not installed; `fewview doctor` says what brings it", 2, debug)
-    except MemoryError as error:
-        return _fail(
-            f"not enough memory ({error or 'an array could not be allocated'}); take a larger --voxel-mm or a smaller --box", 2, debug
-        )
-    except (ValueError, OSError) as error:  # InputError is a ValueError
-        return _fail(_one_line(error), 2, debug)
     except Exception as error:
-        if type(error).__name__ == "OutOfMemoryError":  # torch's own, of a card
-            return _fail(f"not enough memory on the device ({_one_line(error)}); take a larger --voxel-mm or a smaller --box", 2, debug)
-        return _fail(_fault(error), 1, debug)
+        if heard.number is not None:  # a library made another error of the interruption
+            return _fail(_INTERRUPTED, 130, debug, label="")
+        return _fail(*_explained(error), debug)
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """The one line for an error, and the exit code."""
+    if isinstance(error, ModuleNotFoundError):
+        if (error.name or "").startswith("fewview"):
+            return _fault(error), 1
+        return f"the Python package {error.name!r} is not installed; `fewview doctor` says what brings it", 2
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({error or 'an array could not be allocated'}); take a larger --voxel-mm or a smaller --box", 2
+    if isinstance(error, ValueError | OSError):  # InputError is a ValueError
+        return one_line(error), 2
+    if type(error).__name__ == "OutOfMemoryError":  # torch's own, of a card
+        return f"not enough memory on the device ({one_line(error)}); take a larger --voxel-mm or a smaller --box", 2
+    return _fault(error), 1
 
 
 def _run(words: list[str]) -> int:
@@ -127,6 +166,8 @@ def _call(name: str, function: Callable[..., Any], words: list[str]) -> int:
     """Parse the words by the function's signature and call it; its return value, if it is a number, is the exit code."""
     import tyro
 
+    from ..base.settings import check_arguments
+
     description, _, _ = inspect.cleandoc(function.__doc__ or "").partition("\nArgs:")
     seen: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
 
@@ -146,6 +187,8 @@ def _call(name: str, function: Callable[..., Any], words: list[str]) -> int:
             return _fail(f"{_unbox(complaint.getvalue())} (see fewview {name} --help)", 2, False)
         return 0  # --help
     positional, named = seen[0]
+    given = inspect.signature(function).bind(*positional, **named).arguments
+    check_arguments(function, given, lambda name: f"--{name.replace('_', '-')}")
     code = function(*positional, **named)
     return code if isinstance(code, int) else 0
 
@@ -163,13 +206,13 @@ def overview(commands: dict[str, Command]) -> str:
             *lines,
             "",
             "Anywhere: --debug shows the traceback of an error. Outputs are never overwritten without --force.",
-            "Exit codes: 0 done, 1 a fault of the program or of a method, 2 bad input, 130 interrupted.",
+            "Exit codes: 0 done, 1 a fault of the program or of a method, 2 bad input, 130 interrupted (143 by SIGTERM).",
         ]
     )
 
 
 def _warn(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: str | None = None) -> None:
-    print(f"fewview: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"fewview: warning: {printable(str(message))}", file=sys.stderr)
 
 
 def _fail(message: str, code: int, debug: bool, label: str = "error: ") -> int:
@@ -180,13 +223,7 @@ def _fail(message: str, code: int, debug: bool, label: str = "error: ") -> int:
 
 
 def _fault(error: Exception) -> str:
-    return f"{type(error).__name__}: {_one_line(error)} (a fault of the program or of the method; --debug shows where)"
-
-
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or error.__class__.__name__}: {error.strerror.lower()}"
-    return " ".join(str(error).split()) or type(error).__name__
+    return f"{type(error).__name__}: {one_line(error)} (a fault of the program or of the method; --debug shows where)"
 
 
 def _unbox(text: str) -> str:

@@ -10,12 +10,27 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from pydantic import Field
 
 from ..base import InputError
+from ..base.settings import Count, Mm
+from ..data.volumes.attenuation import GreyScale
+from ..data.volumes.volume_format import readable, written
+
+# What an option may be: `checks.check_options` holds every command line to these before the command runs.
+Pixels = Annotated[int, Field(ge=1, le=40_000, description="a whole number of pixels, from 1 to 40000")]
+Replicas = Annotated[int, Field(ge=0, le=1000, description="0 (off), or 2 to 1000 replicas")]
+SearchPixels = Annotated[float, Field(gt=0, le=10_000, description="pixels, above 0 and up to 10000")]
 
 MaybePath = Annotated[Path | None, tyro.conf.arg(metavar="PATH")]
-MaybeCount = Annotated[int | None, tyro.conf.arg(metavar="N")]
-MaybeMm = Annotated[float | None, tyro.conf.arg(metavar="MM")]
+MaybeCount = Annotated[Count | None, tyro.conf.arg(metavar="N")]
+MaybeMm = Annotated[Mm | None, tyro.conf.arg(metavar="MM")]
+MaybePixels = Annotated[SearchPixels | None, tyro.conf.arg(metavar="PIXELS")]
+Grey = Annotated[GreyScale, tyro.conf.OmitArgPrefixes]
+NO_SCALE = GreyScale()
+MaybeOutput = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help=f"{written()}; by default SCAN_METHOD_VIEWS.ome.tif here.")]
+Volumes = tyro.conf.Positional[Annotated[tuple[Path, ...], tyro.conf.arg(help=f"volumes to scan: {readable()}.")]]
+MaybeVolume = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help=f"scan this volume instead of the phantom: {readable()}.")]
 Pairs = Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="KEY=VALUE [KEY=VALUE ...]")]
 
 

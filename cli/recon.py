@@ -7,9 +7,10 @@ from pathlib import Path
 
 import tyro
 
+from ..base.settings import Count
 from ..pipeline import ReconPlan, Spread, run
 from ..recon.corrections import Corrections
-from .options import MaybeMm, MaybePath, Pairs, explained_by, settings
+from .options import MaybeMm, MaybeOutput, Pairs, Replicas, explained_by, settings
 from .outputs import command_line
 from .progress import progress_bar
 
@@ -23,7 +24,7 @@ def recon(
     voxel_mm: MaybeMm = None,
     grid: str = "",
     box: str = "",
-    out: MaybePath = None,
+    out: MaybeOutput = None,
     calibrate: bool = False,
     drift: bool = False,
     rings: int = 0,
@@ -34,10 +35,10 @@ def recon(
     dead_pixels: float = 0.0,
     median: int = 0,
     correct: Pairs = (),
-    std: int = 0,
+    std: Replicas = 0,
     std_kind: str = "views",
     std_scale: float = 1.0,
-    binning: int = 1,
+    binning: Count = 1,
     read_as: Pairs = (),
     force: bool = False,
 ) -> int:
@@ -61,7 +62,6 @@ def recon(
         voxel_mm: voxel edge; by default the detector pixel scaled to the axis.
         grid: NZ,NY,NX voxels about the axis, instead of the whole field of view.
         box: X0:X1,Y0:Y1,Z0:Z1 in mm, instead of the whole field of view.
-        out: .ome.tif, .nii.gz, .ome.zarr, .h5, or a folder name for 16-bit slices; by default SCAN_METHOD_VIEWS.ome.tif here.
         calibrate: find axis shift, optical row, roll and sense of rotation from the views first, and use them.
         drift: find how far each view is off by itself, and use it (after calibrate, where both are asked for).
         rings: ring reduction, 0 (off) to 20.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tyro
 
-from ..benchmarks.pages.report import write_report
+from ..benchmarks.studies.study_table import write_page
 from .options import MaybePath
 
 
@@ -22,4 +22,4 @@ def report(results: tyro.conf.Positional[Path], *, out: MaybePath = None, force:
         out: the page; by default RESULTS/report.html.
         force: replace the page if it exists.
     """
-    print(f"wrote {write_report(results, out, force=force)}")
+    print(f"wrote {write_page(results, out, force=force)}")

@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import tyro
-
 from ..base import InputError, UnknownNameError
 from ..base.files import atomic_path, refuse_existing
+from ..base.kept_warnings import kept_warnings
 from ..base.record import make_record, record_path, record_text
+from ..base.settings import Seed
 from ..benchmarks.datasets.build import build_bonemet
 from ..data import write_skyscan
 from ..geometry import skyscan_1276
-from ..pipeline.subjects import fitting_scan, read_attenuation, scene
+from ..pipeline.subjects import fitting_scan, read_sample, scene
 from ..recon import Progress
 from ..recon.physics.effects import Physics
 from ..recon.physics.simulator import simulate_raw
-from .options import MaybeMm, Pairs, explained_by, settings
+from .options import NO_SCALE, Grey, MaybeMm, Pairs, Pixels, Volumes, explained_by, settings
 from .outputs import command_line
 from .progress import progress_bar
 
@@ -26,18 +26,19 @@ LAYOUTS = ("skyscan", "bonemet")
 
 
 def simulate(
-    volumes: tyro.conf.Positional[tuple[Path, ...]] = (),
+    volumes: Volumes = (),
     *,
     out: Path,
-    phantom: tuple[int, ...] = (),
+    phantom: tuple[Seed, ...] = (),
     layout: str = "skyscan",
     scanner: str = "skyscan_1276",
-    rows: int = 128,
-    cols: int = 192,
+    rows: Pixels = 128,
+    cols: Pixels = 192,
     voxel_mm: MaybeMm = None,
-    mu_max: float = 0.20,
-    seed: int = 0,
-    weeks: tuple[int, ...] = (0,),
+    volume_voxel_mm: MaybeMm = None,
+    grey: Grey = NO_SCALE,
+    seed: Seed = 0,
+    weeks: tuple[Seed, ...] = (0,),
     physics: Pairs = (),
     force: bool = False,
 ) -> None:
@@ -52,15 +53,16 @@ def simulate(
       fewview simulate a.nii.gz b.nii.gz --layout bonemet --out paired
 
     Args:
-        volumes: .nii.gz, .ome.tif, .h5, or slice folders.
         out: the folder to write; with several volumes a folder with one scan each.
         phantom: seeds of mouse-hind-limb phantoms to scan, beside or instead of volumes.
         layout: skyscan (16-bit TIFFs and a log), or bonemet (Imagery_Dataset/ with X-rays and the CT made from them).
         scanner: skyscan_1276.
         rows: detector rows.
         cols: detector columns.
-        voxel_mm: pixel at the rotation axis; by default the volume fills the field of view (layout bonemet: 0.2226 mm at 192 columns).
-        mu_max: attenuation in 1/mm of the largest grey level, where a volume holds whole numbers.
+        voxel_mm: pixel of the scan at the rotation axis (the voxel of its reconstruction); by default the volume fills the field of view
+            (layout bonemet: 0.2226 mm at 192 columns).
+        volume_voxel_mm: edge of a voxel of the volumes, where their files do not state it or are wrong.
+        grey: what the numbers of the volumes mean.
         seed: of the noise.
         weeks: weeks in which each phantom is scanned (layout bonemet).
         physics: settings of the simulated physics (fewview methods physics lists them).
@@ -86,7 +88,8 @@ def simulate(
                 force=force,
                 progress=lambda done, total, what: bar(Progress(done, total)),
                 seed=seed,
-                mu_max=mu_max,
+                grey=grey,
+                volume_voxel_mm=volume_voxel_mm,
             )
         print(report)
         return
@@ -101,16 +104,19 @@ def simulate(
         refuse_existing(record_path(folder), True)
     for name, thing in jobs.items():
         start = time.perf_counter()
-        if isinstance(thing, Path):
-            subject = read_attenuation(thing, mu_max)
-            scan = SCANNERS[scanner](subject.grid, rows, cols, voxel_mm)
-        else:
-            subject, scan = scene(thing, rows, cols, voxel_mm)
-        raw = simulate_raw(subject.volume, subject.grid, scan, chosen, seed=seed)
-        inputs = [thing] if isinstance(thing, Path) else []
-        seconds = time.perf_counter() - start
-        record = make_record(command_line(), {"physics": chosen, "seed": seed}, inputs, [folders[name]], seconds, {"scan": str(scan)})
+        with kept_warnings() as warned:
+            if isinstance(thing, Path):
+                subject = read_sample(thing, grey, volume_voxel_mm)
+                scan = SCANNERS[scanner](subject.grid, rows, cols, voxel_mm)
+            else:
+                subject, scan = scene(thing, rows, cols, voxel_mm)
+            with progress_bar(f"simulating {name}"):
+                raw = simulate_raw(subject.volume, subject.grid, scan, chosen, seed=seed)
+        inputs, seconds = [thing] if isinstance(thing, Path) else [], time.perf_counter() - start
+        used = {"physics": chosen, "seed": seed, "grey": grey, "volume_voxel_mm": volume_voxel_mm}
+        extra = {"scan": str(scan), "attenuation": subject.why, "volume_grid": subject.grid, "warnings": list(warned)}
+        record = make_record(command_line(), used, inputs, [folders[name]], seconds, extra)
         with atomic_path(record_path(folders[name]), force=True) as note:  # written first, and named last
             note.write_text(record_text(record), encoding="utf-8")
             write_skyscan(raw, folders[name], force=force)
-        print(f"wrote {folders[name]}: {scan} ({time.perf_counter() - start:.1f} s)")
+        print(f"wrote {folders[name]}: {scan} ({time.perf_counter() - start:.1f} s); {subject.why}")

@@ -8,18 +8,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
+from pydantic import Field
 
 from ..base import InputError
 from ..base.record import make_record, write_record
+from ..base.settings import Count, Seed
 from ..data.pairs import find_pairs, split_pairs
 from ..recon import Progress
 from .options import MaybeCount, MaybePath, Pairs, explained_by, settings
 from .outputs import command_line
 from .progress import progress_bar
 
+Size = Annotated[int, Field(ge=8, le=4096, description="8 to 4096 voxels across")]
 MaybeWindow = Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="LOW HIGH")]
 
 
@@ -29,13 +32,13 @@ def train(
     data: Path,
     out: Path,
     preset: str = "small",
-    size: int = 64,
+    size: Size = 64,
     steps: MaybeCount = None,
-    views: tuple[int, ...] = (),
+    views: tuple[Count, ...] = (),
     batch: MaybeCount = None,
-    seed: int = 0,
+    seed: Seed = 0,
     set: Pairs = (),
-    target: str = "recon-ct",
+    target: Literal["recon-ct", "truth"] = "recon-ct",
     window: MaybeWindow = None,
     device: str = "cpu",
     log: MaybePath = None,
@@ -49,7 +52,7 @@ def train(
     the same result. The checkpoint carries settings, geometry, hashes of the data and versions.
 
     Examples:
-      fewview simulate heads/*.nii.gz --layout bonemet --out heads
+      fewview simulate volumes/*.nii.gz --layout bonemet --out heads
       fewview train unet --data heads --out unet.pt
       fewview train unet --data heads --out unet.pt --resume
       fewview train pixelnerf --data heads --out pixelnerf.pt --steps 3000 --views 2 5 10 --seed 1
@@ -74,6 +77,7 @@ def train(
         resume: go on with an unfinished run of the same settings.
         force: replace the checkpoint, or an unfinished run, if it exists.
     """
+    from ..nerf.device import usable_device
     from ..nerf.training.examples import load_examples
     from ..nerf.training.learners import find_learner
     from ..nerf.training.settings import TrainSettings
@@ -88,6 +92,9 @@ def train(
             raise InputError(f"--set {name}={more[name]}", expected=f"--{name}, an option of its own")
     with explained_by("training"):
         chosen = TrainSettings.of(learner, preset, **{**more, **own})
+    if window is not None and not window[0] < window[1]:
+        raise InputError(f"--window {window[0]:g} {window[1]:g}", expected="LOW HIGH in 1/mm, the first the smaller")
+    usable_device(device)
     check_outputs(out, force=force, resume=resume, inputs=[data])
     parts = split_pairs(data, find_pairs(data, window=window))
     if not parts["train"]:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..base import InputError
 from ..base.outputs.willing_file import willing_file
 from ..geometry import Scan
@@ -60,16 +62,17 @@ def h5_link(file: Any, name: str, path: Path) -> bool:
             raise InputError(
                 f"{path}: /{name} is a link to the file {link.filename!r}",
                 expected="data inside the file itself",
-                remedy="give that file, or copy the data into this one (h5repack does not; h5copy does)",
+                remedy="give that file, or copy the data into this one",
             )
         try:
             place = place[part]
-        except KeyError as error:  # a soft link that leads nowhere, or round in a circle
+        except (KeyError, OSError, RuntimeError) as error:  # a soft link that leads nowhere, or round in a circle
             target = link.path if isinstance(link, h5py.SoftLink) else part
+            where = "nowhere" if isinstance(error, KeyError) else "round in a circle"
             raise InputError(
-                f"{path}: /{name} is a link to {target!r}, which leads nowhere",
+                f"{path}: /{name} is a link to {target!r}, which leads {where}",
                 expected="data inside the file itself",
-                remedy="repair the link",
+                remedy="copy the file again, or repair the link",
             ) from error
     return True
 
@@ -117,11 +120,18 @@ def put_scan(group: Any, scan: Scan) -> None:
 
 
 def get_scan(group: Any, path: Path) -> Scan:
-    """The scan that `put_scan` stored; InputError naming the file where a part of it is missing."""
-    missing = [name for name in ("shape",) if name not in group.attrs] + [name for name in _VECTORS if name not in group]
+    """The scan that `put_scan` stored; InputError naming the file where a part of it is missing or is no scan."""
+    there = (*getattr(group, "attrs", ()), *(group if hasattr(group, "keys") else ()))
+    missing = [name for name in ("shape", *_VECTORS) if name not in there]
     if missing:
         raise InputError(
             f"{path}: the scan in {group.name} has no {', '.join(missing)}", expected="a file as fewview writes it", remedy="write it again"
         )
-    rows, cols = group.attrs["shape"]
-    return Scan((int(rows), int(cols)), *(h5_dataset(group, name, path)[()] for name in _VECTORS))
+    shape = np.ravel(group.attrs["shape"])
+    if shape.size != 2 or shape.dtype.kind not in "iu":
+        raise InputError(f"{path}: the shape of the scan in {group.name} is {shape.tolist()}", expected="two whole numbers (rows, cols)")
+    vectors = [h5_dataset(group, name, path)[()] for name in _VECTORS]
+    try:
+        return Scan((int(shape[0]), int(shape[1])), *vectors)
+    except InputError as error:
+        raise InputError(f"{path}: the scan in {group.name}: {error.given}", expected=error.expected, remedy=error.remedy) from error

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from ..base import InputError
 from ..geometry import Grid, Scan
-from .volumes.formats import Kept
+from .self_check import SelfCheck
+from .volumes.volume_format import Kept
 from .volumes.writer import write_volume
 
 
@@ -22,7 +23,7 @@ class Reconstruction:
 
     ``settings`` are those that were used (automatic choices resolved); ``history`` has one mapping an iteration
     (iteration, seconds, and what the method reports); ``seconds`` is the wall time; ``std`` a per-voxel standard deviation
-    in 1/mm where one was asked for.
+    in 1/mm where one was asked for; ``check`` how well volume and views agree (None where that was not asked for).
     """
 
     volume: NDArray[np.float32]
@@ -33,6 +34,7 @@ class Reconstruction:
     history: Sequence[Mapping[str, Any]] = ()
     seconds: float = 0.0
     std: NDArray[np.float32] | None = None
+    check: SelfCheck | None = None
 
     def __post_init__(self) -> None:
         for name, array in (("volume", self.volume), ("std", self.std)):
@@ -41,7 +43,9 @@ class Reconstruction:
 
     def kept(self) -> Kept:
         """What a file may keep beside the volume."""
-        facts = {"method": self.method, "settings": self.settings, "seconds": self.seconds, "views": len(self.scan)}
+        facts: dict[str, Any] = {"method": self.method, "settings": self.settings, "seconds": self.seconds, "views": len(self.scan)}
+        if self.check is not None:
+            facts["check"] = self.check.as_record()
         return Kept({**facts, "history": list(self.history)}, self.std, self.scan)
 
     def save(self, path: str | Path, *, force: bool = False, **options: Any) -> Path:

@@ -166,6 +166,17 @@ def reverse_rotation(scan: Scan) -> Scan:
     return Scan(scan.shape, source, detector, _turn(scan.u, about, back), _turn(scan.v, about, back), first - (scan.angles_deg - first))
 
 
+def turn_views(scan: Scan, degrees: ArrayLike) -> Scan:
+    """The scan of the same images had each view been taken ``degrees`` further on about the axis: one number a view, right-handed."""
+    angle = np.asarray(degrees, dtype=np.float64)
+    if angle.shape != (len(scan),) or not np.isfinite(angle).all():
+        raise InputError(f"degrees has shape {angle.shape}", expected=f"one finite number for each of the {len(scan)} views")
+    axis = scan.axis
+    about = np.tile(axis.direction, (len(scan), 1))
+    source, detector = (axis.point_mm + _turn(x - axis.point_mm, about, angle) for x in (scan.source, scan.detector))
+    return Scan(scan.shape, source, detector, _turn(scan.u, about, angle), _turn(scan.v, about, angle), scan.angles_deg + angle)
+
+
 def pixel_centers(scan: Scan, view: int) -> Vectors:
     """(rows, cols, 3): the centre of every pixel of one view, mm."""
     rows, cols = scan.shape

@@ -1,1 +1,6 @@
-"""Neural reconstructors, their training and checkpoints."""
+"""Learned reconstruction: fields fitted to one scan, networks trained across animals, their training and checkpoints."""
+
+import lazy_loader
+
+# The public names are written once, with their types, in __init__.pyi beside this file; each is imported on first use.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -82,14 +82,17 @@ def groups() -> dict[str, tuple[type, str]]:
 
 
 def overview() -> Iterator[str]:
-    """A line for each method, and for what else can be set."""
+    """What each method does, with its paper below, and what else can be set."""
     for name in METHODS:
         try:
             method = METHODS[name]
         except ImportError as error:
             yield f"{name:<12} cannot be loaded: {error}"
             continue
-        yield f"{name:<12} {'needs a trained checkpoint; ' if method.trained else ''}{method.reference}".rstrip()
+        yield f"{name:<12} {method.kind:<10} {method.summary}{' (needs a trained checkpoint)' if method.trained else ''}".rstrip()
+        if method.reference:
+            yield f"{'':<23} {method.reference}"
+    yield ""
     for name, (_, how) in groups().items():
         yield f"{name:<12} {how}"
 
@@ -103,7 +106,7 @@ def account(name: str) -> Iterator[str]:
     else:
         method = load_method(name)
         cls = method.Settings
-        yield f"{method.name}: {method.reference or 'no reference is given'}"
+        yield f"{method.name}: {'; '.join(part for part in (method.summary, method.reference) if part) or 'no reference is given'}"
         yield f"fewview recon SCAN --method {name} --set NAME=VALUE ..." + ("   (needs checkpoint=FILE)" if method.trained else "")
     yield ""
     yield from _table(settings_of(cls))

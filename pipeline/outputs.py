@@ -24,8 +24,10 @@ def save(
     """`write_volume` with a full record; ``named`` gives the name that a path has once its folder is renamed."""
     facts = {"method": rec.method, "views": len(rec.scan), "view_angles_deg": rec.scan.angles_deg, "grid": rec.grid, "scan": str(rec.scan)}
     facts |= {"last_step": list(rec.history)[-1:], "history": thinned_history(rec.history)}
+    facts["check"] = rec.check.as_record() if rec.check is not None else None
     read = tuple(inputs)
-    record = make_record(command, rec.settings, read, (named(path),), rec.seconds, {**facts, **(extra or {})})
-    for entry, place in zip(record["inputs"], read, strict=True):
-        entry["path"] = str(named(place))
+    hashed = () if "interrupted" in rec.settings else read  # after Ctrl-C there is no time to read everything again
+    record = make_record(command, rec.settings, hashed, (named(path),), rec.seconds, {**facts, **(extra or {})})
+    hashes = [entry["sha256"] for entry in record["inputs"]] or [None] * len(read)
+    record["inputs"] = [{"path": str(named(place)), "sha256": found} for place, found in zip(read, hashes, strict=True)]
     write_volume(rec, path, force=force, record=record)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..base import InputError, UnknownNameError
 from ..base.read_only import ReadOnly
-from ..data.volumes.formats import format_to_write
+from ..data.volumes.volume_format import format_to_write
 from ..data.volumes.writer import check_output
 from ..recon import Method, load_method
 from ..recon.corrections import Corrections

@@ -5,22 +5,25 @@ from __future__ import annotations
 import dataclasses
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..base.kept_warnings import kept_warnings
 from ..base.memory import require_memory
 from ..data import Projections, Reconstruction
 from ..data.scans.reader import line_integrals, open_scan
+from ..data.self_check import WRONG
 from ..geometry import Grid
 from ..recon.corrections import correct, correct_volume
 from ..recon.method import Callback
 from .findings import Findings, findings
 from .outputs import save
 from .plan import ReconPlan
-from .stages import Tell, calibrated, reconstructed, without_drift
+from .plausible_plan import plan_doubts
+from .stages import Tell, calibrated, counted, reconstructed, without_drift
 
 Watch = Callable[[str], AbstractContextManager[Callback]]
 
@@ -67,19 +70,22 @@ def run(
     """
     start = time.perf_counter()
     plan.require_free_outputs()
-    with _kept_warnings() as warned:
+    with kept_warnings() as warned:
         part, grid, notes = _read(plan, tell, watch)
         if plan.calibrate:
-            part, notes["calibration"] = calibrated(part, tell)
+            with watch("calibration") as callback:
+                part, notes["calibration"] = calibrated(part, tell, (callback,))
         if plan.drift:
-            part, notes["drift"] = without_drift(part, tell)
-        part, notes["corrections"] = correct(part, plan.corrections, grid=grid)  # last: looking for bone needs the right geometry
+            with watch("drift of the views"):
+                part, notes["drift"] = without_drift(part, tell)
+        with watch("corrections"):  # last: looking for bone needs the right geometry
+            part, notes["corrections"] = correct(part, plan.corrections, grid=grid)
         with watch(plan.reconstructor.name) as callback:
             rec = reconstructed(part, plan, grid, (callback,))
         volume, account = correct_volume(rec.volume, plan.corrections)
         notes["corrections"] += account
         rec = dataclasses.replace(rec, volume=volume)
-        _tell_check(rec, tell, notes)
+        _tell_check(rec, tell)
     notes["warnings"] = list(warned)
     facts = {"command": command or f"fewview.pipeline.run({plan!r})", "inputs": [plan.source], "named": named, "force": plan.force}
     _write(rec, plan, facts, notes, tell, start)
@@ -93,9 +99,12 @@ def _read(plan: ReconPlan, tell: Tell, watch: Watch) -> tuple[Projections, Grid,
     nz, ny, nx = grid.shape
     tell(f"{plan.reconstructor.name}: {len(source.scan)} views to {nx} x {ny} x {nz} voxels of {grid.voxel_mm:.6g} mm")
     require_memory(4 * nx * ny * nz, f"the {nx} x {ny} x {nz} voxels", "use a larger --voxel-mm, or a smaller --grid or --box")
+    for doubt in plan_doubts(plan, source.scan, grid):
+        warnings.warn(doubt, stacklevel=3)
     early = findings(source.scan, source.meta)
     _say(early, Findings(), tell)
-    part = line_integrals(source)
+    with watch("reading") as callback:
+        part = line_integrals(source, progress=counted(callback))
     told = findings(part.scan, part.meta)
     _say(told, early, tell)
     notes = {"reader": part.meta.get("assumptions", ()), "findings": told, "prepare": part.meta.get("prepare")}
@@ -113,12 +122,10 @@ def _say(found: Findings, before: Findings, tell: Tell) -> None:
             tell(line)
 
 
-def _tell_check(rec: Reconstruction, tell: Tell, notes: dict[str, Any]) -> None:
-    """The line of the self-check against the data, where the reconstruction carries one."""
-    check = getattr(rec, "check", None)
-    if check is not None:
-        tell(f"self-check: {check.message}")
-        notes["self_check"] = check
+def _tell_check(rec: Reconstruction, tell: Tell) -> None:
+    """The line of the self-check against the data, unless it has been said as a warning."""
+    if rec.check is not None and rec.check.level != WRONG:
+        tell(f"self-check: {rec.check.message}")
 
 
 def _write(rec: Reconstruction, plan: ReconPlan, facts: dict[str, Any], notes: dict[str, Any], tell: Tell, start: float) -> None:
@@ -130,19 +137,3 @@ def _write(rec: Reconstruction, plan: ReconPlan, facts: dict[str, Any], notes: d
     if plan.std_output is not None and rec.std is not None:
         save(dataclasses.replace(rec, volume=rec.std, std=None), plan.std_output, **facts)
         tell(f"wrote {plan.std_output}: the standard deviation of each voxel, {float(rec.std.mean()):.4g} 1/mm in the mean")
-
-
-@contextmanager
-def _kept_warnings() -> Iterator[Sequence[str]]:
-    """The warnings of the block, each shown once, and kept for the record."""
-    kept: list[str] = []
-    with warnings.catch_warnings():
-        show = warnings.showwarning
-
-        def keep(message: Warning | str, *where: Any, **more: Any) -> None:
-            if str(message) not in kept:
-                kept.append(str(message))
-                show(message, *where, **more)
-
-        warnings.showwarning = keep
-        yield kept

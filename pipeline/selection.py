@@ -25,6 +25,16 @@ class ViewChoice:
 
     def of(self, scan: Scan) -> NDArray[np.intp]:
         """The indices of the chosen views of this scan; InputError where it has not so many."""
+        try:
+            return self._of(scan)
+        except InputError as error:
+            raise InputError(f"--views {self}: {error.given}", expected=error.expected, remedy=error.remedy) from None
+
+    def __str__(self) -> str:
+        words = [f"{n:g}" for n in self.numbers]
+        return ":".join(words if self.kind == "evenly" else [self.kind, *words])
+
+    def _of(self, scan: Scan) -> NDArray[np.intp]:
         if self.kind == "all":
             return np.arange(len(scan))
         if self.kind == "wedge":
@@ -44,7 +54,7 @@ def parse_views(text: str) -> ViewChoice:
         return ViewChoice("all")
     if kind not in _VIEWS:
         if kind.isalpha():
-            raise UnknownNameError("view selection", kind, _VIEWS)
+            raise UnknownNameError("view selection of --views", kind, _VIEWS)
         kind, numbers = "evenly", [kind, *numbers]
     least, most = _VIEWS[kind]
     if not least <= len(numbers) <= most:
@@ -52,6 +62,8 @@ def parse_views(text: str) -> ViewChoice:
     found = tuple(number(item, f"--views {text}", VIEWS_HELP) for item in numbers)
     if kind != "wedge" and any(n != int(n) for n in found):
         raise InputError(f"--views {text}", expected=f"a whole number in {VIEWS_HELP}")
+    if (found and found[0] <= 0) or (kind == "random" and min(found) < 0):
+        raise InputError(f"--views {text}", expected=f"counts, steps and degrees above 0, and seeds from 0, in {VIEWS_HELP}")
     return ViewChoice(kind, found)
 
 

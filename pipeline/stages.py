@@ -9,17 +9,22 @@ from ..data import Projections, Reconstruction
 from ..geometry import Grid
 from ..geometry.transform import shift_views
 from ..recon import reconstruct
-from ..recon.method import Callback
+from ..recon.method import Callback, Progress
 from .plan import ReconPlan
 
 Tell = Callable[[str], object]
 
 
-def calibrated(projections: Projections, tell: Tell) -> tuple[Projections, dict[str, Any]]:
+def counted(callback: Callback) -> Callable[[int, int], object]:
+    """A callback for a method's progress as one for how many things are done, and of how many."""
+    return lambda done, total: callback(Progress(done, total))
+
+
+def calibrated(projections: Projections, tell: Tell, callbacks: Sequence[Callback] = ()) -> tuple[Projections, dict[str, Any]]:
     """The projections with the geometry that they themselves tell, and what was changed."""
     from ..recon import calibrate
 
-    found = calibrate(projections)
+    found = calibrate(projections, callbacks=callbacks)
     tell(f"calibration: {found}")
     return Projections(projections.values, found.scan, projections.meta), found.changes
 

@@ -112,7 +112,7 @@ def to_deepinv(method: str | Method | Callable[..., Any], **settings: Any) -> Ca
         if not isinstance(physics, ScanPhysics):
             raise InputError(f"the physics is a {type(physics).__name__}", expected="a fewview.recon.deepinv_adaptors.ScanPhysics")
         scans = [Projections((part[0] / physics.scale).detach().cpu().float().numpy(), physics.scan) for part in y]
-        volumes = [reconstruct(scan, method, physics.grid, **settings).volume for scan in scans]
+        volumes = [reconstruct(scan, method, physics.grid, check=False, **settings).volume for scan in scans]
         return torch.from_numpy(np.stack(volumes))[:, None].to(y)
 
     return model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,9 +13,10 @@ import numpy as np
 from ..base import InputError
 from ..data import Projections, Reconstruction
 from ..data.projections import require_projections
+from ..data.self_check import DOUBTFUL, WRONG, SelfCheck
 from ..geometry import Grid
 from ..geometry.grid import require_grid
-from .method import Callback, Method, Progress, StopRun, load_method
+from .method import Callback, Method, Progress, StopRun, Volume, load_method
 
 
 def reconstruct(
@@ -22,12 +24,17 @@ def reconstruct(
     method: str | Method | Callable[..., Any] = "fdk",
     grid: Grid | None = None,
     callbacks: Sequence[Callback] = (),
+    *,
+    check: bool = True,
     **settings: Any,
 ) -> Reconstruction:
     """Reconstruct a volume in 1/mm from projections.
 
     ``method`` is a name in METHODS, ``file.py:function``, a Method or a function ``(projections, grid) -> volume``; ``grid`` defaults to
     ``Grid.fit(projections.scan)``; ``callbacks`` are called with a `Progress` at each step; ``settings`` are the method's own.
+
+    ``check``: afterwards ask a few views whether they agree with the volume and with each other, warn where they do not, and keep the
+    answer as ``rec.check`` (see `selfcheck.check.self_check`; False, for benchmarks with thousands of small runs, leaves it None).
 
     A callback ends the run with ``raise StopRun("reason")``: the volume as it is then is the result, and ``settings["stopped"]`` says so.
     Ctrl-C after the first step of a method that shows its volumes ends the run and returns the last whole volume, with
@@ -77,12 +84,36 @@ def reconstruct(
     seconds = time.perf_counter() - start
     if volume.shape != grid.shape:
         raise InputError(f"method {chosen.name} returned shape {volume.shape}", expected=f"{grid.shape} (z, y, x), as the grid says")
+    if volume.dtype.kind not in "biuf":
+        raise InputError(f"method {chosen.name} returned values of type {volume.dtype}", expected="real numbers, in 1/mm")
     volume = np.ascontiguousarray(volume, dtype=np.float32)
     if not np.isfinite(volume).all():
         bad = int(np.count_nonzero(~np.isfinite(volume)))
         raise InputError(f"method {chosen.name} returned {bad} voxels that are NaN or Inf", expected="a finite volume")
     used = {f.name: getattr(given, f.name) for f in dataclasses.fields(given)} | resolved
-    return Reconstruction(volume, grid, projections.scan, chosen.name, used, tuple(history), seconds)
+    checked = None
+    if check:  # two seconds are left to an interrupted run, and the volume comes first
+        checked = _UNCHECKED if "interrupted" in resolved else _checked(projections, volume, grid)
+    return Reconstruction(volume, grid, projections.scan, chosen.name, used, tuple(history), seconds, check=checked)
+
+
+_UNCHECKED = SelfCheck(float("nan"), "interrupted: the volume was not checked against its views", DOUBTFUL)
+
+
+def _checked(projections: Projections, volume: Volume, grid: Grid) -> SelfCheck:
+    """The self-check; a fault in it is said and recorded, and does not cost the volume that may have taken hours."""
+    from .selfcheck.check import self_check
+
+    try:
+        found = self_check(projections, volume, grid)
+    except KeyboardInterrupt:
+        return _UNCHECKED
+    except Exception as error:
+        message = f"FAILED ({type(error).__name__}: {error}): the volume was not checked against its views"
+        found = SelfCheck(float("nan"), message, WRONG)
+    if found.level == WRONG:
+        warnings.warn(f"self-check: {found.message}", stacklevel=3)
+    return found
 
 
 def thinned_history(history: Sequence[Mapping[str, Any]], most: int = 100) -> list[dict[str, Any]]:

@@ -59,7 +59,7 @@ def resampled_std(
     chosen = load_method(method)
     rec = reconstruct(projections, chosen, grid, callbacks, **settings)
     fixed = chosen_settings(rec, chosen, settings)
-    volumes = (reconstruct(p, chosen, rec.grid, **fixed).volume for p in _resampled(projections, kind, int(replicas), seed))
+    volumes = (reconstruct(p, chosen, rec.grid, check=False, **fixed).volume for p in _resampled(projections, kind, int(replicas), seed))
     mean, squares = moments(volumes, rec.grid.shape)
     factor = (replicas - 1) / replicas if kind == "views" else 1 / (replicas - 1)
     std = (scale * np.sqrt(squares * factor)).astype(np.float32)

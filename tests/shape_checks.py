@@ -11,6 +11,7 @@ import numba
 from beartype import BeartypeConf, beartype
 from jaxtyping import AbstractArray, install_import_hook
 
+ROOMS = ("geometry", "data", "recon", "nerf", "bone", "pipeline", "benchmarks")  # cli has no arrays, and tyro reads its annotations
 _CHECK = beartype(conf=BeartypeConf(is_pep484_tower=True))
 
 
@@ -22,7 +23,10 @@ def check_arrays(function: Callable[..., Any]) -> Callable[..., Any]:
         hints = typing.get_type_hints(function)
     except (NameError, TypeError):  # a name that only type checkers import
         return function
-    function.__annotations__ = {name: hint if _is_array(hint) else Any for name, hint in hints.items()}
+    arrays = {name: hint if _is_array(hint) else Any for name, hint in hints.items()}
+    if all(hint is Any for hint in arrays.values()):
+        return function
+    function.__annotations__ = arrays
     return _CHECK(function)
 
 
@@ -40,7 +44,7 @@ def install() -> None:
         return lambda function: decorate(inspect.unwrap(function))
 
     numba.njit = njit
-    install_import_hook("fewview", "shape_checks.check_arrays")
+    install_import_hook([f"fewview.{room}" for room in ROOMS], "shape_checks.check_arrays")
 
 
 def _is_array(hint: Any) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...base.kept_warnings import kept_warnings
 from ...data import RawScan, write_bonemet_slices, write_bonemet_xray, write_volume
 from ...geometry import Grid, Scan, skyscan_1276
 from ...recon import fdk
@@ -57,7 +58,7 @@ def build_bonemet(
 ) -> BuildReport:
     """Scan each source in software and write the pair as BoneMet does: ``Imagery_Dataset/1. Rotation-X-ray/851/week 0/xray_1.PNG``, ...
 
-    ``sources`` are volume files (attenuation in 1/mm, or grey levels of which the type's largest is ``mu_max`` 1/mm) and whole
+    ``sources`` are volume files (attenuation in 1/mm, or grey levels as ``grey`` says) and whole
     numbers, the seeds of `hind_limb` phantoms. Animals are numbered from ``first_id`` in that order. Phantoms are scanned in every
     one of ``weeks``, volumes in week 0. The X-rays are 16-bit counts of ``scan`` (default 260 views of 128 x 192 pixels) under
     ``physics``; Recon-CT is the FDK of all views, corrected as `corrected` says, in 8-bit slices of one fixed grey window.
@@ -101,7 +102,8 @@ def build_bonemet(
 
 def _build(animal: Animal, week: int, settings: BuildSettings, out: Path, record: Path) -> None:
     """X-rays, slices, truth; and last the record, which says that the others are whole."""
-    scene = _scene(animal, week, settings)
+    with kept_warnings() as warned:
+        scene = _scene(animal, week, settings)
     seed = int(np.random.default_rng([settings.seed, animal.id, week]).integers(2**31))
     raw = simulate_raw(scene.volume, scene.grid, settings.scan, settings.physics, seed=seed)
     volume, steps = corrected(raw, settings)
@@ -115,7 +117,7 @@ def _build(animal: Animal, week: int, settings: BuildSettings, out: Path, record
         record,
         {
             "animal": animal.facts(), "week": week, "noise_seed": seed, "scene": scene.facts, "scan": str(settings.scan), "steps": steps,
-            "photons": raw.meta.get("photons"), "truth": _truth(raw),
+            "photons": raw.meta.get("photons"), "warnings": list(warned), "truth": _truth(raw),
             "recon_ct": {
                 "window_per_mm": settings.window, "voxel_mm": Grid.fit(settings.scan).voxel_mm, "shape": volume.shape,
                 "above_window": float((volume > settings.window[1]).mean()),
@@ -127,7 +129,7 @@ def _build(animal: Animal, week: int, settings: BuildSettings, out: Path, record
 def _scene(animal: Animal, week: int, settings: BuildSettings) -> Scene:
     if isinstance(animal.source, int):
         return scene_of_phantom(animal.source, week, settings.scan, settings.lesions)
-    return scene_of_volume(animal.source, settings.scan, settings.mu_max)
+    return scene_of_volume(animal.source, settings.scan, settings.grey, settings.volume_voxel_mm)
 
 
 def corrected(raw: RawScan, settings: BuildSettings) -> tuple[NDArray[np.float32], list[dict[str, Any]]]:

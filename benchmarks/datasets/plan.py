@@ -14,6 +14,7 @@ from ...base.outputs.leftovers import clean
 from ...base.outputs.ownership import foreign, why_sacred
 from ...base.plain import to_json
 from ...base.record import sha256, versions
+from ...data.volumes.attenuation import GreyScale
 from ...geometry import Grid, Scan
 from ...recon.corrections import Corrections
 from ...recon.physics.effects import Physics
@@ -30,8 +31,9 @@ Source = str | Path | int
 class BuildSettings:
     """Everything but the animals. ``window`` (low, high) in 1/mm is the grey window of all Recon-CT; 75/255 of it parts bone from tissue.
 
-    ``corrections`` are those of Recon-CT, by default what `recon_ct_corrections` gives; ``mu_max`` is the attenuation of the largest grey
-    level of a volume; ``lesions`` is the number a phantom has; ``truth`` keeps the volumes that were scanned.
+    ``corrections`` are those of Recon-CT, by default what `recon_ct_corrections` gives; ``grey`` says what the numbers of a volume mean
+    and ``volume_voxel_mm`` how large its voxels are, where its file does not; ``lesions`` is the number a phantom has; ``truth`` keeps
+    the volumes that were scanned.
     """
 
     scan: Scan
@@ -39,7 +41,8 @@ class BuildSettings:
     corrections: Corrections
     seed: int = 0
     window: tuple[float, float] = (0.0, 0.30)
-    mu_max: float = 0.20
+    grey: GreyScale | None = None
+    volume_voxel_mm: float | None = None
     lesions: int = 2
     truth: bool = False
     filter: str = "hamming"

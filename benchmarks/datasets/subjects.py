@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ...base import InputError
 from ...data import read_volume
 from ...data.phantom.limb import NAMES, hind_limb
+from ...data.volumes.attenuation import GreyScale, as_attenuation
 from ...geometry import Grid, Scan
 
 FINER = 1.5  # phantoms are made on voxels this much smaller than the scan's pixel at the axis
@@ -43,21 +44,21 @@ def scene_of_phantom(seed: int, week: int, scan: Scan, lesions: int = 0) -> Scen
     return Scene(leg.volume, grid, leg.labels, {**facts, "grid": grid})
 
 
-def scene_of_volume(path: str | Path, scan: Scan, mu_max: float) -> Scene:
+def scene_of_volume(path: str | Path, scan: Scan, grey: GreyScale | None = None, voxel_mm: float | None = None) -> Scene:
     """The volume in a file, its body centred on the axis; made smaller, if need be, until it fits the field of view.
 
-    Whole numbers are grey levels: the type's largest is ``mu_max`` 1/mm. Raises InputError where the values cannot be attenuation.
+    ``grey`` says what its numbers mean and ``voxel_mm`` how large its voxels are, where the file does not: see `as_attenuation` and
+    `read_volume`. Raises InputError where the values cannot be attenuation, or where nobody can know.
     """
-    stored, grid, _ = read_volume(path)
-    mu = np.asarray(stored, dtype=np.float32)
-    if np.issubdtype(stored.dtype, np.integer):
-        mu *= np.float32(mu_max / np.iinfo(stored.dtype).max)
-    if not np.isfinite(mu).all() or not _BODY < float(mu.max()) <= 10:
+    stored, grid, read_facts = read_volume(path, voxel_mm=voxel_mm)
+    found = as_attenuation(stored, read_facts, str(path), grey)
+    mu = found.volume
+    if not float(mu.max()) > _BODY:
         raise InputError(
-            f"{path} holds values up to {float(mu.max()):g}",
-            expected="attenuation in 1/mm (bone is about 0.2), or grey levels as whole numbers",
+            f"{path} holds attenuations up to {float(mu.max()):g} 1/mm",
+            expected=f"more than the {_BODY:g} 1/mm that tells the body from air",
+            remedy="say what its values mean with --window LOW HIGH",
         )
-    mu = np.maximum(mu, 0)
     body = [np.flatnonzero((mu > _BODY).any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
     middle = [(b[0] + b[-1]) / 2 - (n - 1) / 2 for b, n in zip(body, mu.shape, strict=True)]
     y, x = np.nonzero((mu > _BODY).any(axis=0))
@@ -69,5 +70,5 @@ def scene_of_volume(path: str | Path, scan: Scan, mu_max: float) -> Scene:
     voxel = min(grid.voxel_mm, _MARGIN * largest)
     z, y, x = (float(-m * voxel) for m in middle)
     placed = Grid(grid.shape, voxel, (x, y, z))
-    facts = {"file": Path(path).name, "mu_max": mu_max, "scale": voxel / grid.voxel_mm, "stored_grid": grid, "grid": placed}
+    facts = {"file": Path(path).name, "attenuation": found.why, "scale": voxel / grid.voxel_mm, "stored_grid": grid, "grid": placed}
     return Scene(mu, placed, None, facts)

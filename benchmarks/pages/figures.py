@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..sweeps.tables import Row
+from ..comparison.tables import Row
 
 
 def data_uri(png: bytes) -> str:

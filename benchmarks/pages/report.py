@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,22 +9,20 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...base import InputError
 from ...base.files import atomic_path, refuse_existing
 from ...base.outputs.ownership import SIGNATURE
 from ...base.plain import to_json
-from ..scores.statistics import Interval, paired_difference
-from ..sweeps.tables import MEANING, PROTOCOLS, PUBLISHED, Row, columns_of, load_records, rows_of
+from ..comparison.pictures import open_pictures
+from ..comparison.tables import PUBLISHED, Row, absent_columns, cells_of, columns_of, head_of, rows_of
+from ..comparison.task import PairRecord
+from ..scores.metric_table import MEANING, PROTOCOLS
+from ..scores.statistics import paired_difference
+from ..sweeps.columns import Cell
+from ..sweeps.results import load_records, read_state
+from ..sweeps.study import made_by
 from .convergence import convergence
 from .figures import curves, image_uri, planes, scatter, short, shot
-
-HEADS = {
-    "psnr": "PSNR, dB", "ssim": "SSIM", "ssim_slices": "SSIM of slices", "fid": "FID", "kid": "KID", "dice_bone": "bone Dice",
-    "surface_mm": "surface, mm", "nrmse": "NRMSE", "edge_error": "edge error", "fsc_half_mm": "FSC 0.5, mm",
-    "psnr_grey_fit": "PSNR, grey fitted", "residual": "residual", "lpips": "LPIPS",
-}  # fmt: skip
 
 
 def write_report(results: str | Path, out: str | Path | None = None, *, force: bool = False) -> Path:
@@ -38,10 +35,10 @@ def write_report(results: str | Path, out: str | Path | None = None, *, force: b
     results = Path(results)
     path = results / "report.html" if out is None else Path(out)
     refuse_existing(path, force, [results])
-    records = load_records(results)
+    records = load_records(results, PairRecord)
     if not records:
         raise InputError(f"{results} holds no record yet", expected="at least one finished task", remedy="run `fewview bench` first")
-    info = json.loads((results / "sweep.json").read_text(encoding="utf-8")).get("info", {})
+    info = read_state(results).info
     context = _context(results, records, rows_of(records, results), info)
     here = files("fewview.benchmarks.pages")
     template = Environment(autoescape=True).from_string((here / "report.html.j2").read_text(encoding="utf-8"))
@@ -70,6 +67,7 @@ def _context(results: Path, records: Sequence[dict[str, Any]], rows: Sequence[Ro
         ],
         "protocols": [_leaderboard(rows, protocol, info.get("labels", {})) for protocol in PROTOCOLS],
         "published": PUBLISHED,
+        "made": made_by(records),
         "curves": curves(rows, {"volume PSNR, dB": ("volume", "psnr"), "held-out view PSNR, dB": ("heldout-views", "psnr")}),
         "scatter": scatter(records),
         "convergence": convergence([r for r in records if "failed" not in r]),
@@ -92,23 +90,28 @@ def _context(results: Path, records: Sequence[dict[str, Any]], rows: Sequence[Ro
 
 
 def _leaderboard(rows: Sequence[Row], protocol: str, labels: Mapping[str, str]) -> dict[str, Any]:
-    columns = columns_of(rows, protocol, labels)
-    heads = ["method", "views", *(HEADS[c] + (f" ({labels[c]})" if c in labels else "") for c in columns), "seconds", "MiB"]
+    """A protocol's table: only columns that hold something, the best value of each marked, and a note on what others would need."""
+    columns = columns_of(rows, protocol)
+    found = [cells_of(rows, metric) for metric in columns]
     table = []
-    for row in rows:
+    for place, row in enumerate(rows):
         cells = [{"text": short(row.method), "value": short(row.method)}, {"text": row.views, "value": row.views}]
-        cells += [_cell(row.cells[protocol].get(c)) for c in columns]
+        cells += [_cell(cells[place], row, metric.name, protocol) for metric, cells in zip(columns, found, strict=True)]
         tail = ((row.seconds, ".3g"), (row.peak_memory_mib, ",.0f"))
         cells += [{"text": format(v, style) if math.isfinite(v) else "-", "value": v} for v, style in tail]
         table.append(cells)
-    return {"name": protocol, "meaning": MEANING[protocol], "heads": heads, "rows": table}
+    heads = ["method", "views", *(head_of(metric, labels) for metric in columns), "seconds", "MiB"]
+    note = absent_columns(rows, protocol, labels)
+    return {"name": protocol, "meaning": MEANING[protocol], "heads": heads, "rows": table, "note": note}
 
 
-def _cell(cell: Interval | None) -> dict[str, Any]:
-    if cell is None:
+def _cell(cell: Cell, row: Row, metric: str, protocol: str) -> dict[str, Any]:
+    found = row.cells[protocol].get(metric)
+    if found is None:
         return {"text": "-", "value": "-"}
-    bounded = math.isfinite(cell.low) and math.isfinite(cell.high)
-    return {"text": f"{cell.mean:#.4g}", "value": cell.mean, "interval": f"{cell.low:#.4g} to {cell.high:#.4g}" if bounded else ""}
+    bounded = math.isfinite(found.low) and math.isfinite(found.high)
+    interval = f"{found.low:#.4g} to {found.high:#.4g}" if bounded else ""
+    return {"text": cell.text, "value": found.mean, "best": cell.best, "interval": interval}
 
 
 def _shots(
@@ -120,7 +123,7 @@ def _shots(
         path = results / "pictures" / f"{record['key']}.npz"
         if "failed" in record or record["task"]["animal"] != animal or not path.exists():
             continue
-        with np.load(path) as kept:
+        with open_pictures(path) as kept:
             if not reference:
                 brightest = float(kept["reference"].max())
                 window = (window[0], brightest if brightest > window[0] else window[1])
@@ -186,8 +189,11 @@ def _notes(info: Mapping[str, Any]) -> list[str]:
 
 
 def _window(info: Mapping[str, Any]) -> tuple[float, float]:
-    low, high = info.get("window_per_mm", (0.0, 0.25))
-    return float(low), float(high)
+    """The grey window of the data set; InputError where sweep.json holds anything but two numbers."""
+    given = info.get("window_per_mm", (0.0, 0.25))
+    if not (isinstance(given, list | tuple) and len(given) == 2 and all(isinstance(end, int | float) for end in given)):
+        raise InputError(f"sweep.json: window_per_mm is {given!r:.60}", expected="two numbers in 1/mm")
+    return float(given[0]), float(given[1])
 
 
 def _record_line(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...base import InputError
+from ...base.psnr import psnr_db
 
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
@@ -23,8 +24,7 @@ def psnr(volume: Array, reference: Array, *, data_range: float, mask: Mask | Non
     20.0
     """
     volume, reference, inside = _checked(volume, reference, data_range, mask)
-    mse = float(np.mean((volume[inside] - reference[inside]) ** 2))
-    return math.inf if mse == 0 else 10 * math.log10(data_range**2 / mse)
+    return psnr_db(float(np.mean((volume[inside] - reference[inside]) ** 2)), data_range)
 
 
 def ssim(volume: Array, reference: Array, *, data_range: float, mask: Mask | None = None) -> float:

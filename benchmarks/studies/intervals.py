@@ -1,113 +1,185 @@
 """What the intervals of `fewview recon --std` are worth, on simulated scans of real volumes whose truth is known.
 
-``fewview bench intervals --data FOLDER``. For each method and kind of resampling: how often ``volume +- z std`` holds the truth, and
-the factor on ``std`` that would make it the nominal share. The factor is then taken from half of the volumes and tried on the others.
+``fewview bench intervals --data FOLDER --out RESULTS``. For each method and kind of resampling: how often ``volume +- z std`` holds the
+truth, and the factor on ``std`` that would make it the nominal share. The factor is then taken from half of the volumes and tried on the
+others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ...base import InputError
-from ...geometry import views
+from ...base.settings import Count, Several, checked
+from ...recon import load_method
 from ...recon.uncertainty import coverage, resampled_std
-from .classical import VOLUMES, Case, find_volume, make_case
+from ..sweeps.columns import Cell, Column, Row, TablePlan, count, flat, mean
+from ..sweeps.records import Record
+from ..sweeps.study import Study
+from .cases import VOLUMES, AtLeast8, Case, case_of, find_volumes, volume_path
 
 OBJECT = 0.01  # 1/mm: what lies above is object, not air
-REGIONS = ("field of view", "object")
+REGIONS = ("seen by all views", "object")
+FACTORS = tuple(2 ** (k / 32) for k in range(-160, 161))  # 1/32 to 32 times the standard deviation, 2 % apart
 
 
-@dataclass(frozen=True)
-class IntervalPlan:
-    """Volumes x methods x kinds of resampling, at one number of views. ``level`` is the nominal share of truths inside."""
+@checked(kind="option of bench intervals")
+class Plan:
+    """Volumes x methods x kinds of resampling, at one number of views.
+
+    Args:
+        data: folder of .nii.gz heads (8-bit grey, voxel 0.141 mm).
+        volumes: names of heads without .nii.gz.
+        methods: names of methods.
+        kinds: views (jackknife) and rays (noise alone).
+        views: count of views.
+        size: voxels across.
+        replicas: groups of views, or noisy copies.
+        level: nominal share of truths inside the interval.
+    """
 
     data: Path
-    volumes: Sequence[str] = VOLUMES
-    methods: Sequence[str] = ("fdk", "pdhg_tv")
-    kinds: Sequence[str] = ("views", "rays")
-    views: int = 26
-    size: int = 64
-    replicas: int = 8
-    level: float = 0.9
+    volumes: Several[str] = VOLUMES
+    methods: Several[str] = ("fdk", "pdhg_tv")
+    kinds: Several[Literal["views", "rays"]] = ("views", "rays")
+    views: Count = 26
+    size: AtLeast8 = 64
+    replicas: Annotated[int, Field(ge=2)] = 8
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.9
 
 
 @dataclass(frozen=True)
-class Worth:
-    """One volume, method, kind and region: the share of truths inside the interval, and with ``std`` times another factor."""
+class Task:
+    """One volume, method and kind of resampling; ``inputs`` is the SHA-256 of the volume's file."""
 
     volume: str
     method: str
     kind: str
-    region: str
-    share: float
-    factor: float
-    share_with: Callable[[float], float]
+    views: int
+    size: int
+    replicas: int
+    level: float
+    inputs: str
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return f"{self.volume}, {self.method}, {self.kind} resampled"
 
 
-def measure(plan: IntervalPlan, tell: Callable[[str], None] = print) -> list[Worth]:
-    """Every cell of the plan."""
-    found: list[Worth] = []
-    for name in plan.volumes:
-        case = make_case(find_volume(plan.data, name), plan.size)
-        for worth in _worths(plan, case):
-            tell(f"{name} {worth.method} {worth.kind} {worth.region}: {worth.share:.2f}, x {worth.factor:.2f}")
-            found.append(worth)
+def tasks(plan: Plan) -> list[Task]:
+    """Volume by volume."""
+    for method in plan.methods:
+        load_method(method)
+    files = find_volumes(plan.data, plan.volumes)
+    return [
+        Task(volume, method, kind, plan.views, plan.size, plan.replicas, plan.level, inputs)
+        for volume, inputs in files.items()
+        for method in plan.methods
+        for kind in plan.kinds
+    ]
+
+
+def run(plan: Plan, task: Task) -> dict[str, Any]:
+    """For each region: share of truths inside, factor for the nominal share, and the share at each of `FACTORS`."""
+    case = case_of(volume_path(plan.data, task.volume), task.inputs, task.size)
+    return {"regions": worth_of(case, task)}
+
+
+def worth_of(case: Case, task: Task) -> dict[str, dict[str, Any]]:
+    """Region -> share, factor and the curve of shares."""
+    rec = resampled_std(case.views(task.views), task.method, case.grid, kind=task.kind, replicas=task.replicas)
+    if rec.std is None:
+        raise InputError(f"{task.method} has no standard deviation")
+    masks = dict(zip(REGIONS, (case.inside, case.inside & (case.truth > OBJECT)), strict=True))
+    found: dict[str, dict[str, Any]] = {}
+    for region, mask in masks.items():
+        share, factor = coverage(rec.volume, rec.std, case.truth, task.level, mask)
+        ratio = np.sort(np.abs(rec.volume - case.truth)[mask] / np.maximum(rec.std[mask], 1e-30))
+        found[region] = {"share": share, "factor": factor, "curve": _curve(ratio.astype(np.float32), task.level)}
     return found
 
 
-def _worths(plan: IntervalPlan, case: Case) -> Iterator[Worth]:
-    part = case.scan[views.evenly(case.scan.scan, plan.views)]
-    masks = dict(zip(REGIONS, (case.inside, case.inside & (case.truth > OBJECT)), strict=True))
-    for method in plan.methods:
-        for kind in plan.kinds:
-            rec = resampled_std(part, method, case.grid, kind=kind, replicas=plan.replicas)
-            if rec.std is None:
-                raise InputError(f"{method} has no standard deviation")
-            for region, mask in masks.items():
-                ratio = _ratios(rec.volume, rec.std, case.truth, mask)
-                share, factor = coverage(rec.volume, rec.std, case.truth, plan.level, mask)
-                yield Worth(case.name, method, kind, region, share, factor, _share_of(ratio, plan.level))
-
-
-def _ratios(volume: NDArray[np.float32], std: NDArray[np.float32], truth: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray:
-    """|error| / std of the voxels of a mask."""
-    return (np.abs(volume - truth)[mask] / np.maximum(std[mask], 1e-30)).astype(np.float32)
-
-
-def _share_of(ratio: NDArray[np.float32], level: float) -> Callable[[float], float]:
+def _curve(ratio: NDArray[np.float32], level: float) -> list[float]:
+    """The share of voxels whose |error| / std is at most z times each of `FACTORS`; ``ratio`` is sorted."""
     from scipy.special import ndtri
 
     z = float(ndtri(0.5 + level / 2))
-    return lambda factor: float((ratio <= z * factor).mean())
+    return (np.searchsorted(ratio, z * np.array(FACTORS), side="right") / len(ratio)).tolist()
 
 
-def interval_table(found: Sequence[Worth], plan: IntervalPlan) -> str:
-    """As Markdown: shares and factors over all volumes, and the share on the second half with the mean factor of the first half."""
-    names = list(dict.fromkeys(w.volume for w in found))
-    learn, test = names[: len(names) // 2], names[len(names) // 2 :]
-    lines = [
-        f"{len(names)} volumes, {plan.size}^3 voxels, {plan.views} views, {plan.replicas} replicas; nominal share {plan.level:g}.",
-        "",
-        f"| method | resampled | where | share inside (least to most) | factor for {plan.level:g} | factor of {len(learn)} volumes "
-        f"| share inside on the other {len(test)} with it |",
-        "|---|---|---|---|---|---|---|",
+def share_with(row: Mapping[str, Any], factor: float) -> float:
+    """The share of truths inside with ``std`` times a factor, between the neighbours of `FACTORS`."""
+    return float(np.interp(np.log(factor), np.log(FACTORS), row["curve"]))
+
+
+def rows(records: Sequence[Record]) -> list[Row]:
+    """A row a region; the first half of the volumes teaches the factor, the others try it."""
+    names = list(dict.fromkeys(r["task"]["volume"] for r in records))
+    teachers = set(names[: len(names) // 2])
+    return [
+        {**flat(r), "region": region, **worth, "teaches": r["task"]["volume"] in teachers}
+        for r in records
+        for region, worth in r["regions"].items()
     ]
-    for method, kind, region in dict.fromkeys((w.method, w.kind, w.region) for w in found):
-        part = [w for w in found if (w.method, w.kind, w.region) == (method, kind, region)]
-        shares = [w.share for w in part]
-        known = [w.factor for w in part if w.volume in learn]
-        end = "| | |"
-        if known:
-            factor = float(np.mean(known))
-            after = [w.share_with(factor) for w in part if w.volume in test]
-            end = f"| {factor:.2f} | {np.mean(after):.3f} ({min(after):.3f} to {max(after):.3f}) |"
-        lines.append(
-            f"| {method} | {kind} | {region} | {np.mean(shares):.3f} ({min(shares):.3f} to {max(shares):.3f}) "
-            f"| {np.mean([w.factor for w in part]):.2f} {end}"
-        )
-    return "\n".join(lines)
+
+
+def _shares(group: Sequence[Row]) -> Cell:
+    shares = [float(row["share"]) for row in group]
+    return Cell(f"{np.mean(shares):.3f} ({min(shares):.3f} to {max(shares):.3f})")
+
+
+def _taught(group: Sequence[Row]) -> float | None:
+    factors = [float(row["factor"]) for row in group if row["teaches"]]
+    return float(np.mean(factors)) if factors else None
+
+
+def _factor_of_half(group: Sequence[Row]) -> Cell:
+    factor = _taught(group)
+    return Cell("" if factor is None else f"{factor:.2f}")
+
+
+def _share_of_others(group: Sequence[Row]) -> Cell:
+    factor = _taught(group)
+    others = [] if factor is None else [share_with(row, factor) for row in group if not row["teaches"]]
+    return Cell(f"{np.mean(others):.3f} ({min(others):.3f} to {max(others):.3f})" if others else "")
+
+
+def about(plan: Plan) -> str:
+    """What was resampled."""
+    return (
+        f"{len(plan.volumes)} volumes, {plan.size}^3 voxels, {plan.views} views, {plan.replicas} replicas; nominal share {plan.level:g}. "
+        f"Voxels that every view sees; object is what lies above {OBJECT:g} 1/mm in the truth."
+    )
+
+
+STUDY = Study(
+    name="intervals",
+    title="What the intervals are worth",
+    Plan=Plan,
+    tasks=tasks,
+    run=run,
+    metrics=("share inside", "factor"),
+    about=about,
+    tables=(
+        TablePlan(
+            title="",
+            by=("method", "kind", "region"),
+            rows=rows,
+            columns=(
+                count("volumes", "volume"),
+                Column("share inside (least to most)", _shares),
+                mean("factor", "factor for the nominal share", ".2f"),
+                Column("factor of the first half of the volumes", _factor_of_half),
+                Column("share inside on the other half with it", _share_of_others),
+            ),
+        ),
+    ),
+)

@@ -8,18 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from ...base import InputError
-from ...base.files import own_path, refuse_strange_folder
+from ...base.files import own_path
 from ...data.pairs import Pair, find_pairs, split_pairs
 from ...recon import METHODS
+from ..comparison.checkpoints import checkpoints_in, train_missing
+from ..comparison.control_methods import CONTROLS
+from ..comparison.evaluate import Evaluation, make_tasks
+from ..comparison.sample_distance import measure_samples
+from ..comparison.tables import PUBLISHED, as_csv, as_json, markdown, rows_of
+from ..comparison.task import PairTask
+from ..comparison.tuning import candidates, tune
 from ..pages.report import write_report
 from ..scores.feature_networks import judges
-from ..sweeps.checkpoints import checkpoints_in, train_missing
-from ..sweeps.control_methods import CONTROLS
-from ..sweeps.evaluate import Evaluation, make_tasks
-from ..sweeps.sample_distance import measure_samples
-from ..sweeps.sweep import HERE, Tell, Where, run_sweep
-from ..sweeps.tables import MEANING, PROTOCOLS, PUBLISHED, as_csv, as_json, markdown, rows_of
-from ..sweeps.tuning import candidates, tune
+from ..scores.metric_table import MEANING, METRICS, PROTOCOLS
+from ..sweeps.records import Record
+from ..sweeps.study import Desk, Study, made_by, run_study
+from ..sweeps.sweep import HERE, Tell, Where
 
 QUICK_METHODS = ("fdk", "sirt", "cgls", "control-mean", "control-one-view")
 
@@ -28,11 +32,12 @@ QUICK_METHODS = ("fdk", "sirt", "cgls", "control-mean", "control-one-view")
 class Plan:
     """What is compared. ``methods`` empty: every method that runs here without training (or whose checkpoint is given), and the controls.
 
-    ``views`` counts of views; ``size`` voxels across; ``budget`` tuning candidates a method; ``settings`` per method override tuning.
-    ``checkpoints`` is a folder of ``METHOD.pt`` (default: in the results); with ``train`` those that are missing are trained first
-    (``train_steps`` None: as long as their small presets say).
+    ``data``: a folder in BoneMet's layout; ``views`` counts of views; ``size`` voxels across; ``budget`` tuning candidates a method;
+    ``settings`` per method override tuning. ``checkpoints`` is a folder of ``METHOD.pt`` (default: in the results); with ``train`` those
+    that are missing are trained first (``train_steps`` None: as long as their small presets say).
     """
 
+    data: Path = Path()
     methods: tuple[str, ...] = ()
     views: tuple[int, ...] = (1, 5, 26, 52)
     size: int = 64
@@ -51,7 +56,6 @@ class Plan:
     checkpoints: Path | None = None
     train: bool = False
     train_steps: int | None = None
-    command: str = ""
     settings: Mapping[str, Mapping[str, Any]] | None = None
 
     def quick(self) -> Plan:
@@ -61,76 +65,112 @@ class Plan:
         return replace(self, methods=chosen, views=self.views[-2:], size=min(self.size, 32), budget=0, most_animals=2, train_steps=steps)
 
 
-OWN = ("records", "pictures", "table.md", "table.csv", "table.json", "report.html")  # in the folder of results, beside sweep.json
+@dataclass(frozen=True)
+class Ready:
+    """A plan with its animals found and split, its methods tuned, its networks trained."""
+
+    plan: Plan
+    test: tuple[Pair, ...]
+    train: tuple[Pair, ...]
+    settings: Mapping[str, Mapping[str, Any]]
+    evaluation: Evaluation
+
+    @property
+    def animals_trained_on(self) -> list[str]:
+        """Their ids, in order."""
+        return sorted({pair.animal for pair in self.train}, key=int)
 
 
-def compare(data: str | Path, results: str | Path, plan: Plan, *, where: Where = HERE, tell: Tell | None = None) -> dict[str, str]:
+def compare(
+    data: str | Path,
+    results: str | Path,
+    plan: Plan,
+    *,
+    name: str = "table2",
+    where: Where = HERE,
+    tell: Tell | None = None,
+    command: str = "",
+) -> dict[str, str]:
     """Run the plan on the test animals of ``data`` (tuned on the training animals) and write tables and report to ``results``.
 
     Returns the Markdown table of each protocol. Resumable: records that are whole are not made again.
     Raises InputError for a data set of one animal, an unknown method, or more views than a scan has.
     """
-    data, results = Path(data), refuse_strange_folder(results, "sweep.json", OWN)
-    parts = split_pairs(data, find_pairs(data, window=plan.window))
+    study = TABLE2 if name == "table2" else VIEWS
+    records = run_study(study, replace(plan, data=Path(data)), results, where=where, tell=tell, command=command)
+    return tables_of(records, Path(results), plan)
+
+
+def prepare(plan: Plan, desk: Desk) -> Ready:
+    """Find and split the animals, train what is missing, tune what can be tuned."""
+    parts = split_pairs(plan.data, find_pairs(plan.data, window=plan.window))
     test = _first_animals(parts["test"], plan.most_animals)
     if not test:
-        raise InputError(f"{data} has no animal in its test part", expected="at least one", remedy="change split.json")
-    given = _given(results, plan, parts)
+        raise InputError(f"{plan.data} has no animal in its test part", expected="at least one", remedy="change split.json")
+    given = _given(desk.results, plan, parts)
     methods = plan.methods or default_methods(given)
     for name in methods:
         if name not in CONTROLS and not name.rpartition(":")[0].endswith(".py"):
             METHODS[name]  # an unknown name is refused before hours of work
     train = sorted({pair.animal for pair in parts["train"]}, key=int)
     evaluation = Evaluation(
-        data, results, plan.window, plan.line_window, tuple(train), plan.features, plan.keep_volumes, plan.grey_fit, plan.register,
-        plan.bin,
-    )  # fmt: skip
+        plan.data, plan.window, plan.line_window, tuple(train), plan.features, plan.keep_volumes, plan.grey_fit, plan.register, plan.bin
+    )
     middle = plan.views[len(plan.views) // 2]
-    tuned = tune(evaluation, parts["train"], methods, middle, plan.size, plan.budget, given=given, where=where, tell=tell)
+    tuned = tune(
+        evaluation, desk.results, parts["train"], methods, middle, plan.size, plan.budget, given=given, where=desk.where, tell=desk.tell
+    )
     settings = {method: {**tuned.get(method, {}), **given.get(method, {})} for method in methods}
-    tasks = make_tasks(
-        test, methods, plan.views, plan.size, selections=plan.selections, seeds=plan.seeds, settings=settings,
-        total_photons=plan.total_photons,
+    return Ready(plan, tuple(test), tuple(parts["train"]), settings, evaluation)
+
+
+def tasks(ready: Ready) -> list[PairTask]:
+    """Test animals x methods x numbers and selections of views."""
+    plan = ready.plan
+    made = make_tasks(
+        ready.test, list(ready.settings), plan.views, plan.size, selections=plan.selections, seeds=plan.seeds,
+        settings={method: dict(given) for method, given in ready.settings.items()}, total_photons=plan.total_photons,
     )  # fmt: skip
-    info = _info(data, plan, test, train, settings)
-    records = run_sweep(evaluation.measured(tasks), evaluation, results, where=where, info=info, tell=tell)
-    measure_samples(results, settings, parts["train"], plan.size, plan.line_window, judges(plan.features).features)
-    return _write(results, records, plan)
+    return ready.evaluation.measured(made)
 
 
-def _given(results: Path, plan: Plan, parts: Mapping[str, Sequence[Pair]]) -> dict[str, dict[str, Any]]:
-    """Settings that no tuning changes: the plan's own, and checkpoints (trained first where the plan says so)."""
-    folder = plan.checkpoints or results / "checkpoints"
-    if plan.train:
-        train_missing(folder, plan.methods, parts, plan.size, steps=plan.train_steps)
-    found, own = checkpoints_in(folder, plan.methods), plan.settings or {}
-    return {method: {**found.get(method, {}), **own.get(method, {})} for method in {*found, *own}}
+def run(ready: Ready, task: PairTask) -> dict[str, Any]:
+    """One reconstruction and its scores."""
+    return ready.evaluation(task)
 
 
-def _info(data: Path, plan: Plan, test: Sequence[Pair], train: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Any]:
+def info(ready: Ready) -> dict[str, Any]:
     """What the report says of how it was done."""
+    plan = ready.plan
     networks = judges(plan.features)
-    budgets = {method: len(candidates(method)[: plan.budget]) for method in settings}
-    info = {
-        "data": data.name, "test": sorted({p.animal for p in test}, key=int), "train": train, "settings": settings,
-        "features": plan.features, "labels": networks.labels, "remarks": networks.remarks, "alignment": _alignment(plan),
+    budgets = {method: len(candidates(method)[: plan.budget]) for method in ready.settings}
+    return {
+        "data": plan.data.name, "test": sorted({p.animal for p in ready.test}, key=int), "train": ready.animals_trained_on,
+        "settings": ready.settings, "features": plan.features, "labels": networks.labels, "remarks": networks.remarks,
+        "alignment": _alignment(plan), "window_per_mm": ready.test[0].window, "line_window": plan.line_window, "size": plan.size,
+        "bin": plan.bin, "published": PUBLISHED,
         "tuning": {
             "candidates": budgets, "views": plan.views[len(plan.views) // 2], "animals": "at most 2 training animals",
             "chosen by": "volume PSNR",
         },
-        "window_per_mm": test[0].window, "line_window": plan.line_window, "size": plan.size, "bin": plan.bin, "published": PUBLISHED,
     }  # fmt: skip
-    return info | ({"command": plan.command} if plan.command else {})
 
 
-def _write(results: Path, records: Sequence[Mapping[str, Any]], plan: Plan) -> dict[str, str]:
-    rows = rows_of(records, results)
-    tables = {protocol: markdown(rows, protocol, judges(plan.features).labels) for protocol in PROTOCOLS}
-    for name, text in {"table.md": page(tables), "table.csv": as_csv(rows), "table.json": as_json(rows)}.items():
+def write(study: Study, ready: Ready, results: Path, records: Sequence[Record], info: Mapping[str, Any]) -> None:
+    """Tables in three formats and the report."""
+    plan = ready.plan
+    measure_samples(results, ready.settings, ready.train, plan.size, plan.line_window, judges(plan.features).features)
+    rows, text = rows_of(records, results), page(tables_of(records, results, plan), study.title, made_by(records))
+    for name, content in {"table.md": text, "table.csv": as_csv(rows), "table.json": as_json(rows)}.items():
         with own_path(results / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(content, encoding="utf-8")
     write_report(results, force=True)
-    return tables
+
+
+def tables_of(records: Sequence[Record], results: Path, plan: Plan) -> dict[str, str]:
+    """Protocol -> Markdown table, the volume first."""
+    rows = rows_of(records, results)
+    return {protocol: markdown(rows, protocol, judges(plan.features).labels) for protocol in PROTOCOLS}
 
 
 def default_methods(settings: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
@@ -148,20 +188,29 @@ def default_methods(settings: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...
     return (*usable, *CONTROLS)
 
 
-def page(tables: Mapping[str, str]) -> str:
-    """The tables with the published one above them, and what each protocol means."""
-    lines = [
-        "# Table 2",
+def page(tables: Mapping[str, str], title: str, made: Sequence[str] = ()) -> str:
+    """The tables with what each protocol means, and the published one below them."""
+    lines = [f"# {title}", "", *made]
+    for protocol, table in tables.items():
+        lines += ["", f"## {protocol}", "", MEANING[protocol], "", table]
+    lines += [
         "",
-        "Published (protocol not stated; see docs/benchmarks.md):",
+        "## Published (protocol not stated; see docs/benchmarks.md)",
         "",
         "| method | PSNR | SSIM | FID | KID |",
         "|---|---|---|---|---|",
     ]
     lines += [f"| {name} | {v['psnr']} | {v['ssim']} | {v['fid']} | {v['kid']} |" for name, v in PUBLISHED.items()]
-    for protocol, table in tables.items():
-        lines += ["", f"## {protocol}", "", MEANING[protocol], "", table]
     return "\n".join(lines) + "\n"
+
+
+def _given(results: Path, plan: Plan, parts: Mapping[str, Sequence[Pair]]) -> dict[str, dict[str, Any]]:
+    """Settings that no tuning changes: the plan's own, and checkpoints (trained first where the plan says so)."""
+    folder = plan.checkpoints or results / "checkpoints"
+    if plan.train:
+        train_missing(folder, plan.methods, parts, plan.size, steps=plan.train_steps)
+    found, own = checkpoints_in(folder, plan.methods), plan.settings or {}
+    return {method: {**found.get(method, {}), **own.get(method, {})} for method in {*found, *own}}
 
 
 def _alignment(plan: Plan) -> str:
@@ -172,3 +221,10 @@ def _alignment(plan: Plan) -> str:
 def _first_animals(pairs: Sequence[Pair], most: int) -> list[Pair]:
     kept = sorted({pair.animal for pair in pairs}, key=int)[:most]
     return [pair for pair in pairs if pair.animal in kept]
+
+
+TABLE2 = Study(
+    name="table2", title="Table 2", Plan=Plan, tasks=tasks, run=run, metrics=tuple(m.key for m in METRICS), prepare=prepare, info=info,
+    write=write,
+)  # fmt: skip
+VIEWS = replace(TABLE2, name="views", title="Quality against the number of views")

@@ -2,95 +2,142 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import os
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...base import InputError
 from ...base.files import own_path
-from ...base.outputs.leftovers import clean
-from ...base.plain import plain, to_json
-from .cell import FORMAT, Task, read_record, write_record
+from ...base.plain import plain
+from .peak_memory import peak_memory_mib, reset_peak_memory
+from .provenance import machine, this_code
+from .records import FORMAT, Record, Stamp, Task, fields_of, read_record, write_record
+from .results import PICTURES, RECORDS, accept_or_warn, open_results, write_state
 
-Run = Callable[[Task], Mapping[str, Any]]
-Tell = Callable[[int, int, Task | None, Mapping[str, Any]], None]
+Run = Callable[[Any], Mapping[str, Any]]
+Tell = Callable[[int, int, Any, Mapping[str, Any]], None]
 # dask tells its workers' malloc to return all freed memory at once: iterations then spend half their time on page faults
 _WORKER_MALLOC = {"MALLOC_MMAP_THRESHOLD_": 1 << 25, "MALLOC_TRIM_THRESHOLD_": 1 << 30}
 
 
 @dataclass(frozen=True)
 class Where:
-    """Where tasks run: this process (default), ``workers`` local processes, or the dask scheduler at ``scheduler``."""
+    """Where tasks run: this process (default), ``workers`` local processes, or the dask scheduler at ``scheduler``.
+
+    ``accept`` are names of other code (`provenance.Code.name`) whose records are taken as they are; all others are made again.
+    """
 
     workers: int = 0
     scheduler: str | None = None
+    accept: tuple[str, ...] = ()
 
 
 HERE = Where()
+
+
+def stamp_of(study: str, metrics: Sequence[str]) -> Stamp:
+    """The stamp of records that this code makes now."""
+    return Stamp(study, tuple(metrics), this_code().name)
 
 
 def run_sweep(
     tasks: Sequence[Task],
     run: Run,
     results: str | Path,
+    stamp: Stamp,
     *,
     where: Where = HERE,
     info: Mapping[str, Any] | None = None,
     tell: Tell | None = None,
-) -> list[dict[str, Any]]:
+) -> list[Record]:
     """Run every task that has no whole record in ``results/records`` yet; all records, in the order of ``tasks``.
 
-    ``run(task)`` gives the part of the record that the task measured; an exception becomes a record with ``failed`` and the sweep
-    goes on. The same task is never done twice. Ctrl-C and kill -9 lose only the tasks that were running.
+    ``run(task)`` gives the part of the record that the task measured (arrays under ``arrays`` go to ``results/pictures``); an exception
+    becomes a record with ``failed`` and the sweep goes on. The same task is never done twice by the same code; records of other code are
+    made again, with a warning, unless they are accepted by name. Ctrl-C and kill -9 lose only the tasks that were running.
 
-    Raises InputError when the folder holds results of another format.
+    Raises InputError when the folder holds results of another format, layout or study.
     """
     results = Path(results)
-    folder = results / "records"
-    folder.mkdir(parents=True, exist_ok=True)
-    clean(folder)
-    unique = list({task.key: task for task in tasks}.values())
-    _state_sweep(results, unique, info or {})
-    done = {task.key: record for task in unique if (record := read_record(folder / f"{task.key}.json")) is not None}
-    open_tasks = [task for task in unique if task.key not in done]
-    count = len(unique) - len(open_tasks)
+    open_results(results, stamp.study)
+    unique = {stamp.key(task): task for task in tasks}
+    done = {key: record for key in unique if (record := read_record(results / RECORDS / f"{key}.json")) is not None}
+    accepted = accept_or_warn(results, stamp, [task for key, task in unique.items() if key not in done], where.accept)
+    done |= {key: accepted[work] for key, task in unique.items() if key not in done and (work := stamp.same_work(task)) in accepted}
+    named = [(done[key]["key"] if key in done else key, task) for key, task in unique.items()]
+    write_state(results, stamp, named, info or {}, _facts())
+    open_tasks = {key: task for key, task in unique.items() if key not in done}
+    count = len(done)
     if tell and count:
         tell(count, len(unique), None, {})
-    for task, record in _records(open_tasks, run, folder, where):
-        done[task.key] = record
+    for key, record in _records(open_tasks, run, results, stamp, where):
+        done[key] = record
         count += 1
         if tell:
-            tell(count, len(unique), task, record)
-    return [done[task.key] for task in tasks]
+            tell(count, len(unique), unique[key], record)
+    return [done[stamp.key(task)] for task in tasks]
 
 
-def perform(task: Task, run: Run, folder: Path) -> dict[str, Any]:
-    """Do one task and write its record; what a method raises is recorded, not passed on (Ctrl-C and lack of memory for Python are)."""
-    start, before = time.perf_counter(), _reset_peak()
+def perform(task: Task, run: Run, results: Path, stamp: Stamp) -> Record:
+    """Do one task and write its record; what a method raises is recorded, not passed on (Ctrl-C is)."""
+    if this_code().name != stamp.code:
+        raise InputError(
+            f"a worker runs other code ({this_code().name})", expected=stamp.code, remedy="install the same fewview on all machines"
+        )
+    start, facts = time.perf_counter(), _facts()
+    reset_peak_memory()
+    before = peak_memory_mib()
     try:
-        measured: Mapping[str, Any] = run(task)
+        measured: dict[str, Any] = dict(run(task))
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
         measured = {"failed": f"{type(error).__name__}: {error}", "where": f"{Path(last.filename).name}:{last.lineno}"}
+    key = stamp.key(task)
+    arrays = measured.pop("arrays", None)
+    if arrays:
+        _keep(results / PICTURES, key, arrays)
     record = {
         "format": FORMAT,
-        "key": task.key,
-        "task": vars(task),
+        "key": key,
+        "study": stamp.study,
+        "same_work": stamp.same_work(task),
+        "metrics": list(stamp.metrics),
+        **facts,
+        "task": fields_of(task),
+        "label": task.label,
+        "memory_before_mib": before,
+        "peak_memory_mib": peak_memory_mib(),
         **measured,
         "total_seconds": time.perf_counter() - start,
-        "peak_memory_mib": _peak_memory_mib(before),
     }
-    write_record(folder, record)
+    write_record(results / RECORDS, record)
     return plain(record)
 
 
-def _perform_there(task: Task, run: Run, folder: Path, threads: int | None) -> dict[str, Any]:
+def _facts() -> dict[str, Any]:
+    """Code, date and machine of what is made now."""
+    code = this_code()
+    named = {"name": code.name, **dataclasses.asdict(code)}
+    return {"code": named, "date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine()}
+
+
+def _keep(folder: Path, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write the arrays of a record, before the record itself: a record that is there has its arrays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with own_path(folder / f"{key}.npz") as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
+
+
+def _perform_there(task: Task, run: Run, results: Path, stamp: Stamp, threads: int | None) -> Record:
     """`perform` on a worker, with its share of the cores where workers share a machine: more threads than cores wait for one another."""
     if threads is not None:
         import numba
@@ -98,15 +145,15 @@ def _perform_there(task: Task, run: Run, folder: Path, threads: int | None) -> d
 
         numba.set_num_threads(min(threads, numba.get_num_threads()))
         torch.set_num_threads(threads)
-    return perform(task, run, folder)
+    return perform(task, run, results, stamp)
 
 
-def _records(tasks: Sequence[Task], run: Run, folder: Path, where: Where) -> Iterable[tuple[Task, dict[str, Any]]]:
+def _records(tasks: Mapping[str, Task], run: Run, results: Path, stamp: Stamp, where: Where) -> Iterable[tuple[str, Record]]:
     if not tasks:
         return
-    if where.workers <= 0 and where.scheduler is None:
-        for task in tasks:
-            yield task, perform(task, run, folder)
+    if where.workers <= 0 and not where.scheduler:
+        for key, task in tasks.items():
+            yield key, perform(task, run, results, stamp)
         return
     import dask.config
     from dask.distributed import Client, as_completed
@@ -116,46 +163,8 @@ def _records(tasks: Sequence[Task], run: Run, folder: Path, where: Where) -> Ite
     malloc = {f"distributed.nanny.pre-spawn-environ.{name}": size for name, size in _WORKER_MALLOC.items()}
     with dask.config.set(malloc), Client(**target) as client:
         futures = {
-            client.submit(_perform_there, task, run, folder.resolve(), threads, key=f"fewview-{task.key}", pure=False): task
-            for task in tasks
+            client.submit(_perform_there, task, run, results.resolve(), stamp, threads, key=f"fewview-{key}", pure=False): key
+            for key, task in tasks.items()
         }
         for future in as_completed(list(futures)):
             yield futures[future], future.result()
-
-
-def _state_sweep(results: Path, tasks: Sequence[Task], info: Mapping[str, Any]) -> None:
-    path = results / "sweep.json"
-    if path.exists():
-        try:
-            found = json.loads(path.read_text(encoding="utf-8")).get("format")
-        except ValueError as error:
-            raise InputError(
-                f"{path} is not JSON ({error})", expected="a results folder of fewview", remedy="use another folder"
-            ) from error
-        if found != FORMAT:
-            raise InputError(f"{results} holds results of format {found}", expected=f"format {FORMAT}", remedy="use another results folder")
-    state = {"format": FORMAT, "info": plain(info), "tasks": [{"key": task.key, **plain(vars(task))} for task in tasks]}
-    with own_path(path) as temporary:
-        temporary.write_text(to_json(state, indent=1, sort_keys=True), encoding="utf-8")
-
-
-def _reset_peak() -> bool:
-    """Ask Linux to start the peak of this process anew; elsewhere the peak is that of the process so far."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return False
-    return True
-
-
-def _peak_memory_mib(fresh: bool) -> float:
-    if fresh:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return round(int(line.split()[1]) / 1024, 1)
-    if os.name != "posix":
-        return float("nan")
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)

@@ -15,6 +15,7 @@ from ...base.natural_key import natural_key
 
 TIFF_ENDINGS = (".tif", ".tiff")
 IMAGE_ENDINGS = (*TIFF_ENDINGS, ".png", ".bmp")
+_TIFF_MM = (1e-6, 1e5)  # TIFF states pixels a centimetre as a fraction of two 32-bit numbers
 
 
 def list_images(folder: Path, endings: Sequence[str] = IMAGE_ENDINGS) -> list[Path]:
@@ -107,16 +108,23 @@ def _one_channel(image: NDArray[Any], path: Path) -> NDArray[Any]:
     return np.ascontiguousarray(image, dtype=image.dtype.newbyteorder("="))
 
 
-def write_image(path: Path, image: NDArray[Any]) -> None:
-    """Write one uint8 or uint16 grey image (BMP: uint8 only), in the format that the ending says."""
+def write_image(path: Path, image: NDArray[Any], pixel_mm: float | None = None) -> None:
+    """Write one uint8 or uint16 grey image (BMP: uint8 only), in the format that the ending says; a TIFF keeps the pixel size."""
     if path.suffix.lower() in TIFF_ENDINGS:
         import tifffile
 
-        tifffile.imwrite(path, image, photometric="minisblack")
+        tifffile.imwrite(path, image, photometric="minisblack", **resolution_tags(pixel_mm))
     else:
         import imageio.v3 as iio
 
         iio.imwrite(path, image)
+
+
+def resolution_tags(pixel_mm: float | None) -> dict[str, Any]:
+    """The arguments of tifffile that put a pixel size into the tags that every reader of TIFF knows; none for a size they cannot hold."""
+    if pixel_mm is None or not _TIFF_MM[0] <= pixel_mm <= _TIFF_MM[1]:
+        return {}
+    return {"resolution": (10 / pixel_mm, 10 / pixel_mm), "resolutionunit": "CENTIMETER"}
 
 
 class ImageFiles:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -76,10 +76,22 @@ def load_images(stack: ImageStack, progress: bool = False) -> NDArray[Any]:
     return out
 
 
-def shown(items: Sequence[Any] | range, what: str, progress: bool) -> Iterable[Any]:
-    """The items, with a progress bar on the terminal if asked."""
+Shown = bool | Callable[[int, int], object]
+"""Whether to show a bar on the terminal, or a function that is called with how many are done, and of how many."""
+
+
+def shown(items: Sequence[Any] | range, what: str, progress: Shown) -> Iterable[Any]:
+    """The items, with a progress bar on the terminal if asked, or telling a function of each that is done."""
     if not progress:
         return items
+    if callable(progress):
+        return _told(items, progress)
     from tqdm import tqdm
 
     return tqdm(items, desc=what, unit="image", leave=False)
+
+
+def _told(items: Sequence[Any] | range, tell: Callable[[int, int], object]) -> Iterator[Any]:
+    for done, item in enumerate(items, 1):
+        yield item
+        tell(done, len(items))

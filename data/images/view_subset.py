@@ -11,7 +11,7 @@ from .stack import ImageStack
 
 
 class Subset:
-    """``subset[i]`` is ``views[keep[i]]``, in blocks of ``binning`` x ``binning`` pixels averaged (float32 then)."""
+    """``subset[i]`` is ``views[keep[i]]``, in blocks of ``binning`` x ``binning`` pixels averaged (float32 then), about the middle."""
 
     def __init__(self, views: ImageStack, keep: NDArray[np.intp], binning: int = 1) -> None:
         self.views, self.keep, self.binning = views, keep, binning
@@ -22,11 +22,22 @@ class Subset:
         return len(self.keep)
 
     def __getitem__(self, index: int) -> NDArray[Any]:
-        return bin_image(np.asarray(self.views[int(self.keep[index])]), self.binning)
+        rows, cols = middle_of(self.views.shape[1:], self.binning)
+        return bin_image(np.asarray(self.views[int(self.keep[index])])[rows, cols], self.binning)
 
     def name(self, index: int) -> str:
         """Where view ``index`` came from, for error messages."""
         return self.views.name(int(self.keep[index]))
+
+
+def middle_of(shape: tuple[int, ...], factor: int) -> tuple[slice, slice]:
+    """The rows and columns in the middle that blocks of ``factor`` pixels fill: what is left over goes from both edges alike.
+
+    >>> middle_of((16, 32), 3)
+    (slice(0, 15, None), slice(1, 31, None))
+    """
+    rows, cols = (slice(size % factor // 2, size % factor // 2 + size // factor * factor) for size in shape)
+    return rows, cols
 
 
 def bin_image(image: NDArray[Any], factor: int) -> NDArray[Any]:

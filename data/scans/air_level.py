@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,14 +14,22 @@ BORDER = 0.02  # of the columns, on each side
 BLOCK_PIXELS = 64  # enough that a block's mean is an eighth as noisy as a pixel
 COVERED = 0.02  # a view this far below its neighbours has the object, not air, at its border
 TRUNCATED = 0.9  # all views below this part of the known air level: no air at the border at all
+FLICKER = 0.3  # a lamp may fall to this part of its level; below, the beam failed
+PARTS = 64  # of each side of the border, to tell a weaker lamp from the object
+EVEN = 0.01  # the parts of a border that a weaker lamp alone makes darker are so by the same factor, within this beside noise
 
 
 @dataclass(frozen=True)
 class BorderAir:
-    """What the border of one view says: ``level`` (intensity) and its standard error."""
+    """What the border of one view says: ``level`` (intensity) and its standard error.
+
+    ``parts``: means of up to 64 groups of rows of each side (0: nothing positive); ``whole``: the mean intensity of the view.
+    """
 
     level: float
     error: float
+    parts: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32), compare=False)
+    whole: float = 0.0
 
 
 def border_air(intensity: NDArray[np.floating]) -> BorderAir:
@@ -35,29 +43,35 @@ def border_air(intensity: NDArray[np.floating]) -> BorderAir:
     width = min(max(2, round(BORDER * cols)), max(1, cols // 2))
     high = min(rows, -(-BLOCK_PIXELS // width))
     starts = np.arange(0, rows - high + 1, high)
-    count, total, square = [], [], []
+    groups = np.arange(0, rows, max(1, -(-rows // PARTS)))
+    whole = float(intensity[:: max(1, rows // 32)].mean())
+    count, total, square, parts = [], [], [], []
     for band in (intensity[:, :width], intensity[:, cols - width :]):
         good = np.where(band > 0, band, 0).astype(np.float64)
-        for sums, values in ((count, band > 0), (total, good), (square, good * good)):
-            sums.append(np.add.reduceat(values.sum(axis=1, dtype=np.float64), starts))
+        by_row = [values.sum(axis=1, dtype=np.float64) for values in (band > 0, good, good * good)]
+        for sums, values in zip((count, total, square), by_row, strict=True):
+            sums.append(np.add.reduceat(values, starts))
+        parts.append(np.add.reduceat(by_row[1], groups) / np.maximum(np.add.reduceat(by_row[0], groups), 1))
     n, s, q = (np.concatenate(x) for x in (count, total, square))
+    sides = np.concatenate(parts).astype(np.float32)
     n, s, q = n[n > 0], s[n > 0], q[n > 0]
     if n.size == 0:
-        return BorderAir(0.0, 0.0)
+        return BorderAir(0.0, 0.0, sides, whole)
     mean = s / n
     error = np.sqrt(np.maximum(q / n - mean**2, 0) / n)
     top = np.percentile(mean, 90)
     air = mean >= top - 4 * np.median(error[mean >= top]) - 1e-3 * top
     spread = np.sqrt((n[air] ** 2 * error[air] ** 2).sum()) / n[air].sum()
-    return BorderAir(float(np.average(mean[air], weights=n[air])), float(spread))
+    return BorderAir(float(np.average(mean[air], weights=n[air])), float(spread), sides, whole)
 
 
 def consistent_levels(border: list[BorderAir], reference: float | None = None) -> tuple[NDArray[np.float64], int, str]:
     """Air level of every view, from all borders together: (levels (n,), views whose border the object covers, how it was found).
 
     Views more than 2 % below the upper envelope of their neighbours have the object at both borders: they take the level
-    interpolated from the views beside them. Levels are drawn to their mean as far as their own noise calls for (James-Stein), so that
-    a short border does not add noise to the scan. Where ``reference`` (a known level) is more than 10 % above what the borders
+    interpolated from the views beside them; unless all of the border is darker by one factor, which is the lamp and not the object.
+    Levels are drawn to their mean as far as their own noise calls for (James-Stein), so that a short border does not add noise to the
+    scan. Where ``reference`` (a known level) is more than 10 % above what the borders
     say, the object covers the border in all views: the reference is used, with a warning that gives both numbers.
     """
     from scipy.ndimage import percentile_filter
@@ -65,8 +79,8 @@ def consistent_levels(border: list[BorderAir], reference: float | None = None) -
     level, error = np.array([b.level for b in border]), np.array([b.error for b in border])
     if reference is not None and np.percentile(level, 75) < TRUNCATED * reference:
         warnings.warn(
-            f"the border of the images is at {np.percentile(level, 75):.6g}, air should be near {reference:.6g}: the object seems to cover "
-            "the border in all views, so the known level is used; give air=... to decide otherwise",
+            f"the border of the images is at {np.percentile(level, 75):.6g}, air should be near {reference:.6g}: the object covers "
+            "the border in all views, it seems, so the known level is used; give air=... to decide otherwise",
             stacklevel=3,
         )
         return np.full(level.size, float(reference)), level.size, "reference"
@@ -74,11 +88,35 @@ def consistent_levels(border: list[BorderAir], reference: float | None = None) -
     seen = (level >= (1 - COVERED) * envelope) & (level > 0)
     if not seen.any():
         raise InputError("no view has a positive pixel at its border", expected="air beside the object", remedy="give the level: air=...")
+    for view in np.flatnonzero(~seen & (level > 0)):
+        seen[view] = _is_flicker(border, int(view), np.flatnonzero((level >= (1 - COVERED) * envelope) & (level > 0)))
     index = np.arange(level.size)
     scatter = level[seen].var()
     keep = max(0.0, 1 - (error[seen] ** 2).mean() / scatter) if scatter > 0 else 1.0
     calm = level[seen].mean() + keep * (level[seen] - level[seen].mean())
     return np.interp(index, index[seen], calm), int((~seen).sum()), "border"
+
+
+def _is_flicker(border: list[BorderAir], view: int, seen: NDArray[np.intp]) -> bool:
+    """Whether a view is as the nearest views with air are, but for one factor: the border part by part, and the whole image in the mean.
+
+    An object that comes to lie at the border darkens it unevenly, and lets the rest of the image be as dark as before.
+    """
+    near = seen[np.argsort(np.abs(seen - view), kind="stable")[:2]]
+    ratio = _ratios(border[view].parts, border[near[0]].parts)
+    if ratio.size < 8 or border[near[0]].whole <= 0 or border[view].whole <= 0:
+        return False
+    usual = _ratios(border[near[-1]].parts, border[near[0]].parts)
+    low, middle, high = np.percentile(ratio, (5, 50, 95))
+    calm = np.diff(np.percentile(usual, (5, 95)))[0] if usual.size else 0.0
+    fall, whole = np.log(middle), np.log(border[view].whole / border[near[0]].whole)
+    even = (high - low) / middle <= EVEN + 1.5 * calm / np.sqrt(middle)
+    return bool(middle > FLICKER and even and abs(whole - fall) < 0.25 * abs(fall) + EVEN)
+
+
+def _ratios(parts: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    good = (parts > 0) & (others > 0)
+    return parts[good] / others[good]
 
 
 def given_levels(air: ArrayLike, views: int) -> NDArray[np.float64]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ...base import InputError
 from ...base.files import atomic_path
+from ...base.settings import Array
 from ...geometry import Scan, skyscan_1276
 from ..images.bonemet_folders import COLS, VOXEL_MM, choose_place, component_of, components_below, new_place
 from ..images.image_files import ImageFiles, list_images, write_image
@@ -35,7 +35,7 @@ def open_bonemet(
     animal: str | int | None = None,
     week: int | None = None,
     voxel_mm: float | None = None,
-    angles_deg: ArrayLike | None = None,
+    angles_deg: Array | None = None,
 ) -> RawSource:
     """The X-rays of one mouse and week: ``path`` is that folder, or the data set's root with ``animal`` and ``week``.
 

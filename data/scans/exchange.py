@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ...base import InputError
+from ...base.settings import Mm
 from ...geometry import Scan
 from ..hdf5_access import h5_dataset, h5_link, open_h5
 from ..volumes.voxel_size import unit_in_mm
 from .raw import RawSource
 
+Shift = Annotated[float, Field(ge=-1000, le=1000, description="a length in mm, from -1000 to 1000")]
 DISTANT = 1e4  # source distance in panel widths: rays are parallel to 1/20000 of the width
 _PIXEL_PLACES = (
     "measurement/instrument/detector/actual_pixel_size_x",
@@ -53,7 +56,7 @@ def parallel_scan(rows: int, cols: int, pixel_mm: float, angles_deg: Any, axis_s
     )
 
 
-def open_exchange(path: Path, *, pixel_mm: float | None = None, axis_shift_mm: float = 0.0) -> RawSource:
+def open_exchange(path: Path, *, pixel_mm: Mm | None = None, axis_shift_mm: Shift = 0.0) -> RawSource:
     """The projections of a Data Exchange file with its flats and darks.
 
     ``pixel_mm`` goes before the file's own pixel size; where neither is there, 1 mm is taken with a warning (lengths are then in pixels).
@@ -69,7 +72,7 @@ def open_exchange(path: Path, *, pixel_mm: float | None = None, axis_shift_mm: f
         count, rows, cols = data.shape
         if angles.size != count:
             raise InputError(f"{path}: {angles.size} angles in /exchange/theta", expected=f"{count}, the views of /exchange/data")
-        flat, dark = (_frames(file, f"exchange/{name}", path) for name in ("data_white", "data_dark"))
+        flat, dark = (_frames(file, f"exchange/{name}", (rows, cols), path) for name in ("data_white", "data_dark"))
         found = _pixel(file, path)
     assumptions = ["parallel beam: a circular scan from a source 10 000 panel widths away"]
     pixel = pixel_mm if pixel_mm is not None else found
@@ -93,8 +96,13 @@ def _degrees(theta: Any) -> NDArray[np.float64]:
     return np.rad2deg(angles) if units.lower().startswith("rad") else angles
 
 
-def _frames(file: Any, name: str, path: Path) -> NDArray[Any] | None:
-    return np.asarray(h5_dataset(file, name, path, expected="images")[()]) if h5_link(file, name, path) and file[name].size else None
+def _frames(file: Any, name: str, panel: tuple[int, int], path: Path) -> NDArray[Any] | None:
+    if not h5_link(file, name, path) or getattr(file[name], "size", 1) in (0, None):  # a group has no size, and is refused below
+        return None
+    frames = h5_dataset(file, name, path, expected="images")
+    if frames.ndim not in (2, 3) or frames.shape[-2:] != panel:
+        raise InputError(f"{path}: /{name} has shape {frames.shape}", expected=f"{panel} (row, col), the panel of /exchange/data")
+    return np.asarray(frames[()])
 
 
 def _pixel(file: Any, path: Path) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,14 @@ from ...base import InputError
 from ...base.memory import require_memory
 from ...geometry import Scan
 from ..images.pixel_filling import mend_dead, mend_isolated, stuck_pixels
-from ..images.stack import ArrayStack, ImageStack, shown
+from ..images.stack import ArrayStack, ImageStack, Shown, shown
 from ..projections import Projections
 from .air_level import BorderAir, border_air, consistent_levels, given_levels
+from .plausible_views import judge_views
 from .raw import RawScan
+from .view_samples import Sampler
+
+MOST_INTEGRAL = 30.0  # -ln of one count in 10^13: real numbers up to here may be line integrals
 
 
 def prepare(raw: RawScan, *, air: ArrayLike = "auto", max_bad: float = 0.05, progress: bool = False) -> Projections:
@@ -54,7 +59,7 @@ def prepare_views(
     *,
     air: ArrayLike = "auto",
     max_bad: float = 0.05,
-    progress: bool = False,
+    progress: Shown = False,
 ) -> Projections:
     """`prepare` for images that are read one by one: one view in memory at a time."""
     count = len(scan)
@@ -63,13 +68,17 @@ def prepare_views(
     require_memory(4 * count * scan.shape[0] * scan.shape[1], f"the line integrals of {count} views")
     correct, dead = flat_field(flat, dark, scan.shape)
     values = np.zeros((count, *scan.shape), dtype=np.float32)  # pixels without a logarithm stay 0 until `_mend`
-    tally = _Tally(views.dtype)
+    tally = _Tally(views.dtype, scan.shape, flat is not None)
     for view in shown(range(count), "line integrals", progress):
         image = np.asarray(views[view])
         intensity = correct(image)
         tally.add(image, intensity, dead, max_bad, _place(views, view))
         np.log(intensity, out=values[view], where=intensity > 0)
-    levels, covered, method = _levels(air, tally.border, flat, meta, count)
+    known, doubts = _known_level(flat, meta, tally.top)
+    levels, covered, method = _levels(air, tally.border, known, count)
+    border = np.array([b.level for b in tally.border])
+    given_air = not isinstance(air, str)
+    told, facts = judge_views(tally.sampler.finish(), levels, border, known, scan.angles_deg, given_air, partial(_place, views))
     np.subtract(np.log(levels).astype(np.float32)[:, None, None], values, out=values)
     stuck = tally.stuck() & ~dead
     mended, clipped = _mend(values, tally, dead | stuck, levels)
@@ -79,18 +88,20 @@ def prepare_views(
         "dead": int(dead.sum()), "stuck": int(stuck.sum()), "zero_or_negative": int(sum(black.size for black in tally.black)),
         "mended": mended, "clipped": clipped, "saturated": tally.saturated,
     }  # fmt: skip
-    doubts = [*meta.get("warnings", ()), *_doubts(report, values.size)]
-    for told in doubts:
-        warnings.warn(told, stacklevel=3)
-    per_view = {**meta.get("per_view", {}), "air_level": levels}
-    return Projections(values, scan, {**meta, "per_view": per_view, "prepare": report, "warnings": doubts})
+    doubts = [*meta.get("warnings", ()), *doubts, *told, *_doubts(report, values.size)]
+    for doubt in doubts:
+        warnings.warn(doubt, stacklevel=3)
+    known_now = {"per_view": {**meta.get("per_view", {}), "air_level": levels}, "prepare": report, "warnings": doubts}
+    return Projections(values, scan, {**meta, **known_now, "assumptions": [*meta.get("assumptions", ()), *facts]})
 
 
 class _Tally:
     """What is learnt view by view on the way: borders, non-positive pixels, the extremes of each pixel."""
 
-    def __init__(self, dtype: np.dtype[Any]) -> None:
+    def __init__(self, dtype: np.dtype[Any], shape: tuple[int, int], has_flat: bool) -> None:
         self.top = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else None
+        self.may_be_integrals = self.top is None and not has_flat
+        self.sampler = Sampler(shape)
         self.border: list[BorderAir] = []
         self.black: list[NDArray[np.intp]] = []  # flat indices of the non-positive pixels of each view
         self.floor: list[float] = []  # least positive intensity of each view
@@ -99,6 +110,8 @@ class _Tally:
 
     def add(self, image: NDArray[Any], intensity: NDArray[np.float32], dead: NDArray[np.bool_], max_bad: float, where: str) -> None:
         low, high = check_image(image, where)
+        if self.may_be_integrals:
+            _refuse_line_integrals(intensity, high, where)
         black = np.flatnonzero((intensity <= 0) & ~dead)
         if black.size > max_bad * intensity.size or black.size == intensity.size:
             raise InputError(
@@ -112,6 +125,7 @@ class _Tally:
         self.most = image.copy() if first else np.maximum(self.most, image)
         self.floor.append(float(intensity[intensity > 0].min()) if black.size else 1.0)
         self.border.append(border_air(intensity))
+        self.sampler.add(image, intensity)
         self.black.append(black)
 
     def stuck(self) -> NDArray[np.bool_]:
@@ -179,7 +193,12 @@ def check_image(image: NDArray[Any], where: str) -> tuple[float, float]:
             remedy="read the images again from their source, or leave this view out",
         )
     if low == high and image.size > 1:
-        raise InputError(f"{where}: all pixels are {low:g}", expected="an X-ray image", remedy="leave this view out, or scan again")
+        top = np.issubdtype(image.dtype, np.integer) and high == np.iinfo(image.dtype).max
+        raise InputError(
+            f"{where}: all pixels are {low:g}{', saturated' if top else ''}",
+            expected="an X-ray image",
+            remedy="leave this view out, or scan again",
+        )
     return low, high
 
 
@@ -189,14 +208,35 @@ def _place(views: ImageStack, view: int) -> str:
     return f"view {view} ({name})" if name else f"view {view}"
 
 
-def _levels(
-    air: ArrayLike, border: list[BorderAir], flat: NDArray[Any] | None, meta: Mapping[str, Any], count: int
-) -> tuple[NDArray[np.float64], int, str]:
+def _refuse_line_integrals(image: NDArray[np.float32], high: float, where: str) -> None:
+    """Real numbers of the size of line integrals, and near 0 at the border: no counts, and no transmission (1 in air) either."""
+    border = float(np.median(image[:, [0, -1]]))
+    if not 0 < high < MOST_INTEGRAL or abs(border) > 0.25 * high or image.min() < -high:
+        return
+    if border < 0.25 * float(np.percentile(image[:: max(1, len(image) // 32)], 99)):
+        raise InputError(
+            f"{where}: real numbers from {image.min():.4g} to {high:.4g}, {border:.4g} at the border: these are line integrals, not counts",
+            expected="detector counts, or transmission (1 in air)",
+            remedy="write line integrals with write_projections, or turn them into transmission: exp(-p)",
+        )
+
+
+def _known_level(flat: NDArray[Any] | None, meta: Mapping[str, Any], top: int | None) -> tuple[float | None, list[str]]:
+    """(the level that air should have, warnings): 1 after a flat field, the log's *Reference Intensity* before, if images can reach it."""
+    if flat is not None:
+        return 1.0, []
+    level = None if meta.get("air_level") is None else float(meta["air_level"])
+    if level is None or top is None or 0 < level <= top:
+        return level, []
+    bits = round(np.log2(top))
+    return None, [f"the log's 'Reference Intensity' is {level:g}, images of {bits} bits hold at most {top}: it is not used"]
+
+
+def _levels(air: ArrayLike, border: list[BorderAir], known: float | None, count: int) -> tuple[NDArray[np.float64], int, str]:
     if isinstance(air, str):
         if air != "auto":
             raise InputError(f"air is {air!r}", expected="'auto' or the intensity of air as a number")
-        known = 1.0 if flat is not None else meta.get("air_level")
-        return consistent_levels(border, None if known is None else float(known))
+        return consistent_levels(border, known)
     return given_levels(air, count), 0, "given"
 
 

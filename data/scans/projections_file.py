@@ -48,11 +48,15 @@ def read_projections(path: Path) -> Projections:
                 raise InputError(f"{path} has no /{name}", expected="a file as write_projections makes it", remedy="write it again")
         try:
             meta = from_json(file["meta"].asstr()[()])
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(f"{path}: /meta is not JSON text ({error})", expected="a file as write_projections makes it") from error
         if not isinstance(meta, dict):
             raise InputError(f"{path}: /meta is a {type(meta).__name__}", expected="a JSON object")
-        return Projections(values[()], get_scan(file["scan"], path), {**_get_arrays(meta, file["meta_data"], path), "source": str(path)})
+        scan, facts = get_scan(file["scan"], path), _get_arrays(meta, file["meta_data"], path)
+        try:
+            return Projections(values[()], scan, {**facts, "source": str(path)})
+        except InputError as error:
+            raise InputError(f"{path}: its {error.given}", expected=error.expected, remedy=error.remedy) from error
 
 
 def _put_arrays(value: Any, group: Any) -> Any:
@@ -79,7 +83,7 @@ def _get_arrays(value: Any, group: Any, path: Path) -> Any:
     if set(value) != {_REFERENCE}:
         return {key: _get_arrays(item, group, path) for key, item in value.items()}
     name = str(value[_REFERENCE])
-    if not h5_link(group, name, path):
+    if not hasattr(group, "keys") or not h5_link(group, name, path):
         raise InputError(f"{path} has no /meta_data/{name}, which its facts refer to", expected="a file as write_projections makes it")
     stored = group[name]
     return get_scan(stored, path) if "source" in getattr(stored, "keys", list)() else stored[()]

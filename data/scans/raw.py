@@ -13,9 +13,9 @@ from ...base import InputError
 from ...base.read_only import ReadOnly
 from ...geometry import Scan
 from ...geometry.scan import view_indices
-from ...geometry.transform import bin_pixels
+from ...geometry.transform import bin_pixels, crop
 from ..images.stack import ImageStack, load_images
-from ..images.view_subset import Subset, bin_image
+from ..images.view_subset import Subset, bin_image, middle_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,10 @@ class RawSource:
         return RawScan(load_images(self.views, progress), self.scan, self.flat, self.dark, self.meta)
 
     def part(self, views: Any = None, binning: int = 1) -> RawSource:
-        """Some of the views (a slice, indices, a mask, or a function of the scan that gives one of them), binned as they are read."""
+        """Some of the views (a slice, indices, a mask, or a function of the scan that gives one of them), binned as they are read.
+
+        Rows and columns that whole blocks leave over are left out as evenly at both edges as can be, and the assumptions say how many.
+        """
         if views is None and binning == 1:
             return self
         chosen: Any = views(self.scan) if callable(views) else slice(None) if views is None else views
@@ -83,8 +86,15 @@ class RawSource:
         meta = dict(self.meta)
         if "per_view" in meta:
             meta["per_view"] = {name: np.asarray(column)[keep] for name, column in meta["per_view"].items()}
-        flat, dark = (None if frames is None else bin_image(frames, binning) for frames in (self.flat, self.dark))
-        return RawSource(Subset(self.views, keep, binning), bin_pixels(self.scan[keep], binning), flat, dark, meta)
+        binned = bin_pixels(self.scan[keep], binning)  # refuses a binning that cannot be
+        rows, cols = middle_of(self.scan.shape, binning)
+        flat, dark = (None if frames is None else bin_image(frames[..., rows, cols], binning) for frames in (self.flat, self.dark))
+        lost = [f"{size % binning} {name}" for size, name in zip(self.scan.shape, ("rows", "columns"), strict=True) if size % binning]
+        if lost:
+            binned = bin_pixels(crop(self.scan[keep], rows, cols), binning)
+            note = f"binning {binning} leaves {' and '.join(lost)} over: they are left out, as evenly at both edges as can be"
+            meta["assumptions"] = [*meta.get("assumptions", ()), note]
+        return RawSource(Subset(self.views, keep, binning), binned, flat, dark, meta)
 
 
 def _check_numbers(name: str, array: NDArray[Any]) -> None:

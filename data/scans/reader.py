@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import ArrayLike
 
 from ...base import InputError, UnknownNameError
+from ...base.errors import about, reading
+from ...base.settings import check_arguments
 from ...geometry import Scan
 from ..hdf5_access import DATA_EXCHANGE, H5_ENDINGS, h5_format
+from ..images.stack import Shown
+from ..images.stray_pixels import stray_warnings
 from ..projections import Projections
 from .bonemet import is_bonemet, open_bonemet
 from .exchange import open_exchange
@@ -54,15 +59,16 @@ def read(
     binning: int = 1,
     air: ArrayLike = "auto",
     max_bad: float = 0.05,
-    progress: bool = False,
+    progress: Shown = False,
     **options: Any,
 ) -> Projections:
     """The line integrals and the geometry of a scan on disk: a SkyScan folder, a BoneMet folder, or an .h5 file.
 
     ``views`` reads some views only: a slice, indices, a mask, or a function of the scan, ``lambda scan: views.evenly(scan, 26)``.
     ``binning`` averages blocks of that many pixels each way before anything else. ``air`` and ``max_bad`` are those of `prepare`, which
-    turns counts into line integrals view by view: memory holds no more than the line integrals. ``options`` are those of the
-    format's reader: `open_skyscan`, `open_bonemet`, `open_exchange`.
+    turns counts into line integrals view by view: memory holds no more than the line integrals. ``progress``: a bar on the terminal, or a
+    function of how many views are done, and of how many. ``options`` are those of the format's reader: `open_skyscan`, `open_bonemet`,
+    `open_exchange`.
 
     Raises FileNotFoundError; InputError naming the file for anything broken, missing, ambiguous or unknown.
     """
@@ -70,12 +76,21 @@ def read(
 
 
 def line_integrals(
-    source: RawSource | Projections, *, air: ArrayLike = "auto", max_bad: float = 0.05, progress: bool = False
+    source: RawSource | Projections, *, air: ArrayLike = "auto", max_bad: float = 0.05, progress: Shown = False
 ) -> Projections:
     """What `open_scan` gave, read: the second half of `read`."""
+    place = str(source.meta.get("source", "the scan"))
     if isinstance(source, Projections):
-        return source
-    return prepare_views(source.views, source.scan, source.flat, source.dark, source.meta, air=air, max_bad=max_bad, progress=progress)
+        found = source
+    else:
+        with about(place):
+            found = prepare_views(
+                source.views, source.scan, source.flat, source.dark, source.meta, air=air, max_bad=max_bad, progress=progress
+            )
+    strays = stray_warnings(found.values, place)
+    for line in strays:
+        warnings.warn(line, stacklevel=3)
+    return replace(found, meta={**found.meta, "warnings": [*found.meta.get("warnings", ()), *strays]}) if strays else found
 
 
 def read_raw(path: str | Path, *, views: Views = None, binning: int = 1, progress: bool = False, **options: Any) -> RawScan:
@@ -111,15 +126,24 @@ def _open(path: Path, options: Mapping[str, Any]) -> RawSource | Projections:
         raise InputError(
             f"{path} is not a scan that fewview knows{_hint(path)}", expected="; or ".join(form.looks_like for form in FORMATS)
         )
+    readers: list[Callable[..., Any]] = [chosen.open]
     known = [name for name, p in inspect.signature(chosen.open).parameters.items() if p.kind is p.KEYWORD_ONLY]
     takes_more = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(chosen.open).parameters.values())
     if chosen.name == "SkyScan":
         from ...geometry import parse_skyscan_log
 
+        readers.append(parse_skyscan_log)
         known += [name for name in inspect.signature(parse_skyscan_log).parameters if name not in ("path", "images", "image_shape")]
     unknown = [name for name in options if name not in known]
     if unknown and (not takes_more or chosen.name == "SkyScan"):
         raise UnknownNameError(f"option of the {chosen.name} reader", unknown[0], known)
+    with reading(path):
+        return _opened(path, chosen, readers, options)
+
+
+def _opened(path: Path, chosen: Format, readers: Iterable[Callable[..., Any]], options: Mapping[str, Any]) -> RawSource | Projections:
+    for reader in readers:
+        check_arguments(reader, options, lambda name: f"{name} of the {chosen.name} reader")
     return chosen.open(path, **options)
 
 
@@ -129,6 +153,11 @@ def _hint(path: Path) -> str:
     inside = [p for p in sorted(path.iterdir()) if p.is_dir() and is_skyscan(p)] if path.is_dir() else []
     if inside:
         return f" (but {inside[0]} is one)"
+    logs = [p.name for p in sorted(path.iterdir()) if p.suffix.lower() == ".log"] if path.is_dir() else []
+    if logs:
+        return (
+            f" ({logs[0]} is no SkyScan log: no [section] with 'Object to Source (mm)', 'Image Pixel Size (um)' or 'Rotation Step (deg)')"
+        )
     if path.is_dir() and any(p.suffix.lower() in (".tif", ".tiff") for p in path.iterdir()):
         return " (it has TIFFs and no log: the geometry is in the log; for a stack of slices use read_volume)"
     return ""

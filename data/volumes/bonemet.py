@@ -1,4 +1,4 @@
-"""The CT volumes of the BoneMet data set: a folder of slices in one of its components, read and written."""
+"""The CT volumes of the BoneMet data set, written: a folder of slices in one of its components."""
 
 from __future__ import annotations
 
@@ -10,34 +10,9 @@ from numpy.typing import NDArray
 
 from ...base import InputError
 from ...base.files import atomic_path
-from ...geometry import Grid
-from ..images.bonemet_folders import VOXEL_MM, choose_place, component_of, find_bonemet, new_place, normal_component
+from ..images.bonemet_folders import new_place, normal_component
 from ..images.grey import to_grey
-from ..images.image_files import list_images, write_image
-from .slices import read_slices
-
-
-def read_slice_folder(
-    path: Path,
-    voxel_mm: float | None = None,
-    *,
-    component: str | None = None,
-    animal: str | int | None = None,
-    week: int | None = None,
-    part: str | None = None,
-    prefix: str | None = None,
-    window: tuple[float, float] | None = None,
-) -> tuple[NDArray[Any], Grid, dict[str, Any]]:
-    """`read_slices` of a folder of slices, or of one animal's ``component`` below the root of a BoneMet data set.
-
-    Slices inside a BoneMet tree that have no log are on its voxels of 0.0106 mm, unless ``voxel_mm`` says otherwise.
-    """
-    inside = any(component_of(name) for name in path.absolute().parts)
-    if component is not None or (not list_images(path) and find_bonemet(path)):
-        path, inside = choose_place(path, component or "Recon-CT", animal, week, part).path, True
-    if inside and voxel_mm is None and not any(p.suffix.lower() == ".log" for p in path.iterdir()):
-        voxel_mm = VOXEL_MM
-    return read_slices(path, voxel_mm, prefix=prefix, window=window)
+from ..images.image_files import write_image
 
 
 def write_bonemet_slices(

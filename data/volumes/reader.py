@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from ...base import InputError
 from ...geometry import Grid
-from .formats import format_to_read
+from .volume_format import format_to_read
 
 
 def read_volume(path: str | Path, *, voxel_mm: float | None = None, **options: Any) -> tuple[NDArray[Any], Grid, dict[str, Any]]:
-    """(volume [z, y, x], grid, facts) of a volume on disk, by its ending: see `fewview.data.volumes.formats.FORMATS`.
+    """(volume [z, y, x], grid, facts) of a volume on disk, by its ending: see `fewview.data.volumes.formats`.
 
     The volume has the type that was stored, but slices with a known grey window become float32 in 1/mm (``facts["units"]`` says so).
     ``voxel_mm`` is needed where the file does not state a voxel size, and goes before it where it does. ``options`` are those of the

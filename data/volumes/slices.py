@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from ...geometry.skyscan.text import LogText, parse_text
 from ..images.grey import GREY_TYPES, from_grey, to_grey
 from ..images.image_files import IMAGE_ENDINGS, ImageFiles, list_images, write_image
 from ..images.stack import load_images
-from .voxel_size import grid_of
+from .voxel_size import SAY_VOXEL, center_from, grid_of
 
 IMAGES = ("tif", "png", "bmp")
+_PIXEL, _COUNT, _CENTER = "Pixel Size (um)", "Sections Count", "Center (mm)"
 LOW, HIGH = "Minimum for CS to Image Conversion", "Maximum for CS to Image Conversion"
 
 
@@ -51,17 +53,17 @@ def write_slices(
     for index, plane in enumerate(volume):
         if not as_is:
             below, above = below + int((plane < low).sum()), above + int((plane > high).sum())
-        write_image(folder / f"{stem}{index:0{digits}d}{ending}", plane if as_is else to_grey(plane, low, high, bits))
+        write_image(folder / f"{stem}{index:0{digits}d}{ending}", plane if as_is else to_grey(plane, low, high, bits), grid.voxel_mm)
     lines = {
         "Reconstruction Program": "fewview",
-        "Pixel Size (um)": repr(grid.voxel_mm * 1000),
-        "Sections Count": len(volume),
+        _PIXEL: repr(grid.voxel_mm * 1000),
+        _COUNT: len(volume),
         "Result Image Width (pixels)": volume.shape[2],
         "Result Image Height (pixels)": volume.shape[1],
         "Depth (bits)": depth,
         **({} if as_is else {LOW: repr(low), HIGH: repr(high)}),
     }
-    own = {"Center (mm)": " ".join(map(repr, grid.center_mm)), "Voxels below the window": below, "Voxels above the window": above}
+    own = {_CENTER: " ".join(map(repr, grid.center_mm)), "Voxels below the window": below, "Voxels above the window": above}
     sections: dict[str, Mapping[str, object]] = {"Reconstruction": lines, "fewview": {**own, **(facts or {})}}
     text = [line for name, keys in sections.items() for line in (f"[{name}]", *(f"{key}={value}" for key, value in keys.items()))]
     (folder / f"{stem}.log").write_text("\r\n".join([*text, ""]), encoding="utf-8", newline="")
@@ -94,14 +96,14 @@ def read_slices(
     files = _series(folder, prefix)
     stack = ImageFiles(files)
     log = _log(folder, files[0])
-    if window is None and log is not None:
-        low, high = log.number(LOW), log.number(HIGH)
-        window = (low, high) if low is not None and high is not None and stack.dtype.type in GREY_TYPES.values() else None
+    if window is None and log is not None and stack.dtype.type in GREY_TYPES.values():
+        window = _logged_window(log)
     facts: dict[str, Any] = {"format": "slices", "units": "1/mm" if window or stack.dtype.kind == "f" else "grey levels"}
     if log is not None:
         facts["log"] = {name: dict(keys) for name, keys in log.sections.items()}
-    voxel, center = _voxel(log), _center(log)
+    voxel, center = (None, (0.0, 0.0, 0.0)) if log is None else (_voxel(log), _center(log))
     grid = grid_of(stack.shape, voxel, folder, center_mm=center, given=voxel_mm)
+    _check_count(log, len(stack))
     if window is None:
         return load_images(stack, progress), grid, facts
     require_memory(4 * int(np.prod(stack.shape)), f"the {len(stack)} slices of {folder}")
@@ -143,11 +145,29 @@ def _log(folder: Path, first: Path) -> LogText | None:
     return parse_text(own[0]) if own else None
 
 
-def _voxel(log: LogText | None) -> float | None:
-    value = log.number("Pixel Size (um)", "Reconstruction") if log is not None else None
+def _voxel(log: LogText) -> float | None:
+    value = log.number(_PIXEL, "Reconstruction")
+    if value is not None and not value > 0:
+        raise InputError(f"{log.path}: {_PIXEL} is {value:g}", expected="a positive length in µm", remedy=SAY_VOXEL)
     return None if value is None else float(f"{value / 1000:.15g}")
 
 
-def _center(log: LogText | None) -> tuple[float, ...]:
-    text = log.get("Center (mm)", "fewview") if log is not None else None
-    return tuple(float(c) for c in text.split()) if text else (0.0, 0.0, 0.0)
+def _center(log: LogText) -> tuple[float, ...]:
+    text = log.get(_CENTER, "fewview")
+    return center_from(text, log.path, _CENTER) if text else (0.0, 0.0, 0.0)
+
+
+def _logged_window(log: LogText) -> tuple[float, float] | None:
+    low, high = log.number(LOW), log.number(HIGH)
+    if low is None or high is None:
+        return None
+    if not low < high:
+        raise InputError(f"{log.path}: {LOW} is {low:g} and {HIGH} is {high:g}", expected="the first the smaller", remedy="give window=...")
+    return low, high
+
+
+def _check_count(log: LogText | None, count: int) -> None:
+    """Slices at either end leave no gap in the numbers: only the log knows of them."""
+    stated = log.number(_COUNT, "Reconstruction") if log is not None else None
+    if log is not None and stated is not None and stated != count:
+        warnings.warn(f"{log.path}: {_COUNT} is {stated:g}, and {count} slices are there; were some left out?", stacklevel=4)

@@ -16,10 +16,13 @@ from ...geometry import Grid
 SAY_VOXEL = "give voxel_mm=... (on the command line --volume-voxel-mm)"
 """What to do about a voxel size that a file does not state, or that is not to be believed."""
 
+_LIKELY_MM = (1e-5, 20.0)  # from the finest nano-CT to the coarsest scan of a person
+
 # Unit names of OME (tif, zarr), NIfTI, ImageJ and HDF5 files, lower case.
 _MM = {
     "mm": 1.0, "millimeter": 1.0, "millimetre": 1.0, "cm": 10.0, "centimeter": 10.0, "m": 1e3, "meter": 1e3, "metre": 1e3, "meters": 1e3,
     "µm": 1e-3, "um": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3, "micrometre": 1e-3, "nm": 1e-6, "nanometer": 1e-6,
+    "inch": 25.4,
 }  # fmt: skip
 
 
@@ -35,20 +38,24 @@ def unit_in_mm(unit: str, path: Path) -> float:
     return _MM[plain]
 
 
-def one_size(sizes_mm: Sequence[float], path: Path, given: float | None = None) -> float:
-    """The edge of a voxel from its three edges: their geometric mean, which keeps the volume of the whole.
+def one_size(sizes_mm: Sequence[float], path: Path, given: float | None = None, named: Sequence[str] = ("x", "y", "z")) -> float:
+    """The edge of a voxel from its three edges (x, y, z): their geometric mean, which keeps the volume of the whole.
 
-    Edges that differ by more than 0.1 % bring a warning, by more than 2 % InputError naming the file; ``given`` decides without either.
+    Edges that differ by more than 0.1 % bring a warning, by more than 2 % InputError naming the file and what the edges are ``named``
+    in it; ``given`` decides without either.
     """
     if given is not None:
         return float(given)
     sizes = np.asarray(sizes_mm, dtype=np.float64)
-    if not (np.isfinite(sizes).all() and (sizes > 0).all()):
-        raise InputError(f"{path}: voxel size {tuple(sizes.tolist())} mm", expected="positive lengths", remedy=SAY_VOXEL)
+    for name, size in zip(named, sizes.tolist(), strict=True):
+        if not (math.isfinite(size) and size > 0):
+            raise InputError(f"{path}: the voxel size {name} is {size:g} mm", expected="a positive length", remedy=SAY_VOXEL)
     ratio, edges = sizes.max() / sizes.min(), " x ".join(f"{s:g}" for s in sizes)
     if ratio > 1.02:
         raise InputError(
-            f"{path}: voxels of {edges} mm", expected="isotropic voxels", remedy=f"resample the volume to cubes, or {SAY_VOXEL}"
+            f"{path}: voxels of {edges} mm ({', '.join(named)})",
+            expected="isotropic voxels",
+            remedy=f"resample the volume to cubes, or {SAY_VOXEL}",
         )
     if ratio <= 1.001:
         return float(sizes[0])
@@ -66,9 +73,27 @@ def grid_of(
     voxel = voxel_mm if given is None else given
     if voxel is None:
         raise InputError(f"{path} does not state its voxel size", remedy=SAY_VOXEL)
-    x, y, z = (float(c) for c in center_mm)
+    center = [float(c) for c in center_mm]
+    if not (math.isfinite(voxel) and voxel > 0) or not all(map(math.isfinite, center)):
+        raise InputError(
+            f"{path}: voxels of {voxel} mm about {tuple(center)} mm", expected="a positive length and a finite centre", remedy=SAY_VOXEL
+        )
+    if given is None and not _LIKELY_MM[0] <= voxel <= _LIKELY_MM[1]:
+        warnings.warn(f"{path}: voxels of {voxel:g} mm; is the unit right? {SAY_VOXEL} to decide otherwise", stacklevel=4)
+    x, y, z = center
     nz, ny, nx = (int(n) for n in shape)
     return Grid((nz, ny, nx), float(voxel), (x, y, z))
+
+
+def center_from(text: str, path: Path, name: str) -> tuple[float, float, float]:
+    """(x, y, z) in mm from text; InputError naming the file and what holds the text."""
+    try:
+        x, y, z = (float(part) for part in text.split())
+        if all(map(math.isfinite, (x, y, z))):
+            return x, y, z
+    except ValueError:
+        pass
+    raise InputError(f"{path}: {name} is {text!r}", expected="three lengths (x, y, z) in mm", remedy="copy it again from its source")
 
 
 def center_of(origin_mm: ArrayLike, shape: tuple[int, ...], voxel_mm: float) -> tuple[float, float, float]:

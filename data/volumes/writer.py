@@ -13,7 +13,7 @@ from ...base import InputError
 from ...base.files import atomic_path, refuse_existing
 from ...base.record import make_record, record_path, recorded_path
 from ...geometry import Grid
-from .formats import Kept, VolumeFormat, format_to_write
+from .volume_format import Kept, VolumeFormat, format_to_write
 
 _KEPT = (np.uint8, np.uint16, np.int16, np.float32)
 
@@ -48,7 +48,7 @@ def write_volume(
 ) -> Path:
     """Write a volume [z, y, x] with its voxel size and place; returns the path.
 
-    The ending of ``path`` decides (see `fewview.data.volumes.formats.FORMATS`): ``.ome.tif``, ``.nii.gz``, ``.ome.zarr`` (extra
+    The ending of ``path`` decides (see `fewview.data.volumes.formats`): ``.ome.tif``, ``.nii.gz``, ``.ome.zarr`` (extra
     ``zarr``), ``.h5``, or none for a folder of slices. uint8, uint16, int16 and float32 are written as they are, bool as uint8, other
     whole numbers as uint16 or int16 where they fit, the rest as float32. ``grid`` is needed for a plain array.
     ``options`` are those of the format's row. Slices: ``window`` (low, high) in 1/mm (default: the volume's range), ``bits`` 8 or 16,

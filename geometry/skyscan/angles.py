@@ -69,10 +69,13 @@ def _range_warnings(text: LogText, count: int, step: float) -> list[str]:
     notes = []
     full = text.get("Use 360 Rotation")
     if full and switch(full)[0] != (count * step > 360 - step / 2):
-        notes.append(f"'Use 360 Rotation' is {full}, yet {count} x {step:g} deg is {count * step:g} deg: the step and the count decide")
+        notes.append(
+            f"'Use 360 Rotation' is {full}, yet {count} views x 'Rotation Step (deg)' {step:g} make {count * step:g} deg: they decide"
+        )
     stated = text.number("Reconstruction Angular Range (deg)")
     if stated is not None and min(abs(stated - n * step) for n in (count, count - 1)) > step / 2:
-        notes.append(f"'Reconstruction Angular Range (deg)' is {stated:g}, yet {count} views x {step:g} deg is {count * step:g} deg")
+        told = f"{count} views x 'Rotation Step (deg)' {step:g} make {count * step:g} deg: they decide"
+        notes.append(f"'Reconstruction Angular Range (deg)' is {stated:g}, yet {told}")
     return notes
 
 

@@ -80,11 +80,11 @@ def parse_skyscan_log(
     images: int | None = None,
     image_shape: tuple[int, int] | None = None,
     part: int | None = None,
-    direction: Literal["CC", "CW"] | None = None,
+    direction: str | None = None,
     row_0: Literal["bottom", "top"] | None = None,
     optical_axis_from: Literal["first", "last"] = "first",
-    postalignment_sign: int = 1,
-    image_rotation_sign: int = 1,
+    postalignment_sign: Literal[1, -1] = 1,
+    image_rotation_sign: Literal[1, -1] = 1,
     apply_view_shifts: bool = False,
 ) -> SkyScanLog:
     """Read a SkyScan log (or the folder that holds exactly one scan) into a `SkyScanLog`.
@@ -99,7 +99,7 @@ def parse_skyscan_log(
     """
     text, notes, log_doubts = choose_log(Path(path), part)
     row_0 = row_0 or ("top" if (text.get("Row 0", "fewview") or "").lower() == "top" else "bottom")
-    _check_settings(row_0, optical_axis_from, postalignment_sign, image_rotation_sign)
+    _check_settings(row_0, optical_axis_from, postalignment_sign=postalignment_sign, image_rotation_sign=image_rotation_sign)
     number = part if part is not None else part_number(text.path.stem)
     numbers, panel_doubts = check_panel(text)
     panel, panel_notes = panel_of(text, numbers, image_shape, number, optical_axis_from == "last", postalignment_sign, image_rotation_sign)
@@ -142,13 +142,14 @@ def read_skyscan_log(path: str | Path, *, report: Callable[[str], object] | None
     return log.scan
 
 
-def _check_settings(row_0: str, optical_axis_from: str, *signs: int) -> None:
+def _check_settings(row_0: str, optical_axis_from: str, **signs: int) -> None:
     if row_0 not in ("bottom", "top"):
         raise InputError(f"row_0 is {row_0!r}", expected="'bottom' or 'top'")
     if optical_axis_from not in ("first", "last"):
         raise InputError(f"optical_axis_from is {optical_axis_from!r}", expected="'first' or 'last' (row of the image)")
-    if any(sign not in (1, -1) for sign in signs):
-        raise InputError("a sign setting is neither 1 nor -1", expected="1 or -1")
+    for name, sign in signs.items():
+        if sign not in (1, -1):
+            raise InputError(f"{name} is {sign!r}", expected="1 or -1")
 
 
 def _row_note(row_0: str) -> str:
@@ -175,5 +176,7 @@ def _view_shifts(text: LogText, scan: Scan, apply: bool) -> tuple[Scan, tuple[st
         return scan, (f"per-view shifts {found.name} are there and NOT applied (setting apply_view_shifts)",)
     shifts = read_view_shifts(found, len(scan))
     largest = float(np.abs([shifts.cols_px, shifts.rows_px]).max())
+    if largest > max(scan.shape) / 4:  # real ones are a few pixels
+        raise InputError(f"{found}: shifts of up to {largest:g} px", expected="a few px", remedy="leave apply_view_shifts off")
     note = f"per-view shifts of up to {largest:g} px from {found.name}, taken as where the content of each image lies too far along"
     return shift_views(scan, shifts.cols_px, shifts.rows_px), (note,)

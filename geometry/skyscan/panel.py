@@ -43,7 +43,7 @@ def panel_of(
     if factor != 1:
         notes.append(f"the images were binned {factor} x {factor} after the scan: pixel {pixel * factor * 1000:g} um")
     notes += [axis_note, row_note, *_crop_notes(text), *roll_note]
-    lost_rows, lost_cols = rows % factor, cols % factor  # bin_pixels leaves them out at the end: the middle moves by half of them
+    lost_rows, lost_cols = rows % factor, cols % factor  # programs leave them out at the end: the middle moves by half of them
     panel = Panel(
         dso,
         pixel * factor,

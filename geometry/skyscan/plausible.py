@@ -59,7 +59,8 @@ def check_panel(text: LogText) -> tuple[PanelNumbers, list[str]]:
     if not PIXEL_UM[0] <= pixel <= PIXEL_UM[1]:
         raise _implausible(text, f"'{PIXEL}' is {pixel:g}", f"{PIXEL_UM[0]:g} to {PIXEL_UM[1]:g} um, the pixel scaled to the rotation axis")
     _check_field(text, numbers)
-    return numbers, [*_section_warnings(text), *_cone_warnings(text, numbers), *_camera_warnings(text, numbers)]
+    twice = _section_warnings(text)
+    return numbers, [*twice, *_cone_warnings(text, numbers, twice), *_camera_warnings(text, numbers)]
 
 
 def _implausible(text: LogText, given: str, expected: str) -> InputError:
@@ -127,7 +128,7 @@ def _plain(value: str) -> float | str:
         return value.strip().lower()
 
 
-def _cone_warnings(text: LogText, numbers: PanelNumbers) -> list[str]:
+def _cone_warnings(text: LogText, numbers: PanelNumbers, twice: list[str]) -> list[str]:
     """NRecon computes its cone angles from the same three numbers: agreement to 2e-5 deg on real logs, so another angle is a contradiction.
 
     Rows or columns that were cut off afterwards make an angle smaller, each side by its own factor: that may be right. A larger angle, or
@@ -148,7 +149,7 @@ def _cone_warnings(text: LogText, numbers: PanelNumbers) -> list[str]:
         if factor > 1 or alike:
             raise InputError(
                 f"{text.path}: '{cone_key}' is {stated:g}, yet '{DSO}' {numbers.dso_mm:g}, '{PIXEL}' {numbers.pixel_mm * 1000:g} and "
-                f"'{key}' {numbers.cols if key == COLS else numbers.rows} make {ours:.6g} deg",
+                f"'{key}' {numbers.cols if key == COLS else numbers.rows} make {ours:.6g} deg" + "".join(f" ({told})" for told in twice),
                 expected="numbers that agree: one of them is wrong by a factor of " + f"{max(factor, 1 / factor):.4g}",
                 remedy="correct the log; if the images were cropped after the reconstruction, delete its cone angles",
             )

@@ -29,6 +29,8 @@ _UNITS = {
     "deg": ("deg", "degree", "degrees", "°"),
 }
 """Unit in a key's brackets -> what may follow the number; other brackets stand for themselves."""
+_MOST = {"deg": 999.0, "mm": 2000.0, "um": 5000.0}
+"""Unit -> more than any number of a log, so that a comma before three digits is a decimal comma."""
 _DURATION = re.compile(r"(\d+)\s*h?\s*:\s*(\d+)\s*m?\s*:\s*(\d+(?:\.\d+)?)\s*s?\s*")
 
 
@@ -83,7 +85,7 @@ class LogText:
         if match is None or not math.isfinite(number):
             raise InputError(f"{self.path}: '{key}' is {value!r}", expected="a number", remedy="correct the log")
         rest = value[match.end() :].strip()
-        if _EITHER_WAY.fullmatch(match[0]) or rest[:1].isdigit() or rest[:1] in (",", ".", "'", "’"):
+        if _may_be_thousands(key, match[0]) or rest[:1].isdigit() or rest[:1] in (",", ".", "'", "’"):
             raise InputError(
                 f"{self.path}: '{key}' is {value!r}",
                 expected="a number with a decimal point and without separators of thousands",
@@ -109,6 +111,13 @@ class LogText:
         if not (0 < value < float("inf")) or (whole and value != int(value)):
             raise InputError(f"{self.path}: '{key}' is {value:g}", expected=f"a positive {'whole ' * whole}number", remedy=remedy)
         return value
+
+
+def _may_be_thousands(key: str, number: str) -> bool:
+    """Whether ``1,024`` may mean a thousand and more for this key: thousands of degrees, of metres or of cm are no such thing."""
+    bracket = re.search(r"\((\w+)\)\s*$", key)
+    most = _MOST.get(bracket[1].lower(), math.inf) if bracket else math.inf
+    return _EITHER_WAY.fullmatch(number) is not None and abs(float(number.replace(",", ""))) <= most
 
 
 def parse_text(path: str | Path) -> LogText:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ...base import InputError
-from ...base.settings import Count, NotNegative, Positive, Several, checked
+from ...base.settings import Count, NotNegative, Positive, Seed, Several, checked
 from ...data import Projections
 from ...data.multiresolution import bin_projections
 from ...geometry import Grid, Scan
@@ -56,7 +56,7 @@ class NafSettings:
     bin: bool = True
     precision: Literal["auto", "float32", "bf16"] = "auto"
     compiled: bool = False
-    seed: int = 0
+    seed: Seed = 0
     device: str = "cpu"
     report_every: Count = 50
 

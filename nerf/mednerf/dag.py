@@ -15,7 +15,7 @@ from ...base import UnknownNameError
 from .patches import SIDE
 from .perceptual import distance
 
-Images = Float[Tensor, "image channel row col"]
+Images = Float[Tensor, "image _ _ _"]  # image, channel, row, col; the sizes of one image need not be those of another
 HEADS = 4
 SHARE = 0.2  # of the loss that the three augmented heads have together, beside 1 of the head for images as they are
 

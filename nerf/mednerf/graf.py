@@ -46,7 +46,7 @@ class ConditionedLinear(nn.Module):
         self.points = points
         self.linear = nn.Linear(points + codes, out)
 
-    def forward(self, parts: Sequence[Float[Tensor, "n part"]], code: Float[Tensor, "c"]) -> Float[Tensor, "n out"]:
+    def forward(self, parts: Sequence[Float[Tensor, "n _"]], code: Float[Tensor, "c"]) -> Float[Tensor, "n width"]:
         """The layer at the points of one object: ``parts`` (their widths sum to ``points``) and the object's code."""
         weight, start = self.linear.weight, 0
         out = nn.functional.linear(code, weight[:, self.points :], self.linear.bias)

@@ -23,7 +23,7 @@ class Residual(nn.Module):
         same = inside == outside and stride == 1
         self.around = nn.Identity() if same else _convolution(inside, outside, 1, stride, groups)
 
-    def forward(self, images: Float[Tensor, "view channel row col"]) -> Float[Tensor, "view channel row col"]:
+    def forward(self, images: Float[Tensor, "view channel row col"]) -> Float[Tensor, "view width r c"]:
         """Half the size with a stride of 2."""
         return torch.relu(self.around(images) + self.second(torch.relu(self.first(images))))
 

@@ -56,7 +56,7 @@ def ensemble_std(
 
     def volumes() -> Any:
         for k, change in enumerate(varied):
-            rec = reconstruct(projections, chosen, grid, callbacks if k == 0 else (), **{**settings, **change})
+            rec = reconstruct(projections, chosen, grid, callbacks if k == 0 else (), check=k == 0, **{**settings, **change})
             if k == 0:
                 runs.append(rec)
             yield rec.volume

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from ...base import UnknownNameError
-from ...base.settings import Count, Several, checked
+from ...base.settings import Count, Seed, Several, checked
 from .learner import Learner
 
 AtLeastOne = Field(min_length=1)
@@ -41,7 +41,7 @@ class TrainSettings:
     check_views: Annotated[Several[Count], AtLeastOne] = (26,)
     precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
     device: str = "cpu"
-    seed: int = 0
+    seed: Seed = 0
 
     @classmethod
     def of(cls, learner: Learner[Any, Any], preset: str = "small", **given: Any) -> TrainSettings:

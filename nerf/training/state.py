@@ -79,14 +79,14 @@ def facts_of(
     )  # fmt: skip
 
 
-def save_state(run: Run, path: Path, facts: Mapping[str, Any]) -> None:
-    """All that the next step depends on, all or nothing."""
+def save_state(run: Run, path: Path, facts: Mapping[str, Any], *, force: bool = True) -> None:
+    """All that the next step depends on, all or nothing; with ``force`` over an earlier state."""
     content = {
         "format": STATE_FORMAT, "facts": dict(facts), "step": run.step, "best": run.best, "losses": run.losses, "sums": run.sums,
         "counted": run.counted, "module": run.module.state_dict(), "scaler": run.scaler.state_dict(),
         "optimisers": {name: optimiser.state_dict() for name, optimiser in run.optimisers.items()},
     }  # fmt: skip
-    write_tensors(path, content, force=True)
+    write_tensors(path, content, force=force)
 
 
 def take_up(run: Run, path: Path, facts: Mapping[str, Any]) -> None:

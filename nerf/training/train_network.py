@@ -66,8 +66,9 @@ def train(
         take_up(run, state_path, facts)
     else:
         remove(state_path)
+        save_state(run, state_path, facts, force=False)  # of two runs that begin at once, one has it
     writer = _tensorboard(log, run.step)
-    with _between_steps() as stop:
+    with _between_steps() as stop, _no_state_without_a_check(run, chosen, state_path, resume):
         if not run.losses:
             _check(learner, run, chosen, train_examples, validation_examples, facts, out, writer)
         while run.step < chosen.steps:
@@ -88,6 +89,17 @@ def train(
     return done
 
 
+@contextmanager
+def _no_state_without_a_check(run: Run, chosen: TrainSettings, state_path: Path, resumed: bool) -> Iterator[None]:
+    """A run that fails before its first check leaves nothing to go on with, and is not in the way of the next one."""
+    try:
+        yield
+    except Exception:
+        if not resumed and run.step < chosen.check_every:
+            remove(state_path)
+        raise
+
+
 def state_of(out: Path) -> Path:
     """Where an unfinished run that will end in ``out`` keeps its state."""
     return out.with_name(out.name + ".state")
@@ -98,11 +110,12 @@ def check_outputs(out: Path, *, force: bool, resume: bool, inputs: Iterable[str 
     state = state_of(out)
     if resume and not state.is_file():
         raise FileNotFoundError(f"there is no unfinished run to go on with: {state} is not there; leave out --resume to begin one")
+    if state.is_dir():
+        raise FileExistsError(f"{state} is a folder, where the state of an unfinished run would be; give another name")
     if state.exists() and not resume and not force:
         raise FileExistsError(f"{state} is of an unfinished run; --resume goes on with it, --force begins again")
     if not resume:
         refuse_existing(out, force, inputs)
-        refuse_existing(state, force, inputs)
         refuse_existing(record_path(out), True)
 
 
@@ -218,19 +231,26 @@ def _tensorboard(log: str | Path | None, step: int) -> Any:
 
 @contextmanager
 def _between_steps() -> Iterator[threading.Event]:
-    """Ctrl-C sets the event that is yielded, so that a step is never cut in two; a second Ctrl-C interrupts at once."""
+    """Ctrl-C sets the event that is yielded, so that a step is never cut in two; a second Ctrl-C interrupts at once.
+
+    So does a polite request to end (SIGTERM), where somebody listens to it already, as the command line does.
+    """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [number for number, handler in before.items() if callable(handler)]
 
     def hear(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, before)
+        for each in heard:
+            signal.signal(each, before[each])
         stop.set()
 
-    signal.signal(signal.SIGINT, hear)
+    for number in heard:
+        signal.signal(number, hear)
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number in heard:
+            signal.signal(number, before[number])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ...base import InputError
-from ...base.settings import checked
+from ...base.settings import Seed, checked
 from ...data import Projections
 from ...data.volumes.resample import resample
 from ...geometry import Grid
@@ -42,7 +42,7 @@ class TrainedSettings:
 
     checkpoint: str | Path | None = None
     consistency: Annotated[int, Field(ge=0)] = 0
-    seed: int = 0
+    seed: Seed = 0
     device: str = "cpu"
 
 

@@ -63,7 +63,7 @@ def ray_weights(scan: Scan, orbit: Orbit, covered: Coverage, views: slice, rows:
     return (weight / spacing[..., None]).astype(np.float32)
 
 
-@njit(parallel=True, cache=True, error_model="numpy")
+@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
 def _weigh(buffer, values, weight, vectors, first, stop):  # pragma: no cover - compiled
     """Projections times weight times the cosine of the ray's angle to the central one; rows 2k and 2k + 1 as one complex row."""
     pairs, cols = buffer.shape[1], values.shape[2]
@@ -82,7 +82,7 @@ def _weigh(buffer, values, weight, vectors, first, stop):  # pragma: no cover - 
                 buffer[view, pair, col, odd] = values[view, row, col] * factor[col] * cosine
 
 
-@njit(parallel=True, cache=True)
+@njit(parallel=True, nogil=True, cache=True)
 def _turn(data, buffer, first, stop, rows):  # pragma: no cover - compiled
     """Copy [view, pair, col, 2] into [view, col, row + 2], and repeat the panel's first and last row beyond it."""
     views, cols, _ = data.shape

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ...data import Projections
 from ...geometry import Scan
 from ...geometry.transform import bin_pixels, crop
+from ..method import Callback
 from .reprojection import Reprojection
 from .search import Corrected, Estimate
+from .steps import Steps
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 _ROWS, _ROUGH_COLS, _FINE_COLS = 4, 64, 384
 
 
-def axis_estimate(chosen: Projections, sense: bool, reach_px: float) -> tuple[Estimate, dict[str, float], float, Curve]:
+def axis_estimate(
+    chosen: Projections, sense: bool, reach_px: float, callbacks: Sequence[Callback] = ()
+) -> tuple[Estimate, dict[str, float], float, Curve]:
     """(axis shift in detector pixels, score of each sense, score without a shift, (shifts, scores)) from the middle rows.
 
     The score is the energy of the residual of a reconstruct-reproject round over the energy of the views.
@@ -26,10 +32,11 @@ def axis_estimate(chosen: Projections, sense: bool, reach_px: float) -> tuple[Es
     flat = chosen.values[:, middle].mean(axis=1, keepdims=True)
     scan = bin_pixels(crop(chosen.scan, rows=middle), middle.stop - middle.start, 1)
     found, before = [], 0.0
-    for reverse in (False, True) if sense else (False,):
-        rough, _ = _search(flat, scan, max(1, cols // _ROUGH_COLS), 0.0, reach_px, reverse)
-        factor = -(-cols // _FINE_COLS)
-        found.append(_search(flat, scan, factor, rough.values[0], 2.0 * max(1, cols // _ROUGH_COLS), reverse))
+    senses, coarse, factor = (False, True) if sense else (False,), max(1, cols // _ROUGH_COLS), -(-cols // _FINE_COLS)
+    done = Steps(callbacks, len(senses) * (_tries(reach_px, coarse) + _tries(2.0 * coarse, factor) + 2))
+    for reverse in senses:
+        rough, _ = _search(flat, scan, coarse, 0.0, reach_px, reverse, done)
+        found.append(_search(flat, scan, factor, rough.values[0], 2.0 * coarse, reverse, done))
         if not reverse:
             test, geometry = _prepared(flat, scan, factor)
             before = float(test.energy(test.values, geometry(np.zeros(3), False)).sum())
@@ -44,13 +51,23 @@ def _prepared(flat: NDArray[np.float32], scan: Scan, factor: int) -> tuple[Repro
     return Reprojection(values, small, refinements=2, smooth_px=1.0), Corrected(small)
 
 
-def _search(flat: NDArray[np.float32], scan: Scan, factor: int, about_px: float, reach_px: float, reverse: bool) -> tuple[Estimate, Curve]:
+def _tries(reach_px: float, factor: int) -> int:
+    return 2 * int(np.ceil(reach_px / factor)) + 1
+
+
+def _search(
+    flat: NDArray[np.float32], scan: Scan, factor: int, about_px: float, reach_px: float, reverse: bool, done: Steps
+) -> tuple[Estimate, Curve]:
     """The best shift within ``reach_px`` of ``about_px``, on columns binned by ``factor``, and the scores on the way."""
     test, geometry = _prepared(flat, scan, factor)
-    count = int(np.ceil(reach_px / factor))
+    count = _tries(reach_px, factor) // 2
     shifts = np.arange(-count, count + 1, dtype=np.float64) + np.float64(about_px / factor)
-    scores = [float(test.energy(test.values, geometry(np.array([s, 0.0, 0.0]), reverse)).sum()) for s in shifts]
+    scores = []
+    for shift in shifts:
+        scores.append(float(test.energy(test.values, geometry(np.array([shift, 0.0, 0.0]), reverse)).sum()))
+        done()
     lowest = Estimate(np.array([shifts[int(np.argmin(scores))], 0.0, 0.0]), np.zeros(3), min(scores), reverse)
     fine = test.refine(geometry, lowest, [0], [0.7])
+    done()
     score = float(test.energy(test.values, geometry(fine.values, reverse)).sum())
     return Estimate(fine.values * factor, fine.errors * factor, score, reverse), (shifts * np.float64(factor), np.array(scores))

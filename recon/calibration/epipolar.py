@@ -137,7 +137,7 @@ def whitened(difference: Array, valid: NDArray[np.bool_]) -> Array:
     return np.where(valid, total - mean, 0.0)
 
 
-@njit(parallel=True, fastmath={"reassoc", "contract", "nsz"}, cache=True)
+@njit(parallel=True, nogil=True, fastmath={"reassoc", "contract", "nsz"}, cache=True)
 def _line_sums(views, slopes, threshold, out):  # pragma: no cover - compiled
     """Sums along ``row = intercept + slope col``; ``views`` [view, col, row]: all intercepts take the same step from column to column."""
     count, cols, rows = views.shape
@@ -161,7 +161,7 @@ def _line_sums(views, slopes, threshold, out):  # pragma: no cover - compiled
             out[i, a, b] = total[b] if lowest <= b < highest else np.nan
 
 
-@njit(parallel=True, cache=True)
+@njit(parallel=True, nogil=True, cache=True)
 def _look_up(source, detector, u, v, normal, axis, table, slope_0, slope_step, intercept_0, pairs, heights, climb, out):  # pragma: no cover
     center = 0.5 * (heights[0] + heights[-1])
     for q in prange(pairs.shape[0]):

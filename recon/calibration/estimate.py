@@ -15,11 +15,13 @@ from ...data.projections import require_projections
 from ...geometry import Scan, views
 from ...geometry.transform import correct, flip_rows, move, reverse_rotation, rotation_matrix
 from ..corrections.beam_hardening import linearise
+from ..method import Callback
 from .axis import axis_estimate
 from .epipolar import Epipolar
 from .hardening import consistent_percent
 from .reprojection import Reprojection
 from .search import NAMES, Corrected, Estimate, Search, binned, row_found
+from .steps import Steps
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 _SEARCH_COLS, _FINE_COLS, _MOST_VIEWS = 192, 384, 104
@@ -88,6 +90,7 @@ def calibrate(
     hardening: bool = True,
     search_px: float | None = None,
     most_views: int = _MOST_VIEWS,
+    callbacks: Sequence[Callback] = (),
 ) -> Calibration:
     """Find the rotation axis' column, the optical axis' row, the detector's roll and the sense of rotation from the views themselves.
 
@@ -98,6 +101,7 @@ def calibrate(
     makes the views agree best (see `calibration_hardening`; ``hardening`` False leaves them as they are). ``fit`` names the corrections
     that may change (``axis_shift``, ``row_shift``, ``roll``), ``sense`` whether the rotation may be reversed, ``search_px`` how far off
     axis and row may be (default a twentieth of the columns), ``most_views`` how many views are used at most (evenly chosen).
+    ``callbacks`` are called with a `Progress` as the search goes on.
 
     A narrow beam (below 2 deg between the outermost rows, or fewer than 16 rows: fan and parallel beam) has no such planes: only
     axis shift and sense are found there, by reprojection of the middle rows.
@@ -115,8 +119,8 @@ def calibrate(
     chosen, sign = _upright(chosen)
     reach = scan.shape[1] / 20 if search_px is None else float(search_px)
     if scan.cone_angles_deg[1] < _NARROW_DEG or scan.shape[0] < 16:
-        return _calibrate_narrow(scan, chosen, free, sense, reach)
-    return _calibrate_cone(scan, chosen, sign, free, sense, hardening, reach, span)
+        return _calibrate_narrow(scan, chosen, free, sense, reach, callbacks)
+    return _calibrate_cone(scan, chosen, sign, free, sense, hardening, reach, span, callbacks)
 
 
 def _upright(projections: Projections) -> tuple[Projections, NDArray[np.float64]]:
@@ -134,43 +138,60 @@ def _upright(projections: Projections) -> tuple[Projections, NDArray[np.float64]
 
 
 def _calibrate_cone(
-    scan: Scan, chosen: Projections, sign: NDArray[np.float64], free: list[int], sense: bool, hardening: bool, reach: float, span: float
+    scan: Scan,
+    chosen: Projections,
+    sign: NDArray[np.float64],
+    free: list[int],
+    sense: bool,
+    hardening: bool,
+    reach: float,
+    span: float,
+    callbacks: Sequence[Callback],
 ) -> Calibration:
     cols = scan.shape[1]
     factor, fine = max(1, cols // _SEARCH_COLS), max(1, cols // _FINE_COLS)
     values, small = binned(chosen.values, chosen.scan, factor)
-    found = _both_senses(values, small, free, sense, reach / factor)
+    done = Steps(callbacks, 3 * (1 + sense) + 4)
+    found = _both_senses(values, small, free, sense, reach / factor, done)
     best = min(found, key=lambda estimate: estimate.score)
     if fine < factor:
         values, small = binned(chosen.values, chosen.scan, fine)
         best = _scaled(best, factor / fine)
     search, best, percent = _straightened(values, small, free, best, hardening)
+    done()
     notes: list[str] = []
     sharp = [which for which in free if NAMES[which] != "row_shift"]
     if sharp and span >= _HALF_TURN_DEG:
         best = _sharpened(Projections(linearise(chosen.values, percent), chosen.scan), best, fine, sharp)
+        done()
         if 1 in free:  # the row goes with the axis, which is known better now
             best = row_found(linearise(values, percent), small, best, 5000, 2 in free)
     elif sharp:
         notes.append(f"the views span {span:.0f} deg, less than half a turn: axis shift and roll are from the epipolar test alone")
     scores = {"reversed" if estimate.reverse else "as given": estimate.score for estimate in found} if sense else {}
+    done()
     before = float(search.scores([np.zeros(3)], False)[0][0])
     score = float(search.scores([best.values], best.reverse)[0][0])
     if before < 0.9 * score:  # an object without structure (a centred ball) misleads the search
         best, score = Estimate(np.zeros(3), best.errors, before, False), before
         notes.append("no correction makes the views agree better: the given geometry is kept; is there structure off the axis?")
     curves = {which: (x * sign[which], y) for which, (x, y) in _curves(search, best).items()}
+    done()
     best = Estimate(best.values * sign, best.errors, score, best.reverse)
     return _result(scan, best, scores, before, curves, search.geometry.pixel_mm, fine, notes, percent)
 
 
-def _both_senses(values: NDArray[np.float32], scan: Scan, free: list[int], sense: bool, reach: float) -> list[Estimate]:
+def _both_senses(values: NDArray[np.float32], scan: Scan, free: list[int], sense: bool, reach: float, done: Steps) -> list[Estimate]:
     rough = Search(Epipolar(values, scan, 4.0, most_pairs=600), free)
     better = Search(Epipolar(values, scan, 2.0, most_pairs=2000), free)
     found = []
     for reverse in (False, True) if sense else (False,):
-        start = rough.newton(rough.grid(reach, 2.0, reverse), (1.5, 3.0, 0.8), 3)
+        start = rough.grid(reach, 2.0, reverse)
+        done()
+        start = rough.newton(start, (1.5, 3.0, 0.8), 3)
+        done()
         found.append(better.newton(start, (1.0, 2.0, 0.5)))
+        done()
     return found
 
 
@@ -210,10 +231,12 @@ def _curves(search: Search, best: Estimate) -> dict[int, Curve]:
     return {which: search.curve(best, which, (2.0, 4.0, 1.0)[which]) for which in search.free}
 
 
-def _calibrate_narrow(scan: Scan, chosen: Projections, free: list[int], sense: bool, reach: float) -> Calibration:
+def _calibrate_narrow(
+    scan: Scan, chosen: Projections, free: list[int], sense: bool, reach: float, callbacks: Sequence[Callback]
+) -> Calibration:
     if 0 not in free:
         raise InputError("fit leaves out axis_shift, and a narrow beam has nothing else to fit", expected="'axis_shift' in fit")
-    best, scores, before, curve = axis_estimate(chosen, sense, reach)
+    best, scores, before, curve = axis_estimate(chosen, sense, reach, callbacks)
     note = ["a narrow beam: only the axis shift and the sense of rotation show in it"] if len(free) > 1 else []
     pixel = Corrected(chosen.scan).pixel_mm
     return _result(scan, best, scores, before, {0: curve}, pixel, 1, note)

@@ -49,8 +49,8 @@ class Corrections:
     smoothing: Annotated[int, Field(ge=0, le=10, description="0 (off) to 10, a whole number")] = 0
     smoothing_kernel: Literal["gaussian", "box"] = "gaussian"
     beam_hardening: Annotated[float, Field(ge=0, le=100, description="0 (off) to 100 %")] = 0.0
-    bone_hardening: Annotated[int, Field(ge=0, description="a whole number of passes, or 0 to switch it off")] = 0
-    voltage_kv: Positive | None = None
+    bone_hardening: Annotated[int, Field(ge=0, le=20, description="0 (off) to 20 passes, a whole number")] = 0
+    voltage_kv: Annotated[float, Field(ge=5, le=1000)] | None = None
     filter_mm_al: NotNegative | None = None
     scintillator_mm: NotNegative = 0.15
     reference_kev: Positive = 30.0

@@ -145,8 +145,20 @@ def as_method(thing: object, name: str) -> Method:
     reference = (getattr(function, "__doc__", "") or "").strip().split("\n")[0]
     if hasattr(function, "Settings") and hasattr(function, "run"):
         return Method(name, function.run, function.Settings, reference=reference)
+    _require_two_arguments(function, name)
 
     def run(projections: Projections, grid: Grid, settings: Any, callbacks: Sequence[Callback]) -> Volume:
         return function(projections, grid)
 
     return Method(name=name, run=run, reference=reference)
+
+
+def _require_two_arguments(function: Any, name: str) -> None:
+    try:
+        taken = inspect.signature(function)
+    except ValueError:  # a function in C that does not say what it takes
+        return
+    try:
+        taken.bind(None, None)
+    except TypeError:
+        raise InputError(f"method {name}{taken}", expected="a function of two arguments, (projections, grid) -> volume") from None

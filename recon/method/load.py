@@ -28,7 +28,11 @@ def load_method(spec: str | Method | Callable[..., Any]) -> Method:
     if module_spec is None or module_spec.loader is None:
         raise InputError(f"method file {path} cannot be loaded", expected="a Python file")
     module = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(module)
+    try:
+        module_spec.loader.exec_module(module)
+    except SyntaxError as error:
+        where = f", line {error.lineno}" if error.lineno else ""
+        raise InputError(f"method file {path}{where}: {error.msg}", expected="Python", remedy="mend the file") from error
     if not hasattr(module, attribute):
         public = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
         raise UnknownNameError(f"function in {path}", attribute, public)

@@ -11,13 +11,24 @@ from pydantic import Field
 from scipy.ndimage import gaussian_filter
 
 from ...base import InputError
-from ...base.settings import Count, NotNegative, Positive, checked
+from ...base.settings import Positive, checked
 from ...geometry import Scan, transform
 from .tables import Beam, attenuation, tube_beam
 
 Array = NDArray[np.float32]
 
 
+def _within(low: float, high: float) -> Any:
+    return Field(ge=low, le=high)
+
+
+# Beyond these no scanner is, nor an experiment that means anything: a slip of the keyboard is an error and not a scan.
+Kilovolts = Annotated[float, _within(5, 1000)]
+Millimetres = Annotated[float, _within(0, 1000)]
+Shift = Annotated[float, _within(-1000, 1000)]
+Spread = Annotated[float, _within(0, 1)]
+Pixels = Annotated[float, _within(0, 100)]
+Rays = Annotated[int, _within(1, 100)]
 Fraction = Annotated[float, Field(ge=0, lt=1, description="0 (off), or a fraction below 1")]
 
 
@@ -51,29 +62,29 @@ class Physics:
     """
 
     polychromatic: bool = True
-    voltage_kv: NotNegative = 50.0
-    filter_mm_al: NotNegative = 0.5
-    scintillator_mm: NotNegative = 0.15
-    energy_bins: Count = 15
-    reference_kev: Positive = 30.0
-    photons: NotNegative = 20_000.0
+    voltage_kv: Kilovolts = 50.0
+    filter_mm_al: Millimetres = 0.5
+    scintillator_mm: Millimetres = 0.15
+    energy_bins: Annotated[int, _within(1, 1000)] = 15
+    reference_kev: Annotated[float, _within(1, 1000)] = 30.0
+    photons: Annotated[float, _within(0, 1e12)] = 20_000.0
     current_ua: Positive = 200.0
     exposure_ms: Positive = 900.0
-    electronic_noise: NotNegative = 10.0
-    flux_sd: NotNegative = 0.002
-    blur_px: NotNegative = 0.4
-    gain_sd: NotNegative = 0.003
+    electronic_noise: Annotated[float, _within(0, 1e6)] = 10.0
+    flux_sd: Spread = 0.002
+    blur_px: Pixels = 0.4
+    gain_sd: Spread = 0.003
     dead_fraction: Fraction = 1e-4
     air_level: Positive = 57_000.0
     bits: Annotated[Literal[0, 16], Field(description="16, or 0 for floating point")] = 16
     scatter: Fraction = 0.005
     scatter_width: Positive = 0.15
-    axis_shift_mm: float = 0.0
-    row_shift_mm: float = 0.0
-    roll_deg: float = 0.0
-    jitter_px: NotNegative = 0.0
-    rays: Count = 2
-    refine: Count | None = None
+    axis_shift_mm: Shift = 0.0
+    row_shift_mm: Shift = 0.0
+    roll_deg: Annotated[float, _within(-45, 45)] = 0.0
+    jitter_px: Pixels = 0.0
+    rays: Rays = 2
+    refine: Rays | None = None
 
     def __post_init__(self) -> None:
         if self.bits and self.air_level > 2**self.bits - 1:

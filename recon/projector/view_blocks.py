@@ -72,7 +72,7 @@ def path_lengths(A: Linear, ones: NDArray[np.float32]) -> NDArray[np.float32]:
     return out
 
 
-@njit(parallel=True, cache=True, error_model="numpy")
+@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
 def _chords(packed, sides, voxel_mm, out):  # pragma: no cover - compiled
     """Lengths of rays within the box -1/2 <= (x, y, z) <= sides - 1/2, in front of the source (Kay and Kajiya's slabs, 1986)."""
     views, rows, cols = out.shape

@@ -102,7 +102,7 @@ def _lines(out, m, x0, y0, z0, voxel, nrows, step):  # pragma: no cover - compil
         out[96 + i] = max(one, other)
 
 
-@njit(parallel=True, fastmath=_FAST, error_model="numpy", cache=True)
+@njit(parallel=True, nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
 def _upright_views(volume, origin, voxel, flat, shape, matrices, step, permute):  # pragma: no cover - compiled
     """Threads take boxes of 16 x 4 voxel columns; within one, 4 x 4 columns stay in the L1 cache while all views are added."""
     nz, ny, nx = volume.shape
@@ -151,7 +151,7 @@ def _upright_views(volume, origin, voxel, flat, shape, matrices, step, permute):
                     volume[z, y0 + j, x0 + i] += total[(i // 4 * 16 + j * 4 + i % 4) * depth_z + z]
 
 
-@njit(parallel=True, fastmath=_FAST, error_model="numpy", cache=True)
+@njit(parallel=True, nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
 def _any_views(volume, origin, voxel, flat, shape, matrices, step):  # pragma: no cover - compiled
     """Rolled, tilted and moved scans: sixteen voxels along z at a time, each on its own detector column."""
     nz, ny, nx = volume.shape

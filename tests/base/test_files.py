@@ -266,7 +266,10 @@ def test_an_error_never_names_the_temporary_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught, atomic_path(tmp_path / "a.txt") as temporary:
         temporary.read_text()
     assert caught.value.filename == str(tmp_path / "a.txt")
-    with pytest.raises(OSError, match=r"a\.bin could not be written \(40 requested and 12 written\)"), own_path(tmp_path / "a.bin"):
+    with (
+        pytest.raises(OSError, match=r"a\.bin could not be written \(40 requested and 12 written\): is the disk full"),
+        own_path(tmp_path / "a.bin"),
+    ):
         raise OSError("40 requested and 12 written")  # as numpy says it
 
 

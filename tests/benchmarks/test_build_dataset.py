@@ -16,6 +16,7 @@ from fewview.benchmarks.datasets.plan import recon_ct_corrections
 from fewview.benchmarks.datasets.relatives import families, split_by_family
 from fewview.benchmarks.datasets.subjects import scene_of_phantom, scene_of_volume
 from fewview.data import find_bonemet, from_grey, read, read_volume, write_volume
+from fewview.data.volumes.attenuation import GreyScale
 from fewview.geometry import Grid, InputError, UnknownNameError, skyscan_1276
 from fewview.recon import fdk
 from fewview.recon.corrections import correct
@@ -178,7 +179,7 @@ def test_a_volume_is_centred_and_made_to_fit(tmp_path: Path) -> None:
     radius, half_height, _ = TINY.field_of_view_mm
     for voxel, fits in ((0.3, True), (4.0, False)):
         path = write_volume(grey, tmp_path / f"block_{voxel}.nii.gz", grid=Grid(grey.shape, voxel, (3.0, 4.0, 5.0)))
-        scene = scene_of_volume(path, TINY, 0.2)
+        scene = scene_of_volume(path, TINY, GreyScale(mu_max=0.2, bits=8))
         assert scene.volume.max() == pytest.approx(0.04)
         z, y, x = np.nonzero(scene.volume)
         for places, index in ((scene.grid.z_mm, z), (scene.grid.y_mm, y), (scene.grid.x_mm, x)):
@@ -189,8 +190,11 @@ def test_a_volume_is_centred_and_made_to_fit(tmp_path: Path) -> None:
         assert bool(scene.facts["scale"] == 1.0) is fits
         if not fits:
             assert reach > 0.5 * radius or np.abs(scene.grid.z_mm[z]).max() > 0.5 * half_height
-    with pytest.raises(InputError, match="attenuation in 1/mm"):
-        scene_of_volume(write_volume(np.full((4, 4, 4), 900.0, np.float32), tmp_path / "hu.nii.gz", grid=Grid((4, 4, 4), 1.0)), TINY, 0.2)
+    for values, message in ((900.0, "no attenuation in 1/mm"), (0.01, "more than the 0.02 1/mm")):
+        block = np.zeros((4, 4, 4), np.float32)
+        block[1:3] = values
+        with pytest.raises(InputError, match=message):
+            scene_of_volume(write_volume(block, tmp_path / f"{values}.nii.gz", grid=Grid((4, 4, 4), 1.0)), TINY)
 
 
 def test_relatives_of_the_41_strains_stay_together() -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fewview.benchmarks.comparison.tables import Row, markdown
 from fewview.benchmarks.scores import feature_networks as judges_module
 from fewview.benchmarks.scores.feature_networks import ABSENT, judges
 from fewview.benchmarks.scores.perceptual import alexnet, load_lpips, lpips_of, perceptual_distance, published_heads, random_perceptual
-from fewview.benchmarks.sweeps.tables import Row, markdown
 from fewview.geometry import InputError, MissingBackendError, UnknownNameError
 from numpy.typing import NDArray
 
@@ -79,7 +79,7 @@ def test_weights_are_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         load_lpips()  # a file of that name, but not that file
 
 
-def test_absent_weights_are_a_column_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_absent_weights_are_a_note_and_not_an_empty_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FEWVIEW_DATA", str(tmp_path))
     judges_module.judges.cache_clear()
     absent = judges("inception")
@@ -90,8 +90,9 @@ def test_absent_weights_are_a_column_that_says_so(tmp_path: Path, monkeypatch: p
     assert any("fewview data fetch fid-inception" in line for line in absent.remarks)
     row = Row("fdk", 26, "evenly", ("851",), {p: {} for p in ("table2-compat", "heldout-views", "volume")}, 1.0, 1.0, ())
     table = markdown([row], "volume", absent.labels)
-    assert "fid (weights not here)" in table
-    assert "lpips (weights not here)" in table
-    assert "fid" not in markdown([row], "volume", {})
+    head, note = table.splitlines()[0], table.splitlines()[-1]
+    assert "FID" not in head
+    assert "LPIPS, FID, KID: the weights of its network are not here (`fewview data fetch" in note
+    assert "LPIPS, FID, KID: no network was asked for" in markdown([row], "volume", {})
     with pytest.raises(UnknownNameError, match="inception"):
         judges("inceptoin")

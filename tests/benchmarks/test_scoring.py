@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from fewview.benchmarks.scores.alignment import fit_grey, register
-from fewview.benchmarks.scores.scoring import Yardstick, all_scores, heldout_views
+from fewview.benchmarks.scores.compared import Yardstick
+from fewview.benchmarks.scores.scoring import all_scores, heldout_views
 from fewview.data import Projections
 from fewview.geometry import Grid, InputError, skyscan_1276
 from fewview.recon import Operator

@@ -6,17 +6,19 @@ import sys
 
 import numpy as np
 import pytest
-from fewview.benchmarks.studies import speed, speed_peers
-from fewview.benchmarks.studies.speed import Contender, run_speed, speed_table
+from fewview.benchmarks.peers import contenders, rtk
+from fewview.benchmarks.peers.work import Contender, Work, make_work, own_contenders
+from fewview.benchmarks.studies import speed
+from fewview.benchmarks.studies.speed import run_speed, speed_table
 from fewview.geometry import UnknownNameError
 
 
 @pytest.fixture(scope="module")
-def work() -> speed.Work:
-    return speed.make_work("small").every(20)
+def work() -> Work:
+    return make_work("small").every(20)
 
 
-def test_own_rows_and_the_table(monkeypatch: pytest.MonkeyPatch, work: speed.Work) -> None:
+def test_own_rows_and_the_table(monkeypatch: pytest.MonkeyPatch, work: Work) -> None:
     monkeypatch.setattr(speed, "make_work", lambda size: work)
     rows, remarks = run_speed("small", rounds=2)
     assert [row.task for row in rows] == ["forward", "adjoint", "fdk"]
@@ -32,32 +34,32 @@ def test_own_rows_and_the_table(monkeypatch: pytest.MonkeyPatch, work: speed.Wor
 
 def test_the_work_ends_inside_the_grid() -> None:
     """Or implementations would differ for their treatment of the border, and not in speed."""
-    volume = speed.make_work("small").volume
+    volume = make_work("small").volume
     inner = volume[2:-2, 2:-2, 2:-2]
     assert volume.sum() == pytest.approx(inner.sum())
     assert inner.max() > 0.1
 
 
-def test_a_contender_that_does_other_work_is_marked(work: speed.Work) -> None:
+def test_a_contender_that_does_other_work_is_marked(work: Work) -> None:
     wrong = Contender("mirrored", "forward", work, lambda: np.ascontiguousarray(work.projections[:, :, ::-1]))
-    rows = speed._race([*[c for c in speed.own_contenders(work) if c.task == "forward"], wrong], 1, lambda line: None)
+    rows = speed._race([*[c for c in own_contenders(work) if c.task == "forward"], wrong], 1, lambda line: None)
     assert [row.same for row in rows] == [True, False]
     assert "NOT the same" in speed_table(rows)
 
 
-def test_a_peer_that_is_not_here_is_a_remark(monkeypatch: pytest.MonkeyPatch, work: speed.Work) -> None:
+def test_a_peer_that_is_not_here_is_a_remark(monkeypatch: pytest.MonkeyPatch, work: Work) -> None:
     for name in ("itk", "mbirjax", "astra", "triton"):
         monkeypatch.setitem(sys.modules, name, None)
-    found, remarks = speed_peers.peer_contenders(work)
+    found, remarks = contenders.peer_contenders(work)
     assert found == []
     assert [remark.split()[0] for remark in remarks] == ["itk-rtk", "mbirjax", "ASTRA", "fewview"]
 
 
 @pytest.mark.slow
-def test_rtk_gets_the_same_rays(work: speed.Work) -> None:
+def test_rtk_gets_the_same_rays(work: Work) -> None:
     pytest.importorskip("itk", reason="itk-rtk is not installed")
     few = work.every(4)
-    forward, joseph, voxel_driven, _ = speed_peers._rtk(few)  # four views are too few for RTK's FDK
+    forward, joseph, voxel_driven, _ = rtk.rtk_contenders(few)  # four views are too few for RTK's FDK
     np.testing.assert_allclose(forward.run(), few.projections, atol=1e-4 * few.projections.max())
     for contender in (joseph, voxel_driven):
         assert speed._likeness(contender, contender.run()) >= contender.needs_correlation

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fewview.benchmarks.comparison.evaluate import Evaluation, choose_views, make_tasks, thinned
+from fewview.benchmarks.comparison.tables import PUBLISHED, rows_of
+from fewview.benchmarks.comparison.task import PairTask
 from fewview.benchmarks.datasets.build import build_bonemet
 from fewview.benchmarks.pages.report import write_report
 from fewview.benchmarks.studies.table2 import Plan, compare
-from fewview.benchmarks.sweeps.cell import Task
-from fewview.benchmarks.sweeps.evaluate import Evaluation, choose_views, make_tasks, thinned
-from fewview.benchmarks.sweeps.tables import PUBLISHED, load_records, rows_of
+from fewview.benchmarks.sweeps.results import load_records
 from fewview.data import Projections
 from fewview.data.pairs import find_pairs, split_pairs
 from fewview.geometry import Grid, InputError, UnknownNameError, skyscan_1276
@@ -84,7 +85,7 @@ def test_the_table_has_every_method_and_the_controls_tell_the_protocols_apart(re
     assert not rows["bad", 26].cells["volume"]
     text = (results / "table.md").read_text()
     assert str(PUBLISHED["MedNeRF"]["psnr"]) in text
-    assert "fid (random)" in text
+    assert "FID (random)" in text
     assert {"fdk", "control-mean"} <= {line["method"] for line in csv.DictReader((results / "table.csv").open())}
     assert json.loads((results / "table.json").read_text())
 
@@ -117,9 +118,9 @@ def test_unknown_methods_and_selections_are_refused_before_the_work(data: Path, 
     pair = find_pairs(data)[0]
     task = make_tasks([pair], ["fdk"], [5], 24, selections=["spiral"])[0]
     with pytest.raises(UnknownNameError, match="evenly"):
-        Evaluation(data, tmp_path)(task)
+        Evaluation(data)(task)
     with pytest.raises(InputError, match="whole number from 1 to 260"):
-        choose_views(pair.projections(), Task("851", 0, 261, "evenly", 0, "fdk", 24))
+        choose_views(pair.projections(), PairTask("851", 0, 261, "evenly", 0, "fdk", 24))
     with pytest.raises(InputError, match="size"):
         Grid.across(pair.projections().scan, 4)
 

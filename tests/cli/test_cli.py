@@ -421,7 +421,9 @@ def test_simulate_two_phantoms_makes_a_folder_each(run: Run, tmp_path: Path) -> 
 
 
 def test_simulate_refuses_a_volume_that_cannot_be_attenuation(run: Run, tmp_path: Path) -> None:
-    nibabel.save(nibabel.Nifti1Image(np.full((8, 8, 8), 900.0, np.float32), np.eye(4)), tmp_path / "hu.nii")
+    image = nibabel.Nifti1Image(np.full((8, 8, 8), 900.0, np.float32), np.eye(4))
+    image.header.set_xyzt_units("mm")
+    nibabel.save(image, tmp_path / "hu.nii")
     code, _, err = run("simulate", tmp_path / "hu.nii", "--out", tmp_path / "s")
     assert code == 2
     assert "1/mm" in one_line(err)

@@ -90,7 +90,7 @@ def test_every_correction_is_on_record_and_off_unless_asked_for(shifted: Path, t
         (["nowhere"], "nowhere is not there"),
         (["SCAN", "--fit", "axis_shfit"], "did you mean axis_shift"),
         (["SCAN", "--views", "3"], "6 or more"),
-        (["SCAN", "--search-px", "-1"], "search_px"),
+        (["SCAN", "--search-px", "-1"], "--search-px"),
     ],
 )
 def test_bad_input(shifted: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:

@@ -21,8 +21,10 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 def test_the_overview_names_every_method_with_its_paper(capsys: pytest.CaptureFixture[str]) -> None:
     lines = said(capsys, "methods").splitlines()
     for name in METHODS:
-        (line,) = [line for line in lines if line.split()[:1] == [name]]
-        assert METHODS[name].reference in line
+        (place,) = [i for i, line in enumerate(lines) if line.split()[:1] == [name]]
+        assert METHODS[name].kind in lines[place]
+        assert METHODS[name].summary in lines[place]
+        assert METHODS[name].reference in lines[place + 1]
     assert {"physics", "corrections", "training"} <= {line.split()[0] for line in lines if line}
 
 

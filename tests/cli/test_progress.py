@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from fewview.cli import progress
-from fewview.recon import Progress
+from fewview.data import Projections, RawScan, read, write_skyscan
+from fewview.geometry import Scan
+from fewview.recon import Progress, calibrate
+from scipy.ndimage import gaussian_filter
 
 
 def test_lines_come_while_nothing_is_reported_and_while_steps_go_on(
@@ -45,3 +49,32 @@ def test_a_stage_in_a_log_is_one_line(capsys: pytest.CaptureFixture[str]) -> Non
     with progress.step("report"):
         print("between")
     assert re.fullmatch(r"between\nreport \.\.\. 0\.\d s\n", capsys.readouterr().out)
+
+
+def test_a_calibration_tells_its_steps_for_a_cone_and_for_a_narrow_beam() -> None:
+    """Every step is told once, in order, and the last is that of the end: nothing is left open, nothing counted twice."""
+    rng = np.random.default_rng(0)
+    for rows in (2, 20):
+        angles = np.arange(0, 360, 30.0)
+        scan = Scan.circular(dso_mm=100, dsd_mm=200, rows=rows, cols=24, pixel_mm=2.0, angles_deg=angles)
+        values = gaussian_filter(rng.random((12, rows, 24)), (0, 2, 2)).astype(np.float32)
+        told: list[tuple[int, int]] = []
+        calibrate(
+            Projections(values, scan),
+            sense=False,
+            hardening=False,
+            fit=["axis_shift"],
+            callbacks=[lambda p, told=told: told.append((p.step, p.total))],
+        )
+        total = told[0][1]
+        assert told == [(k, total) for k in range(1, total + 1)]
+
+
+def test_reading_tells_each_view(tmp_path: Path) -> None:
+    scan = Scan.circular(dso_mm=100, dsd_mm=200, rows=4, cols=20, pixel_mm=2.0, angles_deg=range(0, 360, 30))
+    counts = np.full((12, 4, 20), 50_000, np.uint16)
+    counts[:, :, 8:12] = 20_000
+    write_skyscan(RawScan(counts, scan), tmp_path / "s")
+    told: list[tuple[int, int]] = []
+    read(tmp_path / "s", progress=lambda done, total: told.append((done, total)))
+    assert told == [(k, 12) for k in range(1, 13)]

@@ -478,7 +478,7 @@ def test_nifti_of_others_is_turned_to_increasing_axes(tmp_path: Path) -> None:
 
 def test_anisotropic_4d_oblique_and_broken_nifti(tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(np.zeros((2, 3, 4), np.float32), np.diag([1, 1, 2, 1.0])), tmp_path / "a.nii")
-    with pytest.raises(InputError, match=r"a\.nii: voxels of 1 x 1 x 2 mm; expected isotropic"):
+    with pytest.raises(InputError, match=r"a\.nii: voxels of 1 x 1 x 2 mm .*; expected isotropic"):
         read_volume(tmp_path / "a.nii")
     assert read_volume(tmp_path / "a.nii", voxel_mm=1.5)[1].voxel_mm == 1.5
     nibabel.save(nibabel.Nifti1Image(np.zeros((2, 3, 4, 2), np.float32), np.eye(4)), tmp_path / "b.nii")
@@ -497,7 +497,8 @@ def test_anisotropic_4d_oblique_and_broken_nifti(tmp_path: Path) -> None:
 
 def test_tiff_of_others(tmp_path: Path) -> None:
     volume = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
-    tifffile.imwrite(tmp_path / "imagej.tif", volume, imagej=True, metadata={"axes": "ZYX", "spacing": 10.6, "unit": "micron"})
+    spacing = {"axes": "ZYX", "spacing": 10.6, "unit": "micron"}
+    tifffile.imwrite(tmp_path / "imagej.tif", volume, imagej=True, resolution=(1 / 10.6, 1 / 10.6), metadata=spacing)
     back, grid, _ = read_volume(tmp_path / "imagej.tif")
     assert grid.voxel_mm == pytest.approx(0.0106)
     np.testing.assert_array_equal(back, volume)
@@ -567,7 +568,7 @@ def test_broken_slice_folders(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         read_volume(tmp_path / "nowhere.nii")
     (tmp_path / "a.stl").write_text("solid")
-    with pytest.raises(InputError, match=r"ends in '\.stl'; expected \.ome\.tif, .*\.nii\.gz"):
+    with pytest.raises(InputError, match=r"ends in '\.stl'; expected .*\.nii\.gz, .*\.ome\.tif"):
         read_volume(tmp_path / "a.stl")
 
 

@@ -241,8 +241,8 @@ def test_force_never_replaces_home_or_the_current_folder(tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("a.tif", r"expected \.ome\.tif, .*; give a\.ome\.tif"),
-        ("a.npy", r"ends in '\.npy'; expected \.ome\.tif"),
+        ("a.tif", r"expected .*\.ome\.tif, .*; give a\.ome\.tif"),
+        ("a.npy", r"ends in '\.npy'; expected .*\.ome\.tif"),
         ("a.zarr", r"give a\.ome\.zarr"),
         ("a.gz", r"ends in '\.gz'"),
     ],
@@ -331,7 +331,7 @@ def _break_third_image(monkeypatch: pytest.MonkeyPatch, error: BaseException) ->
 
     calls = []
 
-    def failing(path: Path, image: np.ndarray) -> None:
+    def failing(path: Path, image: np.ndarray, *_: object) -> None:
         calls.append(path)
         if len(calls) == 3:
             _half_then(error, path)
@@ -345,7 +345,7 @@ def _break_h5(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def failing(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr("fewview.data.volumes.hdf5.to_json", failing)
+    monkeypatch.setattr("fewview.data.volumes.formats.hdf5.to_json", failing)
     monkeypatch.setattr("fewview.data.scans.projections_file.to_json", failing)
 
 

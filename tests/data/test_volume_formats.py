@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
+from fewview.cli.main import main
 from fewview.data import RawScan, read_volume, write_bonemet_xray, write_skyscan, write_volume
 from fewview.data.images import image_files
 from fewview.data.images.image_files import ImageFiles, image_header, read_image, write_image
@@ -16,9 +20,11 @@ from fewview.data.images.stack import ArrayStack, ImageStack
 from fewview.data.images.view_subset import Subset
 from fewview.data.scans.exchange import H5Views
 from fewview.data.scans.reader import open_scan
-from fewview.data.volumes.formats import FOLDER, FORMATS, READABLE, WRITTEN, VolumeFormat
+from fewview.data.volumes import volume_format
+from fewview.data.volumes.volume_format import Option, VolumeFormat, formats, readable, text, written
 from fewview.geometry import Grid, InputError, Scan, skyscan_1276
 
+FORMATS = formats()
 GRID = Grid((5, 6, 7), 0.0106, (1.25, -3.1, 0.2))
 ENDINGS = [(form, ending) for form in FORMATS for ending in form.endings or ("",)]
 SAMPLES: dict[str, Any] = {"window": (0.0, 0.1), "bits": 8, "image": "png", "compression": "zlib"}
@@ -64,21 +70,52 @@ def test_an_option_that_a_format_has_not_is_refused_by_name(tmp_path: Path, form
 
 def test_messages_name_every_format(tmp_path: Path) -> None:
     for form in FORMATS:
-        assert (form.endings[0] if form.endings else "a folder name") in WRITTEN
-        assert all(ending in READABLE for ending in (*form.endings, *form.also_read))
+        assert (form.endings[0] if form.endings else "a folder name") in written()
+        assert all(ending in readable() for ending in (*form.endings, *form.also_read))
     with pytest.raises(InputError) as caught:
         write_volume(ramp(), tmp_path / "a.stl", grid=GRID)
-    assert WRITTEN in str(caught.value)
+    assert written() in str(caught.value)
     (tmp_path / "a.stl").write_text("solid")
     with pytest.raises(InputError) as caught:
         read_volume(tmp_path / "a.stl")
-    assert READABLE in str(caught.value)
+    assert readable() in str(caught.value)
     for wrong, said in (("a.nii.gz", "is a folder; expected NIfTI"), ("b.ome.zarr", "is a file; expected OME-Zarr")):
         (tmp_path / wrong).mkdir() if wrong.startswith("a") else (tmp_path / wrong).write_text("")
         with pytest.raises(InputError, match=said):
             read_volume(tmp_path / wrong)
-    assert FOLDER.folder
     assert sum(not form.endings for form in FORMATS) == 1
+
+
+def test_every_module_of_the_folder_is_a_row() -> None:
+    """A format whose row was forgotten would be neither read nor written, and nothing would say so."""
+    folder = importlib.import_module("fewview.data.volumes.formats")
+    modules = [importlib.import_module(f"{folder.__name__}.{found.name}") for found in pkgutil.iter_modules(folder.__path__)]
+    assert [module.FORMAT for module in modules] == list(FORMATS)
+    endings = [ending for form in FORMATS for ending in (*form.endings, *form.also_read)]
+    assert len(endings) == len(set(endings))
+
+
+def test_a_row_is_all_that_a_format_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def write(volume: np.ndarray, grid: Grid, path: Path, kept: object, *, note: str = "") -> None:
+        np.savez(path.with_suffix(""), volume=volume, voxel=grid.voxel_mm, note=note)
+        path.with_suffix(".npz").rename(path)
+
+    def load(path: Path, voxel_mm: float | None) -> tuple[np.ndarray, Grid, dict[str, Any]]:
+        with np.load(path) as file:
+            return file["volume"], Grid(file["volume"].shape, float(file["voxel"])), {"note": str(file["note"])}
+
+    row = VolumeFormat("NumPy", (".vol",), load, write, "values", write_options=(Option("note", "any words", text),))
+    monkeypatch.setattr(volume_format, "formats", lambda: (*FORMATS, row))
+    volume, grid, facts = read_volume(write_volume(ramp(), tmp_path / "a.vol", grid=Grid(GRID.shape, 0.5), note="mine"))
+    np.testing.assert_array_equal(volume, ramp())
+    assert (grid.voxel_mm, facts["note"]) == (0.5, "mine")
+    assert ".vol" in written()
+    with pytest.raises(InputError, match=r"note is an option of NumPy"):
+        write_volume(ramp(), tmp_path / "a.nii", grid=GRID, note="mine")
+    assert main(["recon", "--help"]) == main(["simulate", "--help"]) == 0
+    shown = re.sub(r"[^\w.]+", " ", capsys.readouterr().out)
+    for ending in [ending for form in FORMATS for ending in form.endings[:1]]:
+        assert shown.count(ending) >= 2, ending
 
 
 # ---- stacks of images

@@ -150,8 +150,10 @@ def test_sections_and_logs_that_disagree(tmp_path: Path) -> None:
 def test_a_decimal_comma_is_a_decimal_point_where_it_can_mean_nothing_else(tmp_path: Path) -> None:
     plain = read(tmp_path, SOUND).scan
     assert read(tmp_path, with_lines(SOUND, Image_Pixel_Size="222,6", Rotation_Step="0,800")).scan == plain
-    with pytest.raises(InputError, match=r"Object to Source.*92,975"):
-        read(tmp_path, with_lines(SOUND, Object_to_Source="92,975"))
+    assert read(tmp_path, with_lines(BARE, Object_to_Source="92,975")).scan.dso_mm == pytest.approx(92.975)  # 93 m is no distance
+    assert read(tmp_path, with_lines(BARE, Rotation_Step="1,200", Number_Of_Files="100")).scan.angles_deg[1] == pytest.approx(1.2)
+    with pytest.raises(InputError, match=r"Image Pixel Size.*1,024"):
+        read(tmp_path, with_lines(SOUND, Image_Pixel_Size="1,024"))
 
 
 NUMBERS = ["Object to Source", "Image Pixel Size", "Number Of Rows", "Number Of Columns", "Rotation Step", "Number Of Files",
@@ -162,10 +164,13 @@ def same_within(scan: Scan, sound: Scan, tolerance: float) -> bool:
     """As far as a volume shows it: size, pixel, cone, travel, and placement within a share of the field of view."""
     if scan.shape != sound.shape or len(scan) != len(sound):
         return False
-    pairs = [*zip(scan.field_of_view_mm, sound.field_of_view_mm, strict=True), (scan.dso_mm, sound.dso_mm)]
-    pairs.append((scan.angles_deg[-1], sound.angles_deg[-1]))
+    pairs = [(s.field_of_view_mm[2], s.dso_mm, s.angles_deg[-1]) for s in (scan, sound)]
     moved = np.abs(scan.detector - sound.detector).max() / sound.field_of_view_mm[0]
-    return all(abs(a / b - 1) < tolerance for a, b in pairs) and moved < 0.4 and bool(np.abs(scan.u[:, 2] / scan.u[0, 0]).max() < 0.06)
+    return (
+        all(abs(a / b - 1) < tolerance for a, b in zip(*pairs, strict=True))
+        and moved < 0.4
+        and bool(np.abs(scan.u[:, 2] / scan.u[0, 0]).max() < 0.06)
+    )
 
 
 @settings(max_examples=100, deadline=None)

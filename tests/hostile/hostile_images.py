@@ -202,7 +202,7 @@ FILES: list[Case] = [
     refused("TIFFs without a log", lambda r: r.recon(r.pictures()), "log"),
     warned(
         "the object in a tenth of the border",
-        lambda r: r.recon(r.scan(counts=counts_of(cone_integrals(2.0)))),
+        lambda r: r.recon(r.scan(counts=counts_of(cone_integrals(2.4)))),
         "truncat|cut off|covers|border",
     ),
 ]

@@ -20,7 +20,7 @@ VIEWS = [
     recon("1 view by fdk", "--views 1", told, "1 view|views 1"),
     recon("a wedge of 20 deg by fdk", "--views wedge:20", told, "20|limited|wedge"),
     *(
-        recon(f"views {text}", f"--views {text}", refused, "--views", text)
+        recon(f"views {text}", f"--views {text}", refused, "--views", "1e9|1000000000" if text == "1e9" else text)
         for text in (
             "0",
             "-1",
@@ -83,7 +83,7 @@ GRIDS = [
 ]
 
 BINNING = [
-    *(recon(f"binning {text}", f"--binning {text}", refused, "--binning") for text in ("0", "-1", "1000", "1.5", "x", "17")),
+    *(recon(f"binning {text}", f"--binning {text}", refused, "binning") for text in ("0", "-1", "1000", "1.5", "x", "17")),
     recon("binning that leaves columns over", "--binning 3", fine, "binning 3|--binning", "left"),
     recon("binning to two rows", "--binning 8", told, "--binning"),
 ]
@@ -210,7 +210,7 @@ READER = [
     *(recon(f"out {name}", f"--out {name}", refused, name) for name in ("a.jpg", "a.zip", "a.tif")),
     refused("out below a file", lambda r: r.recon(r.scan(), out=r.file("notes.txt", "mine") / "out.h5"), "notes.txt"),
     refused("out with a name of 300 letters", lambda r: r.recon(r.scan(), out="x" * 300 + ".h5"), "x.h5"),
-    refused("out without a name", lambda r: ["recon", str(r.scan()), "--out", ""], "--out"),
+    refused("out without a name", lambda r: ["recon", str(r.scan()), "--out", ""], "--out|. exists|never"),
     refused("out in the kernel's folder", lambda r: r.recon(r.scan(), out="/proc/nothing/out.h5"), "/proc"),
     refused("the scan without a name", lambda r: ["recon", "", "--out", "out.h5"], "SCAN|scan|''"),
     right("names in Greek", lambda r: r.recon(r.scan("ποντίκι 7 µm"), "--views", "all")),

@@ -16,13 +16,15 @@ from hostile_case import Case, fine, refused, right
 from hostile_room import Room
 from hostile_world import edited, log_text
 
-FORMAT = 2
+FORMAT = 3
 TASK = {
     "key": "k1", "animal": "1", "week": 0, "views": 2, "selection": "evenly", "seed": 0, "method": "fdk", "size": 8, "settings": {},
     "photons": None, "inputs": "", "method_hash": "", "scoring": {},
 }  # fmt: skip
 RECORD = {
-    "format": FORMAT, "key": "k1", "task": {name: value for name, value in TASK.items() if name != "key"},
+    "format": FORMAT, "key": "k1", "study": "table2", "same_work": "w1", "metrics": ["volume/psnr"], "label": "1 week 0, fdk",
+    "code": {"name": "0.1.0+0", "version": "0.1.0", "commit": None}, "date": "2026-11-26T00:00:00+00:00", "machine": {"load": 1.0},
+    "memory_before_mib": 5.0, "task": {name: value for name, value in TASK.items() if name != "key"},
     "seconds": 1.0, "peak_memory_mib": 10.0,
     "scores": {"volume": {"psnr": 20.0}, "heldout-views": {"psnr": 20.0}, "table2-compat": {}},
 }  # fmt: skip
@@ -39,7 +41,7 @@ def _sweep(room: Room, sweep: Any, record: Any = None) -> list[str]:
     return ["report", str(room.path / "results"), "--out", str(room.path / "page.html")]
 
 
-GOOD = {"format": FORMAT, "info": {}, "tasks": [TASK]}
+GOOD = {"format": FORMAT, "study": "table2", "info": {}, "tasks": [TASK]}
 
 
 def sweep(name: str, content: Any, *says: str) -> Case:
@@ -66,20 +68,23 @@ SWEEPS = [
     sweep("that is a list", [1, 2]),
     sweep("that is a word", '"hello"'),
     sweep("of bytes", b"\xff\xfe\x00"),
-    sweep("without tasks", {"format": FORMAT, "info": {}}, "tasks"),
-    sweep("with a number for tasks", {"format": FORMAT, "info": {}, "tasks": 5}, "tasks"),
-    sweep("with words for tasks", {"format": FORMAT, "info": {}, "tasks": ["a"]}, "tasks"),
-    sweep("whose tasks have no key", {"format": FORMAT, "info": {}, "tasks": [{"animal": "1"}]}, "key"),
-    sweep("whose key leaves the folder", {"format": FORMAT, "info": {}, "tasks": [{**TASK, "key": "../../../etc/passwd"}]}, "key"),
-    sweep("whose info is a list", {"format": FORMAT, "info": [], "tasks": [TASK]}, "info"),
-    sweep("whose window is a word", {"format": FORMAT, "info": {"window_per_mm": "wide"}, "tasks": [TASK]}, "window_per_mm"),
+    sweep("without tasks", {k: v for k, v in GOOD.items() if k != "tasks"}, "tasks"),
+    sweep("with a number for tasks", {**GOOD, "tasks": 5}, "tasks"),
+    sweep("with words for tasks", {**GOOD, "tasks": ["a"]}, "tasks"),
+    sweep("whose tasks have no key", {**GOOD, "tasks": [{"animal": "1"}]}, "key"),
+    sweep("whose key leaves the folder", {**GOOD, "tasks": [{**TASK, "key": "../../../etc/passwd"}]}, "key"),
+    sweep("whose info is a list", {**GOOD, "info": []}, "info"),
+    sweep("whose window is a word", {**GOOD, "info": {"window_per_mm": "wide"}}, "window_per_mm"),
     sweep("ten thousand brackets deep", "[" * 10_000 + "]" * 10_000),
+    sweep("without a study", {k: v for k, v in GOOD.items() if k != "study"}, "study"),
+    sweep("of a study that does not exist", {**GOOD, "study": "tabel2"}, "tabel2"),
     refused("sweep.json of another format", lambda r: _sweep(r, {**GOOD, "format": 99}, RECORD), "sweep.json", "99"),
     refused("sweep.json that is a folder", lambda r: (r.documents("results/sweep.json"), _sweep(r, None))[1], "sweep.json"),
     record("that is a list", [1]),
     record("that is a word", '"hello"'),
     record("of another task", {**RECORD, "key": "k2"}, "k2|key"),
     without("without a task", "task"),
+    without("without its code", "code"),
     without("without scores", "scores"),
     without("without seconds", "seconds"),
     without("without memory", "peak_memory_mib"),

@@ -80,7 +80,7 @@ def _chunks(folder: Path) -> list[Path]:
 
 
 def _without_chunks(folder: Path) -> None:
-    for path in _chunks(folder)[1::2]:
+    for path in _chunks(folder)[::2]:
         path.unlink()
 
 

@@ -148,7 +148,7 @@ NIFTI = [
         "nifti: not isotropic",
         lambda r: r.simulate(r.nifti(then=lambda i: i.header.set_zooms((1.3, 1.3, 5.0)))),
         "volume.nii.gz",
-        "isotropic",
+        "isotropic|pixdim",
     ),
 ]
 

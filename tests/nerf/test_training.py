@@ -307,6 +307,9 @@ def test_resuming_asks_for_the_same_settings_data_and_architecture(tmp_path: Pat
     state_of(out).write_bytes(b"not a state")
     with pytest.raises(InputError, match="training state"):
         train(TOY, EXAMPLES, HELD, SETTINGS, out, resume=True)
+    with pytest.raises(FileExistsError, match="did not write"):  # it may be anybody's
+        train(TOY, EXAMPLES, HELD, SETTINGS, out, force=True)
+    state_of(out).unlink()
     assert train(TOY, EXAMPLES, HELD, SETTINGS, out, force=True).method == "toy"
 
 
@@ -560,14 +563,14 @@ def test_the_command_refuses_bad_input_in_one_line(heads: Path, tmp_path: Path, 
         (["lpd", "--data", str(alone)], "has one animal"),
         (["lpd", "--data", str(empty)], "part 'train'"),
         (["lpd", "--data", str(heads), "--preset", "tiny"], "preset of lpd"),
-        (["lpd", "--data", str(heads), "--size", "4"], "at least 8"),
+        (["lpd", "--data", str(heads), "--size", "4"], "8 to 4096"),
         (["lpd", "--data", str(heads), "--size", "16", "--views", "999"], "whole numbers from 1 to 260"),
         (["lpd", "--data", str(heads), "--steps", "0"], "steps of training is 0"),
         (["lpd", "--data", str(heads), "--set", "check_evry=3"], "check_every"),
         (["lpd", "--data", str(heads), "--set", "steps=3"], "--steps"),
         (["lpd", "--data", str(heads), "--set", "preset=paper"], "--preset"),
         (["lpd", "--data", str(heads), "--set", "learning_rate=fast"], "learning_rate of training is 'fast'"),
-        (["lpd", "--data", str(heads), "--set", "check_views=[]"], "check_views is empty"),
+        (["lpd", "--data", str(heads), "--set", "check_views=[]"], "check_views of training is []"),
         (["lpd", "--data", str(heads), "--set", "clip=1.0", "betas=0.9"], "betas of training is 0.9"),
         (["lpd", "--data", str(heads), "--target", "ct"], "recon-ct"),
         (["lpd", "--data", str(heads), "--size", "16", "--device", "cuda:99"], "cuda:99"),

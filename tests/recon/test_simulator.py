@@ -10,6 +10,7 @@ import pytest
 from fewview.benchmarks.datasets.subjects import scene_of_volume
 from fewview.data import prepare
 from fewview.data.images.grey import from_grey, to_grey
+from fewview.data.volumes.attenuation import GreyScale
 from fewview.data.volumes.resample import resample
 from fewview.geometry import Grid, InputError, MissingBackendError, Scan, UnknownNameError, skyscan_1276
 from fewview.recon import fdk, simulate
@@ -80,7 +81,7 @@ def test_an_ideal_scan_reconstructs_the_body_within_one_per_cent() -> None:
 def test_an_ideal_scan_of_a_real_head_reconstructs_it_within_one_per_cent(shared_data: Path) -> None:
     """At the scale of two voxels and near the middle plane: a skull is thinner than a voxel, and FDK is exact only there."""
     scan = skyscan_1276(rows=96, cols=144, voxel_mm=0.2968)
-    head = scene_of_volume(shared_data / "mouse_head" / "C57BL6_J_.nii.gz", scan, 0.20)
+    head = scene_of_volume(shared_data / "mouse_head" / "C57BL6_J_.nii.gz", scan, GreyScale(mu_max=0.20))
     grid = Grid.fit(scan)
     truth, found = resample(head.volume, head.grid, grid), fdk(simulate(head.volume, head.grid, scan, Physics.ideal(rays=1)), grid)
     body = binary_erosion(gaussian_filter(truth, 1.5) > 0.02) & (np.abs(grid.z_mm) < 2.5)[:, None, None]

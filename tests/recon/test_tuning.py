@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import itertools
 import json
 import math
 from pathlib import Path
 from typing import Any
 
-import imageio.v3 as iio
 import nibabel
 import numba
 import numpy as np
 import pytest
-from fewview.benchmarks.pages.convergence import convergence
-from fewview.benchmarks.studies import classical
-from fewview.benchmarks.studies.classical import Plan, Row, run, run_cell, run_oracle, sweep, table
-from fewview.benchmarks.studies.intervals import REGIONS, IntervalPlan, interval_table, measure
-from fewview.benchmarks.studies.rtk_peer import Point, verdicts
-from fewview.benchmarks.studies.time_to_quality import Watched, summary
 from fewview.cli.main import main
 from fewview.data import Projections, write_projections
 from fewview.data.multiresolution import bin_projections, coarsening
@@ -31,7 +22,6 @@ from fewview.recon.iterative.tuning.held_out import held_out, ramp_energy, split
 from fewview.recon.iterative.tuning.prior_weight import LADDER, lowest, trust_in_minimum, weight_unit
 from fewview.recon.physics.noise import noise_level, ripple
 from fewview.recon.projector import operator
-from fewview.recon.run_method import thinned_history
 from fewview.recon.uncertainty import coverage, resampled_std
 
 F32 = np.float32
@@ -311,148 +301,3 @@ def test_bad_resampling_is_refused() -> None:
         resampled_std(projections, "fdk", grid, replicas=9)
     with pytest.raises(InputError, match="level is 90"):
         coverage(truth, truth, truth, level=90)
-
-
-# --- the table
-
-
-def test_the_table_gives_means_and_the_gain_over_fdk_volume_by_volume() -> None:
-    rows = [
-        Row("a", 26, "fdk", 30.0, 0.8, 0.7, 1.0, 100.0),
-        Row("b", 26, "fdk", 34.0, 0.8, 0.7, 1.0, 100.0),
-        Row("a", 26, "pdhg_tv", 37.0, 0.9, 0.9, 9.0, 200.0, "lambda_ 0.01"),
-        Row("b", 26, "pdhg_tv", 40.0, 0.9, 0.9, 9.0, 200.0, "lambda_ 0.02"),
-    ]
-    text = table(rows)
-    assert "| 26 | pdhg_tv | 2 | 38.50 ± 1.50 | +6.50 (+6.00) | 0.9000 | 0.900 | 9.0 | 0.0 | 200 | lambda_ 0.01 |" in text
-
-
-@pytest.fixture(scope="module")
-def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two volumes as files: balls of bone in a larger ball, off centre."""
-    folder = tmp_path_factory.mktemp("heads")
-    for number, name in enumerate(("one", "two")):
-        z, y, x = np.meshgrid(*[np.arange(n) - n / 2 for n in (100, 120, 110)], indexing="ij")
-        grey = np.where(x**2 + y**2 + z**2 < 45**2, 60, 0)
-        grey[(x - 12) ** 2 + (y + 5 * number) ** 2 + z**2 < 14**2] = 230
-        nibabel.save(nibabel.Nifti1Image(grey.T.astype(np.uint8), np.eye(4)), folder / f"{name}.nii.gz")  # pyright: ignore
-    return folder
-
-
-def test_the_table_goes_on_where_it_was(heads: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    plan = Plan(heads, volumes=("one", "two"), views=(13,), methods=("fdk", "pdhg_tv"), size=32)
-    first = list(itertools.islice(sweep(plan, tmp_path), 3))  # stopped after the third cell
-    assert all(new for _, new in first)
-    told: list[str] = []
-    text = run(plan, tmp_path, "the command", told.append)
-    assert len(told) == 1
-    assert (tmp_path / "table.md").read_text().strip() == text.strip()
-    assert "| 13 | pdhg_tv | 2 |" in text
-    assert "load average" in text
-    assert "the command" in text
-    again: list[str] = []
-    run(plan, tmp_path, "the command", again.append)
-    assert not again
-    assert main(["bench", "classical", "--data", str(heads), "--out", str(tmp_path / "cli"), "--volumes", "one", "--views", "13",
-                 "--methods", "fdk", "--size", "32"]) == 0  # fmt: skip
-    assert "| 13 | fdk | 1 |" in capsys.readouterr().out
-    assert main(["bench", "classical", "--data", str(heads), "--out", str(tmp_path / "cli"), "--volumes", "three"]) != 0
-    assert "three.nii.gz is not there" in capsys.readouterr().err
-
-
-def test_ctrl_c_in_a_cell_of_the_table_leaves_no_cell(heads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = reconstruct
-
-    def interrupted(*args: Any, **kwargs: Any) -> Any:
-        def interrupt(progress: Any) -> None:
-            raise KeyboardInterrupt
-
-        return plain(*args, callbacks=[interrupt], **kwargs)
-
-    monkeypatch.setattr(classical, "reconstruct", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        run(Plan(heads, volumes=("one",), views=(13,), methods=("sirt",), size=32), tmp_path, "", print)
-    assert not list(tmp_path.rglob("*.json"))
-
-
-def test_intervals_are_scaled_on_some_volumes_and_tried_on_others(heads: Path) -> None:
-    plan = IntervalPlan(heads, volumes=("one", "two"), methods=("fdk",), kinds=("views",), views=26, size=32)
-    found = measure(plan, lambda line: None)
-    assert [(w.volume, w.region) for w in found] == [(v, r) for v in ("one", "two") for r in REGIONS]
-    for worth in found:
-        assert worth.share_with(1.0) == pytest.approx(worth.share)
-        assert worth.share_with(worth.factor) == pytest.approx(0.9, abs=0.01)
-    lines = interval_table(found, plan).splitlines()
-    assert len(lines) == 2 + 2 + 2
-    assert lines[-1].startswith("| fdk | views | object |")
-
-
-def test_histories_are_thinned_and_drawn(heads: Path) -> None:
-    history = [{"step": k, "seconds": 0.1 * k, "residual": 1 / k, "objective": 2 / k, "memory_mb": 50.0} for k in range(1, 1001)]
-    kept = thinned_history(history)
-    assert len(kept) == 100
-    assert (kept[0], kept[-1]) == (history[0], history[-1])
-    assert thinned_history([]) == []
-
-    def record(method: str, views: int, history: list[dict[str, Any]]) -> dict[str, Any]:
-        return {"task": {"method": method, "views": views, "animal": "1"}, "history": history}
-
-    assert convergence([record("fdk", 26, [{"step": 26, "seconds": 1.0}]), {"task": {}}]) == ""
-    uri = convergence([record("fdk", 26, []), record("sirt", 26, kept), record("cgls", 52, kept[:7])])
-    picture = iio.imread(base64.b64decode(uri.partition(",")[2]), extension=".png")
-    assert min(picture.shape[:2]) > 300
-    assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 20  # two colours of lines, and text
-
-
-def test_a_cell_of_the_table_on_a_small_case() -> None:
-    from fewview.benchmarks.studies.classical import Case
-
-    projections, grid, truth = make_scan(26, 2e4)
-    case = Case("made", projections, grid, truth.astype(F32), grid.seen_by_all(projections.scan))
-    fdk, tv = run_cell(case, 13, "fdk"), run_cell(case, 13, "pdhg_tv")
-    assert tv.psnr > fdk.psnr + 3
-    assert tv.ssim > fdk.ssim + 0.1
-    assert "lambda_" in tv.chosen
-    assert run_oracle(case, 13).psnr > tv.psnr - 0.3  # its ladder is coarse
-
-
-def test_equal_time_is_the_best_of_ours_that_took_no_longer() -> None:
-    ours = [Point("fewview a", 1.0, 2.0, 30.0), Point("fewview b", 5.0, 3.0, 40.0)]
-    lines = verdicts([*ours, Point("rtk", 4.0, 3.5, 35.0), Point("rtk fast", 0.5, 2.5, 20.0)])
-    assert lines[-2].endswith("| 30.00 | 40.00 |")
-    assert lines[-1].endswith("| none yet | 30.00 |")
-
-
-def test_time_to_quality_counts_from_where_it_stays_close() -> None:
-    run = [Watched(k, 1.0 + k, 0.5 * k, db) for k, db in enumerate((30.0, 39.95, 39.5, 39.92, 39.99), 1)]
-    lines = summary(run, 40.0, (0.8, 0.4))
-    assert "from step 4: 5.0 s, 2.0 CPU s" in lines[0]  # step 2 was close, step 3 was not
-    assert "5 iterations, 39.99 dB, 6.0 s" in lines[1]
-    assert "+25 % (+25 % in CPU s)" in lines[2]
-    assert "never" in summary(run, 50.0, (0.8, 0.4))[0]
-
-
-@pytest.mark.slow  # importing itk alone takes its time
-def test_itk_rtk_sees_the_same_scan_and_box() -> None:
-    pytest.importorskip("itk", reason="itk-rtk is not installed (extra peers)")
-    from fewview.benchmarks.studies.classical import Case
-    from fewview.benchmarks.studies.rtk_peer import CG, rtk_volume
-
-    projections, grid, truth = make_scan(26, 1e6, size=16)
-    case = Case("made", projections, grid, truth.astype(F32), grid.seen_by_all(projections.scan))
-    ours = reconstruct(projections, "cgls", grid, iterations=8).volume
-    theirs = rtk_volume(projections, case, CG, {"SetNumberOfIterations": 8, "SetDisableDisplacedDetectorFilter": True})
-    assert np.corrcoef(ours[case.inside], theirs[case.inside])[0, 1] > 0.95
-
-
-def test_the_memory_of_a_cell_does_not_hide_in_what_was_freed_before() -> None:
-    from fewview.benchmarks.studies.classical import peak_memory_mb, reset_peak_memory
-
-    held = [np.ones((1 << 19,), F32) for _ in range(50)]  # 100 MB in pieces that the C library keeps after they are freed
-    del held
-    reset_peak_memory()
-    before = peak_memory_mb()
-    held = [np.ones((1 << 19,), F32) for _ in range(25)]
-    if math.isfinite(before):
-        assert peak_memory_mb() - before > 45
-    del held

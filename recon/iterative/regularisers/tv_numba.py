@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Volume = NDArray[np.float32]
 NORM2 = 12.0  # an upper bound of the squared norm of the 3-D difference operator (Chambolle 2004)
 
-_jit = numba.njit(parallel=True, cache=True, fastmath={"contract", "nsz", "arcp"}, error_model="numpy")
+_jit = numba.njit(parallel=True, nogil=True, cache=True, fastmath={"contract", "nsz", "arcp"}, error_model="numpy")
 
 
 @_jit

@@ -1,0 +1,170 @@
+"""From records to tables: one row a method and view count, means with intervals over animals, FID and KID over all their images."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ...base.plain import to_json
+from ..scores.compared import FeatureSets
+from ..scores.feature_networks import ABSENT
+from ..scores.metric_table import PROTOCOLS, Metric, distances_of, metrics_of
+from ..scores.statistics import Interval, bootstrap_mean
+from ..sweeps.columns import ARROWS, Cell, mark_best
+from .pictures import open_pictures
+from .sample_distance import sample_cells
+
+# The paper's Table 2 (BoneMet). Its protocol is not stated; the published code scores the fit to the input view.
+PUBLISHED = {
+    "PixelNeRF": {"psnr": 20.2, "ssim": 0.740, "fid": 155.2, "kid": 0.128},
+    "MedNeRF": {"psnr": 30.2, "ssim": 0.810, "fid": 91.5, "kid": 0.092},
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method at one number of views: ``cells`` metric -> interval, per protocol; ``failed``: messages of tasks without a volume."""
+
+    method: str
+    views: int
+    selection: str
+    animals: tuple[str, ...]
+    cells: Mapping[str, Mapping[str, Interval]]
+    seconds: float
+    peak_memory_mib: float
+    failed: tuple[str, ...]
+
+
+def rows_of(records: Sequence[Mapping[str, Any]], results: str | Path | None = None) -> list[Row]:
+    """One row for each method, view count and selection, in the order of the records. Seeds are averaged within an animal first."""
+    groups: dict[tuple[str, int, str], list[Mapping[str, Any]]] = {}
+    for record in records:
+        task = record["task"]
+        groups.setdefault((task["method"], task["views"], task["selection"]), []).append(record)
+    return [_row(*key, group, Path(results) if results else None) for key, group in groups.items()]
+
+
+def _row(method: str, views: int, selection: str, records: Sequence[Mapping[str, Any]], results: Path | None) -> Row:
+    good = [r for r in records if "failed" not in r]
+    cells: dict[str, dict[str, Interval]] = {}
+    for protocol in PROTOCOLS:
+        per_animal: dict[str, dict[str, list[float]]] = {}
+        for record in good:
+            for metric, value in record["scores"].get(protocol, {}).items():
+                per_animal.setdefault(metric, {}).setdefault(record["task"]["animal"], []).append(float(value))
+        means = {m: [float(np.mean(v)) for v in animals.values()] for m, animals in per_animal.items()}
+        cells[protocol] = {m: bootstrap_mean(v) for m, v in means.items() if np.isfinite(v).all()}
+    if results is not None and good:
+        for protocol, name in (("heldout-views", "views"), ("volume", "slices")):
+            cells[protocol] |= _distances([results / "pictures" / f"{r['key']}.npz" for r in good], protocol, name)
+        cells["table2-compat"] |= sample_cells(results, method)
+    return Row(
+        method,
+        views,
+        selection,
+        tuple(dict.fromkeys(r["task"]["animal"] for r in good)),
+        cells,
+        float(np.median([r["seconds"] for r in good])) if good else float("nan"),
+        max((float(r["peak_memory_mib"]) for r in good), default=float("nan")),
+        tuple(f"{r['task']['animal']}: {r['failed']}" for r in records if "failed" in r),
+    )
+
+
+def _distances(files: Sequence[Path], protocol: str, name: str) -> dict[str, Interval]:
+    """FID and KID of the images of all animals together: distances between sets have no value per animal, so no interval over animals."""
+    real, made = (_stack(files, f"features_{name}{end}") for end in ("_reference", ""))
+    if real is None or made is None or min(len(real), len(made)) < 2:
+        return {}
+    return distances_of(protocol, FeatureSets(real, made))
+
+
+def _stack(files: Sequence[Path], name: str) -> torch.Tensor | None:
+    parts: list[NDArray[np.float32]] = []
+    for file in files:
+        if file.exists():
+            with open_pictures(file) as kept:
+                if name in kept:
+                    parts.append(kept[name])
+    return torch.from_numpy(np.concatenate(parts)).double() if parts else None
+
+
+def columns_of(rows: Sequence[Row], protocol: str) -> list[Metric]:
+    """The listed metrics of a protocol that a row has."""
+    return [m for m in metrics_of(protocol) if m.listed and any(m.name in row.cells[protocol] for row in rows)]
+
+
+def head_of(metric: Metric, labels: Mapping[str, str]) -> str:
+    """The head of a column: name, unit or network, and an arrow that points to the good values: ``PSNR, dB ↑``."""
+    network = f" ({labels[metric.name]})" if metric.name in labels else ""
+    return f"{metric.head}{f', {metric.unit}' if metric.unit else ''}{network} {ARROWS[metric.better]}"
+
+
+def cells_of(rows: Sequence[Row], metric: Metric) -> list[Cell]:
+    """The column of a metric, the best method at each number and selection of views marked; "-" where a row has no value."""
+    found = [row.cells[metric.protocol].get(metric.name) for row in rows]
+    cells = [Cell("-") if cell is None else Cell(f"{cell.mean:#.4g}".rstrip("."), cell.mean) for cell in found]
+    return mark_best(cells, [(row.views, row.selection) for row in rows], metric.better)
+
+
+def absent_columns(rows: Sequence[Row], protocol: str, labels: Mapping[str, str]) -> str:
+    """A note on the metrics of a protocol that have no column, and what each would need; empty where all have one."""
+    missing = [m for m in metrics_of(protocol) if m.listed and not any(m.name in row.cells[protocol] for row in rows)]
+    reasons: dict[str, list[str]] = {}
+    for metric in missing:
+        reasons.setdefault(_lack(metric, labels), []).append(metric.head)
+    return " ".join(f"No column for {', '.join(heads)}: {reason}." for reason, heads in reasons.items())
+
+
+def _lack(metric: Metric, labels: Mapping[str, str]) -> str:
+    if labels.get(metric.name) == ABSENT:
+        return "the weights of its network are not here (`fewview data fetch fid-inception lpips-alexnet`)"
+    if metric.needs in ("images and a network", "sets of features") and metric.name not in labels:
+        return "no network was asked for (`--features inception` or `random`)"
+    if metric.protocol == "table2-compat" and metric.needs == "sets of features":
+        return "it needs a generative method with a checkpoint, such as mednerf"
+    if metric.name == "lpips":
+        return "it needs images of at least 32 pixels each way"
+    return "no reconstruction has a finite value"
+
+
+def markdown(rows: Sequence[Row], protocol: str, labels: Mapping[str, str] | None = None) -> str:
+    """One protocol as a Markdown table, the best in bold; ``labels`` say over which network's features FID, KID and LPIPS are."""
+    labels = labels or {}
+    columns = columns_of(rows, protocol)
+    best = {m.name: [cell.best for cell in cells_of(rows, m)] for m in columns}
+    heads = ["method", "views", *(head_of(m, labels) for m in columns), "s", "animals"]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for place, row in enumerate(rows):
+        texts = [(str(row.cells[protocol].get(m.name, "-")), best[m.name][place]) for m in columns]
+        cells = [f"**{text}**" if marked else text for text, marked in texts]
+        tail = [f"{row.seconds:.3g}", f"{len(row.animals)}" + (f" ({len(row.failed)} failed)" if row.failed else "")]
+        lines.append("| " + " | ".join([row.method, str(row.views), *cells, *tail]) + " |")
+    note = absent_columns(rows, protocol, labels)
+    return "\n".join(lines) + (f"\n\n{note}" if note else "")
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """All protocols and metrics, one line a cell."""
+    out = io.StringIO()
+    write = csv.writer(out, lineterminator="\n").writerow
+    write(["protocol", "method", "views", "selection", "metric", "mean", "low", "high", "animals"])
+    for row in rows:
+        for protocol, cells in row.cells.items():
+            for metric, cell in cells.items():
+                write([protocol, row.method, row.views, row.selection, metric, cell.mean, cell.low, cell.high, len(row.animals)])
+    return out.getvalue()
+
+
+def as_json(rows: Sequence[Row]) -> str:
+    """The rows as JSON."""
+    return to_json(
+        [{**vars(row), "cells": {p: {m: vars(i) for m, i in c.items()} for p, c in row.cells.items()}} for row in rows], indent=1
+    )

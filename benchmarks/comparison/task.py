@@ -1,0 +1,57 @@
+"""One reconstruction of a comparison on paired scans: which animal, which views, which method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from ..sweeps.record_check import RecordFacts
+
+
+@dataclass(frozen=True)
+class PairTask:
+    """``inputs`` is the SHA-256 of the scan and its reference, so that a record never outlives a change of the data.
+
+    ``method_hash`` is that of a method's own file or checkpoint, empty for the built-in ones. ``scoring`` is how the result is measured
+    (windows, features, alignment): a record made with another yardstick is not this task's.
+    """
+
+    animal: str
+    week: int
+    views: int
+    selection: str
+    seed: int
+    method: str
+    size: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    photons: float | None = None
+    inputs: str = ""
+    method_hash: str = ""
+    scoring: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """For people: ``851 week 0, 26 views (evenly), fista_tv, seed 0``."""
+        return f"{self.animal} week {self.week}, {self.views} views ({self.selection}), {self.method}, seed {self.seed}"
+
+
+class PairTaskFacts(BaseModel):
+    """What pages read of a task."""
+
+    animal: str
+    week: int
+    views: int
+    selection: str
+    seed: int
+    method: str
+
+
+class PairRecord(RecordFacts):
+    """What pages read of a record that did not fail."""
+
+    task: PairTaskFacts  # type: ignore[assignment]
+    seconds: float
+    scores: dict[str, dict[str, float]]

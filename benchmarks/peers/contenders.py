@@ -1,0 +1,86 @@
+"""Other implementations of the same work, each optional and imported only when asked for: itk-rtk, mbirjax, ASTRA, our own on a GPU.
+
+Each gets the very rays and voxels of the `Work`; arrays are prepared, and results turned into fewview's axes, outside the timed call
+where that costs more than a view of the array. `studies.speed` then checks that the work done was the same.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...base import MissingBackendError
+from ...data import Projections
+from ...recon import Operator
+from .rtk import rtk_contenders
+from .work import Contender, Work
+
+Array = NDArray[np.float32]
+
+
+def peer_contenders(work: Work) -> tuple[list[Contender], list[str]]:
+    """The contenders of every implementation that is installed, and a remark for each that is not."""
+    found, remarks = [], []
+    makers: dict[str, Callable[[Work], list[Contender]]] = {
+        "itk-rtk": rtk_contenders,
+        "mbirjax": _mbirjax,
+        "ASTRA": _astra,
+        "fewview by Triton": _triton,
+    }
+    for name, make in makers.items():
+        try:
+            found += make(work)
+        except (ImportError, MissingBackendError) as error:
+            remarks.append(f"{name} does not take part: {error}")
+    return found, remarks
+
+
+def _mbirjax(work: Work) -> list[Contender]:
+    """mbirjax, from every fifth view (it is slow); it has no short-scan weights, so only the pair takes part."""
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mbirjax = importlib.import_module("mbirjax")
+    part = work.every(5)
+    scan, grid, (nz, ny, nx) = part.scan, part.grid, part.grid.shape
+    angles = np.deg2rad(scan.angles_deg).astype(np.float32)
+    model = mbirjax.ConeBeamModel(part.projections.shape, angles, source_detector_dist=scan.dsd_mm, source_iso_dist=scan.dso_mm)
+    pitch = {"delta_det_channel": float(np.linalg.norm(scan.u[0])), "delta_det_row": float(np.linalg.norm(scan.v[0]))}
+    model.set_params(**pitch, delta_voxel=grid.voxel_mm, recon_shape=(ny, nx, nz))
+    volume = np.ascontiguousarray(part.volume.transpose(1, 2, 0)[::-1])
+
+    def adjoint() -> Array:
+        return np.asarray(model.back_project(part.projections))[::-1].transpose(2, 0, 1)
+
+    return [
+        Contender("mbirjax", "forward", part, lambda: np.asarray(model.forward_project(volume))),
+        Contender("mbirjax", "adjoint", part, adjoint, needs_correlation=0.95),  # transpose of a projector with wider footprints
+    ]
+
+
+def _astra(work: Work) -> list[Contender]:
+    """ASTRA, where there is a CUDA device."""
+    from ...recon import METHODS
+    from ...recon.projector import astra_backend
+
+    astra_backend.require_cuda()
+    measured, fdk = Projections(work.projections, work.scan), METHODS["fdk_astra"]
+    return [
+        Contender("ASTRA FDK_CUDA", "fdk", work, lambda: fdk.run(measured, work.grid, fdk.settings(), ())),
+        Contender("ASTRA (CUDA)", "forward", work, lambda: astra_backend.project(work.volume, work.scan, work.grid)),
+        Contender("ASTRA (CUDA)", "adjoint", work, lambda: astra_backend.backproject(work.projections, work.scan, work.grid)),
+    ]
+
+
+def _triton(work: Work) -> list[Contender]:
+    """Our own pair on a CUDA device; like ASTRA's, its time includes the way there and back."""
+    A = Operator(work.scan, work.grid, "triton")
+    return [
+        Contender("fewview (triton, CUDA)", "forward", work, lambda: A(work.volume)),
+        Contender("fewview (triton, CUDA)", "adjoint", work, lambda: A.T(work.projections)),
+    ]

@@ -1,0 +1,80 @@
+"""One piece of work for all implementations, and fewview's own way to do it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...base import UnknownNameError
+from ...data import Projections
+from ...geometry import Grid, Scan, skyscan_1276
+from ...recon import Operator, fdk
+
+Array = NDArray[np.float32]
+TASKS = ("forward", "adjoint", "fdk")
+# (volume shape, detector rows, cols): A is the work that peers were measured on; every grid fills the field of view with 1.5 pixel voxels.
+SIZES = {"small": ((43, 64, 64), 64, 96), "medium": ((86, 128, 128), 128, 192), "A": ((171, 256, 256), 256, 384)}
+OURS = "fewview"
+
+
+@dataclass(frozen=True)
+class Work:
+    """One piece of work for all: a body inside the grid, its line integrals, and the back-projection and FDK of those by fewview."""
+
+    scan: Scan
+    grid: Grid
+    volume: Array
+    projections: Array
+
+    def every(self, step: int) -> Work:
+        """The same from every ``step``-th view, for implementations that would take minutes."""
+        return Work(self.scan[::step], self.grid, self.volume, self.projections[::step])
+
+    @property
+    def giga_updates(self) -> float:
+        """Voxels times views, in 1e9."""
+        return self.volume.size * len(self.scan) / 1e9
+
+
+@dataclass(frozen=True)
+class Contender:
+    """``run()`` does ``task`` of ``work`` and returns [view, row, col] or [z, y, x], as fewview's own arrays; only this is timed.
+
+    ``needs_correlation``: the least correlation with fewview's result at which the two are taken to have done the same.
+    """
+
+    name: str
+    task: str
+    work: Work
+    run: Callable[[], Array]
+    needs_correlation: float = 0.99
+
+
+def make_work(size: str = "A") -> Work:
+    """A scan of the SkyScan 1276 and smooth blobs that end inside the grid: at its border every implementation has its own convention."""
+    if size not in SIZES:
+        raise UnknownNameError("size of the speed benchmark", size, SIZES)
+    shape, rows, cols = SIZES[size]
+    scan, grid = skyscan_1276(rows, cols, voxel_mm=0.1), Grid(shape, voxel_mm=0.15)
+    z, y, x = (axis.astype(np.float32) for axis in np.meshgrid(grid.z_mm, grid.y_mm, grid.x_mm, indexing="ij", sparse=True))
+    volume = np.zeros(shape, np.float32)
+    random = np.random.default_rng(0)
+    half = np.array(grid.size_mm) / 2
+    for _ in range(12):
+        middle, radius = random.uniform(-0.45, 0.45, 3) * half, random.uniform(0.1, 0.35, 3) * half
+        distance = sum(((a - m) / r) ** 2 for a, m, r in zip((x, y, z), middle, radius, strict=True))
+        volume += random.uniform(0.02, 0.1) * np.clip(1.5 - 1.5 * np.asarray(distance), 0, 1).astype(np.float32)
+    return Work(scan, grid, volume, Operator(scan, grid)(volume))
+
+
+def own_contenders(work: Work) -> list[Contender]:
+    """fewview itself."""
+    A, measured = Operator(work.scan, work.grid), Projections(work.projections, work.scan)
+    return [
+        Contender(OURS, "forward", work, lambda: A(work.volume)),
+        Contender(OURS, "adjoint", work, lambda: A.T(work.projections)),
+        Contender(OURS, "fdk", work, lambda: fdk(measured, work.grid)),
+    ]

@@ -1,0 +1,114 @@
+"""What a metric is given: a volume and its reference, rendered and measured views, images for a network, sets of features."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...base import InputError
+from ...geometry import Grid
+from .alignment import fit_grey
+from .perceptual import Perceptual
+from .volume_metrics import SurfaceDistance, surface_distance
+
+Volume = Float[NDArray, "z y x"]
+Views = Float[NDArray, "view row col"]
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What makes scores comparable, the same for every method: grey window (1/mm), bone threshold (1/mm), window of line integrals.
+
+    ``heldout`` views at most are rendered. ``register`` and ``grey_fit`` bring a volume to its reference before the ``volume`` protocol.
+    """
+
+    window: tuple[float, float]
+    bone: float
+    line_window: tuple[float, float] = (0.0, 3.0)
+    heldout: int = 26
+    grey_fit: bool = False
+    register: bool = False
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in (("window", self.window), ("line_window", self.line_window)):
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                raise InputError(f"the {name} is {(low, high)}", expected="(low, high) with low < high")
+
+    @property
+    def data_range(self) -> float:
+        """Of PSNR and SSIM of volumes, in 1/mm."""
+        return self.window[1] - self.window[0]
+
+
+@dataclass(frozen=True)
+class VolumePair:
+    """A volume and its reference on one grid, compared inside ``mask``. What several metrics share is computed once.
+
+    Raises InputError for shapes that differ from the grid's, and for a reference that is constant inside the mask.
+    """
+
+    volume: Volume
+    reference: Volume
+    grid: Grid
+    mask: Bool[NDArray, "z y x"]
+    yardstick: Yardstick
+
+    def __post_init__(self) -> None:
+        for name, array in (("volume", self.volume), ("reference", self.reference)):
+            if array.shape != self.grid.shape:
+                raise InputError(f"the {name} has shape {array.shape}", expected=f"{self.grid.shape}, as the grid says")
+        if self.target[self.mask].std() == 0:
+            raise InputError("the reference is constant", expected="a reference with structure inside the field of view")
+
+    @cached_property
+    def inside(self) -> Volume:
+        """The volume, zero outside the mask."""
+        return np.where(self.mask, self.volume, 0).astype(np.float32)
+
+    @cached_property
+    def target(self) -> Volume:
+        """The reference, zero outside the mask."""
+        return np.where(self.mask, self.reference, 0).astype(np.float32)
+
+    @cached_property
+    def grey_fitted(self) -> Volume:
+        """The volume after the best gain and offset."""
+        return fit_grey(self.volume, self.reference, self.mask)(self.volume)
+
+    @cached_property
+    def surface(self) -> SurfaceDistance:
+        """Between the bone surfaces of the two."""
+        return surface_distance(self.inside, self.target, self.yardstick.bone, self.grid.voxel_mm)
+
+
+@dataclass(frozen=True)
+class ViewPair:
+    """Rendered and measured views, both clipped to a fixed window of line integrals that spans ``data_range``."""
+
+    rendered: Views
+    measured: Views
+    data_range: float
+
+
+@dataclass(frozen=True)
+class ImagePair:
+    """Images and their references with the window that maps them to 0..1, and the network that judges them."""
+
+    images: Views
+    reference: Views
+    window: tuple[float, float]
+    network: Perceptual
+
+
+@dataclass(frozen=True)
+class FeatureSets:
+    """Features of two sets of images: the references' and the reconstructions'."""
+
+    real: Float[Tensor, "m d"]
+    made: Float[Tensor, "n d"]

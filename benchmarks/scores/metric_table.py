@@ -1,0 +1,161 @@
+"""Every metric, once: what it is called, what it needs, which end is good, in what unit, and the function that computes it.
+
+A metric of one's own is a line in `METRICS` (and a function): columns, marks of the best value, arrows, keys and docs are read from here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from .compared import FeatureSets, ImagePair, ViewPair, VolumePair
+from .distribution import frechet_distance, kernel_distance
+from .metrics import psnr, ssim
+from .perceptual import perceptual_distance
+from .statistics import Interval
+from .volume_metrics import dice, edge_error, fourier_shell_correlation, nrmse
+
+PROTOCOLS = ("volume", "heldout-views", "table2-compat")
+MEANING: Mapping[str, str] = {
+    "volume": "The volume against Recon-CT (an FDK of all views, the given ones among them), inside what every view sees.",
+    "heldout-views": "Projections of the volume at measured angles that were not given, fixed window.",
+    "table2-compat": "Fit to the view that was given, data range 2 on [-1, 1]; FID and KID of X-rays that a generator invents "
+    "against those of the training animals: as the published code scores. It judges no volume.",
+}
+Needs = Literal["volume", "views", "images and a network", "sets of features"]
+_CAP_DB = 100.0  # of a view: one that is equal to the last bit shall not make a mean infinite
+
+
+@dataclass(frozen=True)
+class Metric:
+    """``name`` under a ``protocol``; ``function`` of a `VolumePair`, `ViewPair`, `ImagePair` or `FeatureSets`, as ``needs`` says.
+
+    ``head`` is the column's; ``unit`` is empty for a ratio; ``better`` is the good end; ``listed`` says whether the tables show it
+    (records and table.csv hold it in any case).
+    """
+
+    name: str
+    protocol: str
+    needs: Needs
+    head: str
+    better: Literal["high", "low"]
+    function: Callable[[Any], Any]
+    meaning: str
+    unit: str = ""
+    listed: bool = True
+
+    @property
+    def key(self) -> str:
+        """``volume/psnr``: part of the keys of records."""
+        return f"{self.protocol}/{self.name}"
+
+
+def _views(function: Callable[..., float]) -> Callable[[ViewPair], float]:
+    """The mean over views."""
+
+    def mean(pair: ViewPair) -> float:
+        return float(np.mean([function(a, b, data_range=pair.data_range) for a, b in zip(pair.rendered, pair.measured, strict=True)]))
+
+    return mean
+
+
+def _capped_psnr(a: Any, b: Any, *, data_range: float) -> float:
+    return min(psnr(a, b, data_range=data_range), _CAP_DB)
+
+
+def _ssim_of_views(pair: ViewPair) -> float:
+    return _views(ssim)(pair) if min(pair.measured.shape[1:]) >= 7 else math.nan
+
+
+def _residual(pair: ViewPair) -> float:
+    return float(np.sqrt(np.mean((pair.rendered - pair.measured) ** 2)))
+
+
+def _ssim_of_slices(p: VolumePair) -> float:
+    span = p.yardstick.data_range
+    return float(np.mean([ssim(a, b, data_range=span, mask=m) for a, b, m in zip(p.inside, p.target, p.mask, strict=True) if m.any()]))
+
+
+def _lpips(p: ImagePair) -> float:
+    return perceptual_distance(p.images, p.reference, p.window, p.network)
+
+
+def _fid(sets: FeatureSets) -> Interval:
+    return Interval(frechet_distance(sets.real, sets.made), math.nan, math.nan, 1)
+
+
+def _kid(sets: FeatureSets) -> Interval:
+    kid, spread = kernel_distance(sets.real, sets.made)
+    return Interval(kid, kid - spread, kid + spread, 1)
+
+
+def _volume(
+    name: str, head: str, better: Literal["high", "low"], function: Callable[[VolumePair], float], meaning: str, **more: Any
+) -> Metric:
+    return Metric(name, "volume", "volume", head, better, function, meaning, **more)
+
+
+def _networks(protocol: str, of: str) -> list[Metric]:
+    """LPIPS, FID and KID of the images of a protocol."""
+    images, sets = "images and a network", "sets of features"
+    lpips = Metric("lpips", protocol, images, "LPIPS", "low", _lpips, f"learned perceptual distance of {of}")
+    fid = Metric("fid", protocol, sets, "FID", "low", _fid, f"Fréchet distance of the features of {of}")
+    kid = Metric("kid", protocol, sets, "KID", "low", _kid, f"kernel distance of the features of {of}")
+    return [fid, kid] if protocol == "table2-compat" else [lpips, fid, kid]
+
+
+METRICS: tuple[Metric, ...] = (
+    _volume("psnr", "PSNR", "high", lambda p: psnr(p.volume, p.reference, data_range=p.yardstick.data_range, mask=p.mask),
+            "peak signal-to-noise ratio over the grey window of the data set", unit="dB"),
+    _volume("ssim", "SSIM", "high", lambda p: ssim(p.inside, p.target, data_range=p.yardstick.data_range, mask=p.mask),
+            "structural similarity in 3-D, window of 7 voxels"),
+    _volume("ssim_slices", "SSIM of slices", "high", _ssim_of_slices, "structural similarity in 2-D, mean over axial slices"),
+    *_networks("volume", "axial slices"),
+    _volume("dice_bone", "bone Dice", "high", lambda p: dice(p.inside, p.target, p.yardstick.bone),
+            "overlap of what lies above the bone threshold"),
+    _volume("surface_mm", "surface", "low", lambda p: p.surface.mean_mm, "mean distance of the bone surfaces", unit="mm"),
+    _volume("surface_p95_mm", "surface, 95 %", "low", lambda p: p.surface.p95_mm, "95th percentile of that distance", unit="mm",
+            listed=False),
+    _volume("nrmse", "NRMSE", "low", lambda p: nrmse(p.volume, p.reference, p.mask), "root mean square error over that of the reference"),
+    _volume("edge_error", "edge error", "low", lambda p: edge_error(p.inside, p.target, p.grid.voxel_mm, p.mask),
+            "root mean square error of the gradients over that of the reference's"),
+    _volume("fsc_half_mm", "FSC 0.5", "low", lambda p: fourier_shell_correlation(p.inside, p.target, p.grid.voxel_mm).resolution_mm,
+            "resolution where the Fourier shell correlation falls to one half", unit="mm"),
+    _volume("psnr_grey_fit", "PSNR, grey fitted", "high",
+            lambda p: psnr(p.grey_fitted, p.reference, data_range=p.yardstick.data_range, mask=p.mask),
+            "PSNR after the best gain and offset", unit="dB"),
+    Metric("psnr", "heldout-views", "views", "PSNR", "high", _views(_capped_psnr), "mean over views, fixed window", unit="dB"),
+    Metric("ssim", "heldout-views", "views", "SSIM", "high", _ssim_of_views, "mean over views"),
+    *_networks("heldout-views", "held-out views"),
+    Metric("residual", "heldout-views", "views", "residual", "low", _residual, "root mean square error of the line integrals"),
+    Metric("psnr", "table2-compat", "views", "PSNR", "high", _views(_capped_psnr), "of the view that was given, data range 2", unit="dB"),
+    Metric("ssim", "table2-compat", "views", "SSIM", "high", _ssim_of_views, "of the view that was given"),
+    *_networks("table2-compat", "X-rays that a generator invents"),
+)  # fmt: skip
+
+
+def metrics_of(protocol: str, needs: Needs | None = None) -> list[Metric]:
+    """The metrics of a protocol, in the order of the table; those that ``needs`` this kind of input, if it is given."""
+    return [m for m in METRICS if m.protocol == protocol and needs in (None, m.needs)]
+
+
+def scores_of(protocol: str, needs: Needs, given: Any, names: Iterable[str] | None = None) -> dict[str, float]:
+    """The metrics of a protocol (those of ``names``, if given) that need this kind of input, computed from it."""
+    wanted = None if names is None else set(names)
+    return {m.name: m.function(given) for m in metrics_of(protocol, needs) if wanted is None or m.name in wanted}
+
+
+def distances_of(protocol: str, sets: FeatureSets) -> dict[str, Interval]:
+    """The metrics of a protocol that compare sets of features: one figure for all images together."""
+    return {m.name: m.function(sets) for m in metrics_of(protocol, "sets of features")}
+
+
+def as_markdown() -> str:
+    """The table of docs/benchmarks.md."""
+    lines = ["| protocol | metric | column | unit | better | what it is |", "|---|---|---|---|---|---|"]
+    lines += [f"| {m.protocol} | `{m.name}` | {m.head} | {m.unit or '-'} | {m.better} | {m.meaning} |" for m in METRICS]
+    return "\n".join(lines)

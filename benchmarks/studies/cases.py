@@ -1,0 +1,98 @@
+"""A simulated scan of a real volume, whose truth is known: what most studies reconstruct."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ...base import InputError
+from ...base.record import sha256
+from ...data import Projections
+from ...data.volumes.attenuation import GreyScale, as_attenuation
+from ...data.volumes.resample import resample
+from ...geometry import Grid, skyscan_1276, views
+from ...recon import simulate
+from ..scores.compared import VolumePair, Yardstick
+from ..scores.metric_table import scores_of
+
+Volume = NDArray[np.float32]
+AtLeast8 = Annotated[int, Field(ge=8)]
+VOLUMES = ("BALB_CBYJ_", "BTBR_T_Itpr3tf_j_", "C3H_HEJ_", "C57BL_6NJ_", "CBA_CAJ_", "DBA_2J_", "FVB_NJ_", "SJL_J_")
+MU_MAX, SOURCE_VOXEL_MM, BONE, RANGE = 0.20, 0.141, 0.04, 0.20  # 1/mm, mm, 1/mm, 1/mm
+YARDSTICK = Yardstick(window=(0.0, RANGE), bone=BONE)
+SCORED = ("psnr", "ssim", "dice_bone")
+METRIC_KEYS = tuple(f"volume/{name}" for name in SCORED)
+MEASURE = f"PSNR and SSIM over {RANGE:g} 1/mm, bone above {BONE:g} 1/mm, inside what every view sees (`Grid.seen_by_all`)."
+
+
+@dataclass(frozen=True)
+class Case:
+    """A simulated scan, the grid to reconstruct on, the truth averaged over that grid's voxels, and where to compare."""
+
+    name: str
+    scan: Projections
+    grid: Grid
+    truth: Volume
+    inside: NDArray[np.bool_]
+
+    def views(self, count: int) -> Projections:
+        """``count`` views, evenly chosen, both ends among them."""
+        return self.scan[views.evenly(self.scan.scan, count)]
+
+    def scores(self, volume: Volume, names: Iterable[str] = SCORED) -> dict[str, float]:
+        """PSNR (dB), SSIM and Dice of bone."""
+        return scores_of("volume", "volume", VolumePair(volume, self.truth, self.grid, self.inside, YARDSTICK), names)
+
+
+def make_case(path: Path, size: int = 128, polychromatic: bool = False, seed: int = 0, slices: int | None = None) -> Case:
+    """A SkyScan 1276 scan (``size`` rows, 3/2 ``size`` columns) of one volume, simulated from its own grid.
+
+    To be reconstructed on ``size`` x ``size`` voxels in ``slices`` slices (default ``size``); InputError where they do not hold the volume.
+    """
+    import nibabel
+
+    image: Any = nibabel.load(path)  # type: ignore[attr-defined]
+    edges = [float(edge) for edge in image.header.get_zooms()[:3]]
+    if not np.allclose(edges, SOURCE_VOXEL_MM, rtol=0.02):
+        raise InputError(f"{path} has voxels of {edges} mm", expected=f"{SOURCE_VOXEL_MM:g} mm, as all volumes of this study have")
+    stored = np.ascontiguousarray(np.asarray(image.dataobj).T)
+    mu = as_attenuation(stored, {}, str(path), GreyScale(mu_max=MU_MAX) if stored.dtype.kind == "u" else None).volume
+    voxel = 0.2226 * 128 / size
+    fine, grid = Grid((mu.shape[0], mu.shape[1], mu.shape[2]), SOURCE_VOXEL_MM), Grid((slices or size, size, size), voxel)
+    if any(have > room + 3 * SOURCE_VOXEL_MM for have, room in zip(fine.size_mm, grid.size_mm, strict=True)):
+        raise InputError(
+            f"{path.name} measures {fine.size_mm} mm",
+            expected=f"at most {grid.size_mm} mm (and 1.5 voxels at either end), the box to reconstruct",
+        )
+    scan = skyscan_1276(rows=size, cols=size * 3 // 2, voxel_mm=voxel)
+    projections = simulate(mu, fine, scan, polychromatic=polychromatic, seed=seed)
+    truth = np.asarray(resample(mu, fine, grid), dtype=np.float32)
+    return Case(path.name.split(".nii")[0], projections, grid, truth, grid.seen_by_all(scan))
+
+
+@lru_cache(maxsize=1)
+def case_of(path: Path, inputs: str, size: int, polychromatic: bool = False, slices: int | None = None) -> Case:
+    """`make_case`, the last one kept: the tasks of one volume follow one another. ``inputs`` is the file's SHA-256."""
+    if sha256(path) != inputs:
+        raise InputError(f"{path} changed while the study ran", expected="the file that its tasks were made for")
+    return make_case(path, size, polychromatic, slices=slices)
+
+
+def find_volumes(data: Path, names: Sequence[str]) -> dict[str, str]:
+    """Name -> SHA-256 of each volume; FileNotFoundError for one that this folder does not hold."""
+    return {name: sha256(volume_path(data, name)) for name in names}
+
+
+def volume_path(data: Path, name: str) -> Path:
+    """The file of a volume of this folder."""
+    path = data / f"{name}.nii.gz"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there; --data names the folder that holds {name}.nii.gz")
+    return path

@@ -1,0 +1,86 @@
+"""Which code makes a record, and on which machine. The code is part of every key: results of other code are never taken for this one's."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ...base.record import git_revision
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("base", "geometry", "data", "recon", "nerf", "benchmarks")  # what can change a figure; the command line cannot
+_PAGES = ROOT / "benchmarks" / "pages"
+_VECTORS = ("sse4", "avx", "fma", "f16c", "neon", "sve", "asimd")
+
+
+@dataclass(frozen=True)
+class Code:
+    """``version`` of fewview, ``sources``: a hash of the Python files that can change a figure, ``commit`` of the checkout if it is one.
+
+    Two checkouts of one commit, one of them changed by hand, differ in ``sources``; a commit that changes documents only does not.
+    """
+
+    version: str
+    sources: str
+    commit: str | None = None
+    modified: bool | None = None
+
+    @property
+    def name(self) -> str:
+        """What keys hold and ``--accept-code`` takes: ``0.1.0+3fa9c21b04``."""
+        return f"{self.version}+{self.sources}"
+
+
+@lru_cache(maxsize=1)
+def this_code() -> Code:
+    """The code that runs here."""
+    from ... import __version__
+
+    git = git_revision() or {}
+    return Code(__version__, hash_of_sources(ROOT), git.get("revision"), git.get("modified"))
+
+
+def hash_of_sources(root: Path, rooms: tuple[str, ...] = ROOMS) -> str:
+    """Ten hex digits of the SHA-256 of names and bytes of all Python files in these rooms; the pages of the benchmarks change no figure."""
+    digest = hashlib.sha256()
+    files = sorted(path for room in rooms for path in (root / room).rglob("*.py") if _PAGES not in path.parents)
+    for path in files:
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:10]
+
+
+def machine() -> dict[str, Any]:
+    """The machine of a record: processor and its vector instructions by name, cores, threads, load, and the GPU if there is one."""
+    import numba
+
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    return {**_fixed(), "threads": numba.get_num_threads(), "load": load}
+
+
+@lru_cache(maxsize=1)
+def _fixed() -> dict[str, Any]:
+    """What does not change while the process lives."""
+    import torch
+    from llvmlite import binding
+
+    features = binding.get_host_cpu_features()
+    return {
+        "platform": platform.platform(),
+        "processor": binding.get_host_cpu_name(),
+        "cpu_features": sorted(name for name, here in features.items() if here and name.startswith(_VECTORS)),
+        "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def describe(machine: Mapping[str, Any]) -> str:
+    """One line for a page: ``x86_64 znver4 (avx, avx2, ...), 2 cores, 2 thread(s), no GPU``."""
+    vectors = ", ".join(machine.get("cpu_features", ())) or "vector instructions not known"
+    gpu = machine.get("gpu") or "no GPU"
+    return f"{machine.get('processor')} ({vectors}), {machine.get('cores')} cores, {machine.get('threads')} thread(s), {gpu}"

@@ -1,0 +1,87 @@
+"""Ctrl-C, SIGTERM and a closed terminal: every command ends within two seconds, and leaves nothing but whole outputs."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from ..base.outputs.leftovers import drop_all
+
+GRACE_S = 1.5  # from the first signal; what is left of two seconds is for cleaning up
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+@dataclass
+class Heard:
+    """The first signal that asked the command to end; None so far."""
+
+    number: int | None = None
+
+
+@contextmanager
+def ended_by_signals(lost: str = "", grace_s: float = GRACE_S) -> Iterator[Heard]:
+    """The first signal raises KeyboardInterrupt, as Ctrl-C does; after ``grace_s``, or at the second one, the process ends in any case.
+
+    Python hears a signal between two of its own steps, and compiled code may run for minutes. A thread that waits for the signal itself
+    then drops what is half-written and ends the process; ``lost`` is what it says of it. It needs Python's lock for that, which is why
+    the compiled loops of this package let it go (``nogil``), as those of torch and numpy do.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield Heard()
+        return
+    heard, (ours, theirs) = Heard(), socket.socketpair()
+    theirs.setblocking(False)
+    known = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+    numbers = [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]  # nohup, and jobs in the background
+
+    def hear(number: int, frame: Any) -> None:
+        if heard.number is None:
+            heard.number = number
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, hear) for number in numbers}
+    woken = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(ours, frozenset(map(int, numbers)), grace_s, lost), name="fewview signals", daemon=True).start()
+    try:
+        yield heard
+    finally:
+        signal.set_wakeup_fd(woken)
+        theirs.close()  # the thread ends
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def leave(number: int) -> NoReturn:
+    """End the process now that all is cleaned up: taking Python, torch and threads down in order may take seconds of its own."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(128 + number)
+
+
+def _watch(ours: socket.socket, numbers: frozenset[int], grace_s: float, lost: str) -> None:
+    """Wait for signals; return where the command ends by itself, and end the process where it does not."""
+    first, until = None, None
+    with ours:
+        while until is None or time.monotonic() < until:
+            ready, _, _ = select.select([ours], [], [], None if until is None else max(0.0, until - time.monotonic()))
+            came = ours.recv(64) if ready else b""
+            if ready and not came:
+                return
+            asked = [number for number in came if number in numbers]
+            if first is None and asked:
+                first, until = asked[0], time.monotonic() + grace_s
+                asked = asked[1:]
+            if asked:
+                break
+    drop_all()
+    os.write(2, f"\nfewview: interrupted; what was running could not be stopped in time and was cut off{lost}\n".encode())
+    os._exit(128 + (first or signal.SIGINT))

@@ -1,0 +1,62 @@
+"""Pixels that stick out of one view and are in none of its neighbours: damaged files, stray counts. Nothing that is scanned does that."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEAST = 0.5  # line integral: a pixel that is off by less hardly shows in the volume
+SIGMAS = 12.0  # of the noise at the brightness of its surroundings
+AROUND = 2  # pixels each way that a surrounding is made of
+MOST = 2_000  # candidates in a view: more of them are the edges of an object
+OFTEN = 0.25  # of the views: what sticks out in so many is no accident, but in the object or the detector
+
+
+def stray_warnings(values: NDArray[np.float32], source: str) -> list[str]:
+    """One line about the pixels of line integrals [view, row, col] that stick out of their surroundings and of both neighbouring views."""
+    if len(values) < 3:
+        return []
+    all_views = {view: _strays(values, view) for view in range(len(values))}
+    usual = float(np.median([strays.size for strays in all_views.values()]))  # beads and dead pixels stick out in every view
+    found = {view: strays for view, strays in all_views.items() if strays.size > 2 * usual}
+    if not found or len(found) > max(1, OFTEN * len(values)):
+        return []
+    worst = max(found, key=lambda view: float(np.abs(found[view]).max()))
+    pixels, off = sum(strays.size for strays in found.values()), float(np.abs(found[worst]).max())
+    where = f"view {worst}" if len(found) == 1 else f"views {', '.join(map(str, list(found)[:8]))}{' ...' if len(found) > 8 else ''}"
+    count = f"{pixels} pixel{'s' if pixels > 1 else ''}"
+    return [
+        f"{source}: {count} of {where} stick out by up to {off:.2g} in line integral, and not in the next view: "
+        "a damaged file, or a stray count; copy the images again, or leave these views out"
+    ]
+
+
+def _strays(values: NDArray[np.float32], view: int) -> NDArray[np.float32]:
+    """How far the stray pixels of a view are off."""
+    image = values[view]
+    jump = np.abs(np.diff(image, axis=1))
+    high = jump > LEAST
+    if not high.any():
+        return np.empty(0, np.float32)
+    candidates = np.zeros(image.shape, bool)
+    for step in range(AROUND):  # pixels near a jump, on either side: a run of a few may be off together
+        candidates[:, 1 + step :] |= high[:, : high.shape[1] - step]
+        candidates[:, : high.shape[1] - step] |= high[:, step:]
+    rows, cols = np.nonzero(candidates)
+    if rows.size > MOST:
+        return np.empty(0, np.float32)
+    middle = _surroundings(image, rows, cols)
+    noise = float(np.median(jump[:: max(1, len(jump) // 64)])) / (0.6745 * np.sqrt(2))
+    limit = np.maximum(LEAST, SIGMAS * noise * np.exp(np.clip(middle, 0, 12) / 2))
+    off = image[rows, cols] - middle
+    alone = np.abs(off) > limit
+    for other in (values[view - 1], values[(view + 1) % len(values)]):
+        alone &= np.abs(image[rows, cols] - other[rows, cols]) > limit
+    return off[alone]
+
+
+def _surroundings(image: NDArray[np.float32], rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[np.float32]:
+    """The median of the pixels around each of these."""
+    padded = np.pad(image, AROUND, mode="reflect") if min(image.shape) > AROUND else np.pad(image, AROUND, mode="edge")
+    span = range(2 * AROUND + 1)
+    return np.median(np.stack([padded[rows + dy, cols + dx] for dy in span for dx in span]), axis=0)

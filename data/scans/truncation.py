@@ -1,0 +1,84 @@
+"""The object at the left or right border of the views: how much of it is cut off, and what that does."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+EDGE = 0.1  # attenuation at the border, as a share of the largest: heads within the field reach 0.03, foam and tubes stay below
+SLOPE = 0.015  # of the largest attenuation, over the outermost two blocks of columns: beside an object the border is flat
+
+
+def truncation(line: NDArray[np.float32], noise: float, level_known: bool) -> list[str]:
+    """Warnings about truncation from ``line`` [view, row, block], line integrals with ``noise``; ``level_known``: that of air is."""
+    top = float(np.percentile(line, 99))
+    left, right = (np.percentile(line[:, :, side], 90, axis=1) for side in (0, -1))
+    edge = np.maximum(left, right)
+    covered = np.flatnonzero(edge > max(EDGE * top, 6 * noise))
+    if not level_known and _no_air(line.mean(axis=1), top, noise / np.sqrt(line.shape[1])):
+        return [
+            "the object covers the border in all views, it seems (the images get darker inwards from the very edge): part of it is cut "
+            "off, and the level of air was taken where the object is. All grey values are too low: give the level, air=..."
+        ]
+    if not covered.size:
+        return []
+    most = float(np.median(edge[covered]))
+    outside = _share_outside(line[covered].mean(axis=1))
+    size = f"roughly {outside:.0%} of it" if outside is not None else "an unknown part of it"
+    return [
+        f"the object covers the border in {covered.size} of {len(line)} views (attenuation there {most:.2g}, at most {top:.2g}): "
+        f"{size} is cut off. The volume gets a bright rim and grey values that are too high near it; what lies outside is not reconstructed"
+    ]
+
+
+def long_object(line: NDArray[np.float32]) -> list[str]:
+    """What to know of an object that leaves the panel at its first or last row, as long bones do: no fault of the scan."""
+    top = float(np.percentile(line, 99))
+    ends = [name for name, row in (("first", 0), ("last", -1)) if line.shape[1] > 1 and np.percentile(line[:, row], 90) > EDGE * top > 0]
+    if not ends:
+        return []
+    return [
+        f"the object goes on beyond the {' and the '.join(ends)} row of the images, in the direction of the axis: slices near there are "
+        "seen by part of the views only, and what lies beyond is not reconstructed"
+    ]
+
+
+def _no_air(profiles: NDArray[np.float32], top: float, noise: float) -> bool:
+    """Whether the profiles [view, block] rise from the outermost block on, at both sides of nearly all views."""
+    if profiles.shape[1] < 8:
+        return False
+    rise = np.minimum(profiles[:, 2] - profiles[:, 0], profiles[:, -3] - profiles[:, -1])
+    return bool(np.mean(rise > max(SLOPE * top, 5 * noise)) > 0.9)
+
+
+def _share_outside(profiles: NDArray[np.float32]) -> float | None:
+    """Part of the object's attenuation beyond the panel, from the profiles [view, block] of cut views; the median over them.
+
+    Each side goes on as the ellipse about the profile's centroid that has the value and the slope of the last sixth of the columns.
+    """
+    x = np.linspace(-1, 1, profiles.shape[1])
+    shares = []
+    for profile in profiles.astype(np.float64)[:: max(1, len(profiles) // 16)]:
+        inside = float(np.maximum(profile, 0).sum()) * (x[1] - x[0])
+        if inside <= 0:
+            continue
+        middle = float(np.clip((np.maximum(profile, 0) * x).sum() * (x[1] - x[0]) / inside, -0.8, 0.8))
+        outside = _beyond(x - middle, profile) + _beyond(middle - x[::-1], profile[::-1])
+        shares.append(outside / (inside + outside))
+    return float(np.median(shares)) if shares else None
+
+
+def _beyond(x: Floats, profile: Floats) -> float:
+    """The area of the ellipse p^2 = a - b x^2 beyond the last x; 0 where the profile has come down to air."""
+    last = slice(-max(3, len(x) // 6), None)
+    slope, offset = np.polyfit(x[last], profile[last], 1)
+    at = float(x[last].mean())  # where the chord has the slope of the curve
+    value = slope * at + offset
+    if slope * x[-1] + offset <= 0.02 * profile.max():
+        return 0.0
+    b = max(-value * slope / at, 0.02 * value**2)  # hardly falling: an object of seven times the panel's width
+    half = np.sqrt(at**2 + value**2 / b)
+    ratio = min(1.0, x[-1] / half)
+    return float(np.sqrt(b) * half**2 / 2 * (np.arccos(ratio) - ratio * np.sqrt(1 - ratio**2)))

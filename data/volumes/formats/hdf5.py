@@ -1,0 +1,112 @@
+"""Our own HDF5 file of a volume with its grid, and the 3-D datasets of any other HDF5 file. Numbers come back bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....base import InputError
+from ....base.memory import require_memory
+from ....base.plain import from_json, to_json
+from ....geometry import Grid, Scan
+from ...hdf5_access import h5_dataset, h5_format, h5_link, new_h5, open_h5, put_scan
+from ..volume_format import Kept, Option, VolumeFormat, text
+from ..voxel_size import grid_of
+
+VOLUME = "fewview volume 1"
+
+
+def write_h5_volume(
+    volume: NDArray[Any],
+    grid: Grid,
+    path: Path,
+    *,
+    facts: Mapping[str, Any] | None = None,
+    std: NDArray[Any] | None = None,
+    scan: Scan | None = None,
+) -> None:
+    """Write [z, y, x] as dataset ``volume`` with the grid as attributes; ``facts`` as JSON; where given, ``std`` and the scan."""
+    with new_h5(path) as file:
+        file.attrs["format"] = VOLUME
+        data = file.create_dataset("volume", data=volume)
+        data.attrs["voxel_mm"], data.attrs["center_mm"], data.attrs["units"] = grid.voxel_mm, grid.center_mm, "1/mm (z y x)"
+        file.create_dataset("facts", data=to_json(facts or {}))
+        if std is not None:
+            file.create_dataset("std", data=std)
+        if scan is not None:
+            put_scan(file.create_group("scan"), scan)
+
+
+def read_h5_volume(path: Path, voxel_mm: float | None = None, *, dataset: str | None = None) -> tuple[NDArray[Any], Grid, dict[str, Any]]:
+    """(volume, grid, facts) of our own file, or of the 3-D ``dataset`` of any HDF5 file (then ``voxel_mm`` is needed)."""
+    kind = h5_format(path)
+    with open_h5(path) as file:
+        if dataset is None and kind != VOLUME:
+            raise InputError(
+                f"{path} is {'a file of projections' if kind else 'not a fewview volume'}",
+                expected="a volume (z, y, x)",
+                remedy=f"give dataset=... (3-D ones: {', '.join(_candidates(file)) or 'none'})",
+            )
+        data = h5_dataset(file, dataset or "volume", path, expected="a volume (z, y, x)")
+        require_memory(data.size * data.dtype.itemsize, f"the volume of {path}")
+        stated, center = _number(data, "voxel_mm", path), np.ravel(data.attrs.get("center_mm", (0.0, 0.0, 0.0)))
+        grid = grid_of(data.shape, stated, path, center_mm=_center(center, path), given=voxel_mm)
+        facts = _facts(file, path) if kind == VOLUME and dataset is None else {}
+        units = {"units": "1/mm"} if kind == VOLUME and dataset is None and data.dtype.kind == "f" else {}
+        return np.asarray(data[()]), grid, {**facts, **units, "format": "HDF5"}
+
+
+def _candidates(file: Any) -> list[str]:
+    """The 3-D datasets of the file itself: links to other files are not followed."""
+    import h5py
+
+    found: list[str] = []
+    file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) and item.ndim == 3 else None)
+    return found[:8]
+
+
+def _number(data: Any, name: str, path: Path) -> float | None:
+    value = data.attrs.get(name)
+    if value is None:
+        return None
+    array = np.ravel(value)
+    if array.size != 1 or array.dtype.kind not in "iuf":
+        raise InputError(f"{path}: attribute {name} of {data.name} is {value!r}", expected="one length in mm")
+    return float(array[0])
+
+
+def _center(values: NDArray[Any], path: Path) -> tuple[float, ...]:
+    if values.size != 3 or values.dtype.kind not in "iuf":
+        raise InputError(f"{path}: center_mm is {values.tolist()}", expected="three lengths (x, y, z) in mm")
+    return tuple(float(c) for c in values)
+
+
+def _facts(file: Any, path: Path) -> dict[str, Any]:
+    if not h5_link(file, "facts", path):
+        raise InputError(f"{path} has no /facts", expected="a file as fewview writes it", remedy="read it with dataset='volume'")
+    try:
+        facts = from_json(file["facts"].asstr()[()])
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path}: /facts is not JSON text ({error})", expected="a file as fewview writes it") from error
+    if not isinstance(facts, dict):
+        raise InputError(f"{path}: /facts is a {type(facts).__name__}", expected="a JSON object")
+    return facts
+
+
+def _write(volume: NDArray[Any], grid: Grid, path: Path, kept: Kept) -> None:
+    write_h5_volume(volume, grid, path, facts=kept.facts, std=kept.std, scan=kept.scan)
+
+
+FORMAT = VolumeFormat(
+    "HDF5",
+    (".h5", ".hdf5"),
+    read_h5_volume,
+    _write,
+    "values, voxel size, centre, scan, settings, history, standard deviation",
+    also_read=(".hdf",),
+    read_options=(Option("dataset", "the name of a 3-D dataset, for a file of others", text),),
+)

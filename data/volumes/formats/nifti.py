@@ -1,0 +1,148 @@
+"""NIfTI volumes (.nii, .nii.gz). nibabel's arrays are [x, y, z], ours [z, y, x]; the affine carries voxel size and origin."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....base import InputError
+from ....base.memory import require_memory
+from ....base.outputs.ownership import SIGNATURE
+from ....geometry import Grid
+from ..volume_format import VolumeFormat
+from ..voxel_size import SAY_VOXEL, center_of, grid_of, one_size
+
+_BLOCK = 2**22
+_PIXDIM = ("pixdim[1]", "pixdim[2]", "pixdim[3]")
+_UNIT_MM = {"unknown": 1.0, "mm": 1.0, "micron": 1e-3, "meter": 1e3}
+
+
+def write_nifti(volume: NDArray[Any], grid: Grid, path: Path) -> None:
+    """Write [z, y, x]; world coordinates are the grid's own x, y, z in mm."""
+    import nibabel
+
+    affine = np.diag([grid.voxel_mm] * 3 + [1.0])
+    affine[:3, 3] = grid.origin_mm
+    image = nibabel.Nifti1Image(volume.transpose(2, 1, 0), affine)
+    image.header.set_xyzt_units("mm")
+    image.header["descrip"] = SIGNATURE.encode()
+    nibabel.save(image, path)
+
+
+def read_nifti(path: Path, voxel_mm: float | None = None) -> tuple[NDArray[Any], Grid, dict[str, Any]]:
+    """(volume [z, y, x] of the file's type, grid, facts). Axes that run towards -x, -y, -z or are permuted are turned; an oblique
+    orientation is left out, with a warning. Raises InputError naming the file where it is not a whole NIfTI file, or where the edges
+    of a voxel in its affine (sform, qform) and in its pixdim disagree; ``voxel_mm`` decides without either.
+    """
+    import nibabel
+
+    with _whole(path):
+        image: Any = nibabel.load(path)
+        if not isinstance(image, nibabel.Nifti1Image):
+            raise InputError(f"{path} is a {type(image).__name__}", expected="a NIfTI file")
+        _check_array(image, path)
+        if path.name.lower().endswith(".gz"):
+            _check_gzip(path)
+    unit = _unit_mm(image.header, path, voxel_mm)
+    sizes = _edges(image, path) if voxel_mm is None else np.full(3, voxel_mm / unit)
+    with _whole(path):
+        straight = nibabel.as_closest_canonical(image)
+        array = np.asanyarray(straight.dataobj)
+    array = array.reshape(array.shape[:3])
+    affine = np.asarray(straight.affine, dtype=np.float64)
+    turn = affine[:3, :3] - np.diag(np.diag(affine[:3, :3]))
+    if np.abs(turn).max() > 1e-3 * np.abs(affine[:3, :3]).max():
+        warnings.warn(f"{path} has an oblique orientation, which is left out", stacklevel=3)
+    # The header keeps float32: its shortest decimal is what was meant (0.0106, not 0.010599999688565731).
+    voxel = float(
+        str(np.float32(one_size([float(edge) * unit for edge in sizes], path, voxel_mm, ("pixdim[1]", "pixdim[2]", "pixdim[3]"))))
+    )
+    volume = np.ascontiguousarray(array.transpose(2, 1, 0), dtype=array.dtype.newbyteorder("="))
+    middle = affine @ np.append((np.array(array.shape) - 1) / 2, 1.0)
+    origin = middle[:3] * unit - (np.array(array.shape) - 1) / 2 * voxel
+    grid = grid_of(volume.shape, voxel, path, center_mm=center_of(origin, volume.shape, voxel), given=voxel_mm)
+    return volume, grid, {"format": "NIfTI", "affine": affine.tolist(), "description": straight.header["descrip"].item().decode("latin-1")}
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """nibabel, zlib and numpy each have their own ways to fail on a broken file; here all of them are one."""
+    from nibabel.imageglobals import LoggingOutputSuppressor
+
+    try:
+        with LoggingOutputSuppressor():  # what nibabel mends in a header on its own is judged by us
+            yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{path} cannot be read ({error})", expected="a whole NIfTI file", remedy="copy it again from its source"
+        ) from error
+
+
+def _check_gzip(path: Path) -> None:
+    """Read to the end, where gzip keeps its checksum: nibabel stops after the last voxel, and a changed byte goes unseen."""
+    with gzip.open(path) as stream:
+        while stream.read(_BLOCK):
+            pass
+
+
+def _check_array(image: Any, path: Path) -> None:
+    """InputError for what is not one volume of real numbers, or larger than the memory, before its voxels are read."""
+    shape, dtype = image.shape, np.dtype(image.get_data_dtype())
+    if len(shape) < 3 or any(n != 1 for n in shape[3:]) or min(shape) < 1:
+        raise InputError(f"{path} holds an array of shape {shape}", expected="one volume (x, y, z)")
+    if dtype.kind not in "uif":
+        kind = "colour (RGB)" if dtype.names else str(dtype)
+        raise InputError(f"{path} holds values of type {kind}", expected="real numbers", remedy="convert it to grey values")
+    require_memory(2 * math.prod(shape) * dtype.itemsize, f"two copies of the volume of {path}")
+
+
+def _unit_mm(header: Any, path: Path, given: float | None) -> float:
+    name = header.get_xyzt_units()[0]
+    if name == "unknown" and given is None:
+        warnings.warn(f"{path} states no unit of length: mm is taken; {SAY_VOXEL} to decide otherwise", stacklevel=4)
+    return _UNIT_MM.get(name, 1.0)
+
+
+def _edges(image: Any, path: Path) -> NDArray[np.float64]:
+    """The edges of a voxel along the array's axes, in the file's unit; affine and pixdim must say the same."""
+    pixdim = np.abs(np.asarray(image.header["pixdim"][1:4], dtype=np.float64))
+    affine = np.asarray(image.affine, dtype=np.float64)[:3, :3]
+    edges = np.linalg.norm(affine, axis=0)
+    if not (np.isfinite(affine).all() and (edges > 0).all()):
+        raise InputError(f"{path}: its affine is {affine.tolist()}", expected="three axes of some length", remedy=SAY_VOXEL)
+    directions = affine / edges
+    if np.abs(directions.T @ directions - np.eye(3)).max() > 0.01:
+        raise InputError(f"{path}: its axes are not at right angles", expected="voxels that are boxes", remedy="resample the volume")
+    stated = int(image.header["sform_code"]) > 0 or int(image.header["qform_code"]) > 0
+    if stated and not np.allclose(edges, pixdim, rtol=2e-3, atol=0):  # NaN is not close to anything
+        said, other = (" x ".join(f"{edge:.6g}" for edge in found) for found in (edges, pixdim))
+        raise InputError(
+            f"{path} contradicts itself: voxels of {said} by its {'sform' if int(image.header['sform_code']) > 0 else 'qform'} and of "
+            f"{other} by its pixdim",
+            expected="one voxel size",
+            remedy=SAY_VOXEL,
+        )
+    if int(image.header["sform_code"]) > 0 and int(image.header["qform_code"]) > 0:
+        other = np.asarray(image.header.get_qform(), dtype=np.float64)[:3, :3]
+        if not np.allclose(other / np.linalg.norm(other, axis=0), directions, atol=0.02):
+            warnings.warn(f"{path}: sform and qform give its axes other directions; the sform is taken", stacklevel=4)
+    return pixdim
+
+
+FORMAT = VolumeFormat(
+    "NIfTI",
+    (".nii.gz", ".nii"),
+    read_nifti,
+    lambda volume, grid, path, kept: write_nifti(volume, grid, path),
+    "values, voxel size and centre in single precision",
+)

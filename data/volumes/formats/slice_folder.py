@@ -1,0 +1,71 @@
+"""A folder of numbered slices, also one inside a BoneMet data set, as a volume format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ....geometry import Grid
+from ...images.bonemet_folders import VOXEL_MM, choose_place, component_of, find_bonemet
+from ...images.image_files import list_images
+from ..slices import IMAGES, read_slices, write_slices
+from ..volume_format import Kept, Option, VolumeFormat, one_of, text, whole, window
+
+
+def read_slice_folder(
+    path: Path,
+    voxel_mm: float | None = None,
+    *,
+    component: str | None = None,
+    animal: str | int | None = None,
+    week: int | None = None,
+    part: str | None = None,
+    prefix: str | None = None,
+    window: tuple[float, float] | None = None,
+) -> tuple[NDArray[Any], Grid, dict[str, Any]]:
+    """`read_slices` of a folder of slices, or of one animal's ``component`` below the root of a BoneMet data set.
+
+    Slices inside a BoneMet tree that have no log are on its voxels of 0.0106 mm, unless ``voxel_mm`` says otherwise.
+    """
+    inside = any(component_of(name) for name in path.absolute().parts)
+    if component is not None or (not list_images(path) and find_bonemet(path)):
+        path, inside = choose_place(path, component or "Recon-CT", animal, week, part).path, True
+    if inside and voxel_mm is None and not any(p.suffix.lower() == ".log" for p in path.iterdir()):
+        voxel_mm = VOXEL_MM
+    return read_slices(path, voxel_mm, prefix=prefix, window=window)
+
+
+def _write(volume: NDArray[Any], grid: Grid, path: Path, kept: Kept, **options: Any) -> None:
+    method = {"Method": kept.facts["method"]} if "method" in kept.facts else {}
+    write_slices(volume, grid, path, facts=method, **options)
+
+
+def _animal(value: Any) -> str | int:
+    return text(value) if isinstance(value, str) else whole(value)
+
+
+_WINDOW = Option("window", "(low, high) in 1/mm: what grey level 0 and the highest stand for", window)
+
+FORMAT = VolumeFormat(
+    "slices",
+    (),
+    read_slice_folder,
+    _write,
+    "grey levels in a window, voxel size, centre",
+    read_options=(
+        _WINDOW,
+        Option("prefix", "the series, where a folder holds several", text),
+        Option("component", "of a BoneMet data set, such as Recon-CT", text),
+        Option("animal", "of a BoneMet data set", _animal),
+        Option("week", "of a BoneMet data set", whole),
+        Option("part", "of a BoneMet data set, such as left tibia", text),
+    ),
+    write_options=(
+        _WINDOW,
+        Option("bits", "of a grey level", one_of(8, 16)),
+        Option("image", "the format of a slice", one_of(*IMAGES)),
+    ),
+    folder=True,
+)

@@ -1,0 +1,88 @@
+"""What a plan asks of a scan that it cannot give, or can only give badly: errors and warnings before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base import InputError
+from ..geometry import Grid, Scan
+from ..geometry.field_of_view import inside_cylinder
+from .plan import ReconPlan
+
+FEW_VIEWS = 16  # fewer than these leave an analytic reconstruction little but streaks
+COARSE = 8  # voxels across the field of view
+OUTSIDE = 0.6  # of a box: where less lies inside what the scan sees (a box about a cylinder: 0.79), it is told
+SAMPLES = 48  # voxels along an axis that this is judged on
+
+
+def plan_doubts(plan: ReconPlan, scan: Scan, grid: Grid) -> list[str]:
+    """Warnings about views, binning and voxels of a plan for this scan (its chosen views, binned); InputError for what cannot be."""
+    return [*_view_doubts(plan, scan), *_binning_doubts(plan, scan), *_voxel_doubts(plan, scan, grid), *_place_doubts(plan, scan, grid)]
+
+
+def _view_doubts(plan: ReconPlan, scan: Scan) -> Iterator[str]:
+    if plan.reconstructor.kind == "analytic" and len(scan) < FEW_VIEWS:
+        yield (
+            f"{len(scan)} views{_given('--views', plan.views, 'all')}: {plan.reconstructor.name} makes streaks of so few; "
+            "an iterative method, such as fista_tv, is made for them"
+        )
+
+
+def _binning_doubts(plan: ReconPlan, scan: Scan) -> Iterator[str]:
+    rows, cols = scan.shape
+    if plan.binning > 1 and (rows < 4 or cols < 16):
+        yield f"--binning {plan.binning} leaves {rows} rows of {cols} columns: little can be seen in them"
+
+
+def _voxel_doubts(plan: ReconPlan, scan: Scan, grid: Grid) -> Iterator[str]:
+    across = 2 * scan.field_of_view_mm[0]
+    if plan.voxel_mm is not None and plan.voxel_mm > across:
+        raise InputError(f"--voxel-mm {plan.voxel_mm:g}", expected=f"voxels that fit into the field of view, {across:.4g} mm wide")
+    if plan.voxel_mm is not None and plan.voxel_mm * COARSE > across:
+        yield f"--voxel-mm {plan.voxel_mm:g} is {across / plan.voxel_mm:.1f} voxels across the field of view of {across:.4g} mm"
+    if plan.grid and min(grid.shape[1:]) < 4:
+        yield f"--grid {plan.grid}: a slice of {grid.shape[2]} x {grid.shape[1]} voxels"
+
+
+def _place_doubts(plan: ReconPlan, scan: Scan, grid: Grid) -> Iterator[str]:
+    if not (plan.box or plan.grid):
+        return
+    asked = f"--box {plan.box}" if plan.box else f"--grid {plan.grid}"
+    spans = plan.grid_choice.box_mm
+    if spans is not None and max(high - low for low, high in spans) < grid.voxel_mm:
+        raise InputError(
+            f"{asked} is smaller than a voxel of {grid.voxel_mm:.4g} mm", expected="a box of several voxels", remedy="or give --voxel-mm"
+        )
+    seen = seen_share(grid, scan)
+    radius, half, _ = scan.field_of_view_mm
+    sees = f"{radius:.4g} mm about the axis and {half:.4g} mm up and down from the middle"
+    if seen == 0:
+        raise InputError(f"{asked} lies outside what the scan sees", expected=f"a part of {sees}")
+    if seen < OUTSIDE:
+        yield f"{asked}: {seen:.0%} of it lies inside what the scan sees, {sees}; the rest is not measured"
+
+
+def seen_share(grid: Grid, scan: Scan) -> float:
+    """The share of a grid's box that lies in the cylinder which the scan sees."""
+    coarse = grid.coarser(max(1, -(-max(grid.shape) // SAMPLES)))
+    return float(inside_cylinder(coarse, scan).mean())
+
+
+def unseen_share(volume: NDArray[np.floating], grid: Grid, scan: Scan) -> float:
+    """The share of a volume's attenuation [z, y, x] that lies outside the cylinder which the scan sees."""
+    step = max(1, -(-max(grid.shape) // (2 * SAMPLES)))
+    part = np.abs(volume[::step, ::step, ::step], dtype=np.float64)
+    nz, ny, nx = part.shape
+    origin = np.array(grid.origin_mm)
+    voxel = grid.voxel_mm * step
+    x, y, z = (float(c) for c in origin + (np.array([nx, ny, nz]) - 1) / 2 * voxel)
+    seen = inside_cylinder(Grid((nz, ny, nx), voxel, (x, y, z)), scan)
+    total = float(part.sum())
+    return float(part[~seen].sum()) / total if total > 0 else 0.0
+
+
+def _given(option: str, value: object, default: str) -> str:
+    return "" if str(value) == default else f" ({option} {value})"

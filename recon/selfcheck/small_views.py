@@ -1,0 +1,59 @@
+"""Small copies of the views for the self-check: block means of some rows of some views, and the geometry that goes with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data import Projections
+from ...geometry import Scan
+from ...geometry.transform import bin_pixels, central_hit, crop
+
+
+@dataclass(frozen=True, eq=False)
+class SmallViews:
+    """``values`` [view, row, col] float32, line integrals, of ``scan``; ``factor`` detector pixels a side make one of theirs."""
+
+    values: NDArray[np.float32]
+    scan: Scan
+    factor: int
+
+
+def block_mean(values: NDArray[np.float32], factors: tuple[int, ...]) -> NDArray[np.float32]:
+    """Means over blocks of ``factors`` elements along each axis, the first axis first; what is left over at the far ends goes."""
+    for axis, factor in enumerate(factors):
+        if factor == 1:
+            continue
+        whole = values.shape[axis] // factor * factor
+        before = (slice(None),) * axis
+        total = values[(*before, slice(0, whole, factor))].astype(np.float32)
+        for k in range(1, factor):  # faster than a mean over a short axis
+            total += values[(*before, slice(k, whole, factor))]
+        values = total * np.float32(1 / factor)
+    return values
+
+
+def whole_views(projections: Projections, views: NDArray[np.intp], cols: int) -> SmallViews:
+    """The chosen views binned to about ``cols`` columns."""
+    return _binned(projections, views, slice(0, projections.scan.shape[0]), max(1, projections.scan.shape[1] // cols))
+
+
+def middle_rows(projections: Projections, cols: int, rows: int) -> SmallViews:
+    """About ``rows`` rows of all views around the plane in which the source turns, binned to about ``cols`` columns."""
+    scan = projections.scan
+    factor = max(1, scan.shape[1] // cols)
+    off = central_hit(scan) - scan.detector
+    row = float((np.einsum("ij,ij->i", off, scan.v) / np.einsum("ij,ij->i", scan.v, scan.v)).mean()) + (scan.shape[0] - 1) / 2
+    count = min(scan.shape[0], rows * factor)
+    first = int(np.clip(round(row - (count - 1) / 2), 0, scan.shape[0] - count))
+    return _binned(projections, np.arange(len(scan)), slice(first, first + count), factor)
+
+
+def _binned(projections: Projections, views: NDArray[np.intp], rows: slice, factor: int) -> SmallViews:
+    down = factor if rows.stop - rows.start >= factor else 1
+    every = views.size == len(projections)
+    scan = projections.scan if every else projections.scan[views]
+    values = projections.values[:, rows] if every else projections.values[views, rows]
+    return SmallViews(block_mean(values, (1, down, factor)), bin_pixels(crop(scan, rows=rows), down, factor), factor)

@@ -25,7 +25,7 @@ from fewview.geometry import Grid, InputError, MissingBackendError, Scan, Unknow
 from fewview.nerf.device import autocast_type
 from fewview.nerf.training.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
 from fewview.nerf.training.examples import augmented, draw_views, load_examples, mirrored, moved_along, turned
-from fewview.nerf.training.learner import Example
+from fewview.nerf.training.learner import Example, Learner, ScoringLearner
 from fewview.nerf.training.settings import TrainSettings
 from fewview.nerf.training.state import step_generator
 from fewview.nerf.training.train_network import state_of, train, validation_score
@@ -565,7 +565,7 @@ def test_the_command_refuses_bad_input_in_one_line(heads: Path, tmp_path: Path, 
         (["lpd", "--data", str(heads), "--preset", "tiny"], "preset of lpd"),
         (["lpd", "--data", str(heads), "--size", "4"], "8 to 4096"),
         (["lpd", "--data", str(heads), "--size", "16", "--views", "999"], "whole numbers from 1 to 260"),
-        (["lpd", "--data", str(heads), "--steps", "0"], "steps of training is 0"),
+        (["lpd", "--data", str(heads), "--steps", "0"], "steps is 0"),
         (["lpd", "--data", str(heads), "--set", "check_evry=3"], "check_every"),
         (["lpd", "--data", str(heads), "--set", "steps=3"], "--steps"),
         (["lpd", "--data", str(heads), "--set", "preset=paper"], "--preset"),

@@ -16,6 +16,7 @@ from typing import Any
 
 from .files import atomic_path
 from .natural_key import natural_key
+from .outputs.ownership import MARKER
 from .plain import plain, to_json
 
 PACKAGES = ("fewview", "numpy", "scipy", "torch", "numba", "scikit-image", "tifffile", "h5py")
@@ -78,7 +79,8 @@ def recorded_path(
 
 
 def sha256(path: str | Path) -> str:
-    """SHA-256 of a file's bytes; of a folder, of the lines ``<hash of file>  <relative name>`` of all its files in natural order.
+    """SHA-256 of a file's bytes; of a folder, of the lines ``<hash of file>  <relative name>`` of all its files in natural
+    order, but for the marker of fewview, which is no data.
 
     Raises FileNotFoundError.
     """
@@ -87,7 +89,7 @@ def sha256(path: str | Path) -> str:
         raise FileNotFoundError(f"input {path} is not there")
     digest = hashlib.sha256()
     if path.is_dir():
-        files = sorted((p for p in path.rglob("*") if p.is_file()), key=lambda p: natural_key(p.relative_to(path)))
+        files = sorted((p for p in path.rglob("*") if p.is_file() and p.name != MARKER), key=lambda p: natural_key(p.relative_to(path)))
         for file in files:
             digest.update(f"{sha256(file)}  {file.relative_to(path).as_posix()}\n".encode())
         return digest.hexdigest()
@@ -125,7 +127,9 @@ def git_revision() -> dict[str, Any] | None:
         return None
     try:
         revision, status = (
-            subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+            subprocess.run(
+                ["git", "--no-optional-locks", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=True
+            ).stdout.strip()
             for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
         )
     except (OSError, subprocess.SubprocessError):

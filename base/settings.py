@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from pydantic_core import ArgsKwargs, PydanticCustomError
 
@@ -208,7 +208,8 @@ def _least_length(metadata: Iterable[Any]) -> int:
 def check_arguments(function: Callable[..., Any], given: Mapping[str, Any], called: Callable[[str], str] = str) -> None:
     """Hold arguments to the annotations of a function before it is called: InputError for a wrong type, or a value beyond the bounds.
 
-    ``called`` gives the name under which the user knows an argument.
+    ``called`` gives the name under which the user knows an argument. Arguments of other types than those that settings are made of, such
+    as arrays and records of settings, are left to the function.
 
     >>> def command(*, seed: Seed = 0) -> None: ...
     >>> check_arguments(command, {"seed": -1}, lambda name: f"--{name}")
@@ -217,17 +218,22 @@ def check_arguments(function: Callable[..., Any], given: Mapping[str, Any], call
     fewview.base.errors.InputError: --seed is -1; expected a whole number of 0 or more
     """
     for name, hint in inspect.get_annotations(function, eval_str=True).items():
-        if name not in given:
+        if name not in given or not _is_plain(hint):
             continue
         try:
-            adapter = TypeAdapter(hint, config=_LOOSE)
-        except PydanticUserError:  # a record of settings, which checks itself
-            continue
-        try:
-            adapter.validate_python(_normal(given[name]))
+            TypeAdapter(hint, config=_LOOSE).validate_python(_normal(given[name]))
         except ValidationError as error:
             bad = error.errors(include_url=False)[0]["input"]
             raise InputError(f"{called(name)} is {bad!r}", expected=words_of(_without_none(hint))) from None
+
+
+def _is_plain(hint: Any) -> bool:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return _is_plain(inner[0])
+    if origin in (typing.Union, types.UnionType, tuple):
+        return all(part is ... or _is_plain(part) for part in inner)
+    return origin is Literal or hint in _WORDS
 
 
 def _without_none(hint: Any) -> Any:

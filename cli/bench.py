@@ -113,7 +113,7 @@ def speed(*, size: str = "A", peers: bool = False, rounds: int = 3, out: MaybePa
         peers: also every other implementation that is installed here (itk-rtk, mbirjax, ASTRA), on the same data, in turn.
         rounds: timed repetitions.
         out: write the table to this file too.
-        force: replace the file if it exists.
+        force: replace the file if it is there, but only one that fewview wrote (docs/outputs.md).
     """
     from ..base import InputError
     from ..benchmarks.studies.speed import run_speed, speed_table

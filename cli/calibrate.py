@@ -50,7 +50,7 @@ def calibrate(
         search_px: how far off axis and row may be, in detector pixels; by default a twentieth of the columns.
         out: write the result to this .json file, and a picture of the score to the same name with .png.
         read_as: options of the reader, such as direction=CW or part=1.
-        force: replace the outputs if they exist.
+        force: replace the outputs if they are there, but only what fewview wrote (docs/outputs.md).
     """
     from ..recon import calibrate as find
 

@@ -26,7 +26,7 @@ def info(
         views: only these views: 26 (evenly spread), every:10, random:26:SEED, wedge:90.
         draw: write a drawing of the geometry to this .svg file.
         read_as: options of the reader, such as direction=CW or part=1.
-        force: replace the drawing if it exists.
+        force: replace the drawing if it is there, but only one that fewview wrote (docs/outputs.md).
     """
     from ..base.files import atomic_path, refuse_existing
     from ..data import Projections

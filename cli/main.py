@@ -205,7 +205,7 @@ def overview(commands: dict[str, Command]) -> str:
             "",
             *lines,
             "",
-            "Anywhere: --debug shows the traceback of an error. Outputs are never overwritten without --force.",
+            "Anywhere: --debug shows the traceback of an error. Outputs are replaced only with --force, and then only what fewview wrote.",
             "Exit codes: 0 done, 1 a fault of the program or of a method, 2 bad input, 130 interrupted (143 by SIGTERM).",
         ]
     )
@@ -227,9 +227,14 @@ def _fault(error: Exception) -> str:
 
 
 def _unbox(text: str) -> str:
-    """The message inside the box that tyro draws around a parse error, as one line without the pointer to the help page."""
-    body = re.sub(r"[╭╰].*|[│╮╯]", "", text)
-    body = re.sub(r"(?s)Got errors:.*?(?=─{3,})", "", body)
-    parts = [" ".join(part.split()).rstrip(".") for part in re.split(r"─{3,}", body)]
+    """The message inside the box that tyro draws around a parse error, as one line without the pointer to the help page.
+
+    On a terminal that knows no letter beyond ASCII the box is a title and lines of hyphens.
+    """
+    body = re.sub(r"[╭╰].*|[│╮╯]", "", text) if "╭" in text else re.sub(r"\A[^\n]*\n\s*-{3,}", "", text)
+    body = re.sub(r"(?s)Got errors:.*?(?=[─-]{3,})", "", body)
+    parts = [" ".join(part.split()).rstrip(".") for part in re.split(r"[─-]{3,}", body)]
     said = "; ".join(part for part in parts if part and not part.startswith(("For full helptext", "Argument helptext")))
+    # settings that check themselves are named by their field: that of the option is the same
+    said = re.sub(r"^Error parsing \w+: (\w+) (of|is)", lambda found: f"--{found[1].replace('_', '-')} {found[2]}", said)
     return re.sub(r"Perhaps you meant: (--[\w-]+).*", r"did you mean \1?", said)

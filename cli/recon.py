@@ -77,7 +77,7 @@ def recon(
         std_scale: factor on it, such as `fewview bench intervals` finds for the method and the number of views; it is recorded.
         binning: average blocks of this many detector pixels each way first.
         read_as: options of the reader, such as direction=CW or part=1.
-        force: replace the output if it exists.
+        force: replace the output if it is there, but only one that fewview wrote (docs/outputs.md).
     """
     with explained_by("corrections"):
         corrections = Corrections(

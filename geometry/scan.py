@@ -16,6 +16,7 @@ from .circular import Circular, angles_text, circular_vectors
 from .field_of_view import FieldOfView
 
 Vectors = NDArray[np.float64]
+FARTHEST_MM = 1e12  # a source this far away is as good as at infinity, and squares are still numbers
 _VECTORS = ("source", "detector", "u", "v")
 _SCREEN = 1000  # characters: what a screen shows at a glance
 
@@ -57,6 +58,9 @@ class Scan:
         object.__setattr__(self, "angles_deg", angles)
         for name in _VECTORS:
             object.__setattr__(self, name, _vectors(name, getattr(self, name), angles.size))
+            far = float(np.abs(getattr(self, name)).max())
+            if far > FARTHEST_MM:
+                raise InputError(f"Scan {name} holds {far:g} mm", expected=f"lengths up to {FARTHEST_MM:g} mm")
         normal = np.cross(self.u, self.v)
         height = np.abs(np.einsum("ij,ij->i", normal, self.source - self.detector))
         if (height <= 1e-12 * (np.linalg.norm(normal, axis=1) + 1e-300)).any():

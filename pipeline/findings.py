@@ -56,11 +56,20 @@ def geometry_lines(scan: Scan) -> Iterator[str]:
     yield f"natural grid {nx} x {ny} x {nz} voxels of {grid.voxel_mm:.6g} mm: {gib:.2f} GiB with its projections"
 
 
-def coverage(scan: Scan) -> tuple[bool, str]:
-    """Whether the angles suffice for the whole field of view, and a line on it. A view stands for its cell: N views cover N steps."""
+def covered_deg(scan: Scan) -> float:
+    """The range that the views cover, in degrees: a view stands for its cell, so N views of a step cover N steps.
+
+    >>> covered_deg(Scan.circular(dso_mm=100, dsd_mm=200, rows=8, cols=16, pixel_mm=1.0, angles_deg=range(0, 90, 10)))
+    90.0
+    """
     angles = np.sort(scan.angles_deg)
     gaps = np.diff(angles)
-    covered = float(angles[-1] - angles[0] + (gaps[0] + gaps[-1]) / 2) if gaps.size else 0.0
+    return float(round(angles[-1] - angles[0] + (gaps[0] + gaps[-1]) / 2, 9)) if gaps.size else 0.0
+
+
+def coverage(scan: Scan) -> tuple[bool, str]:
+    """Whether the angles suffice for the whole field of view, and a line on it."""
+    gaps, covered = np.diff(np.sort(scan.angles_deg)), covered_deg(scan)
     needed = 180 + scan.cone_angles_deg[0]
     if covered >= 360 - 1e-6:
         return True, f"covers {covered:.2f} deg: a full turn"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,6 +16,7 @@ from .plan import ReconPlan
 FEW_VIEWS = 16  # fewer than these leave an analytic reconstruction little but streaks
 COARSE = 8  # voxels across the field of view
 OUTSIDE = 0.6  # of a box: where less lies inside what the scan sees (a box about a cylinder: 0.79), it is told
+UNSEEN = 2e-3  # of the attenuation of a volume that is to be simulated
 SAMPLES = 48  # voxels along an axis that this is judged on
 
 
@@ -82,6 +84,14 @@ def unseen_share(volume: NDArray[np.floating], grid: Grid, scan: Scan) -> float:
     seen = inside_cylinder(Grid((nz, ny, nx), voxel, (x, y, z)), scan)
     total = float(part.sum())
     return float(part[~seen].sum()) / total if total > 0 else 0.0
+
+
+def warn_of_outside(volume: NDArray[np.floating], grid: Grid, scan: Scan, name: str) -> None:
+    """Warn where more than `UNSEEN` of what a volume attenuates lies beyond what the scan sees."""
+    outside = unseen_share(volume, grid, scan)
+    if outside > UNSEEN:
+        said = f"{name}: {outside:.1%} of its attenuation lies outside the field of view, where some views see it and others do not"
+        warnings.warn(f"{said}; give a larger --voxel-mm, or more --rows and --cols", stacklevel=2)
 
 
 def _given(option: str, value: object, default: str) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 _NAME = re.compile(r"\.fewview-(?P<where>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{8}\.(?P<kind>part|old)\.(?P<final>.+)", re.DOTALL)
 _CLAIM = re.compile(r"\.fewview-claim\..+", re.DOTALL)  # held for an instant, see `files`
 _STALE_S = 60.0
+_LONGEST = 190  # bytes of a name that are kept: most file systems take 255
 _NAME_BEFORE = re.compile(r"\.[0-9a-f]{8}\.(part|old)\..+", re.DOTALL)  # of fewview 0.1.0, which does not say whose it is
 
 RENAMING = threading.Lock()
@@ -36,8 +37,10 @@ class Pending:
     @classmethod
     def of(cls, final: Path) -> Pending:
         """New names beside ``final`` with its ending, which say who made them."""
-        start = f".fewview-{_where()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        return cls(final.with_name(f"{start}.part.{final.name}"), final.with_name(f"{start}.old.{final.name}"), final)
+        start, end = f".fewview-{_where()}-{os.getpid()}-{uuid.uuid4().hex[:8]}", final.name
+        while len(os.fsencode(end)) > _LONGEST:
+            end = end[1:]
+        return cls(final.with_name(f"{start}.part.{end}"), final.with_name(f"{start}.old.{end}"), final)
 
     def drop(self) -> None:
         """Leave nothing but whole outputs: the old one goes back where the new one is not in place."""

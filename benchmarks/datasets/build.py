@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...base.kept_warnings import kept_warnings
+from ...base.outputs.one_at_a_time import one_at_a_time
 from ...data import RawScan, write_bonemet_slices, write_bonemet_xray, write_volume
 from ...geometry import Grid, Scan, skyscan_1276
 from ...recon import fdk
 from ...recon.corrections import correct, correct_volume
 from ...recon.physics.effects import Physics
 from ...recon.physics.simulator import simulate_raw
-from .plan import RECORDS, TRUTH, Animal, BuildSettings, Source, begin, finish, list_animals, write_whole
+from .plan import RECORDS, TRUTH, Animal, BuildSettings, Source, begin, finish, list_animals, require_place, write_whole
 from .relatives import FRACTIONS, split_by_family
 from .subjects import Scene, scene_of_phantom, scene_of_volume
 
@@ -77,7 +79,27 @@ def build_bonemet(
     plan = BuildSettings.of(scan or skyscan_1276(rows=128, cols=192, voxel_mm=0.2226), physics or Physics(), settings)
     animals = list_animals(sources, weeks, first_id)
     out = Path(out)
-    begin(out, plan, animals, force)
+    require_place(out)
+    made = not out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with one_at_a_time(out):
+            begin(out, plan, animals, force)
+            return _build_all(out, plan, animals, fractions, progress)
+    finally:
+        if made:
+            with suppress(OSError):  # not empty any more
+                out.rmdir()
+
+
+def _build_all(
+    out: Path,
+    plan: BuildSettings,
+    animals: Sequence[Animal],
+    fractions: Mapping[str, float],
+    progress: Callable[[int, int, str], None] | None,
+) -> BuildReport:
+    """Whatever is not there yet, then the split and the page."""
     report = BuildReport(out)
     jobs = [(animal, week) for animal in animals for week in animal.weeks]
     for done, (animal, week) in enumerate(jobs):
@@ -129,7 +151,7 @@ def _build(animal: Animal, week: int, settings: BuildSettings, out: Path, record
 def _scene(animal: Animal, week: int, settings: BuildSettings) -> Scene:
     if isinstance(animal.source, int):
         return scene_of_phantom(animal.source, week, settings.scan, settings.lesions)
-    return scene_of_volume(animal.source, settings.scan, settings.grey, settings.volume_voxel_mm)
+    return scene_of_volume(animal.source, settings.scan, settings.grey, settings.volume_voxel_mm, **(settings.read_as or {}))
 
 
 def corrected(raw: RawScan, settings: BuildSettings) -> tuple[NDArray[np.float32], list[dict[str, Any]]]:

@@ -32,8 +32,8 @@ class BuildSettings:
     """Everything but the animals. ``window`` (low, high) in 1/mm is the grey window of all Recon-CT; 75/255 of it parts bone from tissue.
 
     ``corrections`` are those of Recon-CT, by default what `recon_ct_corrections` gives; ``grey`` says what the numbers of a volume mean
-    and ``volume_voxel_mm`` how large its voxels are, where its file does not; ``lesions`` is the number a phantom has; ``truth`` keeps
-    the volumes that were scanned.
+    and ``volume_voxel_mm`` how large its voxels are, where its file does not, ``read_as`` are other options of `read_volume`;
+    ``lesions`` is the number a phantom has; ``truth`` keeps the volumes that were scanned.
     """
 
     scan: Scan
@@ -43,6 +43,7 @@ class BuildSettings:
     window: tuple[float, float] = (0.0, 0.30)
     grey: GreyScale | None = None
     volume_voxel_mm: float | None = None
+    read_as: Mapping[str, Any] | None = None
     lesions: int = 2
     truth: bool = False
     filter: str = "hamming"
@@ -118,8 +119,6 @@ def plan_of(settings: BuildSettings, animals: Sequence[Animal]) -> dict[str, Any
 def begin(out: Path, settings: BuildSettings, animals: Sequence[Animal], force: bool) -> None:
     """Make the folder, or take up an earlier build of the same plan; whatever a killed run left half-written is deleted."""
     plan, path = plan_of(settings, animals), out / PLAN
-    if out.exists() and not out.is_dir():
-        raise FileExistsError(f"{out} is a file; give the name of a folder")
     before = _plan_there(out, path)
     for folder in [out, *(p for p in out.rglob("*") if p.is_dir())]:
         clean(folder)
@@ -133,6 +132,13 @@ def begin(out: Path, settings: BuildSettings, animals: Sequence[Animal], force: 
             )
     out.mkdir(parents=True, exist_ok=True)
     write_whole(path, plan)
+
+
+def require_place(out: Path) -> None:
+    """FileExistsError where a data set cannot be: a file, or a folder of anything else."""
+    if out.exists() and not out.is_dir():
+        raise FileExistsError(f"{out} is a file; give the name of a folder")
+    _plan_there(out, out / PLAN)
 
 
 def _plan_there(out: Path, path: Path) -> dict[str, Any] | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,7 @@ class Wanted:
     volume: Path | None = None
     grey: GreyScale | None = None
     volume_voxel_mm: float | None = None
+    read_as: Mapping[str, Any] = field(default_factory=dict)
     rows: int = 128
     cols: int = 192
     voxel_mm: float | None = None
@@ -75,7 +77,7 @@ def _subject(wanted: Wanted, step: Step) -> tuple[Subject, Scan]:
     averaged, path = "averaged over the voxels of the reconstruction", wanted.volume
     if path is not None:
         with step(f"read {path}"):
-            read_in = read_sample(path, wanted.grey, wanted.volume_voxel_mm)
+            read_in = read_sample(path, wanted.grey, wanted.volume_voxel_mm, **wanted.read_as)
         scan = fitting_scan(read_in.grid, wanted.rows, wanted.cols, wanted.voxel_mm)
         return Subject(read_in.volume, read_in.grid, read_in.largest, read_in.why, path.name, f"{path.name}, {averaged}"), scan
     with step("phantom: a mouse hind limb"):

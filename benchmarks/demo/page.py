@@ -17,6 +17,7 @@ from ...base.outputs.ownership import SIGNATURE
 from ...base.plain import to_json
 from ...data import Projections, Reconstruction
 from ...geometry import Grid
+from ...pipeline.findings import covered_deg
 from ..scores.metrics import psnr, ssim
 from ..scores.volume_metrics import dice
 from . import figures as draw
@@ -104,7 +105,7 @@ def render(shown: Shown, scored: Mapping[str, Score], drawing: str) -> str:
 def _facts(shown: Shown) -> list[tuple[str, str]]:
     scan, (nz, ny, nx) = shown.projections.scan, shown.grid.shape
     return [
-        (f"{len(scan)}", f"views over {np.ptp(scan.angles_deg):.1f}°"),
+        (f"{len(scan)}", f"views over {covered_deg(scan):g}°"),
         (f"{scan.shape[1]} × {scan.shape[0]}", "detector columns × rows"),
         (f"{nx} × {ny} × {nz}", f"voxels of {shown.grid.voxel_mm * 1000:.4g} µm"),
         (f"{shown.seconds:.0f} s", "for everything on this page"),

@@ -19,13 +19,14 @@ from ...recon.iterative.pdhg_tv import PdhgTvSettings, PdhgTvSolver
 from ...recon.iterative.regularisers.priors import TotalVariation
 from ...recon.iterative.solving.setup import data_term, start_volume
 from ...recon.iterative.tuning.prior_weight import weight_unit
+from ...recon.method.registry import ROWS, names_of_kind
 from ..sweeps.columns import Cell, Column, Row, TablePlan, count, first, flat, mean, metric
 from ..sweeps.peak_memory import peak_memory_mib, reset_peak_memory
 from ..sweeps.records import Record
 from ..sweeps.study import Study
 from .cases import MEASURE, METRIC_KEYS, VOLUMES, AtLeast8, Case, case_of, find_volumes, volume_path
 
-METHODS = ("fdk", "sirt", "os_sart", "cgls", "asd_pocs", "fista_tv", "pdhg_tv")
+METHODS = tuple(name for name in names_of_kind("analytic", "iterative") if not ROWS[name].needs)
 ORACLE, ORACLE_NAME = "oracle", "pdhg_tv, lambda from the truth"
 FDK_FILTER = "hann"  # the best at full bandwidth on these scans, so that nobody beats a straw man
 LADDER = (0.014, 0.01, 0.007, 0.005, 0.0035, 0.0025)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...base.files import own_path
+from ...base.outputs.one_at_a_time import one_at_a_time
 from ...base.plain import plain
 from .columns import Table, TablePlan, make_table
 from .provenance import describe
@@ -64,8 +65,10 @@ def run_study(
     info = {"title": study.title, "about": study.about(ready), "plan": plain(vars(plan)), **study.info(ready)}
     info |= {"command": command} if command else {}
     run = functools.partial(study.run, ready)
-    records = run_sweep(study.tasks(ready), run, results, study.stamp, where=where, info=info, tell=tell)
-    study.write(study, ready, results, records, info)
+    results.mkdir(parents=True, exist_ok=True)
+    with one_at_a_time(results):
+        records = run_sweep(study.tasks(ready), run, results, study.stamp, where=where, info=info, tell=tell)
+        study.write(study, ready, results, records, info)
     return records
 
 

@@ -18,6 +18,9 @@ from ..volumes.voxel_size import unit_in_mm
 from .raw import RawSource
 
 Shift = Annotated[float, Field(ge=-1000, le=1000, description="a length in mm, from -1000 to 1000")]
+WIDEST_MM = 1000.0  # images of a beamline are far smaller
+MOST_TURNS, LARGEST_STEP_DEG = 200, 120.0  # helical scans turn often; the coarsest step of a set of views is a third of a turn
+NOTHING = 0.01  # of the open beam: no detector's brightest pixel is so dark
 DISTANT = 1e4  # source distance in panel widths: rays are parallel to 1/20000 of the width
 _PIXEL_PLACES = (
     "measurement/instrument/detector/actual_pixel_size_x",
@@ -68,32 +71,78 @@ def open_exchange(path: Path, *, pixel_mm: Mm | None = None, axis_shift_mm: Shif
             raise InputError(f"{path}: /exchange/data has shape {data.shape}", expected="(view, row, col)")
         if not h5_link(file, "exchange/theta", path):
             raise InputError(f"{path} has no /exchange/theta", expected="one angle a view", remedy="add the angles to the file")
-        angles = _degrees(h5_dataset(file, "exchange/theta", path, expected="angles"))
+        angles = _degrees(h5_dataset(file, "exchange/theta", path, expected="angles"), path)
         count, rows, cols = data.shape
         if angles.size != count:
             raise InputError(f"{path}: {angles.size} angles in /exchange/theta", expected=f"{count}, the views of /exchange/data")
         flat, dark = (_frames(file, f"exchange/{name}", (rows, cols), path) for name in ("data_white", "data_dark"))
-        found = _pixel(file, path)
+        _refuse_line_integrals(data, flat, path)
+        found = _pixel(file, path) if pixel_mm is None else None
     assumptions = ["parallel beam: a circular scan from a source 10 000 panel widths away"]
     pixel = pixel_mm if pixel_mm is not None else found
     if pixel is None:
         pixel = 1.0
         assumptions.append("no pixel size in the file: 1 mm a pixel, so that lengths are in pixels")
         warnings.warn(f"{path} states no pixel size: 1 mm is taken; give pixel_mm=... for lengths in mm", stacklevel=2)
+    if not 1e-6 <= pixel * max(rows, cols) <= WIDEST_MM:
+        raise InputError(
+            f"{path}: pixels of {pixel:g} mm make images of {cols * pixel:g} x {rows * pixel:g} mm",
+            expected=f"images up to {WIDEST_MM:g} mm wide",
+            remedy="correct the pixel size or its attribute 'units', or give pixel_mm=...",
+        )
     scan = parallel_scan(rows, cols, float(pixel), angles, axis_shift_mm)
     if not axis_shift_mm:
         assumptions.append("the file does not say where the axis is: it is taken at the middle column (calibrate finds it)")
+    if flat is None:
+        assumptions.append("no /exchange/data_white: the images are taken as flat-corrected, with air at their left and right borders")
     assumptions.append("the angles are taken as counter-clockwise, and row 0 as the lowest z")
     meta = {"format": "Data Exchange", "source": str(path), "assumptions": assumptions}
     return RawSource(H5Views(path, "exchange/data"), scan, flat, dark, meta)
 
 
-def _degrees(theta: Any) -> NDArray[np.float64]:
-    """Degrees unless the file says radians."""
-    units = theta.attrs.get("units", "degrees")
-    units = units.decode() if isinstance(units, bytes) else str(units)
+def _degrees(theta: Any, path: Path) -> NDArray[np.float64]:
+    """Degrees, or radians where the file says so; InputError for another unit, and for angles that cannot be those of a scan."""
     angles = np.asarray(theta[()], dtype=np.float64).ravel()
-    return np.rad2deg(angles) if units.lower().startswith("rad") else angles
+    units = _text(theta.attrs.get("units", ""))
+    if not np.isfinite(angles).all():
+        raise InputError(
+            f"{path}: {np.count_nonzero(~np.isfinite(angles))} angles in {theta.name} are NaN or Inf", expected="finite angles"
+        )
+    if units and not units.lower().startswith(("deg", "rad", "°")):
+        raise InputError(f"{path}: the unit of {theta.name} is {units!r}", expected="deg or rad, in its attribute 'units'")
+    span = float(np.ptp(angles))
+    half_turns = span * angles.size / max(1, angles.size - 1) / np.pi
+    if not units and angles.size > 8 and 0.9 < half_turns < 2.1 and min(abs(half_turns - n) for n in (1, 2)) < 0.03:
+        raise InputError(
+            f"{path}: {theta.name} runs over {span:.5g}, which is {round(half_turns)} x pi, and states no unit",
+            expected="degrees",
+            remedy="say which in its attribute 'units': 'rad' or 'deg'",
+        )
+    angles = np.rad2deg(angles) if units.lower().startswith("rad") else angles
+    span = float(np.ptp(angles))
+    if angles.size > 1 and (span == 0 or span > 360 * MOST_TURNS):
+        raise InputError(f"{path}: {theta.name} runs over {span:g} deg", expected=f"angles of a scan: above 0 and up to {MOST_TURNS} turns")
+    step = float(np.median(np.abs(np.diff(angles)))) if angles.size > 1 else 0.0
+    if step > LARGEST_STEP_DEG:
+        raise InputError(f"{path}: {theta.name} goes in steps of {step:g} deg", expected=f"steps up to {LARGEST_STEP_DEG:g} deg")
+    return angles
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _refuse_line_integrals(data: Any, flat: NDArray[Any] | None, path: Path) -> None:
+    """Real numbers that are nothing beside the open beam are no counts of the same detector."""
+    if flat is None or data.dtype.kind != "f" or not len(data):
+        return
+    open_beam, most = float(np.median(flat)), float(np.max(data[len(data) // 2]))
+    if most < NOTHING * open_beam:
+        raise InputError(
+            f"{path}: {data.name} goes up to {most:.4g} where the open beam of data_white is {open_beam:g}: these may be line integrals",
+            expected="detector counts",
+            remedy="leave data_white and data_dark out and store transmission, exp(-p), or use write_projections",
+        )
 
 
 def _frames(file: Any, name: str, panel: tuple[int, int], path: Path) -> NDArray[Any] | None:
@@ -109,7 +158,9 @@ def _pixel(file: Any, path: Path) -> float | None:
     for place in _PIXEL_PLACES:
         if h5_link(file, place, path):
             found = h5_dataset(file, place, path, expected="a length")
-            units = found.attrs.get("units", "m")
-            value = float(np.ravel(found[()])[0])
-            return value * unit_in_mm(units.decode() if isinstance(units, bytes) else str(units), path) if value > 0 else None
+            units, value = _text(found.attrs.get("units", "m")), float(np.ravel(found[()])[0])
+            try:
+                return value * unit_in_mm(units, path) if value > 0 else None
+            except InputError as error:
+                raise InputError(error.given, expected=error.expected, remedy="give pixel_mm=... (--read-as pixel_mm=0.01)") from error
     return None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...base import InputError
 from ...base.files import atomic_path
@@ -18,6 +19,8 @@ from ..projections import Projections
 
 PROJECTIONS = "fewview projections 1"
 _REFERENCE = "dataset in meta_data"
+
+MOST_INTEGRAL = 30.0  # -ln of one photon in 10^13
 
 
 def write_projections(projections: Projections, path: str | Path, *, force: bool = False) -> Path:
@@ -87,3 +90,17 @@ def _get_arrays(value: Any, group: Any, path: Path) -> Any:
         raise InputError(f"{path} has no /meta_data/{name}, which its facts refer to", expected="a file as write_projections makes it")
     stored = group[name]
     return get_scan(stored, path) if "source" in getattr(stored, "keys", list)() else stored[()]
+
+
+def integral_doubts(values: NDArray[np.float32], source: str) -> list[str]:
+    """Warnings about numbers that can hardly be the line integrals of an object: all alike, as large as counts, or negative."""
+    low, high, mean = float(values.min()), float(values.max()), float(values.mean(dtype=np.float64))
+    if low == high:
+        return [f"{source}: all line integrals are {low:g}: nothing was in the beam, or nothing was written"]
+    if high > MOST_INTEGRAL:
+        return [f"{source}: line integrals go up to {high:.4g}, and even exp(-{MOST_INTEGRAL:g}) is darkness: these may be counts"]
+    if mean < 0 and -low > high:
+        return [
+            f"{source}: the line integrals are negative, {mean:.3g} in the mean: their sign may be wrong, or these are logarithms of counts"
+        ]
+    return []

@@ -22,7 +22,7 @@ from ..projections import Projections
 from .bonemet import is_bonemet, open_bonemet
 from .exchange import open_exchange
 from .preparation import prepare_views
-from .projections_file import PROJECTIONS, read_projections
+from .projections_file import PROJECTIONS, integral_doubts, read_projections
 from .raw import RawScan, RawSource
 from .skyscan import is_skyscan, open_skyscan
 
@@ -80,17 +80,18 @@ def line_integrals(
 ) -> Projections:
     """What `open_scan` gave, read: the second half of `read`."""
     place = str(source.meta.get("source", "the scan"))
+    doubts: list[str] = []
     if isinstance(source, Projections):
-        found = source
+        found, doubts = source, integral_doubts(source.values, place)
     else:
         with about(place):
             found = prepare_views(
                 source.views, source.scan, source.flat, source.dark, source.meta, air=air, max_bad=max_bad, progress=progress
             )
-    strays = stray_warnings(found.values, place)
-    for line in strays:
+    doubts += stray_warnings(found.values, place)
+    for line in doubts:
         warnings.warn(line, stacklevel=3)
-    return replace(found, meta={**found.meta, "warnings": [*found.meta.get("warnings", ()), *strays]}) if strays else found
+    return replace(found, meta={**found.meta, "warnings": [*found.meta.get("warnings", ()), *doubts]}) if doubts else found
 
 
 def read_raw(path: str | Path, *, views: Views = None, binning: int = 1, progress: bool = False, **options: Any) -> RawScan:
@@ -148,8 +149,8 @@ def _opened(path: Path, chosen: Format, readers: Iterable[Callable[..., Any]], o
 
 
 def _hint(path: Path) -> str:
-    if path.is_file() and path.suffix.lower() in H5_ENDINGS and h5_format(path).startswith("fewview volume"):
-        return " (it is a volume: use read_volume)"
+    if path.is_file() and path.suffix.lower() in H5_ENDINGS and (told := h5_format(path)):
+        return " (it is a volume: use read_volume)" if told.startswith("fewview volume") else f" (it calls itself {told!r})"
     inside = [p for p in sorted(path.iterdir()) if p.is_dir() and is_skyscan(p)] if path.is_dir() else []
     if inside:
         return f" (but {inside[0]} is one)"

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ...base import InputError
-from ...base.settings import NotNegative, Positive, Several, checked
+from ...base.settings import NotNegative, Several, checked
 
 USUAL_MU_MAX = 0.20  # 1/mm: cortical bone of a mouse at 30 keV, near the brightest level of a micro-CT
 _MOST, _MUCH, _LEAST = 10.0, 1.0, 1e-3  # 1/mm: iron at 30 keV absorbs 6.4, bone 0.2, foam 0.002
+PerMm = Annotated[float, Field(gt=0, le=100, description="a number above 0 and up to 100, in 1/mm")]
 _MOST_LABELS = 16
 _AIR_HU = -200.0  # nothing but air, in Hounsfield units, is so far below zero
 
@@ -35,9 +36,9 @@ class GreyScale:
     """
 
     window: tuple[float, float] | None = None
-    mu_max: Positive | None = None
+    mu_max: PerMm | None = None
     mu: Several[NotNegative] = ()
-    mu_water: Positive | None = None
+    mu_water: PerMm | None = None
     bits: Annotated[int, Field(ge=1, le=32)] | None = None
 
     def __post_init__(self) -> None:

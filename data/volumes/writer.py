@@ -74,6 +74,8 @@ def write_volume(
         output = recorded_path(path, lambda: record or _own_record(kept, grid, path), force=force, inputs=inputs)
     with output as temporary:
         form.write(array, grid, temporary, kept, **options)
+    if rec is None:
+        record_path(path).unlink(missing_ok=True)  # of the volume that was here before
     return path
 
 

@@ -20,6 +20,7 @@ from torch import nn
 
 from ...base import InputError, MissingBackendError
 from ...base.files import refuse_existing, remove
+from ...base.psnr import psnr_db
 from ...base.record import record_path
 from ...geometry import views
 from ...recon.method import Callback, Progress
@@ -214,7 +215,7 @@ def decibel(volume: np.ndarray, example: Example) -> float:
     """PSNR of a volume [z, y, x] against the reference, data range the data set's grey window, inside what every view sees."""
     inside = example.grid.seen_by_all(example.projections.scan)
     error = float(np.mean((volume.astype(np.float64) - example.reference)[inside] ** 2))
-    return 20 * math.log10(example.window[1] - example.window[0]) - 10 * math.log10(max(error, 1e-30))
+    return psnr_db(max(error, 1e-30), data_range=example.window[1] - example.window[0])
 
 
 def _tensorboard(log: str | Path | None, step: int) -> Any:

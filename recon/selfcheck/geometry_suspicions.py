@@ -14,7 +14,7 @@ import numpy as np
 from ...data.self_check import DOUBTFUL, WRONG, Suspicion
 from ...geometry import Scan
 from .opposite_rays import Change, OppositeRays
-from .ray_search import Fit, near_fit, simplest_fit
+from .ray_search import Fit, chance_gain, near_fit, simplest_fit
 from .shared_planes import PlaneAgreement
 
 _AXIS_PX, _STEP_PERCENT, _ROLL_DEG = 0.15, 0.7, 0.4  # what is small enough to live with; pixels of the small views
@@ -22,7 +22,7 @@ _PLANES_AXIS_PX, _PLANES_GAIN, _PLANES_SENSE = 0.6, 1.5, 1.3
 _CERTAINLY_SMALL = 0.01  # below it, a look at the nearest other geometries is enough
 _MOST_LEFT = 0.05  # energy of the disagreement that noise, blur and scatter leave in the best geometry
 _PERFECT = 1e-4  # differences as small as these say nothing of the geometry: noise-free rods, rounding
-_FEW_PAIRS = 4
+_FEW_PAIRS, _NOISE_SD = 4, 3
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,14 @@ def judge_rays(rays: OppositeRays, factor: int, scan: Scan, noise: float) -> Geo
     given = rays.energy(Change())
     if (rays.count < _FEW_PAIRS and rays.reach < rays.scan.shape[1]) or not np.isfinite(given):
         return None
-    enough = 1.15 + 14 / max(rays.count, 14)  # the fewer the pairs, the better any change can fit them by chance
     fit = near_fit(rays, given) if given < _CERTAINLY_SMALL + 3 * noise else None
     mirrored = rays.energy(Change(reverse=True)) if rays.tells_sense else np.inf
-    if fit is None or mirrored < enough * given:
-        fit = simplest_fit(rays, max(4.0, 0.06 * rays.scan.shape[1]), enough)
-    by_chance = max(_PERFECT, 4 * noise * np.sqrt(2 / (3 * rays.count)))
+    if fit is None or mirrored < chance_gain(rays.count, alone=False) * given:
+        fit = simplest_fit(rays, max(4.0, 0.06 * rays.scan.shape[1]))
+    by_chance = max(_PERFECT, _NOISE_SD * noise * np.sqrt(2 / (3 * rays.count)))
     found: list[Suspicion] = []
-    if given > enough * fit.energy and given - fit.energy > by_chance:
-        found = [_sense(given / fit.energy)] if fit.change.reverse else _changes(rays, fit, enough, factor, scan)
+    if given - fit.energy > by_chance:
+        found = [_sense(given / fit.energy)] if fit.change.reverse else _changes(rays, fit, factor, scan)
     if fit.energy > _MOST_LEFT + 3 * noise:
         text = (
             f"rays that were measured twice differ by {100 * _relative(fit.energy):.0f} %, and no axis, step or sense of rotation mends it"
@@ -76,13 +75,13 @@ def judge_planes(planes: PlaneAgreement, factor: int, scan: Scan) -> GeometryFin
     return GeometryFindings(tuple(found), _relative(planes.given), "planes shared by pairs of views", facts)
 
 
-def _changes(rays: OppositeRays, fit: Fit, enough: float, factor: int, scan: Scan) -> list[Suspicion]:
+def _changes(rays: OppositeRays, fit: Fit, factor: int, scan: Scan) -> list[Suspicion]:
     """The parts of the change that matter, the one that matters most first."""
     best = fit.change
     gains = {name: rays.energy(replace(best, **{name: 0.0})) / fit.energy for name in rays.free}
     found = []
     for name, gain in sorted(gains.items(), key=lambda item: -item[1]):
-        if not gain > enough:
+        if not gain > chance_gain(rays.count, alone=True):
             continue
         if name == "axis_px" and abs(best.axis_px) >= _AXIS_PX:
             found.append(_axis(best.axis_px * factor, scan))

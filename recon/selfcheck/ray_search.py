@@ -37,18 +37,27 @@ def near_fit(test: OppositeRays, given: float) -> Fit | None:
     return Fit(Change(**found), given)
 
 
-def simplest_fit(test: OppositeRays, reach_px: float, enough: float) -> Fit:
-    """The simplest change that leaves at most ``enough`` times the least energy: none, the other sense by itself, then axis, step
-    or roll alone, then all of them together, in the given sense or the other one.
+def chance_gain(pairs: int, alone: bool) -> float:
+    """How many times less the disagreement may become by chance when one change alone (or all together) is fitted to so few pairs."""
+    return 1.1 + 8 / max(pairs, 14) if alone else 1.15 + 14 / max(pairs, 14)
+
+
+def simplest_fit(test: OppositeRays, reach_px: float) -> Fit:
+    """The simplest change after which no other makes the rays agree better than chance might: none, the other sense of rotation by
+    itself, then axis, step or roll alone, then all of them together, in the given sense or the other one.
     """
-    fits = [Fit(Change(), test.energy(Change()))]
-    fits += [Fit(Change(reverse=True), test.energy(Change(reverse=True)))] if test.tells_sense else []
-    fits += [_fit(test, (name,), reach_px, reverse=False) for name in test.free]
+    given = Fit(Change(), test.energy(Change()))
+    alone = [Fit(Change(reverse=True), test.energy(Change(reverse=True)))] if test.tells_sense else []
+    alone += [_fit(test, (name,), reach_px, reverse=False) for name in test.free]
+    together = []
     for reverse in (False, True) if test.tells_sense else (False,):
         orders = (test.free, (*test.free[1:2], *test.free[:1], *test.free[2:]))  # the axis first or the step first: either hides the other
-        fits.append(min((_fit(test, order, reach_px, reverse) for order in orders), key=_energy))
-    least = min(map(_energy, fits))
-    return next(fit for fit in fits if _energy(fit) <= enough * least)
+        together.append(min((_fit(test, order, reach_px, reverse) for order in orders), key=_energy))
+    small, large = (chance_gain(test.count, alone) for alone in (True, False))
+    least, least_alone = min(map(_energy, together)), min(map(_energy, alone))
+    if _energy(given) <= large * min(least, least_alone) and _energy(given) <= small * least_alone:
+        return given
+    return next(fit for fit in (*alone, *together) if _energy(fit) <= large * min(least, least_alone))
 
 
 def _energy(fit: Fit) -> float:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 _APART_DEG = 4.5  # views this far apart differ by more than the noise, whatever the step
-_STILL = 0.35  # of the usual difference
+_STILL = 0.44  # of the usual difference
 _WINDOW = 5  # pairs to either side that say what is usual
 _SAME_ANGLE_DEG = 0.02
 

@@ -20,9 +20,10 @@ import numpy as np
 import pytest
 from fewview.base.files import atomic_path, own_path, refuse_existing, refuse_strange_folder
 from fewview.base.outputs.leftovers import Pending, clean, drop_all, forget, remember
+from fewview.base.outputs.one_at_a_time import one_at_a_time
 from fewview.base.outputs.ownership import MARKER, SIGNATURE, foreign
 from fewview.base.plain import from_json, plain, to_json
-from fewview.base.record import make_record, record_path, recorded_path, write_record
+from fewview.base.record import make_record, record_path, recorded_path, sha256, write_record
 
 
 def _folder(path: Path, **files: str) -> Path:
@@ -327,6 +328,36 @@ def test_dropping_everything_restores_what_was_put_aside(tmp_path: Path) -> None
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
     assert (old / "a").read_text() == "old"
     clean(tmp_path)  # nothing to say
+
+
+def test_a_long_name_can_be_written(tmp_path: Path) -> None:
+    for name in ("µ" * 125 + ".h5", "n" * 251 + ".h5"):
+        with atomic_path(tmp_path / name) as temporary:
+            assert temporary.suffix == ".h5"
+            temporary.write_text("x")
+        assert (tmp_path / name).read_text() == "x"
+
+
+_AT_WORK = """
+import os, sys
+from fewview.base.outputs.one_at_a_time import one_at_a_time
+with one_at_a_time(sys.argv[1]):
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_killed_run_does_not_keep_its_folder(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", _AT_WORK, str(tmp_path)], check=False)
+    with one_at_a_time(tmp_path), pytest.raises(FileExistsError, match="another run is at work"), one_at_a_time(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_mark_is_no_part_of_the_data(tmp_path: Path) -> None:
+    marked = _folder(tmp_path / "marked", a="1")
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / "a").write_text("1")
+    assert sha256(marked) == sha256(tmp_path / "plain")
 
 
 # ---- strict JSON

@@ -157,6 +157,46 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
         build(tmp_path / "letters.txt")
 
 
+def test_a_measured_data_set_and_what_was_added_to_ours_are_left_alone(tmp_path: Path) -> None:
+    image = tmp_path / "bonemet" / "Imagery_Dataset" / "1. Rotation-X-ray" / "851" / "week 0" / "xray_1.PNG"
+    image.parent.mkdir(parents=True)
+    image.write_bytes(b"measured, the only copy")
+    for force in (False, True):
+        with pytest.raises(FileExistsError, match="Imagery_Dataset"):
+            build(tmp_path / "bonemet", force=force)
+    (tmp_path / "bonemet" / "dataset.json").write_text('{"name": "BoneMet"}')
+    with pytest.raises(FileExistsError, match=r"dataset\.json does not say so"):
+        build(tmp_path / "bonemet", force=True)
+    assert image.read_bytes() == b"measured, the only copy"
+    ours = tmp_path / "ours"
+    build(ours, sources=(5,))
+    tree = ours / "Imagery_Dataset" / "2. Recon-CT"
+    for added in (tree / "999" / "week 0" / "ct_slice_001.PNG", tree / "851" / "week 0" / "notes.txt", ours / "truth" / "mine.nii.gz"):
+        added.parent.mkdir(parents=True, exist_ok=True)
+        added.write_bytes(b"added by hand")
+        before = fingerprint(ours)
+        with pytest.raises(FileExistsError, match="never replaces"):
+            build(ours, sources=(6,), force=True)
+        assert fingerprint(ours) == before
+        added.unlink()
+    (tree / "999" / "week 0").rmdir()
+    (tree / "999").rmdir()
+    truth = ours / "truth" / "851 week 0 volume.nii.gz"
+    with pytest.raises(FileExistsError, match=r"never replaces .*truth: it holds the input"):
+        build(ours, sources=(truth,), force=True)
+    build(ours, sources=(6,), force=True)
+
+
+def test_two_builds_of_one_folder_do_not_run_at_once(tmp_path: Path) -> None:
+    def again(*_: object) -> None:
+        with pytest.raises(FileExistsError, match="another run is at work"):
+            build(tmp_path / "set", sources=(5,))
+
+    assert len(build(tmp_path / "set", sources=(5,), progress=again).made) == 1
+    assert len(build(tmp_path / "set", sources=(5,)).kept) == 1
+    assert not [p.name for p in (tmp_path / "set").iterdir() if p.name.startswith(".")]
+
+
 def test_bad_sources_and_settings_are_named(tmp_path: Path) -> None:
     out = tmp_path / "set"
     for sources, changes, kind, message in (

@@ -391,3 +391,18 @@ def test_the_drawing_is_svg_with_every_part(scan: Scan) -> None:
     numbers = [float(x) for p in root.iter(f"{ns}polygon") for pair in p.attrib["points"].split() for x in pair.split(",")]
     assert np.isfinite(numbers).all()
     assert min(numbers) >= 0
+
+
+def test_the_drawing_says_its_scale_and_what_is_what() -> None:
+    """The scale bar against the source's circle: its diameter is 2 DSO in the plane from above."""
+    scan = Scan.circular(dso_mm=100, dsd_mm=150, rows=8, cols=12, pixel_mm=1, angles_deg=np.arange(0, 360, 3))
+    ns = "{http://www.w3.org/2000/svg}"
+    root = ET.fromstring(draw_svg(scan))
+    said = [t.text or "" for t in root.iter(f"{ns}text")]
+    for word in ("source", "detector", "rays", "volume"):
+        assert any(text.startswith(word) for text in said)
+    lengths = [float(text.removesuffix(" mm")) for text in said if text.endswith(" mm")]
+    bars = [p.attrib["d"].split("h")[1].split()[0] for p in root.iter(f"{ns}path") if "v8" in p.attrib["d"]]
+    x = [float(c.attrib["cx"]) for c in root.iter(f"{ns}circle")][: min(len(scan), 60)]
+    assert lengths == [50.0, 50.0]
+    assert float(bars[0]) / lengths[0] == pytest.approx((max(x) - min(x)) / 200, rel=1e-3)

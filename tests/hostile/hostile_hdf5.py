@@ -139,7 +139,7 @@ def _radians(file: h5py.File) -> None:
 OWN = [
     own("a group for the values", group("values"), refused, "own.h5", "values"),
     own("no values", drop("values"), refused, "own.h5", "values"),
-    own("values in two dimensions", put("values", np.zeros((4, 4), np.float32)), refused, "own.h5", "values"),
+    own("values in two dimensions", put("values", np.zeros((4, 4), np.float32)), refused, "own.h5", "values|projections"),
     own("values in words", put("values", np.array([b"a", b"b"])), refused, "own.h5", "values"),
     own("values of records", put("values", np.zeros((52, 16, 32), [("a", "f4"), ("b", "i4")])), refused, "own.h5", "values"),
     own("values complex", put("values", np.zeros((52, 16, 32), np.complex64)), refused, "own.h5", "values"),

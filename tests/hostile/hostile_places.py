@@ -151,7 +151,7 @@ PLACES = [
         "recon to a name", lambda r: ["recon", str(r.scan()), "--out", "x.h5"], refused, "current folder|working folder|current directory"
     ),
     gone("recon to the default", lambda r: ["recon", str(r.scan())], refused, "current folder|working folder|current directory"),
-    gone("recon of a name", lambda r: ["recon", "scan"], refused, "scan"),
+    gone("recon of a name", lambda r: ["recon", "scan"], refused, "scan|current folder"),
     gone("simulate", lambda r: r.simulate(r.nifti()), fine),
     gone(
         "demo", lambda r: ["demo", "--rows", "8", "--cols", "12", "--fdk-only"], refused, "current folder|working folder|current directory"

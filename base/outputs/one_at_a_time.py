@@ -1,0 +1,48 @@
+"""A folder in which files are written one after the other for a long time belongs to one run at a time."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_NAME = ".fewview-at-work"
+
+
+@contextmanager
+def one_at_a_time(folder: str | Path) -> Iterator[None]:
+    """Work in ``folder``, which is there; FileExistsError where another process does.
+
+    The system keeps the lock and lets it go when the process ends, however that may be: nothing stale stays.
+    """
+    path = Path(folder) / _NAME
+    while True:
+        held = os.open(path, os.O_CREAT | os.O_RDWR)
+        try:
+            _lock(held)
+        except OSError as error:
+            os.close(held)
+            raise FileExistsError(f"another run is at work in {folder}; wait until it ends, or give another folder") from error
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(held), os.stat(path)):
+                break
+        os.close(held)  # of a run that ended just now, and took the file along
+    try:
+        yield
+    finally:
+        if sys.platform != "win32":  # there a file that is open stays
+            path.unlink(missing_ok=True)
+        os.close(held)
+
+
+def _lock(file: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -24,7 +24,7 @@ from ...pipeline.subjects import fitting_scan, read_sample, scene
 from . import page
 
 VIEW_COUNTS = (260, 52, 26)
-SETTINGS = {"fista_tv": {"iterations": 75}}  # three quarters of the default's time, and less than half a decibel below it
+SETTINGS = {"pdhg_tv": {"iterations": 50}}  # the picture of 100 iterations of fista_tv in half its time
 Step = Callable[[str], AbstractContextManager[object]]
 
 
@@ -102,7 +102,7 @@ def _scan_and_read(subject: Subject, scan: Scan, folder: Path, seed: int, step: 
 
 def _reconstruct_all(wanted: Wanted, folder: Path, step: Step, watch: Watch) -> dict[str, Reconstruction]:
     """Every reconstruction by its label, made from the scan on disk as `fewview recon` makes it."""
-    jobs = [("FDK", "fdk", n) for n in VIEW_COUNTS] + ([] if wanted.fdk_only else [("FISTA-TV", "fista_tv", VIEW_COUNTS[-1])])
+    jobs = [("FDK", "fdk", n) for n in VIEW_COUNTS] + ([] if wanted.fdk_only else [("PDHG-TV", "pdhg_tv", VIEW_COUNTS[-1])])
     done = {}
     for title, method, count in jobs:
         plan = ReconPlan(folder / "scan", method, str(count), SETTINGS.get(method, {}), out=folder / f"{method}_{count}.ome.tif")

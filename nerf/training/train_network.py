@@ -9,6 +9,7 @@ import dataclasses
 import math
 import signal
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,8 @@ from .examples import augmented, draw_views
 from .learner import Example, Learner, ScoringLearner
 from .settings import TrainSettings
 from .state import Run, facts_of, save_state, start, step_generator, take_up
+
+_SAVED_EVERY_S = 60.0  # beside the checks: a run that is cut off in a long step loses little more than that
 
 
 def train(
@@ -72,6 +75,7 @@ def train(
     with _between_steps() as stop, _no_state_without_a_check(run, chosen, state_path, resume):
         if not run.losses:
             _check(learner, run, chosen, train_examples, validation_examples, facts, out, writer)
+        saved = time.monotonic()
         while run.step < chosen.steps:
             values = _step(learner, run, chosen, train_examples, device)
             if run.step % chosen.check_every == 0 or run.step == chosen.steps:
@@ -79,8 +83,10 @@ def train(
                 save_state(run, state_path, facts)
             for callback in callbacks:
                 callback(Progress(run.step, chosen.steps, None, values))
-            if stop.is_set():
+            if stop.is_set() or time.monotonic() > saved + _SAVED_EVERY_S:
                 save_state(run, state_path, facts)
+                saved = time.monotonic()
+            if stop.is_set():
                 raise KeyboardInterrupt
     if writer:
         writer.close()
@@ -111,12 +117,11 @@ def check_outputs(out: Path, *, force: bool, resume: bool, inputs: Iterable[str 
     state = state_of(out)
     if resume and not state.is_file():
         raise FileNotFoundError(f"there is no unfinished run to go on with: {state} is not there; leave out --resume to begin one")
-    if state.is_dir():
-        raise FileExistsError(f"{state} is a folder, where the state of an unfinished run would be; give another name")
     if state.exists() and not resume and not force:
         raise FileExistsError(f"{state} is of an unfinished run; --resume goes on with it, --force begins again")
     if not resume:
-        refuse_existing(out, force, inputs)
+        for path in (out, state):
+            refuse_existing(path, force, inputs)
         refuse_existing(record_path(out), True)
 
 

@@ -44,7 +44,7 @@ def read_nifti(path: Path, voxel_mm: float | None = None) -> tuple[NDArray[Any],
     """
     import nibabel
 
-    with _whole(path):
+    with whole_nifti(path):
         image: Any = nibabel.load(path)
         if not isinstance(image, nibabel.Nifti1Image):
             raise InputError(f"{path} is a {type(image).__name__}", expected="a NIfTI file")
@@ -53,7 +53,7 @@ def read_nifti(path: Path, voxel_mm: float | None = None) -> tuple[NDArray[Any],
             _check_gzip(path)
     unit = _unit_mm(image.header, path, voxel_mm)
     sizes = _edges(image, path) if voxel_mm is None else np.full(3, voxel_mm / unit)
-    with _whole(path):
+    with whole_nifti(path):
         straight = nibabel.as_closest_canonical(image)
         array = np.asanyarray(straight.dataobj)
     array = array.reshape(array.shape[:3])
@@ -73,7 +73,7 @@ def read_nifti(path: Path, voxel_mm: float | None = None) -> tuple[NDArray[Any],
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[None]:
+def whole_nifti(path: Path) -> Iterator[None]:
     """nibabel, zlib and numpy each have their own ways to fail on a broken file; here all of them are one."""
     from nibabel.imageglobals import LoggingOutputSuppressor
 

@@ -19,7 +19,7 @@ from ...data import Projections
 from ...data.multiresolution import bin_projections
 from ...geometry import Grid, Scan
 from ...recon import Operator
-from ...recon.method import Callback, Progress, method_function
+from ...recon.method import Callback, Progress, StopRun, method_function
 from ..device import autocast_type, require_memory_on, usable_device
 from .encoding import DenseGrids, HashGrids
 from .refinement import Refinement
@@ -167,8 +167,11 @@ def fit(projections: Projections, grid: Grid, settings: NafSettings, callbacks: 
         decay.step()
         if step % settings.report_every == 0 or step == steps:
             values = {"loss": loss.item(), "residual": error.item() ** 0.5}
-            for callback in callbacks:
-                callback(Progress(step, steps, None, values, refinement.found()))
+            try:
+                for callback in callbacks:
+                    callback(Progress(step, steps, None, values, refinement.found()))
+            except StopRun:
+                break
     return field, refinement
 
 

@@ -16,7 +16,7 @@ NETWORKS = $(shell $(BIN)/python -c "from fewview.recon.method import names_of_k
 .PHONY: demo test lint venv clean train-small
 
 demo: .venv/.base
-	$(BIN)/fewview demo --out demo_out --force
+	$(BIN)/fewview demo --out fewview_demo --force
 
 venv: .venv/.dev
 
@@ -53,4 +53,4 @@ $(BIN)/python:
 	touch $@ .venv/.base
 
 clean:
-	rm -rf .venv demo_out build *.egg-info .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv fewview_demo build *.egg-info .pytest_cache .ruff_cache .import_linter_cache

@@ -7,16 +7,17 @@ from pathlib import Path
 
 from ..base.files import refuse_existing
 from ..base.settings import Seed
-from .options import NO_SCALE, Grey, MaybeMm, MaybeVolume, Pixels
+from .options import NO_SCALE, Grey, MaybeMm, MaybeVolume, Pairs, Pixels, settings
 from .progress import progress_bar, step
 
 
 def demo(
     *,
-    out: Path = Path("demo_out"),
+    out: Path = Path("fewview_demo"),
     volume: MaybeVolume = None,
     volume_voxel_mm: MaybeMm = None,
     grey: Grey = NO_SCALE,
+    read_as: Pairs = (),
     rows: Pixels = 128,
     cols: Pixels = 192,
     voxel_mm: MaybeMm = None,
@@ -38,6 +39,7 @@ def demo(
         out: the folder to write; it appears when everything is done.
         volume_voxel_mm: edge of a voxel of that volume, where its file does not state it or is wrong.
         grey: what the numbers of that volume mean.
+        read_as: options of the volume reader, such as dataset=recon/mu for an .h5 file of others.
         rows: detector rows.
         cols: detector columns; 3/2 of the rows give the whole panel.
         voxel_mm: pixel of the scan at the rotation axis, and voxel of the reconstructions; by default the object fills the field of view.
@@ -51,5 +53,9 @@ def demo(
     start = time.perf_counter()
     parts = ["fewview demo", f"--out {out}", f"--volume {volume}" if volume else "", f"--seed {seed}" if seed else ""]
     command = " ".join(part for part in parts if part)
-    make_demo(Wanted(out, command, volume, grey, volume_voxel_mm, rows, cols, voxel_mm, seed, fdk_only, force), step, progress_bar)
+    make_demo(
+        Wanted(out, command, volume, grey, volume_voxel_mm, settings(read_as), rows, cols, voxel_mm, seed, fdk_only, force),
+        step,
+        progress_bar,
+    )
     print(f"open {out / 'report.html'}  ({time.perf_counter() - start:.0f} s in all)")

@@ -157,7 +157,11 @@ def self_check() -> Iterator[tuple[str, bool, str]]:
     sides = float(volume[inside & (x < 0)].mean() / volume[inside & (x > 0)].mean()) - 1
     seconds = time.perf_counter() - start
     good = abs(error) <= 0.01 and abs(sides) <= 0.01
-    yield "FDK of a sphere from 52 views over 208 deg", good, f"mean {error:+.2%}, left/right {sides:+.2%}, at most 1 %; {seconds:.1f} s"
+    yield (
+        "FDK of a sphere from 52 views that cover 208 deg",
+        good,
+        f"mean {error:+.2%}, left/right {sides:+.2%}, at most 1 %; {seconds:.1f} s",
+    )
 
 
 def sphere_projections(scan: Scan, radius_mm: float, value: float) -> NDArray[np.float32]:

@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 _LOST = {
     "recon": "; the volume of the last whole step, if there was one, went with it",
-    "train": "; --resume goes on from the last check",
+    "train": "; --resume goes on from what was saved last",
     "bench": "; the same command goes on where it was",
 }
 
@@ -227,9 +227,14 @@ def _fault(error: Exception) -> str:
 
 
 def _unbox(text: str) -> str:
-    """The message inside the box that tyro draws around a parse error, as one line without the pointer to the help page."""
-    body = re.sub(r"[╭╰].*|[│╮╯]", "", text)
-    body = re.sub(r"(?s)Got errors:.*?(?=─{3,})", "", body)
-    parts = [" ".join(part.split()).rstrip(".") for part in re.split(r"─{3,}", body)]
+    """The message inside the box that tyro draws around a parse error, as one line without the pointer to the help page.
+
+    On a terminal that knows no letter beyond ASCII the box is a title and lines of hyphens.
+    """
+    body = re.sub(r"[╭╰].*|[│╮╯]", "", text) if "╭" in text else re.sub(r"\A[^\n]*\n\s*-{3,}", "", text)
+    body = re.sub(r"(?s)Got errors:.*?(?=[─-]{3,})", "", body)
+    parts = [" ".join(part.split()).rstrip(".") for part in re.split(r"[─-]{3,}", body)]
     said = "; ".join(part for part in parts if part and not part.startswith(("For full helptext", "Argument helptext")))
+    # settings that check themselves are named by their field: that of the option is the same
+    said = re.sub(r"^Error parsing \w+: (\w+) (of|is)", lambda found: f"--{found[1].replace('_', '-')} {found[2]}", said)
     return re.sub(r"Perhaps you meant: (--[\w-]+).*", r"did you mean \1?", said)

@@ -76,7 +76,7 @@ def recon(
         std_kind: what the replicas differ in: views (groups left out in turn), rays (noise), or members (seeds of naf, dropout of unet).
         std_scale: factor on it, such as `fewview bench intervals` finds for the method and the number of views; it is recorded.
         binning: average blocks of this many detector pixels each way first.
-        read_as: options of the reader, such as direction=CW or part=1.
+        read_as: options of the reader, such as direction=CW, part=1, or air=57000 (the grey value of air).
         force: replace the output if it is there, but only one that fewview wrote (docs/outputs.md).
     """
     with explained_by("corrections"):

@@ -38,6 +38,7 @@ def simulate(
     voxel_mm: MaybeMm = None,
     volume_voxel_mm: MaybeMm = None,
     grey: Grey = NO_SCALE,
+    read_as: Pairs = (),
     seed: Seed = 0,
     weeks: tuple[Seed, ...] = (0,),
     physics: Pairs = (),
@@ -64,6 +65,7 @@ def simulate(
             (layout bonemet: 0.2226 mm at 192 columns).
         volume_voxel_mm: edge of a voxel of the volumes, where their files do not state it or are wrong.
         grey: what the numbers of the volumes mean.
+        read_as: options of the volume reader, such as dataset=recon/mu for an .h5 file of others.
         seed: of the noise.
         weeks: weeks in which each phantom is scanned (layout bonemet).
         physics: settings of the simulated physics (fewview methods physics lists them).
@@ -77,6 +79,7 @@ def simulate(
         raise InputError("no volume", expected="at least one VOLUME, or --phantom SEED")
     with explained_by("physics"):
         chosen = Physics().changed(**settings(physics))
+    chosen_reading = settings(read_as)
     if layout == "bonemet":
         scan = skyscan_1276(rows, cols, voxel_mm or 0.2226 * 192 / cols)
         with progress_bar("scans") as bar:
@@ -91,6 +94,7 @@ def simulate(
                 seed=seed,
                 grey=grey,
                 volume_voxel_mm=volume_voxel_mm,
+                read_as=chosen_reading,
             )
         print(report)
         return
@@ -107,7 +111,7 @@ def simulate(
         start = time.perf_counter()
         with kept_warnings() as warned:
             if isinstance(thing, Path):
-                subject = read_sample(thing, grey, volume_voxel_mm)
+                subject = read_sample(thing, grey, volume_voxel_mm, **chosen_reading)
                 scan = SCANNERS[scanner](subject.grid, rows, cols, voxel_mm)
                 warn_of_outside(subject.volume, subject.grid, scan, str(thing))
             else:
@@ -115,7 +119,7 @@ def simulate(
             with progress_bar(f"simulating {name}"):
                 raw = simulate_raw(subject.volume, subject.grid, scan, chosen, seed=seed)
         inputs, seconds = [thing] if isinstance(thing, Path) else [], time.perf_counter() - start
-        used = {"physics": chosen, "seed": seed, "grey": grey, "volume_voxel_mm": volume_voxel_mm}
+        used = {"physics": chosen, "seed": seed, "grey": grey, "volume_voxel_mm": volume_voxel_mm, "read_as": chosen_reading}
         extra = {"scan": str(scan), "attenuation": subject.why, "volume_grid": subject.grid, "warnings": list(warned)}
         record = make_record(command_line(), used, inputs, [folders[name]], seconds, extra)
         with atomic_path(record_path(folders[name]), force=True) as note:  # written first, and named last

@@ -7,40 +7,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry import Grid, Scan
+from ..geometry import Grid
+from ..geometry.transform import bin_pixels
 from . import Projections
+from .images.binning import bin_views
 
 
 def bin_detector(values: NDArray[Any], factor: int) -> NDArray[np.float32]:
-    """Means over ``factor`` x ``factor`` pixels of [view, row, col]; a shorter side stays, pixels left over at the far ends go."""
-    down, across = (factor if n >= factor else 1 for n in values.shape[1:])
-    rows, cols = values.shape[1] // down, values.shape[2] // across
-    out = np.empty((len(values), rows, cols), np.float32)
-    for view, binned in zip(values, out, strict=True):
-        view[: rows * down, : cols * across].reshape(rows, down, cols, across).mean(axis=(1, 3), dtype=np.float32, out=binned)
-    return out
+    """`bin_views` of [view, row, col] by ``factor`` both ways; a side shorter than that stays as it is."""
+    return bin_views(values, *_steps(values.shape[1:], factor))
 
 
 def bin_projections(projections: Projections, factor: int) -> Projections:
     """The same views on a detector with pixels ``factor`` times as large; ``meta["photons"]`` grows with the pixel."""
     if factor == 1:
         return projections
-    scan, (rows, cols) = projections.scan, projections.scan.shape
-    steps = [factor if n >= factor else 1 for n in (rows, cols)]
-    # The middle of the binned panel, in old pixels from the middle of the old one: not zero where pixels were dropped.
-    shift = [(n // f * f - n) / 2 for n, f in zip((rows, cols), steps, strict=True)]
-    binned = Scan(
-        (rows // steps[0], cols // steps[1]),
-        scan.source,
-        scan.detector + shift[0] * scan.v + shift[1] * scan.u,
-        scan.u * steps[1],
-        scan.v * steps[0],
-        scan.angles_deg,
-    )
+    down, across = _steps(projections.scan.shape, factor)
     meta = dict(projections.meta)
     if meta.get("photons"):
-        meta["photons"] = float(meta["photons"]) * steps[0] * steps[1]
-    return Projections(bin_detector(projections.values, factor), binned, meta)
+        meta["photons"] = float(meta["photons"]) * down * across
+    return Projections(bin_views(projections.values, down, across), bin_pixels(projections.scan, down, across), meta)
+
+
+def _steps(shape: tuple[int, ...], factor: int) -> tuple[int, int]:
+    rows, cols = (factor if n >= factor else 1 for n in shape)
+    return rows, cols
 
 
 def coarsen(volume: NDArray[Any], factor: int) -> NDArray[Any]:

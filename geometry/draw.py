@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -12,19 +13,20 @@ from ..base.outputs.ownership import SIGNATURE
 from .grid import Grid
 from .scan import Scan
 
-_SIZE, _MARGIN = 420, 28
+_SIZE, _MARGIN = 420, 32
 _SOURCE, _PANEL, _GRID, _RAY = "#c2410c", "#1d4ed8", "#15803d", "#94a3b8"
 
 
 def draw_svg(scan: Scan, grid: Grid | None = None, *, title: str = "") -> str:
     """The SVG text (no file is written): left the view along -z, right along +y; sources, panels, the first view's fan and the grid's box.
 
-    At most about 60 panels are drawn; the first view's are thick. Lengths are in mm and to scale.
+    At most about 60 panels are drawn; the first view's are thick. Each plane is to scale and has a bar that says its scale; a legend says
+    what is what.
     """
     grid = Grid.fit(scan) if grid is None else grid
     corners = _panel_corners(scan)
     shown = np.unique(np.linspace(0, len(scan) - 1, min(len(scan), 60)).round().astype(int))
-    wide, high = 2 * _SIZE, _SIZE + 60
+    wide, high = 2 * _SIZE, _SIZE + 84
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" viewBox="0 0 {wide} {high}" font-family="sans-serif" '
         'font-size="12">',
@@ -33,11 +35,50 @@ def draw_svg(scan: Scan, grid: Grid | None = None, *, title: str = "") -> str:
         f'<rect width="{wide}" height="{high}" fill="white"/>',
         _plane(scan, grid, corners, shown, (0, 1), "from above (x right, y up)", 0),
         _plane(scan, grid, corners, shown, (0, 2), "from the side (x right, z up)", _SIZE),
-        f'<text x="{_MARGIN}" y="{_SIZE + 24}">{escape(title)}</text>' if title else "",
-        f'<text x="{_MARGIN}" y="{_SIZE + 44}" font-size="10">{escape(str(scan))}</text>',
+        _legend(_SIZE + 12, many=len(scan) > 1),
+        f'<text x="{_MARGIN}" y="{_SIZE + 48}">{escape(title)}</text>' if title else "",
+        f'<text x="{_MARGIN}" y="{_SIZE + 68}" font-size="10">{escape(str(scan))}</text>',
         "</svg>",
     ]
     return "\n".join(part for part in parts if part) + "\n"
+
+
+def _legend(y: int, many: bool) -> str:
+    """A line of marks and what they are."""
+    first = " (first view: large)" if many else ""
+    thick = " (first view: thick)" if many else ""
+    marks = [
+        (f'<ellipse cx="{{x}}" cy="{y}" rx="4" ry="4" fill="{_SOURCE}"/>', f"source{first}"),
+        (f'<path d="M{{left}} {y} h16" stroke="{_PANEL}" stroke-width="2"/>', f"detector{thick}"),
+        (f'<path d="M{{left}} {y} h16" stroke="{_RAY}"/>', "rays to the corners of its detector" if not many else "rays of the first view"),
+        (
+            f'<rect x="{{left}}" y="{y - 6}" width="16" height="12" fill="{_GRID}" fill-opacity="0.15" stroke="{_GRID}"/>',
+            "volume to reconstruct",
+        ),
+    ]
+    parts, left = [], float(_MARGIN)
+    for mark, text in marks:
+        parts.append(mark.format(x=left + 8, left=left) + f'<text x="{left + 22:g}" y="{y + 4}" font-size="11">{escape(text)}</text>')
+        left += 46 + 5.4 * len(text)
+    return "\n".join(parts)
+
+
+def _scale_bar(mm_to_px: float, left: float) -> str:
+    """A bar of a round length, at most a quarter of the plane, in the plane's lower left corner."""
+    length_mm = _round_length(_SIZE / 4 / mm_to_px)
+    x, y, long = left + _MARGIN, _SIZE - 10, length_mm * mm_to_px
+    bar = f'<path d="M{x:g} {y - 4} v8 m0 -4 h{long:.2f} m0 -4 v8" fill="none" stroke="black" stroke-width="1.5"/>'
+    return f'{bar}\n<text x="{x + long + 6:.2f}" y="{y + 4}">{length_mm:g} mm</text>'
+
+
+def _round_length(most_mm: float) -> float:
+    """The largest of 1, 2, 5, 10, 20, 50 ... that is not more.
+
+    >>> [_round_length(x) for x in (0.3, 7.0, 49.0)]
+    [0.2, 5.0, 20.0]
+    """
+    ten = 10.0 ** math.floor(math.log10(most_mm))
+    return max(step * ten for step in (1.0, 2.0, 5.0) if step * ten <= most_mm)
 
 
 def _panel_corners(scan: Scan) -> NDArray[np.float64]:
@@ -78,6 +119,7 @@ def _plane(
         x, y = at(scan.source[i]).split(",")
         lines.append(f'<circle cx="{x}" cy="{y}" r="{4 if i == 0 else 1.5}" fill="{_SOURCE}"/>')
     lines.append(f'<text x="{left + _MARGIN}" y="18">{escape(label)}</text>')
+    lines.append(_scale_bar(scale, left))
     return "\n".join(lines)
 
 

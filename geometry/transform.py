@@ -53,19 +53,27 @@ def move(scan: Scan, rotation: ArrayLike | None = None, translation_mm: ArrayLik
     return Scan(scan.shape, scan.source @ r.T + t, scan.detector @ r.T + t, scan.u @ r.T, scan.v @ r.T, scan.angles_deg)
 
 
-def bin_pixels(scan: Scan, rows: int, cols: int | None = None) -> Scan:
-    """The scan whose pixels are ``rows`` x ``cols`` old ones (``cols`` defaults to ``rows``); rows or columns left over at the end are
-    dropped.
+def whole_blocks(size: int, factor: int) -> slice:
+    """The pixels of a side that blocks of ``factor`` fill: its middle ones. What is left over goes at both ends, the odd one at the last.
 
-    The values to go with it are the means of the blocks.
+    >>> whole_blocks(8, 3), whole_blocks(7, 2)
+    (slice(1, 7, None), slice(0, 6, None))
+    """
+    first = size % factor // 2
+    return slice(first, first + size // factor * factor)
+
+
+def bin_pixels(scan: Scan, rows: int, cols: int | None = None) -> Scan:
+    """The scan whose pixels are ``rows`` x ``cols`` old ones (``cols`` defaults to ``rows``), cropped in the middle, see `whole_blocks`.
+
+    The values to go with it are the means of the blocks: `data.images.binning.bin_views`.
     """
     cols = rows if cols is None else cols
     for name, factor, size in (("rows", rows, scan.shape[0]), ("cols", cols, scan.shape[1])):
         if int(factor) != factor or not 1 <= factor <= size:
             raise InputError(f"binning of {factor} {name}", expected=f"a whole number from 1 to {size}")
-    kept = scan.shape[0] // rows * rows, scan.shape[1] // cols * cols
-    part = crop(scan, slice(0, kept[0]), slice(0, kept[1]))
-    return Scan((kept[0] // rows, kept[1] // cols), part.source, part.detector, part.u * cols, part.v * rows, part.angles_deg)
+    part = crop(scan, whole_blocks(scan.shape[0], rows), whole_blocks(scan.shape[1], cols))
+    return Scan((part.shape[0] // rows, part.shape[1] // cols), part.source, part.detector, part.u * cols, part.v * rows, part.angles_deg)
 
 
 def crop(scan: Scan, rows: slice = slice(None), cols: slice = slice(None)) -> Scan:

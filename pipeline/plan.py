@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from ..recon.corrections import Corrections
 from .selection import GridChoice, ViewChoice, parse_grid, parse_views
 
 STD_KINDS = ("views", "rays", "members")
+COUNT_OPTIONS = ("air", "max_bad")
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class ReconPlan:
     ("NZ,NY,NX") and ``box`` ("X0:X1,Y0:Y1,Z0:Z1" in mm): the voxels, by default the natural ones of the whole field of view.
     ``out``: the volume to write, by default ``<scan>_<method>_<views>.ome.tif`` in the current folder. ``calibrate`` and ``drift``: find
     the geometry from the views first. ``corrections``: of projections and volume (dead pixels are left alone here unless asked for).
-    ``spread``: the standard deviation too. ``binning``: of the detector; ``read_as``: options of the scan's reader.
+    ``spread``: the standard deviation too. ``binning``: of the detector; ``read_as``: options of the scan's reader, and
+    ``air`` and ``max_bad`` of `fewview.data.prepare`.
 
     >>> ReconPlan("my_scan", method="fdk", views="26").output.name
     'my_scan_fdk_26.ome.tif'
@@ -88,10 +91,24 @@ class ReconPlan:
         _ = self.view_choice, self.grid_choice
         format_to_write(self.output)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A pickle holds what was asked for; the method is loaded again where it is read."""
+        return ReconPlan, tuple(getattr(self, f.name) for f in dataclasses.fields(self) if f.init)
+
     @property
     def source(self) -> Path:
         """Where the scan is."""
         return Path(self.scan)
+
+    @property
+    def count_options(self) -> dict[str, Any]:
+        """What of ``read_as`` concerns how counts become line integrals."""
+        return {name: value for name, value in self.read_as.items() if name in COUNT_OPTIONS}
+
+    @property
+    def open_options(self) -> dict[str, Any]:
+        """What of ``read_as`` is for the reader of the scan's format."""
+        return {name: value for name, value in self.read_as.items() if name not in COUNT_OPTIONS}
 
     @property
     def reconstructor(self) -> Method:

@@ -27,9 +27,11 @@ def plan_doubts(plan: ReconPlan, scan: Scan, grid: Grid) -> list[str]:
 
 def _view_doubts(plan: ReconPlan, scan: Scan) -> Iterator[str]:
     if plan.reconstructor.kind == "analytic" and len(scan) < FEW_VIEWS:
+        step = float(np.median(np.diff(np.sort(scan.angles_deg)))) if len(scan) > 1 else 180.0
+        sharp = scan.field_of_view_mm.pixel_mm / np.radians(max(step, 1e-6))  # where neighbouring views are a pixel apart
         yield (
-            f"{len(scan)} views{_given('--views', plan.views, 'all')}: {plan.reconstructor.name} makes streaks of so few; "
-            "an iterative method, such as fista_tv, is made for them"
+            f"{len(scan)} views{_given('--views', plan.views, 'all')}: {plan.reconstructor.name} makes streaks of so few, which suffice "
+            f"for details of a pixel within {sharp:.2g} mm of the axis; an iterative method, such as fista_tv, is made for them"
         )
 
 
@@ -40,7 +42,7 @@ def _binning_doubts(plan: ReconPlan, scan: Scan) -> Iterator[str]:
 
 
 def _voxel_doubts(plan: ReconPlan, scan: Scan, grid: Grid) -> Iterator[str]:
-    across = 2 * scan.field_of_view_mm[0]
+    across = 2 * scan.field_of_view_mm.radius_mm
     if plan.voxel_mm is not None and plan.voxel_mm > across:
         raise InputError(f"--voxel-mm {plan.voxel_mm:g}", expected=f"voxels that fit into the field of view, {across:.4g} mm wide")
     if plan.voxel_mm is not None and plan.voxel_mm * COARSE > across:

@@ -94,7 +94,7 @@ def run(
 
 def _read(plan: ReconPlan, tell: Tell, watch: Watch) -> tuple[Projections, Grid, dict[str, Any]]:
     """(projections of the chosen views, grid, notes). What the geometry alone says comes before the images are read."""
-    source = open_scan(plan.source, views=plan.view_choice.of, binning=plan.binning, **plan.read_as)
+    source = open_scan(plan.source, views=plan.view_choice.of, binning=plan.binning, **plan.open_options)
     grid = plan.grid_choice.of(source.scan)
     nz, ny, nx = grid.shape
     tell(f"{plan.reconstructor.name}: {len(source.scan)} views to {nx} x {ny} x {nz} voxels of {grid.voxel_mm:.6g} mm")
@@ -104,7 +104,7 @@ def _read(plan: ReconPlan, tell: Tell, watch: Watch) -> tuple[Projections, Grid,
     early = findings(source.scan, source.meta)
     _say(early, Findings(), tell)
     with watch("reading") as callback:
-        part = line_integrals(source, progress=counted(callback))
+        part = line_integrals(source, progress=counted(callback), **plan.count_options)
     told = findings(part.scan, part.meta)
     _say(told, early, tell)
     notes = {"reader": part.meta.get("assumptions", ()), "findings": told, "prepare": part.meta.get("prepare")}

@@ -31,7 +31,7 @@ class ViewChoice:
             raise InputError(f"--views {self}: {error.given}", expected=error.expected, remedy=error.remedy) from None
 
     def __str__(self) -> str:
-        words = [f"{n:g}" for n in self.numbers]
+        words = [f"{n:g}".replace("e+0", "e") for n in self.numbers]
         return ":".join(words if self.kind == "evenly" else [self.kind, *words])
 
     def _of(self, scan: Scan) -> NDArray[np.intp]:

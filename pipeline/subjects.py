@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +26,12 @@ class Sample:
     why: str
 
 
-def read_sample(path: Path, scale: GreyScale | None = None, voxel_mm: float | None = None) -> Sample:
+def read_sample(path: Path, scale: GreyScale | None = None, voxel_mm: float | None = None, **options: Any) -> Sample:
     """The attenuation that a volume on disk means, its middle at the origin; see `as_attenuation` for what is asked or refused.
 
-    ``voxel_mm`` is the edge of its voxels, where the file does not state it or is wrong.
+    ``voxel_mm`` is the edge of its voxels, where the file does not state it or is wrong; ``options`` are those of `read_volume`.
     """
-    stored, grid, facts = read_volume(path, voxel_mm=voxel_mm)
+    stored, grid, facts = read_volume(path, voxel_mm=voxel_mm, **options)
     found = as_attenuation(stored, facts, str(path), scale)
     return Sample(found.volume, Grid(grid.shape, grid.voxel_mm), found.largest, found.why)
 

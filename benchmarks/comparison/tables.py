@@ -104,7 +104,7 @@ def columns_of(rows: Sequence[Row], protocol: str) -> list[Metric]:
 def head_of(metric: Metric, labels: Mapping[str, str]) -> str:
     """The head of a column: name, unit or network, and an arrow that points to the good values: ``PSNR, dB ↑``."""
     network = f" ({labels[metric.name]})" if metric.name in labels else ""
-    return f"{metric.head}{f', {metric.unit}' if metric.unit else ''}{network} {ARROWS[metric.better]}"
+    return f"{metric.head}{f', {metric.unit}' if metric.unit else ''}{network}\N{NO-BREAK SPACE}{ARROWS[metric.better]}"
 
 
 def cells_of(rows: Sequence[Row], metric: Metric) -> list[Cell]:

@@ -14,22 +14,10 @@ from ..scores.metric_table import METRICS
 from ..sweeps.sweep import HERE, Tell, Where, run_sweep, stamp_of
 from .evaluate import Evaluation, make_tasks
 
-# Candidates of the built-in methods. A method that is not listed runs with its defaults; the record says how many candidates it had.
-CANDIDATES: Mapping[str, Sequence[dict[str, Any]]] = {
-    "fdk": [{"filter": "ramp"}, {"filter": "shepp-logan"}, {"filter": "hamming"}, {"filter": "hann", "cutoff": 0.7}],
-    "sirt": [{"iterations": n} for n in (25, 50, 100, 200)],
-    "os_sart": [{"iterations": n} for n in (5, 10, 20, 40)],
-    "cgls": [{"iterations": n} for n in (5, 10, 15, 25)],
-    "naf": [{"tv": weight} for weight in (2e-3, 5e-4, 8e-3, 3e-2)],
-}
-LEARNED: Sequence[dict[str, Any]] = [{"consistency": n} for n in (0, 3, 10, 30)]
-
 
 def candidates(method: str) -> list[dict[str, Any]]:
-    """What is tried for a method: its own list, the data consistency of one that was trained, nothing for others."""
-    if method in METHODS and METHODS[method].trained:
-        return list(LEARNED)
-    return list(CANDIDATES.get(method, []))
+    """What is tried for a method, as its row in the registry says; nothing for methods that choose themselves, and for others."""
+    return [dict(given) for given in METHODS[method].candidates] if method in METHODS else []
 
 
 def tune(

@@ -151,7 +151,7 @@ def _build(animal: Animal, week: int, settings: BuildSettings, out: Path, record
 def _scene(animal: Animal, week: int, settings: BuildSettings) -> Scene:
     if isinstance(animal.source, int):
         return scene_of_phantom(animal.source, week, settings.scan, settings.lesions)
-    return scene_of_volume(animal.source, settings.scan, settings.grey, settings.volume_voxel_mm)
+    return scene_of_volume(animal.source, settings.scan, settings.grey, settings.volume_voxel_mm, **(settings.read_as or {}))
 
 
 def corrected(raw: RawScan, settings: BuildSettings) -> tuple[NDArray[np.float32], list[dict[str, Any]]]:

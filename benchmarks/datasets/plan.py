@@ -32,8 +32,8 @@ class BuildSettings:
     """Everything but the animals. ``window`` (low, high) in 1/mm is the grey window of all Recon-CT; 75/255 of it parts bone from tissue.
 
     ``corrections`` are those of Recon-CT, by default what `recon_ct_corrections` gives; ``grey`` says what the numbers of a volume mean
-    and ``volume_voxel_mm`` how large its voxels are, where its file does not; ``lesions`` is the number a phantom has; ``truth`` keeps
-    the volumes that were scanned.
+    and ``volume_voxel_mm`` how large its voxels are, where its file does not, ``read_as`` are other options of `read_volume`;
+    ``lesions`` is the number a phantom has; ``truth`` keeps the volumes that were scanned.
     """
 
     scan: Scan
@@ -43,6 +43,7 @@ class BuildSettings:
     window: tuple[float, float] = (0.0, 0.30)
     grey: GreyScale | None = None
     volume_voxel_mm: float | None = None
+    read_as: Mapping[str, Any] | None = None
     lesions: int = 2
     truth: bool = False
     filter: str = "hamming"

@@ -44,13 +44,13 @@ def scene_of_phantom(seed: int, week: int, scan: Scan, lesions: int = 0) -> Scen
     return Scene(leg.volume, grid, leg.labels, {**facts, "grid": grid})
 
 
-def scene_of_volume(path: str | Path, scan: Scan, grey: GreyScale | None = None, voxel_mm: float | None = None) -> Scene:
+def scene_of_volume(path: str | Path, scan: Scan, grey: GreyScale | None = None, voxel_mm: float | None = None, **options: Any) -> Scene:
     """The volume in a file, its body centred on the axis; made smaller, if need be, until it fits the field of view.
 
     ``grey`` says what its numbers mean and ``voxel_mm`` how large its voxels are, where the file does not: see `as_attenuation` and
-    `read_volume`. Raises InputError where the values cannot be attenuation, or where nobody can know.
+    `read_volume`, whose ``options`` may be given too. Raises InputError where the values cannot be attenuation, or where nobody can know.
     """
-    stored, grid, read_facts = read_volume(path, voxel_mm=voxel_mm)
+    stored, grid, read_facts = read_volume(path, voxel_mm=voxel_mm, **options)
     found = as_attenuation(stored, read_facts, str(path), grey)
     mu = found.volume
     if not float(mu.max()) > _BODY:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from ...pipeline.subjects import fitting_scan, read_sample, scene
 from . import page
 
 VIEW_COUNTS = (260, 52, 26)
-SETTINGS = {"fista_tv": {"iterations": 75}}  # three quarters of the default's time, and less than half a decibel below it
+SETTINGS = {"pdhg_tv": {"iterations": 50}}  # the picture of 100 iterations of fista_tv in half its time
 Step = Callable[[str], AbstractContextManager[object]]
 
 
@@ -36,6 +37,7 @@ class Wanted:
     volume: Path | None = None
     grey: GreyScale | None = None
     volume_voxel_mm: float | None = None
+    read_as: Mapping[str, Any] = field(default_factory=dict)
     rows: int = 128
     cols: int = 192
     voxel_mm: float | None = None
@@ -75,7 +77,7 @@ def _subject(wanted: Wanted, step: Step) -> tuple[Subject, Scan]:
     averaged, path = "averaged over the voxels of the reconstruction", wanted.volume
     if path is not None:
         with step(f"read {path}"):
-            read_in = read_sample(path, wanted.grey, wanted.volume_voxel_mm)
+            read_in = read_sample(path, wanted.grey, wanted.volume_voxel_mm, **wanted.read_as)
         scan = fitting_scan(read_in.grid, wanted.rows, wanted.cols, wanted.voxel_mm)
         return Subject(read_in.volume, read_in.grid, read_in.largest, read_in.why, path.name, f"{path.name}, {averaged}"), scan
     with step("phantom: a mouse hind limb"):
@@ -100,7 +102,7 @@ def _scan_and_read(subject: Subject, scan: Scan, folder: Path, seed: int, step: 
 
 def _reconstruct_all(wanted: Wanted, folder: Path, step: Step, watch: Watch) -> dict[str, Reconstruction]:
     """Every reconstruction by its label, made from the scan on disk as `fewview recon` makes it."""
-    jobs = [("FDK", "fdk", n) for n in VIEW_COUNTS] + ([] if wanted.fdk_only else [("FISTA-TV", "fista_tv", VIEW_COUNTS[-1])])
+    jobs = [("FDK", "fdk", n) for n in VIEW_COUNTS] + ([] if wanted.fdk_only else [("PDHG-TV", "pdhg_tv", VIEW_COUNTS[-1])])
     done = {}
     for title, method, count in jobs:
         plan = ReconPlan(folder / "scan", method, str(count), SETTINGS.get(method, {}), out=folder / f"{method}_{count}.ome.tif")

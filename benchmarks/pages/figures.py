@@ -35,51 +35,63 @@ def new_figure(size: tuple[float, float]) -> Any:
 def uri_of(figure: Any) -> str:
     """The figure as a ``data:`` address."""
     out = io.BytesIO()
-    figure.savefig(out, dpi=110, format="png")
+    figure.savefig(out, dpi=150, format="png")
     return data_uri(out.getvalue())
 
 
-def curves(rows: Sequence[Row], panels: Mapping[str, tuple[str, str]]) -> str:
-    """One panel for each title -> (protocol, metric): metric against views, a line a method, a band where there is an interval."""
-    figure = new_figure((4.6 * len(panels), 3.6))
-    axes = np.atleast_1d(figure.subplots(1, len(panels)))
+def curves(rows: Sequence[Row], panels: Mapping[str, tuple[str, str]]) -> list[tuple[str, str]]:
+    """One picture for each title -> (protocol, metric): metric against views, a line a method, a band where there is an interval.
+
+    Titles with their pictures, those without any value left out. A picture is narrow enough to be read on a telephone.
+    """
     methods = list(dict.fromkeys(row.method for row in rows))
-    for axis, (title, (protocol, metric)) in zip(axes, panels.items(), strict=True):
-        for number, method in enumerate(methods):
-            points = sorted((r.views, r.cells[protocol][metric]) for r in rows if r.method == method and metric in r.cells[protocol])
-            if not points:
-                continue
-            x, mean = [p[0] for p in points], [p[1].mean for p in points]
-            style = "--" if method.startswith("control") else "-"
-            axis.plot(x, mean, style, marker="os^v"[number // 10 % 4], ms=4, color=f"C{number % 10}", label=short(method))
-            if all(np.isfinite(p[1].low) for p in points):
-                axis.fill_between(x, [p[1].low for p in points], [p[1].high for p in points], color=f"C{number % 10}", alpha=0.15, lw=0)
-        axis.set(title=title, xlabel="views given", xscale="log")
-        ticks = sorted({row.views for row in rows})
-        axis.set_xticks(ticks, [str(t) for t in ticks])
-        axis.minorticks_off()
-        axis.grid(alpha=0.25)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    found = []
+    for title, (protocol, metric) in panels.items():
+        shown = [row for row in rows if metric in row.cells[protocol]]
+        if shown:
+            found.append((title, _curve(shown, methods, title, protocol, metric)))
+    return found
+
+
+def _curve(rows: Sequence[Row], methods: Sequence[str], title: str, protocol: str, metric: str) -> str:
+    figure = new_figure((4.8, 4.2))
+    axis = figure.subplots()
+    for number, method in enumerate(methods):
+        points = sorted((r.views, r.cells[protocol][metric]) for r in rows if r.method == method)
+        if not points:
+            continue
+        x, mean = [p[0] for p in points], [p[1].mean for p in points]
+        style = "--" if method.startswith("control") else "-"
+        axis.plot(x, mean, style, marker="os^v"[number // 10 % 4], ms=5, color=f"C{number % 10}", label=short(method))
+        if all(np.isfinite(p[1].low) for p in points):
+            axis.fill_between(x, [p[1].low for p in points], [p[1].high for p in points], color=f"C{number % 10}", alpha=0.15, lw=0)
+    axis.set(xlabel="views given", xscale="log")
+    axis.set_title(title, fontsize=12)
+    ticks = sorted({row.views for row in rows})
+    axis.set_xticks(ticks, [str(t) for t in ticks])
+    axis.minorticks_off()
+    axis.grid(alpha=0.25)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=10, frameon=False)
     return uri_of(figure)
 
 
 def scatter(records: Sequence[Mapping[str, Any]], metric: str = "psnr") -> str:
-    """Volume ``metric`` of every animal, one column a method, one colour a number of views."""
+    """Volume ``metric`` of every animal, one line a method, one colour a number of views."""
     good = [r for r in records if "failed" not in r]
     methods = list(dict.fromkeys(r["task"]["method"] for r in good))
     counts = sorted({r["task"]["views"] for r in good})
-    figure = new_figure((max(5.0, 1.1 * len(methods)), 3.6))
+    figure = new_figure((5.2, 1.3 + 0.34 * max(4, len(methods))))
     axis = figure.subplots()
     for number, count in enumerate(counts):
         chosen = [r for r in good if r["task"]["views"] == count]
-        x = [methods.index(r["task"]["method"]) + 0.6 * ((number + 0.5) / len(counts) - 0.5) for r in chosen]
-        axis.plot(x, [float(r["scores"]["volume"][metric]) for r in chosen], "o", ms=4, alpha=0.7, label=f"{count} views")
-    axis.set_xticks(range(len(methods)), [short(m) for m in methods], rotation=25, ha="right")
-    axis.set(ylabel="volume PSNR, dB")
-    axis.grid(axis="y", alpha=0.25)
+        y = [methods.index(r["task"]["method"]) + 0.6 * ((number + 0.5) / len(counts) - 0.5) for r in chosen]
+        axis.plot([float(r["scores"]["volume"][metric]) for r in chosen], y, "o", ms=5, alpha=0.7, label=f"{count} views")
+    axis.set_yticks(range(len(methods)), [short(m) for m in methods])
+    axis.invert_yaxis()
+    axis.set(xlabel="volume PSNR, dB")
+    axis.grid(axis="x", alpha=0.25)
     if good:
-        axis.legend(fontsize=8, frameon=False)
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=10, frameon=False)
     return uri_of(figure)
 
 

@@ -60,9 +60,10 @@ def _context(results: Path, records: Sequence[dict[str, Any]], rows: Sequence[Ro
     baseline, differences = _differences(records)
     return {
         "title": f"{len(methods)} methods, {', '.join(map(str, counts))} views",
-        "lead": f"{info.get('data', 'data')}: {len(animals)} test animals that no method was trained or tuned on.",
+        "lead": f"{info.get('data', 'data')}: {_count(len(animals), 'test animal')} that no method was trained or tuned on.",
         "facts": [
-            (len(animals), "test animals"), (len(methods), "methods and controls"), (len(records), "reconstructions"),
+            (len(animals), _count(len(animals), "test animal").partition(" ")[2]), (len(methods), "methods and controls"),
+            (len(records), "reconstructions"),
             (f"{info.get('size', '?')}", "voxels across"),
         ],
         "protocols": [_leaderboard(rows, protocol, info.get("labels", {})) for protocol in PROTOCOLS],
@@ -89,6 +90,10 @@ def _context(results: Path, records: Sequence[dict[str, Any]], rows: Sequence[Ro
     }  # fmt: skip
 
 
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
 def _leaderboard(rows: Sequence[Row], protocol: str, labels: Mapping[str, str]) -> dict[str, Any]:
     """A protocol's table: only columns that hold something, the best value of each marked, and a note on what others would need."""
     columns = columns_of(rows, protocol)
@@ -102,14 +107,21 @@ def _leaderboard(rows: Sequence[Row], protocol: str, labels: Mapping[str, str]) 
         table.append(cells)
     heads = ["method", "views", *(head_of(metric, labels) for metric in columns), "seconds", "MiB"]
     note = absent_columns(rows, protocol, labels)
-    return {"name": protocol, "meaning": MEANING[protocol], "heads": heads, "rows": table, "note": note}
+    return {
+        "name": protocol,
+        "meaning": MEANING[protocol],
+        "heads": heads,
+        "rows": table,
+        "note": note,
+        "kid": any(m.name == "kid" for m in columns),
+    }
 
 
 def _cell(cell: Cell, row: Row, metric: str, protocol: str) -> dict[str, Any]:
     found = row.cells[protocol].get(metric)
     if found is None:
         return {"text": "-", "value": "-"}
-    bounded = math.isfinite(found.low) and math.isfinite(found.high)
+    bounded = math.isfinite(found.low) and math.isfinite(found.high) and found.low < found.high
     interval = f"{found.low:#.4g} to {found.high:#.4g}" if bounded else ""
     return {"text": cell.text, "value": found.mean, "best": cell.best, "interval": interval}
 

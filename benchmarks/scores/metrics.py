@@ -16,7 +16,7 @@ Mask = NDArray[np.bool_]
 
 
 def psnr(volume: Array, reference: Array, *, data_range: float, mask: Mask | None = None) -> float:
-    """Peak signal-to-noise ratio in dB: ``10 log10(data_range^2 / MSE)``, over the voxels of ``mask`` (default: all); inf if equal.
+    """Peak signal-to-noise ratio in dB (`base.psnr`) over the voxels of ``mask`` (default: all); inf if equal.
 
     ``data_range`` is the span of values that the quantity can take (the same for every method compared), in the volume's unit.
 

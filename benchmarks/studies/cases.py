@@ -16,6 +16,7 @@ from ...base import InputError
 from ...base.record import sha256
 from ...data import Projections
 from ...data.volumes.attenuation import GreyScale, as_attenuation
+from ...data.volumes.formats.nifti import whole_nifti
 from ...data.volumes.resample import resample
 from ...geometry import Grid, skyscan_1276, views
 from ...recon import simulate
@@ -58,11 +59,15 @@ def make_case(path: Path, size: int = 128, polychromatic: bool = False, seed: in
     """
     import nibabel
 
-    image: Any = nibabel.load(path)  # type: ignore[attr-defined]
-    edges = [float(edge) for edge in image.header.get_zooms()[:3]]
-    if not np.allclose(edges, SOURCE_VOXEL_MM, rtol=0.02):
-        raise InputError(f"{path} has voxels of {edges} mm", expected=f"{SOURCE_VOXEL_MM:g} mm, as all volumes of this study have")
-    stored = np.ascontiguousarray(np.asarray(image.dataobj).T)
+    with whole_nifti(path):
+        image: Any = nibabel.load(path)  # type: ignore[attr-defined]
+        edges = [float(edge) for edge in image.header.get_zooms()[:3]]
+        stored = np.ascontiguousarray(np.asarray(image.dataobj).T)
+    if stored.ndim != 3 or stored.dtype.kind not in "uif" or not np.allclose(edges, SOURCE_VOXEL_MM, rtol=0.02):
+        raise InputError(
+            f"{path} holds {stored.dtype} of shape {stored.shape} on voxels of {edges} mm",
+            expected=f"a volume of numbers on voxels of {SOURCE_VOXEL_MM:g} mm, as all of this study are",
+        )
     mu = as_attenuation(stored, {}, str(path), GreyScale(mu_max=MU_MAX) if stored.dtype.kind == "u" else None).volume
     voxel = 0.2226 * 128 / size
     fine, grid = Grid((mu.shape[0], mu.shape[1], mu.shape[2]), SOURCE_VOXEL_MM), Grid((slices or size, size, size), voxel)

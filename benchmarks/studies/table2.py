@@ -174,7 +174,7 @@ def tables_of(records: Sequence[Record], results: Path, plan: Plan) -> dict[str,
 
 
 def default_methods(settings: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
-    """Every registered method that can run here (those that need training with a checkpoint, ASTRA's with CUDA), and the controls."""
+    """Every registered method that can run here (learned ones with a checkpoint, ASTRA's where there is a GPU), and the controls."""
     import torch
 
     usable = []
@@ -182,7 +182,7 @@ def default_methods(settings: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...
         method = METHODS[name]
         if method.trained and not settings.get(name, {}).get("checkpoint"):
             continue
-        if name.endswith("_astra") and not torch.cuda.is_available():
+        if method.needs and not torch.cuda.is_available():
             continue
         usable.append(name)
     return (*usable, *CONTROLS)

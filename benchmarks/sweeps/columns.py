@@ -38,7 +38,7 @@ class Column:
     @property
     def title(self) -> str:
         """The head with an arrow that points to where the good values are."""
-        return f"{self.head} {ARROWS[self.better]}".strip()
+        return f"{self.head}\N{NO-BREAK SPACE}{ARROWS[self.better]}" if self.better else self.head
 
 
 @dataclass(frozen=True)

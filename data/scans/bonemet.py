@@ -51,7 +51,8 @@ def open_bonemet(
     stack = ImageFiles(files)
     _, rows, cols = stack.shape
     voxel = VOXEL_MM * COLS / cols if voxel_mm is None else voxel_mm
-    scan, notes = skyscan_1276(rows, cols, voxel), [f"SkyScan 1276, 208 deg at 0.8 deg, voxel {voxel:g} mm, for images of {rows} x {cols}"]
+    turn = "0.8 deg apart: 207.2 deg from the first to the last, 208 deg covered"
+    scan, notes = skyscan_1276(rows, cols, voxel), [f"SkyScan 1276, views {turn}; voxel {voxel:g} mm, for images of {rows} x {cols}"]
     if angles_deg is not None:
         recipe_angles = np.atleast_1d(np.asarray(angles_deg, dtype=np.float64))
         scan = Scan.circular(dso_mm=scan.dso_mm, dsd_mm=scan.dso_mm, rows=rows, cols=cols, pixel_mm=voxel, angles_deg=recipe_angles)
@@ -71,7 +72,7 @@ def write_bonemet_xray(raw: RawScan, dataset_root: str | Path, animal: str | int
 
     Raises InputError for a scan other than `skyscan_1276`: the layout has no place for a geometry.
     """
-    (rows, cols), voxel = raw.scan.shape, raw.scan.field_of_view_mm[2]
+    (rows, cols), voxel = raw.scan.shape, raw.scan.field_of_view_mm.pixel_mm
     expected = skyscan_1276(rows, cols, voxel)
     same = len(raw.scan) == len(expected) and all(
         np.allclose(getattr(raw.scan, name), getattr(expected, name), atol=1e-6 * raw.scan.dso_mm)

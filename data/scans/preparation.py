@@ -17,9 +17,9 @@ from ..images.pixel_filling import mend_dead, mend_isolated, stuck_pixels
 from ..images.stack import ArrayStack, ImageStack, Shown, shown
 from ..projections import Projections
 from .air_level import BorderAir, border_air, consistent_levels, given_levels
-from .plausible_views import judge_views
+from .plausible.samples import Sampler
+from .plausible.views import judge_views
 from .raw import RawScan
-from .view_samples import Sampler
 
 MOST_INTEGRAL = 30.0  # -ln of one count in 10^13: real numbers up to here may be line integrals
 
@@ -68,7 +68,7 @@ def prepare_views(
     require_memory(4 * count * scan.shape[0] * scan.shape[1], f"the line integrals of {count} views")
     correct, dead = flat_field(flat, dark, scan.shape)
     values = np.zeros((count, *scan.shape), dtype=np.float32)  # pixels without a logarithm stay 0 until `_mend`
-    tally = _Tally(views.dtype, scan.shape, flat is not None)
+    tally = _Tally(views.dtype, scan.shape)
     for view in shown(range(count), "line integrals", progress):
         image = np.asarray(views[view])
         intensity = correct(image)
@@ -98,9 +98,9 @@ def prepare_views(
 class _Tally:
     """What is learnt view by view on the way: borders, non-positive pixels, the extremes of each pixel."""
 
-    def __init__(self, dtype: np.dtype[Any], shape: tuple[int, int], has_flat: bool) -> None:
+    def __init__(self, dtype: np.dtype[Any], shape: tuple[int, int]) -> None:
         self.top = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else None
-        self.may_be_integrals = self.top is None and not has_flat
+        self.may_be_integrals = self.top is None
         self.sampler = Sampler(shape)
         self.border: list[BorderAir] = []
         self.black: list[NDArray[np.intp]] = []  # flat indices of the non-positive pixels of each view
@@ -111,7 +111,7 @@ class _Tally:
     def add(self, image: NDArray[Any], intensity: NDArray[np.float32], dead: NDArray[np.bool_], max_bad: float, where: str) -> None:
         low, high = check_image(image, where)
         if self.may_be_integrals:
-            _refuse_line_integrals(intensity, high, where)
+            _refuse_line_integrals(image, high, where)
         black = np.flatnonzero((intensity <= 0) & ~dead)
         if black.size > max_bad * intensity.size or black.size == intensity.size:
             raise InputError(
@@ -208,7 +208,7 @@ def _place(views: ImageStack, view: int) -> str:
     return f"view {view} ({name})" if name else f"view {view}"
 
 
-def _refuse_line_integrals(image: NDArray[np.float32], high: float, where: str) -> None:
+def _refuse_line_integrals(image: NDArray[Any], high: float, where: str) -> None:
     """Real numbers of the size of line integrals, and near 0 at the border: no counts, and no transmission (1 in air) either."""
     border = float(np.median(image[:, [0, -1]]))
     if not 0 < high < MOST_INTEGRAL or abs(border) > 0.25 * high or image.min() < -high:

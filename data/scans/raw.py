@@ -13,9 +13,10 @@ from ...base import InputError
 from ...base.read_only import ReadOnly
 from ...geometry import Scan
 from ...geometry.scan import view_indices
-from ...geometry.transform import bin_pixels, crop
+from ...geometry.transform import bin_pixels
+from ..images.binning import bin_counts
 from ..images.stack import ImageStack, load_images
-from ..images.view_subset import Subset, bin_image, middle_of
+from ..images.view_subset import Subset
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +76,7 @@ class RawSource:
         return RawScan(load_images(self.views, progress), self.scan, self.flat, self.dark, self.meta)
 
     def part(self, views: Any = None, binning: int = 1) -> RawSource:
-        """Some of the views (a slice, indices, a mask, or a function of the scan that gives one of them), binned as they are read.
-
-        Rows and columns that whole blocks leave over are left out as evenly at both edges as can be, and the assumptions say how many.
-        """
+        """Some of the views (a slice, indices, a mask, or a function of the scan that gives one of them), binned as they are read."""
         if views is None and binning == 1:
             return self
         chosen: Any = views(self.scan) if callable(views) else slice(None) if views is None else views
@@ -86,15 +84,21 @@ class RawSource:
         meta = dict(self.meta)
         if "per_view" in meta:
             meta["per_view"] = {name: np.asarray(column)[keep] for name, column in meta["per_view"].items()}
-        binned = bin_pixels(self.scan[keep], binning)  # refuses a binning that cannot be
-        rows, cols = middle_of(self.scan.shape, binning)
-        flat, dark = (None if frames is None else bin_image(frames[..., rows, cols], binning) for frames in (self.flat, self.dark))
-        lost = [f"{size % binning} {name}" for size, name in zip(self.scan.shape, ("rows", "columns"), strict=True) if size % binning]
-        if lost:
-            binned = bin_pixels(crop(self.scan[keep], rows, cols), binning)
-            note = f"binning {binning} leaves {' and '.join(lost)} over: they are left out, as evenly at both edges as can be"
-            meta["assumptions"] = [*meta.get("assumptions", ()), note]
-        return RawSource(Subset(self.views, keep, binning), binned, flat, dark, meta)
+        scan = bin_pixels(self.scan[keep], binning)
+        flat, dark = (None if frames is None else bin_counts(frames, binning) for frames in (self.flat, self.dark))
+        return RawSource(Subset(self.views, keep, binning), scan, flat, dark, {**meta, **_binned_facts(meta, self.scan.shape, binning)})
+
+
+def _binned_facts(meta: Mapping[str, Any], shape: tuple[int, int], binning: int) -> dict[str, Any]:
+    """What binning changes in ``meta``: photons a pixel, and what is left over."""
+    if binning == 1:
+        return {}
+    facts: dict[str, Any] = {"photons": float(meta["photons"]) * binning**2} if meta.get("photons") else {}
+    left = [f"{n % binning} {name}" for n, name in zip(shape, ("rows", "columns"), strict=True) if n % binning]
+    if left:
+        told = f"binning {binning}: {' and '.join(left)} of {shape[0]} x {shape[1]} are left over, and left out at both edges alike"
+        facts["assumptions"] = [*meta.get("assumptions", ()), told]
+    return facts
 
 
 def _check_numbers(name: str, array: NDArray[Any]) -> None:

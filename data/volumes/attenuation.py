@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Float, Shaped
 from numpy.typing import NDArray
 from pydantic import Field
 
 from ...base import InputError
-from ...base.settings import NotNegative, Positive, Several, checked
+from ...base.settings import NotNegative, Several, checked
 
 USUAL_MU_MAX = 0.20  # 1/mm: cortical bone of a mouse at 30 keV, near the brightest level of a micro-CT
 _MOST, _MUCH, _LEAST = 10.0, 1.0, 1e-3  # 1/mm: iron at 30 keV absorbs 6.4, bone 0.2, foam 0.002
+PerMm = Annotated[float, Field(gt=0, le=100, description="a number above 0 and up to 100, in 1/mm")]
 _MOST_LABELS = 16
 _AIR_HU = -200.0  # nothing but air, in Hounsfield units, is so far below zero
 
@@ -35,9 +36,9 @@ class GreyScale:
     """
 
     window: tuple[float, float] | None = None
-    mu_max: Positive | None = None
+    mu_max: PerMm | None = None
     mu: Several[NotNegative] = ()
-    mu_water: Positive | None = None
+    mu_water: PerMm | None = None
     bits: Annotated[int, Field(ge=1, le=32)] | None = None
 
     def __post_init__(self) -> None:
@@ -64,7 +65,7 @@ class Attenuation:
     why: str
 
 
-def as_attenuation(stored: Num[NDArray, "z y x"], facts: Mapping[str, Any], name: str, scale: GreyScale | None = None) -> Attenuation:
+def as_attenuation(stored: Shaped[NDArray, "z y x"], facts: Mapping[str, Any], name: str, scale: GreyScale | None = None) -> Attenuation:
     """The attenuation that the numbers ``stored`` mean, by the ``facts`` of `read_volume` and what the user says; ``name`` is the file's.
 
     Whole numbers that fill their type are grey levels, from 0 to `USUAL_MU_MAX` 1/mm unless ``scale`` says otherwise, with a warning that

@@ -43,14 +43,14 @@ def panel_of(
     if factor != 1:
         notes.append(f"the images were binned {factor} x {factor} after the scan: pixel {pixel * factor * 1000:g} um")
     notes += [axis_note, row_note, *_crop_notes(text), *roll_note]
-    lost_rows, lost_cols = rows % factor, cols % factor  # programs leave them out at the end: the middle moves by half of them
+    odd_row, odd_col = rows % factor % 2, cols % factor % 2  # bin_pixels crops in the middle, which moves by half a pixel then
     panel = Panel(
         dso,
         pixel * factor,
         rows // factor,
         cols // factor,
-        (axis_sign * axis + lost_cols / 2) / factor,
-        (line + lost_rows / 2) / factor,
+        (axis_sign * axis + odd_col / 2) / factor,
+        (line + odd_row / 2) / factor,
         roll_sign * roll,
     )
     return panel, notes

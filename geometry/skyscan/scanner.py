@@ -14,7 +14,9 @@ VIEWS, STEP_DEG = 260, 0.8
 
 
 def skyscan_1276(rows: int, cols: int, voxel_mm: float) -> Scan:
-    """260 views at 0.8 deg over 208 deg with the cone angles of the SkyScan 1276: 25.888290 x 17.423092 deg at 3:2.
+    """260 views with the cone angles of the SkyScan 1276: 25.888290 x 17.423092 deg at 3:2.
+
+    They are 0.8 deg apart: 207.2 deg from the first to the last, 208 deg covered (a view stands for its angular cell).
 
     ``voxel_mm`` is the pixel at the rotation axis, which is the voxel of the natural reconstruction. The detector is the
     virtual one at the axis (pitch ``voxel_mm``, DSD = DSO = cols voxel_mm / 0.459683), since the real camera distance is neither

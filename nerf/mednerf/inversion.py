@@ -13,6 +13,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
+from ...base.psnr import psnr_db
 from ...base.settings import Count, NotNegative, checked
 from ...data import Projections
 from ...geometry import Grid
@@ -122,4 +123,4 @@ def view_psnr(network: ConditionedField, code: Tensor, data: Projections, grid: 
 
 
 def _psnr(squared: float) -> float:
-    return 10 * math.log10(4 / max(squared, 1e-20))
+    return psnr_db(max(squared, 1e-20), data_range=2.0)

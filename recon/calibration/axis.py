@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data import Projections
+from ...data.images.binning import bin_views
 from ...geometry import Scan
 from ...geometry.transform import bin_pixels, crop
 from ..method import Callback
@@ -46,9 +47,8 @@ def axis_estimate(
 
 
 def _prepared(flat: NDArray[np.float32], scan: Scan, factor: int) -> tuple[Reprojection, Corrected]:
-    values = flat[:, :, : flat.shape[2] // factor * factor].reshape(len(flat), 1, -1, factor).mean(axis=3, dtype=np.float32)
     small = bin_pixels(scan, 1, factor)
-    return Reprojection(values, small, refinements=2, smooth_px=1.0), Corrected(small)
+    return Reprojection(bin_views(flat, 1, factor), small, refinements=2, smooth_px=1.0), Corrected(small)
 
 
 def _tries(reach_px: float, factor: int) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data.images.binning import bin_views
 from ...geometry import Scan
 from ...geometry.transform import bin_pixels, correct, reverse_rotation
 from .epipolar import Epipolar, apart_deg, whitened
@@ -148,6 +149,4 @@ def binned(values: NDArray[np.float32], scan: Scan, factor: int) -> tuple[NDArra
     """Block means of the views [view, row, col], and their scan."""
     if factor == 1:
         return values, scan
-    n, rows, cols = values.shape
-    kept = values[:, : rows // factor * factor, : cols // factor * factor]
-    return kept.reshape(n, rows // factor, factor, cols // factor, factor).mean(axis=(2, 4), dtype=np.float32), bin_pixels(scan, factor)
+    return bin_views(values, factor), bin_pixels(scan, factor)

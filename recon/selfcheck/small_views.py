@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data import Projections
+from ...data.images.binning import bin_views
 from ...geometry import Scan
 from ...geometry.transform import bin_pixels, central_hit, crop
 
@@ -56,4 +57,4 @@ def _binned(projections: Projections, views: NDArray[np.intp], rows: slice, fact
     every = views.size == len(projections)
     scan = projections.scan if every else projections.scan[views]
     values = projections.values[:, rows] if every else projections.values[views, rows]
-    return SmallViews(block_mean(values, (1, down, factor)), bin_pixels(crop(scan, rows=rows), down, factor), factor)
+    return SmallViews(bin_views(values, down, factor), bin_pixels(crop(scan, rows=rows), down, factor), factor)

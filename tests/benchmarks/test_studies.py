@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numba
 import numpy as np
 import pytest
 from fewview.benchmarks.pages.convergence import convergence
-from fewview.benchmarks.studies import calibration, classical, intervals, rtk
+from fewview.benchmarks.studies import calibration, classical, intervals, rtk, study_table
 from fewview.benchmarks.studies.cases import Case, make_case
 from fewview.benchmarks.studies.classical import run_cell, run_oracle
 from fewview.benchmarks.studies.study_table import STUDIES, find_study, write_page
@@ -24,11 +25,11 @@ from fewview.benchmarks.sweeps.columns import Cell, TablePlan, make_table, mark_
 from fewview.benchmarks.sweeps.peak_memory import peak_memory_mib, reset_peak_memory
 from fewview.benchmarks.sweeps.results import load_records
 from fewview.benchmarks.sweeps.study import run_study
-from fewview.cli.main import main
+from fewview.cli.main import available, main
 from fewview.data import Projections
 from fewview.geometry import Grid, InputError, UnknownNameError, skyscan_1276, views
 from fewview.recon import Operator, reconstruct
-from fewview.recon.iterative.solve import thinned_history
+from fewview.recon.run_method import thinned_history
 
 F32 = np.float32
 
@@ -90,7 +91,7 @@ def test_the_table_gives_means_and_the_gain_over_fdk_volume_by_volume() -> None:
     text = make_table(classical.STUDY.tables[0], records).markdown()
     line = "| 26 | pdhg_tv | 2 | **38.50 ± 1.50** | +6.50 (+6.00) | **0.9000** | **0.900** | 9.0 | 0.0 | 200 | lambda_ 0.01 |"
     assert line in text
-    assert "PSNR, dB ↑" in text
+    assert "PSNR, dB\N{NO-BREAK SPACE}↑" in text
     assert "sirt" not in text
 
 
@@ -106,7 +107,7 @@ def test_the_best_of_a_column_is_marked_among_rivals_only() -> None:
 def test_columns_without_a_value_are_left_out_and_unknown_metrics_refused() -> None:
     plan = TablePlan("", by=("method",), columns=(metric("psnr", ".1f"), metric("ssim", ".2f")))
     table = make_table(plan, [{**_record("a", "fdk", 30.0, 0, 0, 0, 0), "ssim": None}])
-    assert table.heads == ("method", "PSNR, dB ↑")
+    assert table.heads == ("method", "PSNR, dB\N{NO-BREAK SPACE}↑")
     with pytest.raises(UnknownNameError, match="psnr"):
         metric("psnrr", ".1f")
 
@@ -122,6 +123,17 @@ def test_every_study_of_the_table_is_complete() -> None:
         assert study.Plan.__doc__
     with pytest.raises(UnknownNameError, match="did you mean classical"):
         find_study("clasical")
+
+
+def test_no_study_is_forgotten() -> None:
+    """Every file of the room that makes a `Study` has a row in the table, and so a command; every row has a command and a line of docs."""
+    folder = Path(study_table.__file__).parent
+    makers = {path.stem for path in folder.glob("*.py") if re.search(r"^\w+ = Study\(", path.read_text(encoding="utf-8"), re.MULTILINE)}
+    assert makers == {place.place.partition(":")[0] for place in STUDIES.values()}
+    page = (folder.parents[1] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    for name in STUDIES:
+        assert f"bench {name}" in available()
+        assert f"| `{name}` |" in page
 
 
 def test_the_table_goes_on_where_it_was(heads: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -255,11 +267,13 @@ def test_histories_are_thinned_and_drawn(heads: Path) -> None:
     def record(method: str, views: int, history: list[dict[str, Any]]) -> dict[str, Any]:
         return {"task": {"method": method, "views": views, "animal": "1"}, "history": history}
 
-    assert convergence([record("fdk", 26, [{"step": 26, "seconds": 1.0}]), {"task": {}}]) == ""
-    uri = convergence([record("fdk", 26, []), record("sirt", 26, kept), record("cgls", 52, kept[:7])])
-    picture = iio.imread(base64.b64decode(uri.partition(",")[2]), extension=".png")
-    assert min(picture.shape[:2]) > 300
-    assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 20  # two colours of lines, and text
+    assert convergence([record("fdk", 26, [{"step": 26, "seconds": 1.0}]), {"task": {}}]) == []
+    drawn = convergence([record("fdk", 26, []), record("sirt", 26, kept), record("cgls", 52, kept[:7])])
+    assert [title for title, _ in drawn] == ["26 views", "52 views"]
+    for _, uri in drawn:
+        picture = iio.imread(base64.b64decode(uri.partition(",")[2]), extension=".png")
+        assert min(picture.shape[:2]) > 300
+        assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 20  # colours of lines, and text
 
 
 def test_a_cell_of_the_table_on_a_small_case() -> None:

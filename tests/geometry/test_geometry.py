@@ -158,7 +158,8 @@ def test_binned_pixels_sit_at_the_mean_of_their_block(scan: Scan, fr: int, fc: i
             transform.bin_pixels(scan, fr, fc)
         return
     binned = transform.bin_pixels(scan, fr, fc)
-    old = pixel_centers(scan, 0)[: rows // fr * fr, : cols // fc * fc]
+    first_row, first_col = rows % fr // 2, cols % fc // 2  # what is left over goes at both ends
+    old = pixel_centers(scan, 0)[first_row:, first_col:][: rows // fr * fr, : cols // fc * fc]
     means = old.reshape(rows // fr, fr, cols // fc, fc, 3).mean(axis=(1, 3))
     np.testing.assert_allclose(pixel_centers(binned, 0), means, atol=1e-9)
 
@@ -391,3 +392,33 @@ def test_the_drawing_is_svg_with_every_part(scan: Scan) -> None:
     numbers = [float(x) for p in root.iter(f"{ns}polygon") for pair in p.attrib["points"].split() for x in pair.split(",")]
     assert np.isfinite(numbers).all()
     assert min(numbers) >= 0
+
+
+def test_the_drawing_says_its_scale_and_what_is_what() -> None:
+    """The scale bar against the source's circle: its diameter is 2 DSO in the plane from above."""
+    scan = Scan.circular(dso_mm=100, dsd_mm=150, rows=8, cols=12, pixel_mm=1, angles_deg=np.arange(0, 360, 3))
+    ns = "{http://www.w3.org/2000/svg}"
+    root = ET.fromstring(draw_svg(scan))
+    said = [t.text or "" for t in root.iter(f"{ns}text")]
+    for word in ("source", "detector", "rays", "volume"):
+        assert any(text.startswith(word) for text in said)
+    lengths = [float(text.removesuffix(" mm")) for text in said if text.endswith(" mm")]
+    bars = [p.attrib["d"].split("h")[1].split()[0] for p in root.iter(f"{ns}path") if "v8" in p.attrib["d"]]
+    x = [float(c.attrib["cx"]) for c in root.iter(f"{ns}circle")][: min(len(scan), 60)]
+    assert lengths == [50.0, 50.0]
+    assert float(bars[0]) / lengths[0] == pytest.approx((max(x) - min(x)) / 200, rel=1e-3)
+
+
+@pytest.mark.parametrize(("changes", "named"), [
+    ({"dso_mm": 1e300}, "dso_mm is 1e\\+300"), ({"pixel_mm": 1e-300}, "pixel_mm is 1e-300"), ({"rows": 10**9}, "rows is 1e\\+09"),
+    ({"cols": 6.5}, "cols is 6.5"), ({"cols": float("nan")}, "cols is nan"), ({"roll_deg": 1e9}, "roll_deg is 1e\\+09"),
+    ({"axis_shift_mm": 1e12}, "axis_shift_mm is 1e\\+12"), ({"angles_deg": [0, 1e9]}, "angles_deg goes up to 1e\\+09"),
+    ({"angles_deg": [0, float("nan")]}, "angles_deg holds NaN"), ({"angles_deg": []}, "angles_deg has shape"),
+])  # fmt: skip
+def test_numbers_that_have_lost_their_unit_are_refused_by_name(changes: dict[str, object], named: str) -> None:
+    sound: dict[str, object] = {"dso_mm": 90, "dsd_mm": 120, "rows": 4, "cols": 6, "pixel_mm": 0.5, "angles_deg": [0, 120]}
+    assert len(Scan.circular(**sound)) == 2  # type: ignore[arg-type]
+    clinic = sound | {"dso_mm": 1000, "dsd_mm": 1536, "rows": 768, "cols": 1024, "pixel_mm": 0.388, "angles_deg": np.arange(360.0)}
+    assert Scan.circular(**clinic).dso_mm == pytest.approx(1000)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=named):
+        Scan.circular(**(sound | changes))  # type: ignore[arg-type]

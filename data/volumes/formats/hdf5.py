@@ -49,7 +49,7 @@ def read_h5_volume(path: Path, voxel_mm: float | None = None, *, dataset: str | 
             raise InputError(
                 f"{path} is {'a file of projections' if kind else 'not a fewview volume'}",
                 expected="a volume (z, y, x)",
-                remedy=f"give dataset=... (3-D ones: {', '.join(_candidates(file)) or 'none'})",
+                remedy=f"give dataset=..., on the command line --read-as dataset=... (3-D ones: {', '.join(_candidates(file)) or 'none'})",
             )
         data = h5_dataset(file, dataset or "volume", path, expected="a volume (z, y, x)")
         require_memory(data.size * data.dtype.itemsize, f"the volume of {path}")

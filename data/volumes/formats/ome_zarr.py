@@ -88,7 +88,7 @@ def read_ome_zarr(path: Path, voxel_mm: float | None = None, *, missing: str = "
         raise InputError(
             f"{path}: {lost} of {chunks} chunks are not there ({absent[0]} is the first that is not)",
             expected="every chunk: those that a broken copy lacks would read as zeros",
-            remedy="copy it again; if empty chunks were left out on purpose, read it with missing='fill'",
+            remedy="copy it again; if they are not there because they are empty, read it with missing='fill' (--read-as missing=fill)",
         )
     try:
         array = np.asarray(lazy)

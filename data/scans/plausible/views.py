@@ -1,4 +1,4 @@
-"""Can these views be those of a CT scan? Shutter, repeats, contrast, truncation and odd views, from the samples of `view_samples`.
+"""Can these views be those of a CT scan? Shutter, repeats, contrast, truncation and odd views, from the samples of `samples`.
 
 What cannot be right raises InputError; what may be right, and spoils the volume if it is not, is a warning with numbers. The limits
 were chosen on simulated scans of six real mouse heads (260 to 5 views, default physics) and on a measured tooth; each says what those
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base import InputError
+from ....base import InputError
+from .samples import ViewSamples
 from .truncation import long_object, truncation
-from .view_samples import ViewSamples
 
 Floats = NDArray[np.float64]
 
@@ -23,7 +23,7 @@ DARK = 0.1  # a view whose brightest part has less than this share of the other 
 CLOSED = 0.02  # of the known level of air: not even the thinnest part of any view lets more through
 FAINT = 0.02  # line integral: less contrast than this, and nothing that moves, is no object
 INVERTED = 0.05  # of the blocks brighter than the border by a quarter, and hardly any darker: 0.000 on every sound scan
-NOISE_FREE = 2e-4  # relative noise below this may be rounding: equal images are then no proof
+NOISE_FREE = 2e-4  # relative noise below this may be rounding, in a simulation of a round object: equal images are then no proof
 REPEATED = 0.1  # of the views: more repeats than this leave no scan to speak of
 STALLED, MOVING = 0.3, 0.7  # share of the usual change from view to view that a stage at rest leaves; of its square, beside the rest
 ODD, ODD_SIGMAS = 0.06, 6.0  # deviation of a view's total attenuation from its neighbours' (heads: 0.02), and in robust deviations
@@ -172,7 +172,7 @@ def _stalled(scan: Judged) -> list[str]:
     square, apart = _change(line, 1), float(np.median(_change(line, count // 2)))
     ripple = 2 * _noise(scan) ** 2  # of a difference
     scatter = float(np.sqrt(2 / line[0].size))  # of a mean of squares of noise, as a share of it
-    if apart <= (1 + 4 * scatter) * ripple + 1e-9:
+    if apart <= (1 + 4 * scatter) * ripple and ripple > NOISE_FREE**2:
         return [
             f"all views look alike: views half a scan apart differ by {np.sqrt(apart):.2g}, noise alone makes {np.sqrt(ripple):.2g}: "
             "the stage did not turn, or the object is round about the axis"

@@ -28,7 +28,7 @@ from ...recon.method import Callback, Progress
 from ..device import autocast_type, usable_device
 from .checkpoint import Checkpoint, code_version, read_checkpoint, save_checkpoint
 from .examples import augmented, draw_views
-from .learner import Example, Learner
+from .learner import Example, Learner, ScoringLearner
 from .settings import TrainSettings
 from .state import Run, facts_of, save_state, start, step_generator, take_up
 
@@ -36,7 +36,7 @@ _SAVED_EVERY_S = 60.0  # beside the checks: a run that is cut off in a long step
 
 
 def train(
-    learner: Learner,
+    learner: Learner[Any, Any],
     train_examples: Sequence[Example],
     validation_examples: Sequence[Example],
     settings: TrainSettings,
@@ -125,7 +125,7 @@ def check_outputs(out: Path, *, force: bool, resume: bool, inputs: Iterable[str 
         refuse_existing(record_path(out), True)
 
 
-def _step(learner: Learner, run: Run, chosen: TrainSettings, examples: Sequence[Example], device: torch.device) -> dict[str, Any]:
+def _step(learner: Learner[Any, Any], run: Run, chosen: TrainSettings, examples: Sequence[Example], device: torch.device) -> dict[str, Any]:
     """One step of every group's optimiser, in their order; the losses."""
     run.step += 1
     generator = step_generator(chosen.seed, run.step)
@@ -170,7 +170,7 @@ def _step(learner: Learner, run: Run, chosen: TrainSettings, examples: Sequence[
 
 
 def _check(
-    learner: Learner, run: Run, chosen: TrainSettings, training: Sequence[Example], validation: Sequence[Example],
+    learner: Learner[Any, Any], run: Run, chosen: TrainSettings, training: Sequence[Example], validation: Sequence[Example],
     facts: Mapping[str, Any], out: Path, writer: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Score the held-out animals, note the losses since the last check, and keep the weights where they are the best so far."""
@@ -192,7 +192,9 @@ def _check(
     return {**values, "best": run.best} if validation and run.step else values
 
 
-def validation_score(learner: Learner, module: nn.Module, examples: Sequence[Example], counts: Sequence[int], seed: int = 0) -> float:
+def validation_score(
+    learner: Learner[Any, Any], module: nn.Module, examples: Sequence[Example], counts: Sequence[int], seed: int = 0
+) -> float:
     """Mean over held-out animals and numbers of views (evenly spread): the learner's own score, or PSNR in dB of the volume."""
     scores = []
     module.eval()
@@ -202,7 +204,7 @@ def validation_score(learner: Learner, module: nn.Module, examples: Sequence[Exa
                 torch.manual_seed(seed)
                 generator = step_generator(seed, 2**40 + place)
                 given = views.evenly(example.projections.scan, min(count, len(example.projections)))
-                if learner.score:
+                if isinstance(learner, ScoringLearner):
                     with torch.enable_grad():
                         scores.append(learner.score(module, example, given, generator))
                     continue

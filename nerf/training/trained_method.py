@@ -47,9 +47,9 @@ class TrainedSettings:
 
 
 def trained_method(
-    learner: Learner,
+    learner: Learner[Any, Any],
     Settings: Callable[P, Any],
-    configure: Callable[[torch.nn.Module, Any], Learner | None] | None = None,
+    configure: Callable[[torch.nn.Module, Any], Learner[Any, Any] | None] | None = None,
 ) -> MethodFunction[P]:
     """The method of a learner, as a function. It works on the voxels that the checkpoint was trained on, with the detector binned as then.
 
@@ -93,6 +93,7 @@ def trained_method(
         return volume if box is grid else resample(volume, box, grid)
 
     run.__name__ = run.__qualname__ = learner.name
+    run.__module__ = Settings.__module__
     run.__doc__ = f"The volume [z, y, x] in 1/mm by `{learner.name}`, from the checkpoint that `fewview train {learner.name}` wrote."
     return method_function(Settings)(run)
 

@@ -28,7 +28,7 @@ from fewview.cli.main import main
 from fewview.data import Projections
 from fewview.geometry import Grid, InputError, UnknownNameError, skyscan_1276, views
 from fewview.recon import Operator, reconstruct
-from fewview.recon.iterative.solve import thinned_history
+from fewview.recon.run_method import thinned_history
 
 F32 = np.float32
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import pickle
 import re
 import subprocess
 import sys
@@ -57,6 +58,11 @@ def test_a_method_is_a_function_that_shows_its_settings(name: str) -> None:
     assert inspect.getdoc(function)
 
 
+@pytest.mark.parametrize("name", ROWS)
+def test_a_method_can_be_sent_to_another_process(name: str) -> None:
+    assert pickle.loads(pickle.dumps(METHODS[name])) == METHODS[name]
+
+
 def test_nothing_that_is_a_method_is_missing() -> None:
     """Whatever file makes a method at its top level has a row for it."""
     found = set()
@@ -72,11 +78,13 @@ def test_nothing_that_is_a_method_is_missing() -> None:
 
 
 def test_learners_are_those_of_the_registry() -> None:
+    from fewview.nerf.training.learner import Learner
     from fewview.nerf.training.learners import find_learner, learners
 
     assert learners() == names_of_kind("learned") == [name for name in METHODS if METHODS[name].trained]
     for name in learners():
         assert find_learner(name).name == name
+        assert isinstance(find_learner(name), Learner)
     with pytest.raises(InputError, match="needs no training"):
         find_learner("sirt")
 

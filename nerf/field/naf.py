@@ -133,7 +133,7 @@ def _again(network: Callable[[Tensor], Tensor], given: Tensor) -> Tensor:
 
 def binned(projections: Projections, voxel_mm: float) -> Projections:
     """Projections averaged over detector pixels while two of them still fit into one voxel at the axis."""
-    pixel_mm = projections.scan.field_of_view_mm[2]
+    pixel_mm = projections.scan.field_of_view_mm.pixel_mm
     return bin_projections(projections, max(1, min(int(voxel_mm / pixel_mm + 1e-6), *projections.scan.shape)))
 
 

@@ -107,7 +107,7 @@ class PixelnerfLearner:
         """Mean squared error of line integrals along random rays of all views, and of random voxels in 1/R; see the architecture."""
         network, a = module, module.architecture
         if not network.radius_mm:
-            network.radius_mm.fill_(example.projections.scan.field_of_view_mm[0])
+            network.radius_mm.fill_(example.projections.scan.field_of_view_mm.radius_mm)
         scene = network.scene(example.projections[given])
         if a.jitter:
             shift = (torch.rand(3, generator=generator) * 2 - 1) * a.jitter * scene.radius

@@ -119,7 +119,7 @@ class PixelNerf(nn.Module):
         """Encode the given views, once for all points."""
         scan, like = projections.scan, self.coarse.leave.weight
         maps = self.encoder(torch.tensor(projections.values, dtype=like.dtype, device=like.device))
-        axis, radius = scan.axis, float(self.radius_mm) or scan.field_of_view_mm[0]
+        axis, radius = scan.axis, float(self.radius_mm) or scan.field_of_view_mm.radius_mm
         numbers = (torch.tensor(a, dtype=like.dtype, device=like.device) for a in (axis.point_mm, _upright(axis.direction)))
         extra = _fdk_fields(projections, radius, self.architecture.fdk, like) if self.architecture.fdk else ()
         return Scene(maps, Cameras.of(scan, like.dtype, like.device), next(numbers), radius, next(numbers), extra)

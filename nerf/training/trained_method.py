@@ -19,7 +19,7 @@ from ...data import Projections
 from ...data.volumes.resample import resample
 from ...geometry import Grid
 from ...recon.iterative.sirt import sirt
-from ...recon.method import Callback, MethodFunction, Progress, method_function
+from ...recon.method import Callback, MethodFunction, Progress, StopRun, method_function
 from ..device import usable_device
 from ..field.naf import binned
 from .checkpoint import module_of, read_checkpoint
@@ -86,10 +86,14 @@ def trained_method(
         if iterations < settings.consistency:
             warnings.warn(f"{learner.name}: one view corrects no volume; no data consistency", stacklevel=2)
             told["consistency"] = 0
-        for callback in callbacks:
-            callback(Progress(1, 1 + iterations, None, {}, told))
+        shown = box is grid  # a volume on other voxels is not what was asked for
+        try:
+            for callback in callbacks:
+                callback(Progress(1, 1 + iterations, volume if shown else None, {}, told))
+        except StopRun:
+            iterations = 0
         if iterations:
-            volume = sirt(data, box, [_later(callback) for callback in callbacks], iterations=iterations, start=volume)
+            volume = sirt(data, box, [_later(callback, shown) for callback in callbacks], iterations=iterations, start=volume)
         return volume if box is grid else resample(volume, box, grid)
 
     run.__name__ = run.__qualname__ = learner.name
@@ -106,6 +110,6 @@ def _grid_known(grid: Grid, voxel_mm: float) -> Grid:
     return Grid((nz, ny, nx), voxel_mm, grid.center_mm)
 
 
-def _later(callback: Callback) -> Callback:
-    """The callback, told of steps after the network's own."""
-    return lambda p: callback(dataclasses.replace(p, step=p.step + 1, total=p.total + 1))
+def _later(callback: Callback, shown: bool) -> Callback:
+    """The callback, told of steps after the network's own, with or without the volume."""
+    return lambda p: callback(dataclasses.replace(p, step=p.step + 1, total=p.total + 1, volume=p.volume if shown else None))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import fewview
+import fewview.recon
 import numpy as np
 import pytest
 from fewview.base import InputError, UnknownNameError
@@ -55,6 +56,8 @@ def test_a_method_is_a_function_that_shows_its_settings(name: str) -> None:
     assert list(parameters)[:3] == ["projections", "grid", "callbacks"]
     assert list(parameters)[3:] == list(inspect.signature(METHODS[name].Settings).parameters)
     assert function.__name__ == name
+    if ROWS[name].kind in ("analytic", "iterative"):
+        assert getattr(fewview.recon, name) is function
     assert inspect.getdoc(function)
 
 

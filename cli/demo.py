@@ -13,7 +13,7 @@ from .progress import progress_bar, step
 
 def demo(
     *,
-    out: Path = Path("demo_out"),
+    out: Path = Path("fewview_demo"),
     volume: MaybeVolume = None,
     volume_voxel_mm: MaybeMm = None,
     grey: Grey = NO_SCALE,

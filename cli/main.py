@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 _LOST = {
     "recon": "; the volume of the last whole step, if there was one, went with it",
-    "train": "; --resume goes on from the last check",
+    "train": "; --resume goes on from what was saved last",
     "bench": "; the same command goes on where it was",
 }
 

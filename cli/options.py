@@ -17,7 +17,7 @@ from ..base.settings import Count, Mm
 from ..data.volumes.attenuation import GreyScale
 from ..data.volumes.volume_format import readable, written
 
-# What an option may be: `checks.check_options` holds every command line to these before the command runs.
+# What an option may be: `check_arguments` holds every command line to these before the command runs.
 Pixels = Annotated[int, Field(ge=1, le=40_000, description="a whole number of pixels, from 1 to 40000")]
 Replicas = Annotated[int, Field(ge=0, le=1000, description="0 (off), or 2 to 1000 replicas")]
 SearchPixels = Annotated[float, Field(gt=0, le=10_000, description="pixels, above 0 and up to 10000")]
@@ -64,6 +64,6 @@ def _value(text: str) -> Any:
     for read in (json.loads, ast.literal_eval):
         try:
             return read(text)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
     return text

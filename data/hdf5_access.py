@@ -26,7 +26,9 @@ def open_h5(path: Path) -> Iterator[Any]:
     try:
         with h5py.File(path) as file:
             yield file
-    except (OSError, RuntimeError) as error:
+    except InputError:
+        raise
+    except (OSError, RuntimeError, TypeError, ValueError, KeyError) as error:  # h5py has no error of its own for types it cannot make
         raise InputError(
             f"{path} cannot be read ({error})", expected="a whole HDF5 file", remedy="copy it again from its source"
         ) from error

@@ -110,6 +110,19 @@ def dataset_facts(root: str | Path) -> Mapping[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
+def _stated_split(path: Path) -> dict[str, list[str]]:
+    """Part -> animals, as a split.json says."""
+    expected = f'a JSON object such as {{"train": ["851"], "test": ["852"]}} with the parts {", ".join(PARTS)}'
+    try:
+        stated = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not JSON ({error})", expected=expected) from error
+    parts = {part: stated.get(part, []) for part in PARTS} if isinstance(stated, dict) else None
+    if parts is None or any(not isinstance(names, list) for names in parts.values()):
+        raise InputError(f"{path} holds {str(stated)[:60]}", expected=expected)
+    return {part: [str(name) for name in names] for part, names in parts.items()}
+
+
 def split_pairs(root: str | Path, pairs: list[Pair], seed: int = 0) -> dict[str, list[Pair]]:
     """Part -> pairs, by animal: as ``split.json`` says, or where there is none drawn with ``seed`` (70, 15, 15 % of the animals).
 
@@ -120,8 +133,7 @@ def split_pairs(root: str | Path, pairs: list[Pair], seed: int = 0) -> dict[str,
         raise InputError(f"{root} has one animal, {animals[0]}", expected="at least two: one to train or tune on, one to test on")
     path = Path(root) / "split.json"
     if path.exists():
-        stated = json.loads(path.read_text(encoding="utf-8"))
-        part_of = {str(animal): part for part in PARTS for animal in stated.get(part, [])}
+        part_of = {animal: part for part, names in _stated_split(path).items() for animal in names}
     else:
         drawn = [animals[i] for i in np.random.default_rng(seed).permutation(len(animals))]
         held = max(1, round(0.15 * len(animals)))

@@ -10,6 +10,18 @@ from numpy.typing import NDArray
 
 from ..base import InputError
 
+MOST_DEG = 1e6  # of travel: a continuous scan of a thousand turns is below, and an angle is still known to a millionth of a degree
+_LIMITS = (
+    ("dso_mm", 1e-9, 1e12, "1e-9 to 1e12 mm; a parallel beam has its source 10 000 panel widths away"),
+    ("dsd_mm", 1e-9, 1e12, "1e-9 to 1e12 mm"),
+    ("pixel_mm", 1e-9, 1e6, "1e-9 to 1e6 mm"),
+    ("rows", 1, 10**6, "1 to a million"),
+    ("cols", 1, 10**6, "1 to a million"),
+    ("axis_shift_mm", 0, 1e9, "a shift on the panel, in mm"),
+    ("row_shift_mm", 0, 1e9, "a shift on the panel, in mm"),
+    ("roll_deg", 0, 360, "-360 to 360 deg"),
+)  # from the beamline to the ship: beyond these, a number has lost its unit
+
 
 @dataclass(frozen=True)
 class Circular:
@@ -31,6 +43,10 @@ class Circular:
         for name in ("dso_mm", "dsd_mm", "rows", "cols", "pixel_mm"):
             if getattr(self, name) <= 0:
                 raise InputError(f"{name} is {getattr(self, name)}", expected="a positive number")
+        for name, least, most, meaning in _LIMITS:
+            value = getattr(self, name)
+            if value and not least <= abs(value) <= most:
+                raise InputError(f"{name} is {value:g}", expected=meaning)
 
     def arguments(self) -> str:
         """The keyword arguments as source text."""
@@ -57,7 +73,7 @@ def angles_text(angles_deg: NDArray[np.float64]) -> str:
     """Angles as Python text that gives the same bits again; evenly stepped ones in a few words.
 
     >>> angles_text(np.arange(0, 260, 10) * 0.8), angles_text(np.array([0.0, 90.0, 30.0]))
-    ('[0.8 * i for i in range(0, 260, 10)]', '[0.0, 90.0, 30.0]')
+    ('[8.0 * i for i in range(0, 26)]', '[0.0, 90.0, 30.0]')
     """
     given = angles_deg.tolist()
     if len(given) > 8:

@@ -110,7 +110,7 @@ class Grid:
         """
         if size < 8:
             raise InputError(f"size is {size}", expected="at least 8 voxels across")
-        return cls.fit(scan, voxel_mm=float(f"{2 * scan.field_of_view_mm[0] / size:.9g}"))
+        return cls.fit(scan, voxel_mm=float(f"{2 * scan.field_of_view_mm.radius_mm / size:.9g}"))
 
     def seen_by_all(self, scan: Scan) -> NDArray[np.bool_]:
         """[z, y, x]: the voxels that every view of the scan sees (see `geometry.field_of_view`): where volumes are scored."""

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..base import InputError
 from .axis import Axis, rotation_axis
-from .circular import Circular, angles_text, circular_vectors
+from .circular import MOST_DEG, Circular, angles_text, circular_vectors
 from .field_of_view import FieldOfView
 
 Vectors = NDArray[np.float64]
@@ -89,12 +89,17 @@ class Scan:
         ``(rows - 1) / 2 + row_shift_mm / pixel_mm``; the panel is turned about that ray by ``roll_deg`` (u towards v). Shifts are measured
         on the panel, along its own u and v.
         """
+        for name, count in (("rows", rows), ("cols", cols)):
+            if not np.isfinite(count) or int(count) != count:
+                raise InputError(f"{name} is {count}", expected="a whole number of pixels")
         recipe = Circular(
             float(dso_mm), float(dsd_mm), int(rows), int(cols), float(pixel_mm), float(axis_shift_mm), float(row_shift_mm), float(roll_deg)
         )
         angles = np.atleast_1d(np.asarray(angles_deg, dtype=np.float64))
         if not np.isfinite(angles).all():
             raise InputError("angles_deg holds NaN or Inf", expected="finite angles in degrees")
+        if angles.size and np.abs(angles).max() > MOST_DEG:
+            raise InputError(f"angles_deg goes up to {np.abs(angles).max():g} deg", expected=f"at most {MOST_DEG:g} deg of travel")
         source, detector, u, v = circular_vectors(recipe, angles)
         scan = cls((recipe.rows, recipe.cols), source, detector, u, v, angles)
         object.__setattr__(scan, "_circular", recipe)

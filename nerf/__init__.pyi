@@ -1,5 +1,6 @@
 """Learned reconstruction: train a network, keep it, use it like any other method."""
 
+from .field.naf import naf as naf
 from .training.checkpoint import Checkpoint as Checkpoint
 from .training.checkpoint import load_checkpoint as load_checkpoint
 from .training.checkpoint import read_checkpoint as read_checkpoint
@@ -12,3 +13,5 @@ from .training.learners import learners as learners
 from .training.settings import TrainSettings as TrainSettings
 from .training.train_network import train as train
 from .training.trained_method import trained_method as trained_method
+from .volumes.lpd import lpd as lpd
+from .volumes.unet import unet as unet

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..base.record import make_record
 from ..data import Reconstruction, write_volume
-from ..recon.iterative.solve import thinned_history
+from ..recon.run_method import thinned_history
 
 
 def save(

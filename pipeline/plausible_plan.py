@@ -42,7 +42,7 @@ def _binning_doubts(plan: ReconPlan, scan: Scan) -> Iterator[str]:
 
 
 def _voxel_doubts(plan: ReconPlan, scan: Scan, grid: Grid) -> Iterator[str]:
-    across = 2 * scan.field_of_view_mm[0]
+    across = 2 * scan.field_of_view_mm.radius_mm
     if plan.voxel_mm is not None and plan.voxel_mm > across:
         raise InputError(f"--voxel-mm {plan.voxel_mm:g}", expected=f"voxels that fit into the field of view, {across:.4g} mm wide")
     if plan.voxel_mm is not None and plan.voxel_mm * COARSE > across:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -114,3 +114,13 @@ def _checked(projections: Projections, volume: Volume, grid: Grid) -> SelfCheck:
     if found.level == WRONG:
         warnings.warn(f"self-check: {found.message}", stacklevel=3)
     return found
+
+
+def thinned_history(history: Sequence[Mapping[str, Any]], most: int = 100) -> list[dict[str, Any]]:
+    """At most ``most`` entries of a history, evenly spread, the first and the last among them: for a record or a plot.
+
+    >>> [h["step"] for h in thinned_history([{"step": k} for k in range(1, 1001)], most=4)]
+    [1, 334, 667, 1000]
+    """
+    keep = np.unique(np.linspace(0, len(history) - 1, min(most, len(history))).round().astype(int))
+    return [dict(history[k]) for k in keep]

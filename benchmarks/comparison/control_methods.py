@@ -13,7 +13,7 @@ from ...data import Projections
 from ...geometry import Grid
 from ...recon import Operator
 from ...recon.iterative.cgls import CglsSolver
-from ...recon.iterative.problem import Problem
+from ...recon.iterative.solving.data_term import DataTerm
 
 Volume = NDArray[np.float32]
 CONTROLS = {
@@ -31,7 +31,7 @@ def control_volume(name: str, projections: Projections, grid: Grid, trained_on: 
     if name == "control-one-view":
         view = projections[:1]
         A: Any = Operator(view.scan, grid)
-        solver = CglsSolver(Problem(A, view.values, grid.shape))
+        solver = CglsSolver(DataTerm(A, view.values, grid.shape))
         state = solver.start(np.zeros(grid.shape, np.float32))
         for _ in range(40):
             solver.step(state)

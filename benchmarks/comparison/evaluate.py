@@ -20,7 +20,7 @@ from ...data.volumes.resample import resample
 from ...geometry import Grid, views
 from ...nerf.field.naf import binned
 from ...recon import Method, load_method, reconstruct
-from ...recon.iterative.solve import thinned_history
+from ...recon.run_method import thinned_history
 from ..scores.compared import ImagePair, Yardstick
 from ..scores.distribution import features_of
 from ..scores.feature_networks import judges

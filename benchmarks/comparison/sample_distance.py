@@ -19,6 +19,7 @@ from ...data.pairs import Pair
 from ...geometry import Grid, Scan
 from ...nerf.field.naf import binned
 from ...nerf.training.checkpoint import module_of, read_checkpoint
+from ...nerf.training.learner import GenerativeLearner
 from ...nerf.training.learners import find_learner, learners
 from ..scores.compared import FeatureSets
 from ..scores.distribution import Features, features_of
@@ -44,7 +45,11 @@ def measure_samples(
     The other set are as many measured views of the training animals, drawn with a fixed seed; both binned to ``size`` voxels across.
     What is there already for the same checkpoint and setting, by the same code, is not made again.
     """
-    generative = {m: s["checkpoint"] for m, s in given.items() if m in learners() and find_learner(m).samples and s.get("checkpoint")}
+    generative = {
+        m: s["checkpoint"]
+        for m, s in given.items()
+        if m in learners() and isinstance(find_learner(m), GenerativeLearner) and s.get("checkpoint")
+    }
     if features is None or not generative or not train:
         return
     found = read_samples(results)
@@ -56,11 +61,10 @@ def measure_samples(
         target = features_of(real, line_window, features)
         for method in missing:
             learner = find_learner(method)
-            make = learner.samples
-            assert make is not None
+            assert isinstance(learner, GenerativeLearner)
             module = module_of(read_checkpoint(generative[method]), learner, name=generative[method]).eval()
             with torch.no_grad():
-                images = make(module, scan, count, torch.Generator().manual_seed(0))
+                images = learner.samples(module, scan, count, torch.Generator().manual_seed(0))
             sets = FeatureSets(target, features_of(images, line_window, features))
             cells = {name: astuple(cell) for name, cell in distances_of("table2-compat", sets).items()}
             found[method] = {"made_from": keys[method], "cells": cells}

@@ -16,9 +16,9 @@ import numpy as np
 from ...base.settings import Count, Several, checked
 from ...recon import load_method, reconstruct
 from ...recon.iterative.pdhg_tv import PdhgTvSettings, PdhgTvSolver
-from ...recon.iterative.problem import build, start_volume
 from ...recon.iterative.regularisers.priors import TotalVariation
-from ...recon.iterative.tuning import weight_unit
+from ...recon.iterative.solving.setup import data_term, start_volume
+from ...recon.iterative.tuning.prior_weight import weight_unit
 from ...recon.method.registry import ROWS, names_of_kind
 from ..sweeps.columns import Cell, Column, Row, TablePlan, count, first, flat, mean, metric
 from ..sweeps.peak_memory import peak_memory_mib, reset_peak_memory
@@ -111,7 +111,7 @@ def run_oracle(case: Case, views: int) -> dict[str, Any]:
     """TV with the lambda that the truth itself prefers: what perfect tuning would give. Each lambda starts where the one before ended."""
     part = case.views(views)
     begin, cpu, settings = time.perf_counter(), time.process_time(), PdhgTvSettings()
-    problem = build(part, case.grid, settings)
+    problem = data_term(part, case.grid, settings)
     unit = weight_unit(problem, part.scan.field_of_view_mm.pixel_mm, case.grid.voxel_mm)
     state, norm, best = None, None, {"psnr": -np.inf}
     for value in LADDER:

@@ -65,9 +65,10 @@ def run_study(
     info = {"title": study.title, "about": study.about(ready), "plan": plain(vars(plan)), **study.info(ready)}
     info |= {"command": command} if command else {}
     run = functools.partial(study.run, ready)
+    tasks = list(study.tasks(ready))  # what is wrong with them is an error before there is a folder
     results.mkdir(parents=True, exist_ok=True)
     with one_at_a_time(results):
-        records = run_sweep(study.tasks(ready), run, results, study.stamp, where=where, info=info, tell=tell)
+        records = run_sweep(tasks, run, results, study.stamp, where=where, info=info, tell=tell)
         study.write(study, ready, results, records, info)
     return records
 

@@ -84,7 +84,7 @@ def _tiff_header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
     with _only_page(path) as page:
         if page.dtype is None:
             raise InputError(f"{path} holds {page.bitspersample} bits a pixel", expected="8 or 16 bits, or real numbers")
-        return tuple(page.shape), np.dtype(page.dtype)
+        return tuple(int(n) for n in page.shape), np.dtype(page.dtype)
 
 
 def _read_with_imageio(path: Path) -> NDArray[Any]:
@@ -97,7 +97,7 @@ def _imageio_header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
     import imageio.v3 as iio
 
     found = iio.improps(path)
-    return tuple(found.shape), np.dtype(found.dtype)
+    return tuple(int(n) for n in found.shape), np.dtype(found.dtype)
 
 
 def _one_channel(image: NDArray[Any], path: Path) -> NDArray[Any]:

@@ -72,7 +72,7 @@ def write_bonemet_xray(raw: RawScan, dataset_root: str | Path, animal: str | int
 
     Raises InputError for a scan other than `skyscan_1276`: the layout has no place for a geometry.
     """
-    (rows, cols), voxel = raw.scan.shape, raw.scan.field_of_view_mm[2]
+    (rows, cols), voxel = raw.scan.shape, raw.scan.field_of_view_mm.pixel_mm
     expected = skyscan_1276(rows, cols, voxel)
     same = len(raw.scan) == len(expected) and all(
         np.allclose(getattr(raw.scan, name), getattr(expected, name), atol=1e-6 * raw.scan.dso_mm)

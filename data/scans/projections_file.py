@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from ...base import InputError
 from ...base.files import atomic_path
@@ -56,10 +58,42 @@ def read_projections(path: Path) -> Projections:
         if not isinstance(meta, dict):
             raise InputError(f"{path}: /meta is a {type(meta).__name__}", expected="a JSON object")
         scan, facts = get_scan(file["scan"], path), _get_arrays(meta, file["meta_data"], path)
+        _check_facts(facts, len(scan), path)
         try:
             return Projections(values[()], scan, {**facts, "source": str(path)})
         except InputError as error:
             raise InputError(f"{path}: its {error.given}", expected=error.expected, remedy=error.remedy) from error
+
+
+class _Facts(TypedDict, total=False):
+    """The facts of a scan that other code relies on; a file may hold more."""
+
+    format: str | None
+    assumptions: list[str]
+    warnings: list[str]
+    prepare: dict[str, Any] | None
+    corrections: list[dict[str, Any]]
+    per_view: dict[str, Any]
+    voltage_kv: float | None
+    current_ua: float | None
+    exposure_ms: float | None
+    filter_mm_al: float | None
+    photons: float | None
+    air_level: float | None
+
+
+def _check_facts(facts: Mapping[str, Any], views: int, path: Path) -> None:
+    whole = "a file as write_projections makes it"
+    try:
+        TypeAdapter(_Facts).validate_python(facts)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise InputError(f"{path}: /meta: {first['loc'][0]} is {str(facts[str(first['loc'][0])])[:60]!r}", expected=whole) from None
+    for name, column in facts.get("per_view", {}).items():
+        if np.shape(column) != (views,):
+            raise InputError(
+                f"{path}: /meta: per_view {name} has shape {np.shape(column)}", expected=f"one number for each of {views} views"
+            )
 
 
 def _put_arrays(value: Any, group: Any) -> Any:

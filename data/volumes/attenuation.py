@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Float, Shaped
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -65,7 +65,7 @@ class Attenuation:
     why: str
 
 
-def as_attenuation(stored: Num[NDArray, "z y x"], facts: Mapping[str, Any], name: str, scale: GreyScale | None = None) -> Attenuation:
+def as_attenuation(stored: Shaped[NDArray, "z y x"], facts: Mapping[str, Any], name: str, scale: GreyScale | None = None) -> Attenuation:
     """The attenuation that the numbers ``stored`` mean, by the ``facts`` of `read_volume` and what the user says; ``name`` is the file's.
 
     Whole numbers that fill their type are grey levels, from 0 to `USUAL_MU_MAX` 1/mm unless ``scale`` says otherwise, with a warning that

@@ -19,7 +19,7 @@ from ...data import Projections
 from ...data.multiresolution import bin_projections
 from ...geometry import Grid, Scan
 from ...recon import Operator
-from ...recon.method import Callback, Progress, method_function
+from ...recon.method import Callback, Progress, StopRun, method_function
 from ..device import autocast_type, require_memory_on, usable_device
 from .encoding import DenseGrids, HashGrids
 from .refinement import Refinement
@@ -133,7 +133,7 @@ def _again(network: Callable[[Tensor], Tensor], given: Tensor) -> Tensor:
 
 def binned(projections: Projections, voxel_mm: float) -> Projections:
     """Projections averaged over detector pixels while two of them still fit into one voxel at the axis."""
-    pixel_mm = projections.scan.field_of_view_mm[2]
+    pixel_mm = projections.scan.field_of_view_mm.pixel_mm
     return bin_projections(projections, max(1, min(int(voxel_mm / pixel_mm + 1e-6), *projections.scan.shape)))
 
 
@@ -167,8 +167,11 @@ def fit(projections: Projections, grid: Grid, settings: NafSettings, callbacks: 
         decay.step()
         if step % settings.report_every == 0 or step == steps:
             values = {"loss": loss.item(), "residual": error.item() ** 0.5}
-            for callback in callbacks:
-                callback(Progress(step, steps, None, values, refinement.found()))
+            try:
+                for callback in callbacks:
+                    callback(Progress(step, steps, None, values, refinement.found()))
+            except StopRun:
+                break
     return field, refinement
 
 

@@ -28,7 +28,7 @@ class Frame:
     def of(cls, scan: Scan) -> Frame:
         """The frame of a scan. One view alone, or any subset, has that of the whole scan, if the scan was not moved."""
         x, y, z = (float(c) for c in scan.axis_point_mm + scan.field_of_view_height_mm * scan.axis.direction)
-        return cls((x, y, z), scan.field_of_view_mm[0])
+        return cls((x, y, z), scan.field_of_view_mm.radius_mm)
 
     def unit(self, points: Float[Tensor, "*any 3"]) -> Float[Tensor, "*any 3"]:
         """Points in mm, in units of the radius from the middle."""

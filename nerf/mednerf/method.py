@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
@@ -26,7 +27,7 @@ from ...geometry import Grid, Scan
 from ...recon.method import Callback, Progress, method_function
 from ..field.naf import binned
 from ..field.rendering import field_volume
-from ..training.learner import Example, Group, Learner
+from ..training.learner import Example, Given, Group
 from ..training.trained_method import TrainedSettings, trained_method
 from .dag import Discriminator, discriminator_loss, generator_loss
 from .graf import ConditionedField, Frame
@@ -34,6 +35,8 @@ from .inversion import Inversion, Inverted, Report, invert
 from .patches import Patches, ray_channels
 from .perceptual import kernel_distance
 from .sizes import PRESETS, TRAINING, Architecture
+
+Tell = Callable[[int, Mapping[str, float], Mapping[str, float]], None]
 
 
 class MedNerf(nn.Module):
@@ -58,50 +61,6 @@ class MedNerf(nn.Module):
         return self.get_buffer("step").device
 
 
-def build(architecture: Architecture, generator: Generator) -> MedNerf:
-    """A module whose weights (torch's own initial ones, and the vectors of the spectral norms) follow from ``generator`` alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
-        return MedNerf(architecture)
-
-
-def groups(module: nn.Module) -> Mapping[str, Group]:
-    """The discriminator learns first in every step, as published; both by RMSprop."""
-    m = _own(module)
-    return {
-        "discriminator": (list(m.discriminator.parameters()), m.architecture.discriminator_rate, "rmsprop"),
-        "generator": (list(m.generator.parameters()), m.architecture.generator_rate, "rmsprop"),
-    }
-
-
-def loss(module: nn.Module, example: Example, given: Int[NDArray[np.intp], "view"], generator: Generator, group: str) -> Float[Tensor, ""]:
-    """The hinge loss of one group on patches of the ``given`` views of one animal, and on as many generated ones, each of its own code."""
-    m, a, data = _own(module), _own(module).architecture, example.projections
-    if group not in ("discriminator", "generator"):
-        raise UnknownNameError("group of mednerf", group, ("discriminator", "generator"))
-    least = max(a.least_share, math.exp(-a.anneal * m.steps_done))
-    drawn = torch.from_numpy(np.asarray(given))[torch.randint(len(given), (a.patches,), generator=generator)]
-    measured = Patches.draw(drawn, data.scan.shape, least, generator)
-    elsewhere = torch.randint(len(data), (a.patches,), generator=generator)
-    posed = measured if a.posed else Patches.draw(elsewhere, data.scan.shape, least, generator)
-    code = torch.randn(a.patches, m.generator.code, generator=generator).to(m.device)
-    if group == "discriminator":
-        with torch.no_grad():
-            fake = _shown(m, _render(m, code, posed, example, generator), posed, data.scan)
-        real = _shown(m, a.optics.measured(measured.read(data.values)).to(m.device), measured, data.scan)
-        return discriminator_loss(m.discriminator, real, fake, a.augmentations, a.perceptual, generator)
-    if torch.is_grad_enabled():
-        _follow(m)
-    fake = _shown(m, _render(m, code, posed, example, generator), posed, data.scan)
-    with _frozen(m.discriminator):
-        return generator_loss(m.discriminator, fake, a.augmentations)
-
-
-def reconstruct(module: nn.Module, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
-    """The volume after an inversion with its default settings."""
-    return inverted_volume(module, projections, grid, Inversion(), generator)[0]
-
-
 def inverted_volume(
     module: nn.Module,
     projections: Projections,
@@ -116,29 +75,6 @@ def inverted_volume(
         found = invert(m.average, binned(projections, grid.voxel_mm), grid, settings, a.optics, a.perceptual, generator, report)
     field = found.network.field(found.code, found.frame)
     return field_volume(lambda points: field(points.to(m.device)).cpu(), grid, chunk=1 << 15), found
-
-
-def score(module: nn.Module, example: Example, given: Int[NDArray[np.intp], "view"], generator: Generator) -> float:
-    """How near random objects look to the ``given`` views of an animal: minus the `kernel_distance` of whole images, 40 of each."""
-    m, data = _own(module), example.projections
-    views = torch.from_numpy(np.asarray(given))[torch.randint(len(given), (40,), generator=generator)]
-    whole = Patches.draw(views, data.scan.shape, 1.0, generator)
-    codes = torch.randn(len(views), m.average.code, generator=generator).to(m.device)
-    with torch.no_grad():
-        fake = m.architecture.optics.patches(m.average, codes, whole, data.scan, example.grid)
-        return -float(kernel_distance(m.architecture.optics.measured(whole.read(data.values)), fake.cpu()))
-
-
-def samples(module: nn.Module, scan: Scan, n: int, generator: Generator) -> Float[NDArray[np.float32], "n row col"]:
-    """X-rays (line integrals) of ``n`` random objects in random poses of ``scan``, by the averaged generator: all of the field of view."""
-    m = _own(module)
-    if n < 1:
-        raise InputError(f"{n} samples", expected="at least one")
-    grid = Grid.fit(scan)
-    views = torch.randint(len(scan), (n,), generator=generator).tolist()
-    codes = torch.randn(n, m.average.code, generator=generator).to(m.device)
-    images = [m.architecture.optics.view(m.average, code, scan, grid, view).cpu() for code, view in zip(codes, views, strict=True)]
-    return ((torch.stack(images) + 1) / 2 * m.architecture.window).numpy()
 
 
 def _own(module: nn.Module) -> MedNerf:
@@ -179,7 +115,83 @@ def _frozen(network: nn.Module) -> Iterator[None]:
             p.requires_grad_(True)
 
 
-LEARNER = Learner("mednerf", PRESETS, build, groups, loss, reconstruct, TRAINING, score, samples)
+@dataclass(frozen=True)
+class MednerfLearner:
+    """How `mednerf` learns, and with which inversion it reconstructs; ``tell(step, values, resolved)`` hears of its progress."""
+
+    name: str = "mednerf"
+    presets: Mapping[str, Architecture] = field(default_factory=lambda: PRESETS)
+    training: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: TRAINING)
+    inversion: Inversion = field(default_factory=Inversion)
+    tell: Tell | None = None
+
+    def build(self, architecture: Architecture, generator: Generator) -> MedNerf:
+        """A module whose weights (torch's own initial ones, and the vectors of the spectral norms) follow from ``generator`` alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+            return MedNerf(architecture)
+
+    def groups(self, module: MedNerf) -> Mapping[str, Group]:
+        """The discriminator learns first in every step, as published; both by RMSprop."""
+        m = _own(module)
+        return {
+            "discriminator": (list(m.discriminator.parameters()), m.architecture.discriminator_rate, "rmsprop"),
+            "generator": (list(m.generator.parameters()), m.architecture.generator_rate, "rmsprop"),
+        }
+
+    def loss(self, module: MedNerf, example: Example, given: Given, generator: Generator, group: str) -> Float[Tensor, ""]:
+        """The hinge loss of one group on patches of the ``given`` views, and on as many generated ones, each of its own code."""
+        m, a, data = _own(module), _own(module).architecture, example.projections
+        if group not in ("discriminator", "generator"):
+            raise UnknownNameError("group of mednerf", group, ("discriminator", "generator"))
+        least = max(a.least_share, math.exp(-a.anneal * m.steps_done))
+        drawn = torch.from_numpy(np.asarray(given))[torch.randint(len(given), (a.patches,), generator=generator)]
+        measured = Patches.draw(drawn, data.scan.shape, least, generator)
+        elsewhere = torch.randint(len(data), (a.patches,), generator=generator)
+        posed = measured if a.posed else Patches.draw(elsewhere, data.scan.shape, least, generator)
+        code = torch.randn(a.patches, m.generator.code, generator=generator).to(m.device)
+        if group == "discriminator":
+            with torch.no_grad():
+                fake = _shown(m, _render(m, code, posed, example, generator), posed, data.scan)
+            real = _shown(m, a.optics.measured(measured.read(data.values)).to(m.device), measured, data.scan)
+            return discriminator_loss(m.discriminator, real, fake, a.augmentations, a.perceptual, generator)
+        if torch.is_grad_enabled():
+            _follow(m)
+        fake = _shown(m, _render(m, code, posed, example, generator), posed, data.scan)
+        with _frozen(m.discriminator):
+            return generator_loss(m.discriminator, fake, a.augmentations)
+
+    def reconstruct(self, module: MedNerf, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
+        """The volume after an inversion; the first view's PSNR before and after it is told."""
+        tell = self.tell or (lambda step, values, resolved: None)
+        report: Report = lambda step, values: tell(step, values, {})  # noqa: E731
+        volume, found = inverted_volume(module, projections, grid, self.inversion, generator, report)
+        tell(self.inversion.steps, {}, {"input_psnr_before": found.psnr_before, "input_psnr_after": found.psnr_after})
+        return volume
+
+    def score(self, module: MedNerf, example: Example, given: Given, generator: Generator) -> float:
+        """How near random objects look to the ``given`` views of an animal: minus the `kernel_distance` of whole images, 40 of each."""
+        m, data = _own(module), example.projections
+        views = torch.from_numpy(np.asarray(given))[torch.randint(len(given), (40,), generator=generator)]
+        whole = Patches.draw(views, data.scan.shape, 1.0, generator)
+        codes = torch.randn(len(views), m.average.code, generator=generator).to(m.device)
+        with torch.no_grad():
+            fake = m.architecture.optics.patches(m.average, codes, whole, data.scan, example.grid)
+            return -float(kernel_distance(m.architecture.optics.measured(whole.read(data.values)), fake.cpu()))
+
+    def samples(self, module: MedNerf, scan: Scan, n: int, generator: Generator) -> Float[NDArray[np.float32], "n row col"]:
+        """X-rays (line integrals) of ``n`` random objects in random poses of ``scan``, by the averaged generator."""
+        m = _own(module)
+        if n < 1:
+            raise InputError(f"{n} samples", expected="at least one")
+        grid = Grid.fit(scan)
+        views = torch.randint(len(scan), (n,), generator=generator).tolist()
+        codes = torch.randn(n, m.average.code, generator=generator).to(m.device)
+        images = [m.architecture.optics.view(m.average, code, scan, grid, view).cpu() for code, view in zip(codes, views, strict=True)]
+        return ((torch.stack(images) + 1) / 2 * m.architecture.window).numpy()
+
+
+LEARNER = MednerfLearner()
 
 
 @checked(of="mednerf")
@@ -192,14 +204,9 @@ def mednerf(projections: Projections, grid: Grid, settings: MednerfSettings, cal
     """The checkpoint's generator fitted to the projections; callbacks hear of the fit, and of the first view's PSNR before and after."""
     inversion = Inversion(**{f.name: getattr(settings, f.name) for f in fields(Inversion)})
 
-    def tell(step: int, values: Mapping[str, float], resolved: Mapping[str, float] | None = None) -> None:
+    def tell(step: int, values: Mapping[str, float], resolved: Mapping[str, float]) -> None:
         for callback in callbacks:
-            callback(Progress(step, inversion.steps, None, values, resolved or {}))
+            callback(Progress(step, inversion.steps, None, values, resolved))
 
-    def fitted(module: nn.Module, data: Projections, box: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
-        volume, found = inverted_volume(module, data, box, inversion, generator, tell)
-        tell(inversion.steps, {}, {"input_psnr_before": found.psnr_before, "input_psnr_after": found.psnr_after})
-        return volume
-
-    method = trained_method(LEARNER, MednerfSettings, lambda module, _: replace(LEARNER, reconstruct=fitted))
+    method = trained_method(LEARNER, MednerfSettings, lambda module, _: replace(LEARNER, inversion=inversion, tell=tell))
     return method.run(projections, grid, settings, callbacks)

@@ -7,13 +7,14 @@ there is a reference volume from its voxels, which is far cheaper for what it te
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from ...base.settings import checked
 from ...data import Projections
@@ -21,9 +22,9 @@ from ...geometry import Grid
 from ..device import require_memory_on
 from ..field.fine_samples import coarse_cells
 from ..field.rendering import Pose, box_of, grid_points
-from ..training.learner import Example, Learner
+from ..training.learner import Example, Given, Group
 from ..training.trained_method import TrainedSettings, trained_method
-from .network import PAPER, SMALL, PixelNerf, Scene, build
+from .network import PAPER, SMALL, PixelNerf, PixelNerfArchitecture, Scene, build
 
 # The networks are told where a point is: what is learned of how animals lie in the bed is kept, as no turning or mirroring undoes it.
 SMALL_TRAINING = {
@@ -31,26 +32,6 @@ SMALL_TRAINING = {
     "check_every": 800, "check_scans": 3, "check_views": (5,),
 }  # fmt: skip
 PAPER_TRAINING = {**SMALL_TRAINING, "steps": 400_000, "batch": 4, "check_every": 5000, "check_scans": 6}
-
-
-def loss(
-    network: nn.Module, example: Example, given: Int[NDArray[np.intp], "view"], generator: Generator, group: str = "pixelnerf"
-) -> Float[Tensor, ""]:
-    """Mean squared error of line integrals along random rays of all views, and of random voxels in 1/R; see the architecture."""
-    assert isinstance(network, PixelNerf)
-    a = network.architecture
-    if not network.radius_mm:
-        network.radius_mm.fill_(example.projections.scan.field_of_view_mm[0])
-    scene = network.scene(example.projections[given])
-    if a.jitter:
-        shift = (torch.rand(3, generator=generator) * 2 - 1) * a.jitter * scene.radius
-        scene = replace(scene, center=scene.center + shift.to(scene.center))
-    total = scene.center.new_zeros(())
-    if a.rays:
-        total = total + _ray_error(network, scene, example, generator)
-    if a.points:
-        total = total + a.points_weight * _voxel_error(network, scene, example, generator)
-    return total
 
 
 def _ray_error(network: PixelNerf, scene: Scene, example: Example, generator: Generator) -> Float[Tensor, ""]:
@@ -92,40 +73,67 @@ def _drawn(chance: Float[Tensor, "n"], count: int, generator: Generator) -> Int[
     return torch.searchsorted(upto, torch.rand(count, dtype=torch.float64, generator=generator) * upto[-1]).clamp(max=len(upto) - 1)
 
 
-@torch.no_grad()
-def volume(network: nn.Module, projections: Projections, grid: Grid, generator: Generator | None = None) -> Float[Tensor, "z y x"]:
-    """The fine network at every voxel centre, [z, y, x] in 1/mm, from the given views alone; nothing in it is random."""
-    assert isinstance(network, PixelNerf)
-    a = network.architecture
-    rows, cols = (-(-n // a.stride) for n in projections.scan.shape)
-    needed = 8 * 4 * len(projections) * rows * cols * (sum(a.channels[:4]) + network.encoder.width)
-    what = f"the features of {len(projections)} views"
-    require_memory_on(network.radius_mm.device, needed + 8 * math.prod(grid.shape), what, "give fewer views, or bin the detector")
-    scene = network.scene(projections)
-    chunk = max(256, (1 << 22) // (a.width * len(projections)))
-    points = grid_points(grid).to(scene.center)
-    return torch.cat([network.attenuation(scene, part) for part in points.split(chunk)]).reshape(grid.shape)
+PRESETS = {
+    "small": SMALL,
+    "small-fdk": replace(SMALL, fdk=3),
+    "small-rays": replace(SMALL, points=0, rays=96),  # X-rays alone, as published
+    "paper": PAPER,
+    "paper-volume": replace(PAPER, points=4096),
+    "paper-fdk": replace(PAPER, fdk=3, points=4096),
+}
+TRAINING = {
+    **dict.fromkeys(("small", "small-fdk", "small-rays"), SMALL_TRAINING),
+    **dict.fromkeys(("paper", "paper-volume", "paper-fdk"), PAPER_TRAINING),
+}
 
 
-LEARNER = Learner(
-    name="pixelnerf",
-    presets={
-        "small": SMALL,
-        "small-fdk": replace(SMALL, fdk=3),
-        "small-rays": replace(SMALL, points=0, rays=96),  # X-rays alone, as published
-        "paper": PAPER,
-        "paper-volume": replace(PAPER, points=4096),
-        "paper-fdk": replace(PAPER, fdk=3, points=4096),
-    },
-    build=build,
-    groups=lambda network: {"pixelnerf": (list(network.parameters()), network.architecture.learning_rate)},  # pyright: ignore
-    loss=loss,
-    reconstruct=volume,
-    training={
-        **dict.fromkeys(("small", "small-fdk", "small-rays"), SMALL_TRAINING),
-        **dict.fromkeys(("paper", "paper-volume", "paper-fdk"), PAPER_TRAINING),
-    },
-)
+@dataclass(frozen=True)
+class PixelnerfLearner:
+    """How `pixelnerf` learns."""
+
+    name: str = "pixelnerf"
+    presets: Mapping[str, PixelNerfArchitecture] = field(default_factory=lambda: PRESETS)
+    training: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: TRAINING)
+
+    def build(self, architecture: PixelNerfArchitecture, generator: Generator) -> PixelNerf:
+        """The networks, their weights drawn from ``generator`` alone."""
+        return build(architecture, generator)
+
+    def groups(self, module: PixelNerf) -> Mapping[str, Group]:
+        """All weights in one group."""
+        return {"pixelnerf": (list(module.parameters()), module.architecture.learning_rate)}
+
+    def loss(self, module: PixelNerf, example: Example, given: Given, generator: Generator, group: str) -> Float[Tensor, ""]:
+        """Mean squared error of line integrals along random rays of all views, and of random voxels in 1/R; see the architecture."""
+        network, a = module, module.architecture
+        if not network.radius_mm:
+            network.radius_mm.fill_(example.projections.scan.field_of_view_mm.radius_mm)
+        scene = network.scene(example.projections[given])
+        if a.jitter:
+            shift = (torch.rand(3, generator=generator) * 2 - 1) * a.jitter * scene.radius
+            scene = replace(scene, center=scene.center + shift.to(scene.center))
+        total = scene.center.new_zeros(())
+        if a.rays:
+            total = total + _ray_error(network, scene, example, generator)
+        if a.points:
+            total = total + a.points_weight * _voxel_error(network, scene, example, generator)
+        return total
+
+    @torch.no_grad()
+    def reconstruct(self, module: PixelNerf, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
+        """The fine network at every voxel centre, [z, y, x] in 1/mm, from the given views alone; nothing in it is random."""
+        network, a = module, module.architecture
+        rows, cols = (-(-n // a.stride) for n in projections.scan.shape)
+        needed = 8 * 4 * len(projections) * rows * cols * (sum(a.channels[:4]) + network.encoder.width)
+        what = f"the features of {len(projections)} views"
+        require_memory_on(network.radius_mm.device, needed + 8 * math.prod(grid.shape), what, "give fewer views, or bin the detector")
+        scene = network.scene(projections)
+        chunk = max(256, (1 << 22) // (a.width * len(projections)))
+        points = grid_points(grid).to(scene.center)
+        return torch.cat([network.attenuation(scene, part) for part in points.split(chunk)]).reshape(grid.shape)
+
+
+LEARNER = PixelnerfLearner()
 
 
 @checked(of="pixelnerf")

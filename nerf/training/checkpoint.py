@@ -93,7 +93,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     return Checkpoint(**{**fields, "losses": tuple(fields["losses"])})
 
 
-def load_checkpoint(path: str | Path, learner: Learner, architecture: Any = None) -> nn.Module:
+def load_checkpoint(path: str | Path, learner: Learner[Any, Any], architecture: Any = None) -> nn.Module:
     """The trained module, in evaluation mode on the CPU.
 
     Raises InputError where the checkpoint is of another method, or of another architecture than ``architecture`` (None: whichever it
@@ -102,7 +102,7 @@ def load_checkpoint(path: str | Path, learner: Learner, architecture: Any = None
     return module_of(read_checkpoint(path), learner, architecture, str(path))
 
 
-def module_of(checkpoint: Checkpoint, learner: Learner, architecture: Any = None, name: str = "checkpoint") -> nn.Module:
+def module_of(checkpoint: Checkpoint, learner: Learner[Any, Any], architecture: Any = None, name: str = "checkpoint") -> nn.Module:
     """`load_checkpoint` of a checkpoint that was read."""
     if checkpoint.method != learner.name:
         raise InputError(f"{name} was trained for method {checkpoint.method}", expected=f"a checkpoint of {learner.name}")
@@ -122,7 +122,7 @@ def module_of(checkpoint: Checkpoint, learner: Learner, architecture: Any = None
     return module.eval()
 
 
-def rebuilt(fields: Mapping[str, Any], learner: Learner, name: str) -> Any:
+def rebuilt(fields: Mapping[str, Any], learner: Learner[Any, Any], name: str) -> Any:
     """The architecture, an object of the learner's own class, from its plain fields."""
     kind = type(next(iter(learner.presets.values())))
     known = {f.name: f for f in dataclasses.fields(kind)}

@@ -44,7 +44,7 @@ def load_examples(
         whole = pair.projections()
         grid = Grid.across(whole.scan, size)
         if not found:
-            pixels = whole.values.size * min(1.0, whole.scan.field_of_view_mm[2] / grid.voxel_mm) ** 2
+            pixels = whole.values.size * min(1.0, whole.scan.field_of_view_mm.pixel_mm / grid.voxel_mm) ** 2
             require_memory(int(4 * len(pairs) * (pixels + np.prod(grid.shape))), f"{len(pairs)} scans", "take a smaller --size")
         data, print_of = binned(whole, grid.voxel_mm), pair.fingerprint()
         if target == "truth":

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -39,32 +39,69 @@ class Example:
 Group = tuple[list[nn.Parameter], float] | tuple[list[nn.Parameter], float, str]
 
 
-@dataclass(frozen=True)
-class Learner:
-    """A network and how it learns. All functions are pure but for the random ``Generator`` and the module's own weights.
+M = TypeVar("M", bound=nn.Module)
+A = TypeVar("A")
+Given = Int[NDArray[np.intp], "view"]
 
-    * ``presets`` name -> architecture, a frozen dataclass of plain numbers: a checkpoint fits this architecture and no other.
-    * ``build(architecture, generator)`` makes the module, weights drawn from ``generator`` alone.
-    * ``groups(module)`` names the optimisers: name -> (parameters, learning rate), stepped in this order, each on its own ``loss``. One for
-      most; a discriminator and a generator for a GAN. A third member, ``"rmsprop"``, asks for RMSprop (alpha 0.99) instead of Adam.
-    * ``loss(module, example, given, generator, group)`` is the scalar loss of one example from the views ``given``, for one group.
-    * ``reconstruct(module, projections, grid, generator)`` is the volume from given views alone, a tensor [z, y, x] in 1/mm: what
-      validation scores and, but for data consistency, what the registered method returns.
-    * ``training`` preset -> settings of `TrainSettings` that suit it, where they differ from the defaults.
-    * ``samples(module, scan, n, generator)``, of a generative network: ``n`` X-rays [n, row, col] (line integrals) of objects it invents.
-    * ``score(module, example, given, generator)`` of a held-out animal, higher is better; None: PSNR of `reconstruct` inside what every
-      view sees.
 
-    Arrays of an `Example` are numpy; the module says on which device to work (``next(module.parameters()).device``). Randomness that
-    torch draws by itself (dropout) is seeded a step at a time by the training loop.
+@runtime_checkable
+class Learner(Protocol[A, M]):
+    """A network of type M and how it learns; its architectures of type A. Usually a frozen dataclass.
+
+    Nothing but the random ``generator`` and the module's own weights may change. Arrays of an `Example` are numpy; the module says on which
+    device to work (``next(module.parameters()).device``). Randomness that torch draws by itself (dropout) is seeded a step at a time by
+    the training loop.
     """
 
-    name: str
-    presets: Mapping[str, Any]
-    build: Callable[[Any, Generator], nn.Module]
-    groups: Callable[[nn.Module], Mapping[str, Group]]
-    loss: Callable[[nn.Module, Example, Int[NDArray[np.intp], "view"], Generator, str], Float[Tensor, ""]]
-    reconstruct: Callable[[nn.Module, Projections, Grid, Generator], Float[Tensor, "z y x"]]
-    training: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    score: Callable[[nn.Module, Example, Int[NDArray[np.intp], "view"], Generator], float] | None = None
-    samples: Callable[[nn.Module, Scan, int, Generator], Float[NDArray[np.float32], "n row col"]] | None = None
+    @property
+    def name(self) -> str:
+        """The name of the method."""
+        ...
+
+    @property
+    def presets(self) -> Mapping[str, A]:
+        """Name -> architecture, a frozen dataclass of plain numbers: a checkpoint fits this architecture and no other."""
+        ...
+
+    @property
+    def training(self) -> Mapping[str, Mapping[str, Any]]:
+        """Preset -> settings of `TrainSettings` that suit it, where they differ from the defaults."""
+        ...
+
+    def build(self, architecture: A, generator: Generator) -> M:
+        """The module, its weights drawn from ``generator`` alone."""
+        ...
+
+    def groups(self, module: M) -> Mapping[str, Group]:
+        """The optimisers: name -> (parameters, learning rate), stepped in this order, each on its own ``loss``.
+
+        One for most; a discriminator and a generator for a GAN. A third member, ``"rmsprop"``, asks for RMSprop (alpha 0.99) instead of
+        Adam.
+        """
+        ...
+
+    def loss(self, module: M, example: Example, given: Given, generator: Generator, group: str) -> Float[Tensor, ""]:
+        """The scalar loss of one example from the views ``given``, for one group."""
+        ...
+
+    def reconstruct(self, module: M, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
+        """The volume in 1/mm from given views alone: what validation scores and, but for data consistency, what the method returns."""
+        ...
+
+
+@runtime_checkable
+class ScoringLearner(Learner[A, M], Protocol):
+    """One that is not judged by the PSNR of its volume inside what every view sees."""
+
+    def score(self, module: M, example: Example, given: Given, generator: Generator) -> float:
+        """Of a held-out animal; higher is better."""
+        ...
+
+
+@runtime_checkable
+class GenerativeLearner(Learner[A, M], Protocol):
+    """One that invents objects."""
+
+    def samples(self, module: M, scan: Scan, n: int, generator: Generator) -> Float[NDArray[np.float32], "n row col"]:
+        """X-rays (line integrals) of ``n`` objects that it invents."""
+        ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 from ...base import InputError, UnknownNameError
 from ...recon import METHODS
@@ -15,7 +16,7 @@ def learners() -> list[str]:
     return [name for name in names_of_kind("learned") if ROWS[name].learner]
 
 
-def find_learner(name: str) -> Learner:
+def find_learner(name: str) -> Learner[Any, Any]:
     """The learner of a method; InputError for a method that needs no training, UnknownNameError for none."""
     if name not in METHODS:
         raise UnknownNameError("method that learns", name, learners())

@@ -44,7 +44,7 @@ class TrainSettings:
     seed: Seed = 0
 
     @classmethod
-    def of(cls, learner: Learner, preset: str = "small", **given: Any) -> TrainSettings:
+    def of(cls, learner: Learner[Any, Any], preset: str = "small", **given: Any) -> TrainSettings:
         """What is ``given`` (and not None), else what the learner's preset prefers, else the defaults.
 
         Raises UnknownNameError for another preset or setting, InputError for a number out of range.

@@ -42,7 +42,7 @@ def step_generator(seed: int, step: int) -> Generator:
     return Generator().manual_seed(int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1))
 
 
-def start(learner: Learner, chosen: TrainSettings, device: torch.device) -> Run:
+def start(learner: Learner[Any, Any], chosen: TrainSettings, device: torch.device) -> Run:
     """A run before its first step: weights by the seed, an optimiser for each group."""
     module = learner.build(learner.presets[chosen.preset], step_generator(chosen.seed, 0)).to(device)
     optimisers: dict[str, torch.optim.Optimizer] = {}
@@ -59,7 +59,9 @@ def start(learner: Learner, chosen: TrainSettings, device: torch.device) -> Run:
     return Run(module, optimisers, scaler)
 
 
-def facts_of(learner: Learner, chosen: TrainSettings, training: Sequence[Example], validation: Sequence[Example]) -> dict[str, Any]:
+def facts_of(
+    learner: Learner[Any, Any], chosen: TrainSettings, training: Sequence[Example], validation: Sequence[Example]
+) -> dict[str, Any]:
     """What two runs must share for one to go on with the other."""
     first = training[0]
     return plain(

@@ -9,6 +9,7 @@ import dataclasses
 import math
 import signal
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,13 +28,15 @@ from ...recon.method import Callback, Progress
 from ..device import autocast_type, usable_device
 from .checkpoint import Checkpoint, code_version, read_checkpoint, save_checkpoint
 from .examples import augmented, draw_views
-from .learner import Example, Learner
+from .learner import Example, Learner, ScoringLearner
 from .settings import TrainSettings
 from .state import Run, facts_of, save_state, start, step_generator, take_up
 
+_SAVED_EVERY_S = 60.0  # beside the checks: a run that is cut off in a long step loses little more than that
+
 
 def train(
-    learner: Learner,
+    learner: Learner[Any, Any],
     train_examples: Sequence[Example],
     validation_examples: Sequence[Example],
     settings: TrainSettings,
@@ -72,6 +75,7 @@ def train(
     with _between_steps() as stop, _no_state_without_a_check(run, chosen, state_path, resume):
         if not run.losses:
             _check(learner, run, chosen, train_examples, validation_examples, facts, out, writer)
+        saved = time.monotonic()
         while run.step < chosen.steps:
             values = _step(learner, run, chosen, train_examples, device)
             if run.step % chosen.check_every == 0 or run.step == chosen.steps:
@@ -79,8 +83,10 @@ def train(
                 save_state(run, state_path, facts)
             for callback in callbacks:
                 callback(Progress(run.step, chosen.steps, None, values))
-            if stop.is_set():
+            if stop.is_set() or time.monotonic() > saved + _SAVED_EVERY_S:
                 save_state(run, state_path, facts)
+                saved = time.monotonic()
+            if stop.is_set():
                 raise KeyboardInterrupt
     if writer:
         writer.close()
@@ -111,16 +117,15 @@ def check_outputs(out: Path, *, force: bool, resume: bool, inputs: Iterable[str 
     state = state_of(out)
     if resume and not state.is_file():
         raise FileNotFoundError(f"there is no unfinished run to go on with: {state} is not there; leave out --resume to begin one")
-    if state.is_dir():
-        raise FileExistsError(f"{state} is a folder, where the state of an unfinished run would be; give another name")
     if state.exists() and not resume and not force:
         raise FileExistsError(f"{state} is of an unfinished run; --resume goes on with it, --force begins again")
     if not resume:
-        refuse_existing(out, force, inputs)
+        for path in (out, state):
+            refuse_existing(path, force, inputs)
         refuse_existing(record_path(out), True)
 
 
-def _step(learner: Learner, run: Run, chosen: TrainSettings, examples: Sequence[Example], device: torch.device) -> dict[str, Any]:
+def _step(learner: Learner[Any, Any], run: Run, chosen: TrainSettings, examples: Sequence[Example], device: torch.device) -> dict[str, Any]:
     """One step of every group's optimiser, in their order; the losses."""
     run.step += 1
     generator = step_generator(chosen.seed, run.step)
@@ -165,7 +170,7 @@ def _step(learner: Learner, run: Run, chosen: TrainSettings, examples: Sequence[
 
 
 def _check(
-    learner: Learner, run: Run, chosen: TrainSettings, training: Sequence[Example], validation: Sequence[Example],
+    learner: Learner[Any, Any], run: Run, chosen: TrainSettings, training: Sequence[Example], validation: Sequence[Example],
     facts: Mapping[str, Any], out: Path, writer: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Score the held-out animals, note the losses since the last check, and keep the weights where they are the best so far."""
@@ -187,7 +192,9 @@ def _check(
     return {**values, "best": run.best} if validation and run.step else values
 
 
-def validation_score(learner: Learner, module: nn.Module, examples: Sequence[Example], counts: Sequence[int], seed: int = 0) -> float:
+def validation_score(
+    learner: Learner[Any, Any], module: nn.Module, examples: Sequence[Example], counts: Sequence[int], seed: int = 0
+) -> float:
     """Mean over held-out animals and numbers of views (evenly spread): the learner's own score, or PSNR in dB of the volume."""
     scores = []
     module.eval()
@@ -197,7 +204,7 @@ def validation_score(learner: Learner, module: nn.Module, examples: Sequence[Exa
                 torch.manual_seed(seed)
                 generator = step_generator(seed, 2**40 + place)
                 given = views.evenly(example.projections.scan, min(count, len(example.projections)))
-                if learner.score:
+                if isinstance(learner, ScoringLearner):
                     with torch.enable_grad():
                         scores.append(learner.score(module, example, given, generator))
                     continue

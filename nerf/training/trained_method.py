@@ -6,20 +6,19 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+from typing import Any, ParamSpec
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 
 from ...base import InputError
-from ...base.settings import Seed, checked
+from ...base.settings import Seed, Whole, checked
 from ...data import Projections
 from ...data.volumes.resample import resample
 from ...geometry import Grid
 from ...recon.iterative.sirt import sirt
-from ...recon.method import Callback, MethodFunction, Progress, method_function
+from ...recon.method import Callback, MethodFunction, Progress, StopRun, method_function
 from ..device import usable_device
 from ..field.naf import binned
 from .checkpoint import module_of, read_checkpoint
@@ -41,15 +40,15 @@ class TrainedSettings:
     """
 
     checkpoint: str | Path | None = None
-    consistency: Annotated[int, Field(ge=0)] = 0
+    consistency: Whole = 0
     seed: Seed = 0
     device: str = "cpu"
 
 
 def trained_method(
-    learner: Learner,
+    learner: Learner[Any, Any],
     Settings: Callable[P, Any],
-    configure: Callable[[torch.nn.Module, Any], Learner | None] | None = None,
+    configure: Callable[[torch.nn.Module, Any], Learner[Any, Any] | None] | None = None,
 ) -> MethodFunction[P]:
     """The method of a learner, as a function. It works on the voxels that the checkpoint was trained on, with the detector binned as then.
 
@@ -86,13 +85,18 @@ def trained_method(
         if iterations < settings.consistency:
             warnings.warn(f"{learner.name}: one view corrects no volume; no data consistency", stacklevel=2)
             told["consistency"] = 0
-        for callback in callbacks:
-            callback(Progress(1, 1 + iterations, None, {}, told))
+        shown = box is grid  # a volume on other voxels is not what was asked for
+        try:
+            for callback in callbacks:
+                callback(Progress(1, 1 + iterations, volume if shown else None, {}, told))
+        except StopRun:
+            iterations = 0
         if iterations:
-            volume = sirt(data, box, [_later(callback) for callback in callbacks], iterations=iterations, start=volume)
+            volume = sirt(data, box, [_later(callback, shown) for callback in callbacks], iterations=iterations, start=volume)
         return volume if box is grid else resample(volume, box, grid)
 
     run.__name__ = run.__qualname__ = learner.name
+    run.__module__ = Settings.__module__
     run.__doc__ = f"The volume [z, y, x] in 1/mm by `{learner.name}`, from the checkpoint that `fewview train {learner.name}` wrote."
     return method_function(Settings)(run)
 
@@ -105,6 +109,6 @@ def _grid_known(grid: Grid, voxel_mm: float) -> Grid:
     return Grid((nz, ny, nx), voxel_mm, grid.center_mm)
 
 
-def _later(callback: Callback) -> Callback:
-    """The callback, told of steps after the network's own."""
-    return lambda p: callback(dataclasses.replace(p, step=p.step + 1, total=p.total + 1))
+def _later(callback: Callback, shown: bool) -> Callback:
+    """The callback, told of steps after the network's own, with or without the volume."""
+    return lambda p: callback(dataclasses.replace(p, step=p.step + 1, total=p.total + 1, volume=p.volume if shown else None))

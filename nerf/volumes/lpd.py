@@ -7,27 +7,28 @@ needs many), and the networks start at zero: before any training, `lpd` is a pre
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from numpy.typing import NDArray
+from jaxtyping import Float
+from pydantic import Field
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from ...base.settings import checked
+from ...base.settings import Count, Positive, Whole, checked
 from ...data import Projections
 from ...geometry import Grid
 from ...recon import Operator
 from ...recon.analytic.feldkamp import filtered_backprojection
 from ...recon.corrections.beam_hardening import linearise
 from ..device import require_memory_on
-from ..training.learner import Example, Group, Learner
+from ..training.learner import Example, Given, Group
 from ..training.trained_method import TrainedSettings, trained_method
 
 
-@dataclass(frozen=True)
+@checked(of="lpd")
 class Architecture:
     """Numbers that a checkpoint of `lpd` fits.
 
@@ -35,12 +36,12 @@ class Architecture:
     Projections are linearised by ``hardening`` percent; ``unit`` (1/mm) is what the networks call 1 in a volume, ``line`` in a view.
     """
 
-    steps: int = 4
-    memory: int = 6
-    width: int = 16
-    hardening: float = 30.0
-    unit: float = 0.03
-    line: float = 0.3
+    steps: Count = 4
+    memory: Whole = 6
+    width: Count = 16
+    hardening: Annotated[float, Field(ge=0, le=100)] = 30.0
+    unit: Positive = 0.03
+    line: Positive = 0.3
 
 
 PRESETS = {"small": Architecture(), "paper": Architecture(steps=10, memory=6, width=32)}
@@ -109,21 +110,9 @@ class Back:
         return self.A.T(filtered.contiguous()) * self.scale
 
 
-def build(architecture: Architecture, generator: Generator) -> PrimalDual:
-    """The networks with weights of He et al. 2015 from ``generator`` alone, their last layers zero."""
-    module = PrimalDual(architecture)
-    with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            if name.endswith("bias") or name.endswith("layers.2.weight"):
-                parameter.zero_()
-            elif name != "pace":
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * (2 / parameter[0].numel()) ** 0.5)
-    return module
-
-
-def run(module: nn.Module, projections: Projections, grid: Grid) -> Float[Tensor, "z y x"]:
+def run(module: PrimalDual, projections: Projections, grid: Grid) -> Float[Tensor, "z y x"]:
     """The volume in the networks' unit."""
-    a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
+    a = module.architecture
     device = next(module.parameters()).device
     straight = Projections(linearise(projections.values, a.hardening), projections.scan, projections.meta)
     first = filtered_backprojection(straight, grid, filter="hann")
@@ -131,44 +120,61 @@ def run(module: nn.Module, projections: Projections, grid: Grid) -> Float[Tensor
     return module(views, torch.from_numpy(first).to(device) / a.unit, Back(straight, grid, device))
 
 
-def loss(module: nn.Module, example: Example, given: Int[NDArray[np.intp], "view"], generator: Generator, group: str) -> Float[Tensor, ""]:
-    """Mean squared error of the whole volume, in the networks' unit, where every view sees."""
-    a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
-    seen = example.projections[given]
-    _require_memory(module, seen, example.grid, a.steps)
-    found = run(module, seen, example.grid)
-    wanted = torch.from_numpy(example.reference).to(found.device) / a.unit
-    inside = torch.from_numpy(example.grid.seen_by_all(example.projections.scan)).to(found.device)
-    return ((found - wanted) ** 2)[inside].mean()
-
-
-def _require_memory(module: nn.Module, projections: Projections, grid: Grid, steps: int) -> None:
+def _require_memory(module: PrimalDual, projections: Projections, grid: Grid, steps: int) -> None:
     """Room for the layers of so many ``steps``: all of them while learning, where gradients need them."""
-    a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
+    a = module.architecture
     values = 4 * (2 * a.width + 3 * a.memory + 6) * steps
     needed = values * (int(np.prod(grid.shape)) + projections.values.size)
     require_memory_on(next(module.parameters()).device, needed, "the layers of lpd")
 
 
-def reconstruct(module: nn.Module, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
-    """The volume, in 1/mm, never below zero."""
-    a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
-    _require_memory(module, projections, grid, 1)
-    return run(module, projections, grid).clamp(min=0) * a.unit
+TRAINING = {
+    "small": {"steps": 400, "views": (13, 26, 26, 52), "check_every": 50, "check_scans": 4, "clip": 1.0},
+    "paper": {"steps": 100_000, "check_every": 1000, "clip": 1.0},
+}
 
 
-def groups(module: nn.Module) -> Mapping[str, Group]:
-    """All weights in one group."""
-    return {"lpd": (list(module.parameters()), 2e-3)}
+@dataclass(frozen=True)
+class LpdLearner:
+    """How `lpd` learns."""
+
+    name: str = "lpd"
+    presets: Mapping[str, Architecture] = field(default_factory=lambda: PRESETS)
+    training: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: TRAINING)
+
+    def build(self, architecture: Architecture, generator: Generator) -> PrimalDual:
+        """The networks with weights of He et al. 2015 from ``generator`` alone, their last layers zero."""
+        module = PrimalDual(architecture)
+        with torch.no_grad():
+            for name, parameter in module.named_parameters():
+                if name.endswith("bias") or name.endswith("layers.2.weight"):
+                    parameter.zero_()
+                elif name != "pace":
+                    parameter.copy_(torch.randn(parameter.shape, generator=generator) * (2 / parameter[0].numel()) ** 0.5)
+        return module
+
+    def groups(self, module: PrimalDual) -> Mapping[str, Group]:
+        """All weights in one group."""
+        return {"lpd": (list(module.parameters()), 2e-3)}
+
+    def loss(self, module: PrimalDual, example: Example, given: Given, generator: Generator, group: str) -> Float[Tensor, ""]:
+        """Mean squared error of the whole volume, in the networks' unit, where every view sees."""
+        a = module.architecture
+        seen = example.projections[given]
+        _require_memory(module, seen, example.grid, a.steps)
+        found = run(module, seen, example.grid)
+        wanted = torch.from_numpy(example.reference).to(found.device) / a.unit
+        inside = torch.from_numpy(example.grid.seen_by_all(example.projections.scan)).to(found.device)
+        return ((found - wanted) ** 2)[inside].mean()
+
+    def reconstruct(self, module: PrimalDual, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
+        """The volume, in 1/mm, never below zero."""
+        a = module.architecture
+        _require_memory(module, projections, grid, 1)
+        return run(module, projections, grid).clamp(min=0) * a.unit
 
 
-LEARNER = Learner(
-    "lpd", PRESETS, build, groups, loss, reconstruct,
-    training={
-        "small": {"steps": 400, "views": (13, 26, 26, 52), "check_every": 50, "check_scans": 4, "clip": 1.0},
-        "paper": {"steps": 100_000, "check_every": 1000, "clip": 1.0},
-    },
-)  # fmt: skip
+LEARNER = LpdLearner()
 
 
 @checked(of="lpd")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from ...base.settings import checked
+from ...base.settings import Count, NotNegative, Positive, Whole, checked
 from ...data import Projections
 from ...geometry import Grid
 from ...recon.analytic.feldkamp import filtered_backprojection
@@ -22,11 +23,11 @@ from ...recon.corrections.beam_hardening import linearise
 from ...recon.iterative.pdhg_tv import pdhg_tv
 from ..device import require_memory_on
 from ..training.examples import moved_along
-from ..training.learner import Example, Group, Learner
+from ..training.learner import Example, Given, Group
 from ..training.trained_method import TrainedSettings, trained_method
 
 
-@dataclass(frozen=True)
+@checked(of="unet")
 class Architecture:
     """Numbers that a checkpoint of `unet` fits.
 
@@ -36,17 +37,17 @@ class Architecture:
     is what the network calls 1.
     """
 
-    channels: int = 16
-    levels: int = 2
-    blocks: int = 1
-    dropout: float = 0.05
-    iterations: int = 25
-    strength: float = 0.008
-    hardening: float = 30.0
-    unit: float = 0.03
-    slope: float = 0.1
-    patch: int = 32
-    patches: int = 3
+    channels: Count = 16
+    levels: Whole = 2
+    blocks: Whole = 1
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    iterations: Count = 25
+    strength: NotNegative = 0.008
+    hardening: Annotated[float, Field(ge=0, le=100)] = 30.0
+    unit: Positive = 0.03
+    slope: NotNegative = 0.1
+    patch: Count = 32
+    patches: Count = 3
 
 
 PRESETS = {"small": Architecture(), "paper": Architecture(channels=32, levels=3, iterations=30, patch=96, patches=1)}
@@ -110,19 +111,6 @@ class ResidualUNet(nn.Module):
         return self.leave(functional.leaky_relu(here, self.architecture.slope))[:, 0]
 
 
-def build(architecture: Architecture, generator: Generator) -> ResidualUNet:
-    """The network with weights of He et al. 2015 from ``generator`` alone; what it adds is zero at first."""
-    module = ResidualUNet(2, architecture)
-    with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            if name.endswith("bias") or name.startswith(("leave", "blur")) or name.endswith("second.weight"):
-                parameter.zero_()
-            else:
-                fan = parameter[0].numel() if "up." not in name else parameter.shape[0]
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * (2 / fan) ** 0.5)
-    return module
-
-
 def first_volumes(projections: Projections, grid: Grid, a: Architecture) -> Float[NDArray[np.float32], "2 z y x"]:
     """What the network sees, in its unit: total variation and FDK of the linearised projections."""
     straight = Projections(linearise(projections.values, a.hardening), projections.scan, projections.meta)
@@ -131,26 +119,12 @@ def first_volumes(projections: Projections, grid: Grid, a: Architecture) -> Floa
     return np.stack([smooth, sharp]) / np.float32(a.unit)
 
 
-def loss(module: nn.Module, example: Example, given: Int[NDArray[np.intp], "view"], generator: Generator, group: str) -> Float[Tensor, ""]:
-    """Mean squared error, in the network's unit, of random patches around tissue, where every view sees."""
-    a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
-    device = next(module.parameters()).device
-    volumes = torch.from_numpy(moved_along(_kept(module, example.before or example, given), example))
-    inside = torch.from_numpy(example.grid.seen_by_all(example.projections.scan))
-    target = torch.from_numpy(example.reference) / a.unit
-    cuts = list(patches(example.reference, a, generator))
-    x = torch.stack([volumes[:, z, y, x] for z, y, x in cuts]).to(device)
-    wanted = torch.stack([target[cut] for cut in cuts]).to(device)
-    weight = torch.stack([inside[cut] for cut in cuts]).to(device)
-    return ((module(x) - wanted) ** 2)[weight].mean()
-
-
-def _kept(module: nn.Module, example: Example, given: Int[NDArray[np.intp], "view"]) -> Float[NDArray[np.float32], "2 z y x"]:
+def _kept(module: ResidualUNet, example: Example, given: Int[NDArray[np.intp], "view"]) -> Float[NDArray[np.float32], "2 z y x"]:
     """`first_volumes`, made once where a scan comes again with the same views: at most `KEPT` bytes of them, the oldest go."""
-    seen: dict[Any, NDArray[np.float32]] = module.seen  # pyright: ignore[reportAssignmentType]
+    seen = module.seen
     key = (example.name, given.tobytes(), example.projections.scan.source[0].tobytes())
     if key not in seen:
-        seen[key] = first_volumes(example.projections[given], example.grid, module.architecture)  # pyright: ignore[reportArgumentType]
+        seen[key] = first_volumes(example.projections[given], example.grid, module.architecture)
         while len(seen) * seen[key].nbytes > KEPT and len(seen) > 1:
             del seen[next(iter(seen))]
     return seen[key]
@@ -170,21 +144,14 @@ def patches(reference: NDArray[np.float32], a: Architecture, generator: Generato
         yield cut[0], cut[1], cut[2]
 
 
-def reconstruct(module: nn.Module, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
-    """The volume, in 1/mm, never below zero: in one piece, or from overlapping tiles where it is large."""
-    a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
-    volumes = torch.from_numpy(first_volumes(projections, grid, a))
-    return tiled(module, volumes).clamp(min=0) * a.unit
-
-
 def reach(a: Architecture) -> int:
     """How many voxels away an input can change an output: convolutions on every level, and where the coarse voxels begin."""
     return 2 + 4 * a.blocks * (2**a.levels - 1) + 2 * a.blocks * 2**a.levels + 2**a.levels
 
 
-def tiled(module: nn.Module, volumes: Float[Tensor, "c z y x"], tile: int = TILE, margin: int | None = None) -> Float[Tensor, "z y x"]:
+def tiled(module: ResidualUNet, volumes: Float[Tensor, "c z y x"], tile: int = TILE, margin: int | None = None) -> Float[Tensor, "z y x"]:
     """The network's output, computed on tiles of at most ``tile``^3 voxels, each seen with ``margin`` (`reach`) voxels around it."""
-    a: Architecture = module.architecture  # pyright: ignore[reportAssignmentType]
+    a = module.architecture
     margin = reach(a) if margin is None else margin
     voxels = int(np.prod([min(n, tile + 2 * margin) for n in volumes.shape[1:]]))
     device, shape = next(module.parameters()).device, tuple(volumes.shape[1:])
@@ -198,11 +165,6 @@ def tiled(module: nn.Module, volumes: Float[Tensor, "c z y x"], tile: int = TILE
         inner = tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(core, wide, strict=True))
         out[core[0], core[1], core[2]] = found[inner]
     return out
-
-
-def groups(module: nn.Module) -> Mapping[str, Group]:
-    """All weights in one group."""
-    return {"unet": (list(module.parameters()), 1.5e-3)}
 
 
 @checked(of="unet")
@@ -219,11 +181,55 @@ def configure(module: nn.Module, settings: Any) -> None:
             part.train(settings.dropout)
 
 
-LEARNER = Learner(
-    "unet", PRESETS, build, groups, loss, reconstruct,
-    training={
-        "small": {"steps": 1000, "views": (13, 26, 26, 52), "pool": 4, "check_every": 100, "check_scans": 4, "clip": 1.0},
-        "paper": {"steps": 100_000, "check_every": 1000},
-    },
-)  # fmt: skip
+TRAINING = {
+    "small": {"steps": 1000, "views": (13, 26, 26, 52), "pool": 4, "check_every": 100, "check_scans": 4, "clip": 1.0},
+    "paper": {"steps": 100_000, "check_every": 1000},
+}
+
+
+@dataclass(frozen=True)
+class UnetLearner:
+    """How `unet` learns."""
+
+    name: str = "unet"
+    presets: Mapping[str, Architecture] = field(default_factory=lambda: PRESETS)
+    training: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: TRAINING)
+
+    def build(self, architecture: Architecture, generator: Generator) -> ResidualUNet:
+        """The network with weights of He et al. 2015 from ``generator`` alone; what it adds is zero at first."""
+        module = ResidualUNet(2, architecture)
+        with torch.no_grad():
+            for name, parameter in module.named_parameters():
+                if name.endswith("bias") or name.startswith(("leave", "blur")) or name.endswith("second.weight"):
+                    parameter.zero_()
+                else:
+                    fan = parameter[0].numel() if "up." not in name else parameter.shape[0]
+                    parameter.copy_(torch.randn(parameter.shape, generator=generator) * (2 / fan) ** 0.5)
+        return module
+
+    def groups(self, module: ResidualUNet) -> Mapping[str, Group]:
+        """All weights in one group."""
+        return {"unet": (list(module.parameters()), 1.5e-3)}
+
+    def loss(self, module: ResidualUNet, example: Example, given: Given, generator: Generator, group: str) -> Float[Tensor, ""]:
+        """Mean squared error, in the network's unit, of random patches around tissue, where every view sees."""
+        a = module.architecture
+        device = next(module.parameters()).device
+        volumes = torch.from_numpy(moved_along(_kept(module, example.before or example, given), example))
+        inside = torch.from_numpy(example.grid.seen_by_all(example.projections.scan))
+        target = torch.from_numpy(example.reference) / a.unit
+        cuts = list(patches(example.reference, a, generator))
+        x = torch.stack([volumes[:, z, y, x] for z, y, x in cuts]).to(device)
+        wanted = torch.stack([target[cut] for cut in cuts]).to(device)
+        weight = torch.stack([inside[cut] for cut in cuts]).to(device)
+        return ((module(x) - wanted) ** 2)[weight].mean()
+
+    def reconstruct(self, module: ResidualUNet, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
+        """The volume, in 1/mm, never below zero: in one piece, or from overlapping tiles where it is large."""
+        a = module.architecture
+        volumes = torch.from_numpy(first_volumes(projections, grid, a))
+        return tiled(module, volumes).clamp(min=0) * a.unit
+
+
+LEARNER = UnetLearner()
 unet = trained_method(LEARNER, UnetSettings, configure)

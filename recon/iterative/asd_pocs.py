@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field
 
-from ...base.settings import Count, NotNegative, Positive, checked
+from ...base.settings import Count, NotNegative, Positive, Whole, checked
 from ...data import Projections
 from ...geometry import Grid
 from ..method import Callback, method_function
-from .os_sart import OsSartSolver, parts_of
-from .problem import IterativeSettings, Problem, build, dot, require_room, start_volume
+from ..physics.noise import noise_level
+from .os_sart import OsSartSolver
 from .regularisers import tv_numba
-from .solve import iterate
-
-Volume = NDArray[np.float32]
-f32 = np.float32
-VOLUMES = 12  # the state, what a step works on and the operator's copies, all of the size of the volume
+from .solving.data_term import DataTerm, dot
+from .solving.protocols import Values, Volume, f32
+from .solving.setup import IterativeSettings, data_term, require_room, start_volume
+from .solving.solve import solve
 
 
 @checked(of="asd_pocs")
@@ -41,7 +37,7 @@ class AsdPocsSettings(IterativeSettings):
     alpha: Positive = 0.2
     alpha_red: Positive = 0.8
     r_max: Positive = 0.95
-    n_grad: Annotated[int, Field(ge=0)] = 10
+    n_grad: Whole = 10
     subset_views: Count = 4
 
 
@@ -58,11 +54,11 @@ class AsdPocsState:
 class AsdPocsSolver:
     """Sidky and Pan, Phys. Med. Biol. 53 (2008) 4777, section 2.5, with OS-SART as the data step."""
 
-    def __init__(self, problem: Problem, data_step: OsSartSolver, epsilon: float, settings: AsdPocsSettings) -> None:
-        self.problem, self.data_step, self.settings = problem, data_step, settings
-        self.allowed = epsilon * math.sqrt(problem.data.size)
-        self._p = np.zeros((3, *problem.shape), np.float32)
-        self._slope, self._spare = np.empty(problem.shape, np.float32), np.empty(problem.shape, np.float32)
+    def __init__(self, term: DataTerm, data_step: OsSartSolver, epsilon: float, settings: AsdPocsSettings) -> None:
+        self.term, self.data_step, self.settings = term, data_step, settings
+        self.allowed = epsilon * math.sqrt(term.data.size)
+        self._p = np.zeros((3, *term.shape), np.float32)
+        self._slope, self._spare = np.empty(term.shape, np.float32), np.empty(term.shape, np.float32)
 
     def start(self, x: Volume) -> AsdPocsState:
         """The state before the first step."""
@@ -79,7 +75,7 @@ class AsdPocsSolver:
             if norm > 0:
                 x -= f32(length / norm) * self._slope
 
-    def step(self, s: AsdPocsState) -> Mapping[str, float]:
+    def step(self, s: AsdPocsState) -> Values:
         """One iteration: a data step, then TV descent no longer than it."""
         x, given = self._spare, self.settings
         np.copyto(x, s.x)
@@ -91,7 +87,7 @@ class AsdPocsSolver:
         residual = math.sqrt(squares)
         if math.sqrt(_distance2(x, middle)) > given.r_max * moved and residual > self.allowed:
             s.tv_step *= given.alpha_red
-        self.problem.project(x)
+        self.term.project(x)
         s.beta *= given.beta_red
         s.x, self._spare = x, s.x
         s.count += 1
@@ -105,13 +101,10 @@ def _distance2(a: Volume, b: Volume) -> float:
 
 @method_function(AsdPocsSettings)
 def asd_pocs(projections: Projections, grid: Grid, settings: AsdPocsSettings, callbacks: Sequence[Callback]) -> Volume:
-    """ASD-POCS; see `AsdPocsSettings` for the settings."""
-    from ..physics.noise import noise_level
-
-    problem = build(projections, grid, settings)
-    require_room(problem, VOLUMES, 0, "asd_pocs")
-    epsilon = noise_level(projections) if settings.epsilon is None else float(settings.epsilon)
-    data_step = OsSartSolver(problem, parts_of(projections, grid, settings.backend), settings.subset_views)
-    solver = AsdPocsSolver(problem, data_step, epsilon, settings)
-    state = solver.start(start_volume(projections, grid, settings, problem))
-    return iterate(lambda: solver.step(state), state, settings.iterations or 40, callbacks, resolved={"epsilon": epsilon})
+    """The least total variation among the volumes that fit: [z, y, x] in 1/mm. The settings are those of `AsdPocsSettings`."""
+    term = data_term(projections, grid, settings)
+    require_room(term, 12, 0, "asd_pocs")
+    epsilon = noise_level(projections) if settings.epsilon is None else settings.epsilon
+    solver = AsdPocsSolver(term, OsSartSolver(term, settings.subset_views), epsilon, settings)
+    state = solver.start(start_volume(projections, grid, settings, term))
+    return solve(solver, state, settings.iterations or 40, callbacks, {"epsilon": epsilon})

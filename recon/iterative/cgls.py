@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...base.settings import Array, NotNegative, Unbounded, checked
 from ...data import Projections
 from ...geometry import Grid
 from ..method import Callback, method_function
-from .problem import IterativeSettings, Problem, build, dot, require_room, start_volume
-from .solve import iterate
+from ..physics.noise import noise_level
+from .solving.data_term import DataTerm, dot
+from .solving.protocols import Values, Volume, f32
+from .solving.setup import IterativeSettings, data_term, require_room, start_volume
+from .solving.solve import solve
 
-Volume = NDArray[np.float32]
-f32 = np.float32
-VOLUMES = 10  # the state, what a step works on and the operator's copies, all of the size of the volume
 REFRESH = 25
 
 
@@ -57,15 +56,15 @@ class CglsSolver:
     data's size. Every `REFRESH` iterations both are computed afresh, before rounding adds up.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        self._spare = np.empty(problem.shape, np.float32)
+    def __init__(self, term: DataTerm) -> None:
+        self.term = term
+        self._spare = np.empty(term.shape, np.float32)
 
     def _masked(self, slope: Volume) -> Volume:
-        return slope if self.problem.mask is None else np.multiply(slope, self.problem.mask, out=slope)
+        return slope if self.term.mask is None else np.multiply(slope, self.term.mask, out=slope)
 
     def _exact(self, x: Volume) -> tuple[float, Volume]:
-        data, slope = self.problem.gradient(x)
+        data, slope = self.term.gradient(x)
         return 2 * data, self._masked(np.negative(slope, out=slope))
 
     def start(self, x: Volume) -> CglsState:
@@ -73,10 +72,10 @@ class CglsSolver:
         squares, gradient = self._exact(x)
         return CglsState(x.copy(), gradient, gradient.copy(), squares, dot(gradient, gradient))
 
-    def step(self, s: CglsState) -> Mapping[str, float]:
+    def step(self, s: CglsState) -> Values:
         """One iteration. At the minimum (zero gradient) nothing changes."""
         if s.gamma > 0:
-            along, curved = self.problem.normal(s.direction)
+            along, curved = self.term.normal(s.direction)
             alpha = s.gamma / max(along, 1e-300)
             np.multiply(s.direction, f32(alpha), out=self._spare)
             self._spare += s.x
@@ -96,26 +95,17 @@ class CglsSolver:
 
 @method_function(CglsSettings)
 def cgls(projections: Projections, grid: Grid, settings: CglsSettings, callbacks: Sequence[Callback]) -> Volume:
-    """CGLS with early stopping; see `CglsSettings` for the settings."""
-    from ..physics.noise import noise_level
+    """CGLS with early stopping: volume [z, y, x] in 1/mm. The settings are those of `CglsSettings`."""
+    term = data_term(projections, grid, settings)
+    require_room(term, 10, 0, "cgls")
+    solver = CglsSolver(term)
+    state = solver.start(start_volume(projections, grid, settings, term))
+    sigma = noise_level(projections, term.weights) if settings.noise is None else settings.noise
+    enough = settings.tolerance * sigma * math.sqrt(term.data.size)
 
-    problem = build(projections, grid, settings)
-    require_room(problem, VOLUMES, 0, "cgls")
-    solver = CglsSolver(problem)
-    state = solver.start(start_volume(projections, grid, settings, problem))
-    sigma = noise_level(projections, problem.weights) if settings.noise is None else float(settings.noise)
-    enough = settings.tolerance * sigma * math.sqrt(problem.data.size)
-
-    def stop(values: Mapping[str, float]) -> str | None:
+    def stop(values: Values) -> str | None:
         return "the residual is what the noise explains (discrepancy principle)" if values["residual"] <= enough else None
 
     told = {"noise": sigma, "residual_wanted": enough}
-    volume = iterate(
-        lambda: solver.step(state),
-        state,
-        settings.iterations or 30,
-        callbacks,
-        resolved=told,
-        stop=stop if settings.iterations is None else None,
-    )
-    return problem.project(volume.copy())
+    volume = solve(solver, state, settings.iterations or 30, callbacks, told, stop if settings.iterations is None else None)
+    return term.project(volume.copy())

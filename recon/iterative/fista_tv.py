@@ -3,38 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base.settings import Count, NotNegative, Positive, checked
+from ...base.settings import Count, checked
 from ...data import Projections
 from ...geometry import Grid
 from ..method import Callback, method_function
-from .problem import IterativeSettings, Problem, build, largest_eigenvalue, require_room, start_volume
+from .pdhg_tv import PdhgTvSolver
 from .regularisers import tv_numba
 from .regularisers.priors import Denoiser, Prior, make_prior
-from .solve import iterate
+from .solving.data_term import DataTerm, largest_eigenvalue
+from .solving.protocols import Values, Volume, f32
+from .solving.setup import data_term, require_room, start_volume
+from .solving.solve import solve
+from .tuning.prior_weight import PriorSettings, choose_lambda
 
-Volume = NDArray[np.float32]
-f32 = np.float32
-VOLUMES = 14  # the state, what a step works on and the operator's copies, all of the size of the volume
 ROUNDING = 1e-6  # objectives that differ by less are equal in single precision
 
 
 @checked(of="fista_tv")
-class FistaTvSettings(IterativeSettings):
-    """Settings of `fista_tv`. ``lambda_``: strength of the prior, None: chosen from the data (see `fewview.recon.iterative.tuning`).
+class FistaTvSettings(PriorSettings):
+    """Settings of `fista_tv`. ``inner``: dual steps of the prior in each iteration."""
 
-    ``prior``: "tv", "huber" (with ``huber_delta`` in 1/mm) or "wavelet"; ``inner``: dual steps of the prior in each iteration.
-    """
-
-    lambda_: NotNegative | None = None
-    prior: Literal["tv", "huber", "wavelet"] = "tv"
-    huber_delta: Positive = 0.002
     inner: Count = 4
 
 
@@ -61,22 +55,22 @@ class FistaTvSolver:
     by one without momentum and with more steps of the prior.
     """
 
-    def __init__(self, problem: Problem, prior: Prior, weight: float, inner: int = 4, lipschitz: float | None = None) -> None:
-        self.problem, self.prior, self.weight, self.inner = problem, prior, weight, inner
-        self.lipschitz = largest_eigenvalue(problem) if lipschitz is None else lipschitz
-        self.denoise = Denoiser(prior, problem.shape, problem.lower, problem.upper, problem.mask)
-        self._z, self._y = np.empty(problem.shape, np.float32), np.empty(problem.shape, np.float32)
+    def __init__(self, term: DataTerm, prior: Prior, weight: float, inner: int = 4, lipschitz: float | None = None) -> None:
+        self.term, self.prior, self.weight, self.inner = term, prior, weight, inner
+        self.lipschitz = largest_eigenvalue(term) if lipschitz is None else lipschitz
+        self.denoise = Denoiser(prior, term.shape, term.lower, term.upper, term.mask)
+        self._z, self._y = np.empty(term.shape, np.float32), np.empty(term.shape, np.float32)
 
     def start(self, x: Volume) -> FistaTvState:
         """The state before the first step."""
-        data, slope = self.problem.gradient(x)
-        dual = self.prior.dual(self.problem.shape)
+        data, slope = self.term.gradient(x)
+        dual = self.prior.dual(self.term.shape)
         return FistaTvState(x.copy(), x.copy(), slope, slope.copy(), dual, data, data + self._penalty(x))
 
     def _penalty(self, x: Volume) -> float:
         return self.weight * self.prior.value(x) if self.weight else 0.0
 
-    def step(self, s: FistaTvState) -> Mapping[str, float]:
+    def step(self, s: FistaTvState) -> Values:
         """One iteration; the state is advanced in place."""
         t = (1 + math.sqrt(1 + 4 * s.momentum**2)) / 2
         beta = (s.momentum - 1) / t
@@ -86,7 +80,7 @@ class FistaTvSolver:
         tv_numba.combine(f32(1), y.ravel(), f32(-1 / self.lipschitz), slope.ravel(), y.ravel())
         self.denoise.p = s.dual
         self.denoise(y, self.weight / self.lipschitz, self.inner * (5 if fresh and s.count else 1), self._z)
-        data, slope = self.problem.gradient(self._z)
+        data, slope = self.term.gradient(self._z)
         objective = data + self._penalty(self._z)
         s.count += 1
         if objective <= s.objective * (1 + ROUNDING) or not math.isfinite(objective):
@@ -107,13 +101,11 @@ def _extrapolate(x: Volume, before: Volume, beta: float, out: Volume) -> Volume:
 
 @method_function(FistaTvSettings)
 def fista_tv(projections: Projections, grid: Grid, settings: FistaTvSettings, callbacks: Sequence[Callback]) -> Volume:
-    """The volume that minimises ``1/2 |A x - p|_W^2 + lambda prior(x)`` under the bounds; see `FistaTvSettings` for the settings."""
-    from .tuning import choose_lambda
-
+    """The volume [z, y, x] in 1/mm that minimises ``1/2 |A x - p|_W^2 + lambda prior(x)`` under the bounds; see `FistaTvSettings`."""
     prior = make_prior(settings.prior, settings.huber_delta)
-    problem = build(projections, grid, settings)
-    require_room(problem, VOLUMES, 0, "fista_tv")
-    weight, told = choose_lambda(projections, grid, settings, problem, prior)
-    solver = FistaTvSolver(problem, prior, weight, settings.inner)
-    state = solver.start(start_volume(projections, grid, settings, problem))
-    return iterate(lambda: solver.step(state), state, settings.iterations or 100, callbacks, resolved=told)
+    term = data_term(projections, grid, settings)
+    require_room(term, 14, 0, "fista_tv")
+    weight, told = choose_lambda(projections, grid, settings, term, prior, PdhgTvSolver)
+    solver = FistaTvSolver(term, prior, weight, settings.inner)
+    state = solver.start(start_volume(projections, grid, settings, term))
+    return solve(solver, state, settings.iterations or 100, callbacks, told)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,14 +14,12 @@ from ...base.settings import Count, Positive, checked
 from ...data import Projections
 from ...geometry import Grid
 from ..method import Callback, method_function
-from ..projector.view_blocks import Linear, ray_scales, reciprocal
-from .problem import IterativeSettings, Problem, build, dot, operator_of, require_room, start_volume
-from .solve import iterate
-
-Volume = NDArray[np.float32]
-f32 = np.float32
-VOLUMES = 8  # the state, what a step works on and the operator's copies, all of the size of the volume
-Part = Callable[[NDArray[np.intp]], Linear]
+from ..projector.view_blocks import ray_scales, reciprocal
+from .solving.data_term import DataTerm, dot
+from .solving.protocols import Linear, Values, Volume, f32
+from .solving.setup import IterativeSettings, data_term, require_room, start_volume
+from .solving.solve import solve
+from .tuning.iterations import choose_iterations
 
 
 @checked(of="os_sart")
@@ -62,23 +60,25 @@ def subsets(views: int, size: int) -> list[NDArray[np.intp]]:
 class OsSartSolver:
     """For each subset s: x <- P[x + relaxation C A_s' R_s (b_s - A_s x)] (Wang and Jiang 2004).
 
-    R = 1 / path length, C = subsets / (A' R A 1). ``part(views)`` gives the operator of these views. Nothing that is computed from rays
+    R = 1 / path length, C = subsets / (A' R A 1). Nothing that is computed from rays
     is larger than a subset: path lengths are made anew each time, from the geometry.
     """
 
-    def __init__(self, problem: Problem, part: Part, subset_views: int = 4, relaxation: float = 0.8, decay: float = 0.97) -> None:
-        self.problem, self.relaxation, self.decay = problem, relaxation, decay
-        self.views = subsets(len(problem.data), subset_views)
-        self.parts = [part(index) for index in self.views]
-        total, self._ones = np.zeros(problem.shape, np.float32), np.ones(problem.shape, np.float32)
+    def __init__(self, term: DataTerm, subset_views: int = 4, relaxation: float = 0.8, decay: float = 0.97) -> None:
+        self.term, self.relaxation, self.decay = term, relaxation, decay
+        self.views = subsets(len(term.data), subset_views)
+        if term.part is None:
+            raise InputError("the data term has no operator of single views", expected="DataTerm(part=...), as data_term gives it")
+        self.parts = [term.part(index) for index in self.views]
+        total, self._ones = np.zeros(term.shape, np.float32), np.ones(term.shape, np.float32)
         for A, index in zip(self.parts, self.views, strict=True):
             total += A.T(self._rows(A, index) * A(self._ones))
         self.cols = reciprocal(total) * f32(len(self.parts))
-        self._spare = np.empty(problem.shape, np.float32)
+        self._spare = np.empty(term.shape, np.float32)
 
     def _rows(self, A: Linear, index: NDArray[np.intp]) -> NDArray[np.float32]:
         """R W of a subset."""
-        return self.problem.weighted(ray_scales(A, self._ones), index)
+        return self.term.weighted(ray_scales(A, self._ones), index)
 
     def start(self, x: Volume) -> OsSartState:
         """The state before the first step."""
@@ -88,13 +88,13 @@ class OsSartSolver:
         """One pass over all subsets, in place; returns the sum of the squared residuals met on the way."""
         squares = 0.0
         for A, index in zip(self.parts, self.views, strict=True):
-            residual = A(x) - self.problem.data[index]
+            residual = A(x) - self.term.data[index]
             squares += dot(residual, residual)
             x -= f32(relaxation) * (self.cols * A.T(self._rows(A, index) * residual))
-            self.problem.project(x)
+            self.term.project(x)
         return squares
 
-    def step(self, s: OsSartState) -> Mapping[str, float]:
+    def step(self, s: OsSartState) -> Values:
         """One iteration; the residual is the one met on the way."""
         np.copyto(self._spare, s.x)
         squares = self.sweep(self._spare, s.relaxation)
@@ -104,23 +104,15 @@ class OsSartSolver:
         return {"residual": math.sqrt(squares)}
 
 
-def parts_of(projections: Projections, grid: Grid, backend: str) -> Part:
-    """The operator of any subset of the scan's views."""
-    return lambda index: operator_of(projections.scan[index], grid, backend)
-
-
 @method_function(OsSartSettings)
 def os_sart(projections: Projections, grid: Grid, settings: OsSartSettings, callbacks: Sequence[Callback]) -> Volume:
-    """OS-SART with bounds; see `OsSartSettings` for the settings."""
-    from .tuning import choose_iterations
+    """OS-SART with bounds: volume [z, y, x] in 1/mm. The settings are those of `OsSartSettings`."""
+    term = data_term(projections, grid, settings)
+    require_room(term, 8, 0, "os_sart")
 
-    problem = build(projections, grid, settings)
-    require_room(problem, VOLUMES, 0, "os_sart")
-
-    def solver_of(kept: Projections, part: Problem, box: Grid) -> OsSartSolver:
-        return OsSartSolver(part, parts_of(kept, box, settings.backend), settings.subset_views, settings.relaxation, settings.decay)
+    def solver_of(part: DataTerm) -> OsSartSolver:
+        return OsSartSolver(part, settings.subset_views, settings.relaxation, settings.decay)
 
     iterations, told = choose_iterations(projections, grid, settings, solver_of, most=20)
-    solver = solver_of(projections, problem, grid)
-    state = solver.start(start_volume(projections, grid, settings, problem))
-    return iterate(lambda: solver.step(state), state, iterations, callbacks, resolved=told)
+    solver = solver_of(term)
+    return solve(solver, solver.start(start_volume(projections, grid, settings, term)), iterations, callbacks, told)

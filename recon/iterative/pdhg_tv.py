@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,35 +12,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...base.memory import available_bytes
-from ...base.settings import NotNegative, Positive, checked
+from ...base.settings import Positive, checked
 from ...data import Projections
 from ...geometry import Grid
 from ..method import Callback, method_function
 from ..projector.view_blocks import Block
-from .cosine_transform import cosines, from_cosines
-from .problem import IterativeSettings, Problem, build, dot, require_room, start_volume
 from .regularisers import tv_numba
 from .regularisers.priors import Prior, make_prior
-from .solve import iterate
-
-Volume = NDArray[np.float32]
-Sinogram = NDArray[np.float32]
-f32 = np.float32
-VOLUMES = 11  # the state, what a step works on and the operator's copies, all of the size of the volume
+from .solving.cosine_transform import cosines, from_cosines
+from .solving.data_term import DataTerm, dot
+from .solving.protocols import Sinogram, Values, Volume, f32
+from .solving.setup import data_term, require_room, start_volume
+from .solving.solve import solve
+from .tuning.prior_weight import PriorSettings, choose_lambda
 
 
 @checked(of="pdhg_tv")
-class PdhgTvSettings(IterativeSettings):
-    """Settings of `pdhg_tv`. ``lambda_``: strength of the prior, None: chosen from the data (see `fewview.recon.iterative.tuning`).
+class PdhgTvSettings(PriorSettings):
+    """Settings of `pdhg_tv`. ``balance``: the primal step over the dual one, in units of a first guess (it changes the speed alone).
 
-    ``prior``: "tv", "huber" (with ``huber_delta`` in 1/mm) or "wavelet"; ``balance``: the primal step over the dual one, in units of a
-    first guess (it changes the speed, not the result). ``dual``: where the dual variable of the data, one number a ray, is kept: "memory",
-    "disk" (an unnamed file in the folder for temporary ones) or "auto": on disk when it would take a quarter of the free memory.
+    ``dual``: where the dual variable of the data, one number a ray, is kept: "memory", "disk" (an unnamed file in the folder for temporary
+    ones) or "auto": on disk when it would take a quarter of the free memory.
     """
 
-    lambda_: NotNegative | None = None
-    prior: Literal["tv", "huber", "wavelet"] = "tv"
-    huber_delta: Positive = 0.002
     balance: Positive = 2.0
     dual: Literal["auto", "memory", "disk"] = "auto"
 
@@ -81,23 +75,23 @@ class PdhgTvSolver:
     """
 
     def __init__(
-        self, problem: Problem, prior: Prior, weight: float, balance: float = 2.0, norm: float | None = None, on_disk: bool = False
+        self, term: DataTerm, prior: Prior, weight: float, norm: float | None = None, balance: float = 2.0, on_disk: bool = False
     ) -> None:
-        self.problem, self.prior, self.weight, self.on_disk = problem, prior, weight, on_disk
-        self.ramp = RampSteps(problem.data.shape[-1])
+        self.term, self.prior, self.weight, self.on_disk = term, prior, weight, on_disk
+        self.ramp = RampSteps(term.data.shape[-1])
         self.norm = self.data_norm() if norm is None else norm
         self.sigma = 1.0 / balance
         self.sigma_k = self.sigma * self.norm / prior.norm2
         self.tau = 1.0 / (2 * self.sigma * self.norm)
-        self._spare, self._base = np.empty(problem.shape, np.float32), np.empty(problem.shape, np.float32)
+        self._spare, self._base = np.empty(term.shape, np.float32), np.empty(term.shape, np.float32)
 
     def data_norm(self, iterations: int = 8) -> float:
         """The largest eigenvalue of B' R B by power iteration (5 % added), R the ramp with its highest eigenvalue 1."""
-        v = np.random.default_rng(0).standard_normal(self.problem.shape, dtype=np.float32)
+        v = np.random.default_rng(0).standard_normal(self.term.shape, dtype=np.float32)
         value = 0.0
         for _ in range(iterations):
-            w = np.zeros(self.problem.shape, np.float32)
-            for block in self.problem.blocks:
+            w = np.zeros(self.term.shape, np.float32)
+            for block in self.term.blocks:
                 filtered = self.ramp.apply(self._rooted(block.A(v), block), self.ramp.eigenvalues)
                 w += block.A.T(self._rooted(filtered, block))
             value = math.sqrt(dot(w, w) / max(dot(v, v), 1e-30))
@@ -106,19 +100,19 @@ class PdhgTvSolver:
 
     def start(self, x: Volume) -> PdhgTvState:
         """The state before the first step."""
-        y = zeros_on_disk(self.problem.data.shape) if self.on_disk else np.zeros_like(self.problem.data)
-        return PdhgTvState(x.copy(), x.copy(), y, self.prior.dual(self.problem.shape))
+        y = zeros_on_disk(self.term.data.shape) if self.on_disk else np.zeros_like(self.term.data)
+        return PdhgTvState(x.copy(), x.copy(), y, self.prior.dual(self.term.shape))
 
-    def step(self, s: PdhgTvState) -> Mapping[str, float]:
+    def step(self, s: PdhgTvState) -> Values:
         """One iteration; the state is advanced in place. The residual reported is that of the extrapolated volume."""
-        problem = self.problem
+        term = self.term
         if self.weight:
             self.prior.ascend(s.dual, s.ahead, self.sigma_k, self.weight)
         data = self._data_step(s)
         tv_numba.combine(f32(1), s.x.ravel(), f32(-self.tau), self._base.ravel(), self._base.ravel())
-        self.prior.descend(self._base, s.dual, self.tau, problem.lower, problem.upper, self._spare)
-        if problem.mask is not None:
-            self._spare *= problem.mask
+        self.prior.descend(self._base, s.dual, self.tau, term.lower, term.upper, self._spare)
+        if term.mask is not None:
+            self._spare *= term.mask
         s.x, self._spare = self._spare, s.x
         tv_numba.combine(f32(2), s.x.ravel(), f32(-1), self._spare.ravel(), s.ahead.ravel())
         s.count += 1
@@ -128,8 +122,8 @@ class PdhgTvSolver:
         """Advance the dual variable of the data, leave B' y in ``_base``, and return the data term there, a block of views at a time."""
         data, back = 0.0, self._base
         back.fill(0)
-        for block in self.problem.blocks:
-            residual = self._rooted(self.problem.residual(s.ahead, block), block)
+        for block in self.term.blocks:
+            residual = self._rooted(self.term.residual(s.ahead, block), block)
             data += 0.5 * dot(residual, residual)
             s.y[block.views] = self._data_dual(s.y[block.views], residual)
             back += block.A.T(self._rooted(s.y[block.views], block))
@@ -137,7 +131,7 @@ class PdhgTvSolver:
 
     def _rooted(self, rays: Sinogram, block: Block) -> Sinogram:
         """W^1/2 times these rays."""
-        weights = self.problem.weights
+        weights = self.term.weights
         return rays if weights is None else rays * np.sqrt(weights[block.views])
 
     def _data_dual(self, y: Sinogram, residual: Sinogram) -> Sinogram:
@@ -163,14 +157,12 @@ def keep_on_disk(dual: str, rays: int) -> bool:
 
 @method_function(PdhgTvSettings)
 def pdhg_tv(projections: Projections, grid: Grid, settings: PdhgTvSettings, callbacks: Sequence[Callback]) -> Volume:
-    """The volume that minimises ``1/2 |A x - p|_W^2 + lambda prior(x)`` under the bounds; see `PdhgTvSettings` for the settings."""
-    from .tuning import choose_lambda
-
+    """The volume [z, y, x] in 1/mm that minimises ``1/2 |A x - p|_W^2 + lambda prior(x)`` under the bounds; see `PdhgTvSettings`."""
     prior = make_prior(settings.prior, settings.huber_delta)
-    problem = build(projections, grid, settings)
-    on_disk = keep_on_disk(settings.dual, problem.data.size)
-    require_room(problem, VOLUMES, 0 if on_disk else 1, "pdhg_tv")
-    solver = PdhgTvSolver(problem, prior, 0.0, settings.balance, on_disk=on_disk)
-    solver.weight, told = choose_lambda(projections, grid, settings, problem, prior, solver.norm)
-    state = solver.start(start_volume(projections, grid, settings, problem))
-    return iterate(lambda: solver.step(state), state, settings.iterations or 40, callbacks, resolved=told)
+    term = data_term(projections, grid, settings)
+    on_disk = keep_on_disk(settings.dual, term.data.size)
+    require_room(term, 11, 0 if on_disk else 1, "pdhg_tv")
+    solver = PdhgTvSolver(term, prior, 0.0, balance=settings.balance, on_disk=on_disk)
+    solver.weight, told = choose_lambda(projections, grid, settings, term, prior, PdhgTvSolver, solver.norm)
+    state = solver.start(start_volume(projections, grid, settings, term))
+    return solve(solver, state, settings.iterations or 40, callbacks, told)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from ...base import InputError
@@ -16,12 +15,12 @@ from ...base.settings import checked
 from ...data import Projections
 from ...geometry import Grid
 from ..method import Callback, Method
-from .problem import IterativeSettings, Problem, build, largest_eigenvalue, start_volume
-from .solve import iterate
+from .solving.data_term import DataTerm, largest_eigenvalue
+from .solving.protocols import Values, Volume, f32
+from .solving.setup import IterativeSettings, data_term, start_volume
+from .solving.solve import solve
 
-Volume = NDArray[np.float32]
 Denoise = Callable[[Volume], Volume]
-f32 = np.float32
 
 
 @checked(of="plug_and_play")
@@ -47,26 +46,26 @@ class PlugAndPlaySolver:
     The momentum starts again whenever the step turns back (O'Donoghue and Candes 2015): a denoiser need not be the gradient of anything.
     """
 
-    def __init__(self, problem: Problem, denoise: Denoise, relaxation: float = 1.0) -> None:
-        self.problem, self.denoise, self.relaxation = problem, denoise, relaxation
-        self.lipschitz = largest_eigenvalue(problem)
+    def __init__(self, term: DataTerm, denoise: Denoise, relaxation: float = 1.0) -> None:
+        self.term, self.denoise, self.relaxation = term, denoise, relaxation
+        self.lipschitz = largest_eigenvalue(term)
 
     def start(self, x: Volume) -> PlugAndPlayState:
         """The state before the first step."""
         return PlugAndPlayState(x.copy(), x.copy())
 
-    def step(self, s: PlugAndPlayState) -> Mapping[str, float]:
+    def step(self, s: PlugAndPlayState) -> Values:
         """One iteration; the residual is that of the extrapolated volume."""
         t = (1 + math.sqrt(1 + 4 * s.momentum**2)) / 2
         y = np.asarray(s.x + f32((s.momentum - 1) / t) * (s.x - s.before), dtype=np.float32)
-        data, slope = self.problem.gradient(y)
+        data, slope = self.term.gradient(y)
         z: Volume = np.asarray(y - slope / f32(self.lipschitz), dtype=np.float32)
         smooth = np.asarray(self.denoise(z), dtype=np.float32)
         if smooth.shape != z.shape or not np.isfinite(smooth).all():
             raise InputError(
                 f"the denoiser returned shape {smooth.shape}, finite: {bool(np.isfinite(smooth).all())}", expected=f"{z.shape}, finite"
             )
-        x = self.problem.project(np.ascontiguousarray(z + f32(self.relaxation) * (smooth - z), dtype=np.float32))
+        x = self.term.project(np.ascontiguousarray(z + f32(self.relaxation) * (smooth - z), dtype=np.float32))
         turned = float(((y - x) * (x - s.x)).sum(dtype=np.float64)) > 0
         s.x, s.before, s.momentum = x, s.x, 1.0 if turned else t
         s.count += 1
@@ -83,10 +82,10 @@ def plug_and_play(denoise: Denoise, name: str = "plug_and_play") -> Method:
     if not callable(denoise):
         raise InputError(f"the denoiser is a {type(denoise).__name__}", expected="a function volume -> volume")
 
-    def run(projections: Projections, grid: Grid, settings: PlugAndPlaySettings, callbacks: Sequence[Callback] = ()) -> Volume:
-        problem = build(projections, grid, settings)
-        solver = PlugAndPlaySolver(problem, denoise, settings.relaxation)
-        state = solver.start(start_volume(projections, grid, settings, problem))
-        return iterate(lambda: solver.step(state), state, settings.iterations or 30, callbacks)
+    def run(projections: Projections, grid: Grid, settings: PlugAndPlaySettings, callbacks: Sequence[Callback]) -> Volume:
+        term = data_term(projections, grid, settings)
+        solver = PlugAndPlaySolver(term, denoise, settings.relaxation)
+        state = solver.start(start_volume(projections, grid, settings, term))
+        return solve(solver, state, settings.iterations or 30, callbacks)
 
     return Method(name, run, PlugAndPlaySettings, reference="Kamilov, Mansour, Wohlberg, IEEE Signal Process. Lett. 24 (2017) 1872")

@@ -115,6 +115,7 @@ def method_function(
             chosen, data = Settings(*args, **settings), require_projections(projections)
             return run(data, Grid.fit(data.scan) if grid is None else require_grid(grid), chosen, callbacks)
 
+        run.__qualname__ += ".run"  # where pickle finds it: an attribute of the function that replaces it
         made: Any = call
         made.run, made.Settings, made.__signature__ = run, Settings, _signature(Settings)
         return made

@@ -53,7 +53,7 @@ def simulate_raw(volume: ArrayLike, grid: Grid, scan: Scan, physics: Physics | N
     mu = _checked(volume, grid)
     jitter = np.random.default_rng([seed, 1]).normal(0.0, 1.0, (len(scan), 2)) * physics.jitter_px
     real = true_scan(scan, physics, jitter)
-    pixel_mm = scan.field_of_view_mm[2]
+    pixel_mm = scan.field_of_view_mm.pixel_mm
     refine = physics.refine or (2 if grid.voxel_mm > 0.75 * pixel_mm else 1)
     arrays = 4 * (3 if physics.polychromatic else 2) * mu.size * refine**3 + 8 * len(scan) * scan.shape[0] * scan.shape[1]
     require_memory(arrays + 16 * _BLOCK_RAYS, f"the refined volume and the views of {len(scan)} x {scan.shape[0]} x {scan.shape[1]} pixels")

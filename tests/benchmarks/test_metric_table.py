@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from pathlib import Path
 
 import fewview
 import numpy as np
 import pytest
-from fewview.benchmarks.scores import metric_table
+from fewview.benchmarks.scores import metric_table, volume_metrics
 from fewview.benchmarks.scores.compared import VolumePair, Yardstick
 from fewview.benchmarks.scores.metric_table import METRICS, PROTOCOLS, as_markdown, metrics_of, scores_of
 from fewview.benchmarks.scores.metrics import psnr
@@ -35,6 +36,15 @@ def test_every_metric_is_named_once_and_is_part_of_the_keys_of_records() -> None
     assert {m.protocol for m in METRICS} == set(PROTOCOLS)
     assert set(TABLE2.metrics) == set(keys)
     assert PROTOCOLS[0] == "volume"  # what a user gets comes first
+
+
+def test_no_metric_is_forgotten() -> None:
+    """Every public function of the file of volume metrics is used by the table, or by what the table's functions are given."""
+    used = "".join((ROOT / "benchmarks" / "scores" / f"{name}.py").read_text(encoding="utf-8") for name in ("metric_table", "compared"))
+    defined = [f for _, f in inspect.getmembers(volume_metrics, inspect.isfunction) if f.__module__ == volume_metrics.__name__]
+    names = [f.__name__ for f in defined if not f.__name__.startswith("_")]
+    assert len(names) >= 5
+    assert [name for name in names if f"{name}(" not in used] == []
 
 
 def test_a_metric_of_ones_own_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

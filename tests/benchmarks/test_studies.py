@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numba
 import numpy as np
 import pytest
 from fewview.benchmarks.pages.convergence import convergence
-from fewview.benchmarks.studies import calibration, classical, intervals, rtk
+from fewview.benchmarks.studies import calibration, classical, intervals, rtk, study_table
 from fewview.benchmarks.studies.cases import Case, make_case
 from fewview.benchmarks.studies.classical import run_cell, run_oracle
 from fewview.benchmarks.studies.study_table import STUDIES, find_study, write_page
@@ -24,11 +25,11 @@ from fewview.benchmarks.sweeps.columns import Cell, TablePlan, make_table, mark_
 from fewview.benchmarks.sweeps.peak_memory import peak_memory_mib, reset_peak_memory
 from fewview.benchmarks.sweeps.results import load_records
 from fewview.benchmarks.sweeps.study import run_study
-from fewview.cli.main import main
+from fewview.cli.main import available, main
 from fewview.data import Projections
 from fewview.geometry import Grid, InputError, UnknownNameError, skyscan_1276, views
 from fewview.recon import Operator, reconstruct
-from fewview.recon.iterative.solve import thinned_history
+from fewview.recon.run_method import thinned_history
 
 F32 = np.float32
 
@@ -122,6 +123,17 @@ def test_every_study_of_the_table_is_complete() -> None:
         assert study.Plan.__doc__
     with pytest.raises(UnknownNameError, match="did you mean classical"):
         find_study("clasical")
+
+
+def test_no_study_is_forgotten() -> None:
+    """Every file of the room that makes a `Study` has a row in the table, and so a command; every row has a command and a line of docs."""
+    folder = Path(study_table.__file__).parent
+    makers = {path.stem for path in folder.glob("*.py") if re.search(r"^\w+ = Study\(", path.read_text(encoding="utf-8"), re.MULTILINE)}
+    assert makers == {place.place.partition(":")[0] for place in STUDIES.values()}
+    page = (folder.parents[1] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    for name in STUDIES:
+        assert f"bench {name}" in available()
+        assert f"| `{name}` |" in page
 
 
 def test_the_table_goes_on_where_it_was(heads: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -155,17 +155,14 @@ def test_the_hash_of_the_sources_follows_what_can_change_a_figure(tmp_path: Path
 
 
 def test_damaged_records_are_named_and_made_again(tmp_path: Path) -> None:
-    run_sweep(_tasks(3), _score, tmp_path, STAMP)
-    for number, content in enumerate((b"[1, 2]", b"\xff\xfe\x00")):
-        damaged = tmp_path / "records" / f"{STAMP.key(_tasks(3)[number])}.json"
-        whole = damaged.read_bytes()
+    run_sweep(_tasks(2), _score, tmp_path, STAMP)
+    damaged = tmp_path / "records" / f"{STAMP.key(_tasks(2)[0])}.json"
+    for content in (b"[1, 2]", b"\xff\xfe\x00", damaged.read_bytes()[:-40]):
         damaged.write_bytes(content)
         with pytest.raises(InputError, match=rf"{damaged.name} is damaged"):
             load_records(tmp_path)
-        damaged.write_bytes(whole)
-        assert len(load_records(tmp_path)) == 3
-        damaged.write_bytes(content)
-    assert [r["scores"]["psnr"] for r in run_sweep(_tasks(3), _score, tmp_path, STAMP)] == [0.0, 1.5, 3.0]
+        assert [r["scores"]["psnr"] for r in run_sweep(_tasks(2), _score, tmp_path, STAMP)] == [0.0, 1.5]
+        assert len(load_records(tmp_path)) == 2
 
 
 _SLOW = """

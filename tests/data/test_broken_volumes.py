@@ -5,9 +5,11 @@ The command line's side of this is in tests/hostile; here are the cases that nee
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import tracemalloc
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -161,6 +163,18 @@ def test_affine_and_pixdim_must_say_the_same(tmp_path: Path) -> None:
         read_volume(tmp_path / "b.nii")
 
 
+def test_what_follows_the_last_voxel_is_said(tmp_path: Path) -> None:
+    """A header that speaks of 15 of the 20 columns: every voxel would be in another place."""
+    path = _nifti(tmp_path / "a.nii", lambda image: None)
+    data = path.read_bytes()
+    shorter = data[:42] + (15).to_bytes(2, "little") + data[44:]
+    path.write_bytes(shorter)
+    (tmp_path / "b.nii.gz").write_bytes(gzip.compress(shorter))
+    for name in ("a.nii", "b.nii.gz"):
+        with pytest.warns(UserWarning, match=rf"{5 * 12 * 10 * 4} bytes follow the last voxel of \(15, 12, 10\)"):
+            read_volume(tmp_path / name)
+
+
 def test_two_orientations_that_disagree_are_said(tmp_path: Path) -> None:
     def turned(image: Any) -> None:
         image.set_sform(np.diag([0.1, 0.1, 0.1, 1.0]), code=1)
@@ -231,3 +245,24 @@ def test_nan_is_refused_with_a_count(tmp_path: Path, name: str) -> None:
             tifffile.imwrite(tmp_path / name, broken, ome=True, photometric="minisblack", metadata={"axes": "ZYX", **MM})
     with pytest.raises(InputError, match=f"{60 if name == 'slices' else 1} of {60 if name == 'slices' else 2400} voxels are NaN or Inf"):
         read_volume(tmp_path / name, voxel_mm=1.0)
+
+
+@pytest.mark.parametrize("name", ["zlib.ome.tif", "imagej.tif", "a.nii", "a.h5"])
+def test_bytes_changed_at_random_end_in_a_volume_or_in_an_error_of_ours(tmp_path: Path, name: str) -> None:
+    """Tags, headers and tables lie at either end of these files; whatever they say then, no exception of a library comes through."""
+    path, rng = tmp_path / name, np.random.default_rng(11)
+    WRITERS[name](path)
+    whole = path.read_bytes()
+    refused = 0
+    for _ in range(60):
+        changed = bytearray(whole)
+        for at in rng.integers(0, 400, 3):
+            changed[at if rng.random() < 0.5 else -1 - at] = rng.integers(256)
+        path.write_bytes(changed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                assert read_volume(path, voxel_mm=0.1)[0].ndim == 3
+            except InputError:
+                refused += 1
+    assert refused > 0

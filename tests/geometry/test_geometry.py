@@ -407,3 +407,18 @@ def test_the_drawing_says_its_scale_and_what_is_what() -> None:
     x = [float(c.attrib["cx"]) for c in root.iter(f"{ns}circle")][: min(len(scan), 60)]
     assert lengths == [50.0, 50.0]
     assert float(bars[0]) / lengths[0] == pytest.approx((max(x) - min(x)) / 200, rel=1e-3)
+
+
+@pytest.mark.parametrize(("changes", "named"), [
+    ({"dso_mm": 1e300}, "dso_mm is 1e\\+300"), ({"pixel_mm": 1e-300}, "pixel_mm is 1e-300"), ({"rows": 10**9}, "rows is 1e\\+09"),
+    ({"cols": 6.5}, "cols is 6.5"), ({"cols": float("nan")}, "cols is nan"), ({"roll_deg": 1e9}, "roll_deg is 1e\\+09"),
+    ({"axis_shift_mm": 1e12}, "axis_shift_mm is 1e\\+12"), ({"angles_deg": [0, 1e9]}, "angles_deg goes up to 1e\\+09"),
+    ({"angles_deg": [0, float("nan")]}, "angles_deg holds NaN"), ({"angles_deg": []}, "angles_deg has shape"),
+])  # fmt: skip
+def test_numbers_that_have_lost_their_unit_are_refused_by_name(changes: dict[str, object], named: str) -> None:
+    sound: dict[str, object] = {"dso_mm": 90, "dsd_mm": 120, "rows": 4, "cols": 6, "pixel_mm": 0.5, "angles_deg": [0, 120]}
+    assert len(Scan.circular(**sound)) == 2  # type: ignore[arg-type]
+    clinic = sound | {"dso_mm": 1000, "dsd_mm": 1536, "rows": 768, "cols": 1024, "pixel_mm": 0.388, "angles_deg": np.arange(360.0)}
+    assert Scan.circular(**clinic).dso_mm == pytest.approx(1000)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=named):
+        Scan.circular(**(sound | changes))  # type: ignore[arg-type]

@@ -153,7 +153,7 @@ METHODS = [
     own("method that takes nothing", "def f(): return 0\n", "f"),
     own("method that is a number", "f = 3\n", "f"),
     *(
-        recon(f"set {text} of {method}", f"--method {method} --set {text}", refused, text.partition("=")[0])
+        recon(f"set {text[:24]} of {method}", f"--method {method} --set {text}", refused, text.partition("=")[0])
         for method, text in (
             ("sirt", "iterations=0"),
             ("sirt", "iterations=-5"),
@@ -176,6 +176,8 @@ METHODS = [
             ("naf", "seed=x"),
             ("naf", "device=abacus"),
             ("unet", "checkpoint=nowhere.pt"),
+            ("fdk", "filter=" + "[" * 5000),
+            ("sirt", "iterations=" + "9" * 5000),
             ("fdk", "=1"),
             ("fdk", "filter"),
         )

@@ -57,7 +57,7 @@ def test_before_training_every_step_comes_nearer_to_the_data() -> None:
     p = leg(1).projections
     A, gaps = Operator(p.scan, GRID), []
     for steps in (1, 2, 4, 8):
-        module = lpd.build(replace(TINY, steps=steps), torch.Generator().manual_seed(0))
+        module = lpd.LEARNER.build(replace(TINY, steps=steps), torch.Generator().manual_seed(0))
         with torch.no_grad():
             volume = lpd.run(module, p, GRID) * TINY.unit
         gaps.append(float(np.linalg.norm(A(volume.numpy()) - p.values)))
@@ -78,13 +78,13 @@ def test_a_smooth_volume_comes_back_from_its_filtered_back_projection() -> None:
 
 
 def test_gradients_reach_every_weight_and_agree_with_differences() -> None:
-    module = lpd.build(TINY, torch.Generator().manual_seed(0))
+    module = lpd.LEARNER.build(TINY, torch.Generator().manual_seed(0))
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
     example, given = leg(1), views.evenly(SCAN, 6)
-    lpd.loss(module, example, given, generator, "lpd").backward()
+    lpd.LEARNER.loss(module, example, given, generator, "lpd").backward()
     last = {f"{kind}.{TINY.steps - 1}.layers.2" for kind in ("dual", "primal")}  # memory that nobody reads any more
     for name, parameter in module.named_parameters():
         assert parameter.grad is not None
@@ -95,17 +95,17 @@ def test_gradients_reach_every_weight_and_agree_with_differences() -> None:
         for change in (2e-3, -4e-3):
             with torch.no_grad():
                 weight[at] += change
-            found.append(lpd.loss(module, example, given, generator, "lpd").item())
+            found.append(lpd.LEARNER.loss(module, example, given, generator, "lpd").item())
         with torch.no_grad():
             weight[at] += 2e-3
         assert weight.grad[at].item() == pytest.approx((found[0] - found[1]) / 4e-3, rel=0.05, abs=1e-4)
 
 
 def test_any_number_of_views_and_any_grid_fit_one_network() -> None:
-    module = lpd.build(TINY, torch.Generator().manual_seed(0))
+    module = lpd.LEARNER.build(TINY, torch.Generator().manual_seed(0))
     for count, grid in ((1, GRID), (5, Grid((7, 9, 11), 2.5)), (48, GRID)):
         with torch.no_grad():
-            volume = lpd.reconstruct(module, leg(1).projections[views.evenly(SCAN, count)], grid, torch.Generator())
+            volume = lpd.LEARNER.reconstruct(module, leg(1).projections[views.evenly(SCAN, count)], grid, torch.Generator())
         assert volume.shape == grid.shape
         assert torch.isfinite(volume).all()
 

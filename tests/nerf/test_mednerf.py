@@ -73,7 +73,7 @@ def _animals(numbers: Sequence[int]) -> list[Example]:
 def _likeness(module: torch.nn.Module, examples: Sequence[Example]) -> float:
     """The FID-like distance of samples to all X-rays of the examples."""
     real = np.concatenate([e.projections.values for e in examples])
-    fake = mednerf.samples(module, examples[0].projections.scan, 40, _seeded(3))
+    fake = mednerf.LEARNER.samples(module, examples[0].projections.scan, 40, _seeded(3))
     network, window = random_features(), (0.0, 1.0)
     return frechet_distance(features_of(real, window, network), features_of(fake, window, network))
 
@@ -84,7 +84,7 @@ def _likeness(module: torch.nn.Module, examples: Sequence[Example]) -> float:
 def test_what_is_rendered_are_the_line_integrals_of_the_volume_that_is_read() -> None:
     scan = _scan(4)
     grid = Grid.across(scan, 48)
-    module = mednerf.build(replace(TINY, samples=48), _seeded())
+    module = mednerf.LEARNER.build(replace(TINY, samples=48), _seeded())
     with torch.no_grad():
         for p in module.average.parameters():
             p.mul_(2.0)  # structure worth the name
@@ -100,7 +100,7 @@ def test_what_is_rendered_are_the_line_integrals_of_the_volume_that_is_read() ->
 
 
 def test_the_paper_preset_has_the_published_sizes() -> None:
-    module = mednerf.build(mednerf.PRESETS["paper"], _seeded())
+    module = mednerf.LEARNER.build(mednerf.PRESETS["paper"], _seeded())
     assert [layer.out_features for layer in module.generator.modules() if isinstance(layer, torch.nn.Linear)].count(256) == 9
     published = 677_764  # GRAF's generator: 8 x 256, 10 and 4 octaves, codes of 128 and 128, three colours
     view_direction, two_colours = (3 + 6 * 4) * 128, 2 * (128 + 1)
@@ -111,30 +111,30 @@ def test_the_paper_preset_has_the_published_sizes() -> None:
     assert heads == [(1, 256, 4, 4)] * 4
     widths = [module.discriminator.start[0], module.discriminator.down1.main[0], module.discriminator.down2.main[0]]
     assert [layer.out_channels for layer in widths] == [16, 32, 64]
-    rates = {name: group[1:] for name, group in mednerf.groups(module).items()}
+    rates = {name: group[1:] for name, group in mednerf.LEARNER.groups(module).items()}
     assert rates == {"discriminator": (1e-4, "rmsprop"), "generator": (5e-4, "rmsprop")}
     assert list(rates) == ["discriminator", "generator"]
     assert mednerf.PRESETS["paper"].patches == 8
-    few = mednerf.build(replace(mednerf.PRESETS["paper"], patches=2, samples=2), _seeded())
-    for group in mednerf.groups(few):
-        mednerf.loss(few, _animals([1])[0], np.array([0, 1]), _seeded(), group).backward()
+    few = mednerf.LEARNER.build(replace(mednerf.PRESETS["paper"], patches=2, samples=2), _seeded())
+    for group in mednerf.LEARNER.groups(few):
+        mednerf.LEARNER.loss(few, _animals([1])[0], np.array([0, 1]), _seeded(), group).backward()
     assert all(torch.isfinite(p.grad).all() for p in few.parameters() if p.requires_grad and p.grad is not None)
     assert mednerf.TRAINING["paper"]["steps"] == 100_000
 
 
 def test_weights_follow_from_the_generator_alone() -> None:
     torch.manual_seed(1)
-    one = mednerf.build(TINY, _seeded(4)).state_dict()
+    one = mednerf.LEARNER.build(TINY, _seeded(4)).state_dict()
     before = torch.random.get_rng_state()
-    two = mednerf.build(TINY, _seeded(4)).state_dict()
-    other = mednerf.build(TINY, _seeded(5)).state_dict()
+    two = mednerf.LEARNER.build(TINY, _seeded(4)).state_dict()
+    other = mednerf.LEARNER.build(TINY, _seeded(5)).state_dict()
     assert torch.equal(before, torch.random.get_rng_state())
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert any(not torch.equal(one[name], other[name]) for name in one)
 
 
 def test_shape_and_appearance_codes_change_what_they_should() -> None:
-    network = mednerf.build(TINY, _seeded()).generator
+    network = mednerf.LEARNER.build(TINY, _seeded()).generator
     points, code = torch.rand(50, 3, generator=_seeded()) - 0.5, torch.randn(10, generator=_seeded())
     density, brightness = network(points, code)
     tinted = network(points, torch.cat([code[:6], code[6:] + 1]))
@@ -187,8 +187,8 @@ def test_the_discriminator_is_told_the_ray_of_each_pixel() -> None:
     point = own.origin[0] + 17.0 * own.direction[0]  # the moment is that of any point of the ray
     moment = torch.linalg.cross((point - torch.tensor(frame.center_mm)) / frame.radius_mm, own.direction[0])
     assert torch.allclose(channels[1, 3:, 7, 20], moment.float(), atol=1e-5)
-    assert mednerf.build(POSED, _seeded()).discriminator.start[0].in_channels == 7
-    assert mednerf.build(TINY, _seeded()).discriminator.start[0].in_channels == 1
+    assert mednerf.LEARNER.build(POSED, _seeded()).discriminator.start[0].in_channels == 7
+    assert mednerf.LEARNER.build(TINY, _seeded()).discriminator.start[0].in_channels == 1
 
 
 # --- the discriminator -----------------------------------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ def test_hinge_loss_by_hand() -> None:
 
 
 def test_every_head_judges_its_own_augmentation() -> None:
-    module = mednerf.build(TINY, _seeded())
+    module = mednerf.LEARNER.build(TINY, _seeded())
     network = module.discriminator.eval()  # spectral norms stand still
     images = torch.rand(3, 1, 32, 32, generator=_seeded())
     with torch.no_grad():
@@ -239,7 +239,7 @@ def test_every_head_judges_its_own_augmentation() -> None:
 
 
 def test_restoring_is_of_the_image_and_of_the_quarter_that_is_named() -> None:
-    network = mednerf.build(TINY, _seeded()).discriminator
+    network = mednerf.LEARNER.build(TINY, _seeded()).discriminator
     middle, last = network.features(torch.rand(2, 1, 32, 32, generator=_seeded()))
     assert middle.shape[2:] == (16, 16)
     assert last.shape[2:] == (8, 8)
@@ -275,23 +275,23 @@ def test_kernel_distance_is_unbiased_and_tells_distributions_apart() -> None:
 
 
 def test_losses_move_only_their_own_group_and_the_average_follows() -> None:
-    module, example = mednerf.build(POSED, _seeded()), _animals([1])[0]
+    module, example = mednerf.LEARNER.build(POSED, _seeded()), _animals([1])[0]
     given = np.array([1, 4, 7])
     start = copy.deepcopy(module.state_dict())
-    for group, (parameters, *_) in mednerf.groups(module).items():
+    for group, (parameters, *_) in mednerf.LEARNER.groups(module).items():
         module.zero_grad()
-        mednerf.loss(module, example, given, _seeded(), group).backward()
+        mednerf.LEARNER.loss(module, example, given, _seeded(), group).backward()
         assert {id(p) for p in parameters} == {id(p) for p in module.parameters() if p.grad is not None}
     assert all(p.requires_grad for p in module.discriminator.parameters())
     with torch.no_grad():
         for p in module.generator.parameters():
             p.add_(1.0)
-    mednerf.loss(module, example, given, _seeded(), "generator")
+    mednerf.LEARNER.loss(module, example, given, _seeded(), "generator")
     moved = module.average.density.weight - start["average.density.weight"]
     assert torch.allclose(moved, torch.full_like(moved, 10 / 11), atol=1e-5)  # the second step: a share of 10 / (10 + 1)
     assert module.steps_done == 2
     with pytest.raises(UnknownNameError, match="generator"):
-        mednerf.loss(module, example, given, _seeded(), "generater")
+        mednerf.LEARNER.loss(module, example, given, _seeded(), "generater")
 
 
 @pytest.fixture(scope="module")
@@ -302,14 +302,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Exampl
     learner = replace(mednerf.LEARNER, presets={"small": TINY})
     settings = TrainSettings(steps=60, views=(6,), augment="none", schedule="constant", check_every=30, check_views=(13,), seed=1)
     checkpoint = train(learner, examples, _animals([5]), settings, path)
-    module = mednerf.build(TINY, _seeded())
+    module = mednerf.LEARNER.build(TINY, _seeded())
     module.load_state_dict(checkpoint.state)
     return path, examples, module, checkpoint.losses
 
 
 def test_training_makes_samples_more_like_the_x_rays(trained: tuple) -> None:
     _, examples, module, losses = trained
-    assert _likeness(module, examples) < 0.7 * _likeness(mednerf.build(TINY, step_generator(1, 0)), examples)
+    assert _likeness(module, examples) < 0.7 * _likeness(mednerf.LEARNER.build(TINY, step_generator(1, 0)), examples)
     assert all(math.isfinite(value) for entry in losses for value in entry.values())
     assert losses[-1]["score"] > 0.5 * losses[0]["score"]  # both negative: less than half the distance
 
@@ -371,17 +371,17 @@ def test_it_is_a_registered_method_and_says_how_well_the_input_fits(
 
 def test_optical_images_stay_in_their_window_and_grow_opaque() -> None:
     scan = _scan(3)
-    module = mednerf.build(replace(TINY, rendering="composite", window=2.0), _seeded())
-    seen = mednerf.samples(module, scan, 3, _seeded())
+    module = mednerf.LEARNER.build(replace(TINY, rendering="composite", window=2.0), _seeded())
+    seen = mednerf.LEARNER.samples(module, scan, 3, _seeded())
     assert seen.shape == (3, 24, 32)
     assert 0 <= seen.min() < seen.max() <= 2.0
     with torch.no_grad():
         module.average.density.bias.fill_(400.0)  # opaque: what is seen is the brightness at the front
         module.average.brightness.weight.zero_()
         module.average.brightness.bias.fill_(1.0)
-    opaque = mednerf.samples(module, scan, 1, _seeded())
+    opaque = mednerf.LEARNER.samples(module, scan, 1, _seeded())
     assert np.allclose(opaque, 2.0 / (1 + math.exp(-1)), rtol=1e-3)
-    assert torch.isfinite(mednerf.loss(module, _animals([1])[0], np.array([0, 1]), _seeded(), "generator"))
+    assert torch.isfinite(mednerf.LEARNER.loss(module, _animals([1])[0], np.array([0, 1]), _seeded(), "generator"))
 
 
 # --- bad input -------------------------------------------------------------------------------------------------------------------
@@ -415,11 +415,11 @@ def test_inversions_that_cannot_be_are_refused(given: dict, message: str) -> Non
 
 
 def test_foreign_modules_and_no_samples_are_refused() -> None:
-    module = mednerf.build(TINY, _seeded())
+    module = mednerf.LEARNER.build(TINY, _seeded())
     with pytest.raises(InputError, match="at least one"):
-        mednerf.samples(module, _scan(3), 0, _seeded())
+        mednerf.LEARNER.samples(module, _scan(3), 0, _seeded())
     with pytest.raises(InputError, match="Linear"):
-        mednerf.samples(torch.nn.Linear(1, 1), _scan(3), 1, _seeded())
+        mednerf.LEARNER.samples(torch.nn.Linear(1, 1), _scan(3), 1, _seeded())
 
 
 def test_every_preset_is_a_frozen_architecture_of_plain_numbers() -> None:

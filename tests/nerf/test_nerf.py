@@ -17,7 +17,7 @@ from fewview.nerf.field.refinement import Refinement
 from fewview.nerf.field.rendering import Pose, box_of, composite, grid_points, render, render_views, sample, volume_field
 from fewview.nerf.field.smoothness import variation
 from fewview.nerf.pixelnerf.view_features import Cameras
-from fewview.recon import METHODS, Operator, reconstruct
+from fewview.recon import METHODS, Operator, Progress, StopRun, reconstruct
 from numpy.typing import NDArray
 
 
@@ -271,6 +271,19 @@ def test_naf_names_a_setting_of_a_wrong_type(given: dict[str, Any], said: str) -
     p = Projections(np.ones((12, 24, 32), np.float32), _scan())
     with pytest.raises((InputError, MissingBackendError), match=re.escape(said)):
         reconstruct(p, "naf", Grid((8, 8, 8), 2.0), **given)
+
+
+def test_a_callback_stops_naf_and_the_field_as_it_is_then_is_the_result() -> None:
+    grid, p = Grid((6, 8, 8), 2.0), Projections(np.ones((12, 24, 32), np.float32), _scan())
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 4:
+            raise StopRun
+
+    rec = reconstruct(p, "naf", grid, callbacks=[stop], steps=1000, report_every=2)
+    assert [h["step"] for h in rec.history] == [2, 4]
+    assert rec.settings["stopped"] == "by a callback, at step 4"
+    assert rec.volume.max() > 0
 
 
 def test_settings_are_fitted_to_their_types() -> None:

@@ -14,7 +14,7 @@ from fewview.geometry import Grid, InputError, Scan, transform, views
 from fewview.nerf.field.fine_samples import coarse_cells, fine_cells
 from fewview.nerf.field.rendering import Pose, Rays, box_of
 from fewview.nerf.pixelnerf.encoder import Encoder, enlarged
-from fewview.nerf.pixelnerf.method import LEARNER, _drawn, loss, volume
+from fewview.nerf.pixelnerf.method import LEARNER, _drawn
 from fewview.nerf.pixelnerf.network import PAPER, SMALL, PixelNerf, build
 from fewview.nerf.pixelnerf.view_features import Cameras, sampled
 from fewview.nerf.training.checkpoint import load_checkpoint
@@ -158,9 +158,9 @@ def _example(seed: int = 0, count: int = 24, size: int = 16, scan: Scan | None =
 def test_the_order_of_the_views_makes_no_difference_and_their_content_does(features: int) -> None:
     example, network = _example(), _random(replace(TINY, fdk=features))
     given = example.projections[[1, 8, 15, 20]]
-    first = volume(network, given, example.grid)
-    assert torch.allclose(first, volume(network, given[[2, 0, 3, 1]], example.grid), atol=1e-6)
-    other = volume(network, Projections(given.values[[2, 0, 3, 1]], given.scan), example.grid)
+    first = LEARNER.reconstruct(network, given, example.grid, _seed())
+    assert torch.allclose(first, LEARNER.reconstruct(network, given[[2, 0, 3, 1]], example.grid, _seed()), atol=1e-6)
+    other = LEARNER.reconstruct(network, Projections(given.values[[2, 0, 3, 1]], given.scan), example.grid, _seed())
     assert (first - other).abs().max() > 1e-4
 
 
@@ -168,7 +168,7 @@ def test_the_order_of_the_views_makes_no_difference_and_their_content_does(featu
 def test_any_number_of_views_gives_a_volume_and_the_chunks_do_not_show(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     example, network = _example(), _random(replace(TINY, fdk=1))
     given = example.projections[views.evenly(example.projections.scan, count)]
-    found = volume(network, given, example.grid)
+    found = LEARNER.reconstruct(network, given, example.grid, _seed())
     assert found.shape == example.grid.shape
     assert bool(torch.isfinite(found).all())
     assert float(found.min()) >= 0
@@ -251,7 +251,7 @@ def test_a_rendered_line_of_the_network_is_the_integral_of_its_volume() -> None:
     cells, _ = coarse_cells(rays, box_of(grid), 48, None)
     with torch.no_grad():
         coarse, fine = network.lines(scene, cells, 24, None)
-    seen = Operator(p.scan, grid)(volume(network, p[[0, 6, 12]], grid))
+    seen = Operator(p.scan, grid)(LEARNER.reconstruct(network, p[[0, 6, 12]], grid, _seed()))
     assert coarse is None  # one network for both passes
     assert fine.tolist() == pytest.approx([float(seen[3, 9, 12]), float(seen[9, 11, 16])], rel=0.02)
 
@@ -259,7 +259,7 @@ def test_a_rendered_line_of_the_network_is_the_integral_of_its_volume() -> None:
 def test_the_fine_network_is_its_own_where_asked_and_both_learn() -> None:
     example = _example()
     network = build(replace(TINY, own_fine=True), _seed())
-    loss(network, example, np.array([0, 8, 16]), _seed(3)).backward()
+    LEARNER.loss(network, example, np.array([0, 8, 16]), _seed(3), "pixelnerf").backward()
     for part in (network.coarse, network.fine, network.encoder):
         gradient = [p.grad for p in part.parameters() if p.grad is not None]
         assert sum(float(g.abs().sum()) for g in gradient) > 0
@@ -274,7 +274,7 @@ def test_gradients_in_float64() -> None:
     def value(*parameters: Tensor) -> Tensor:
         for place, parameter in zip(chosen, parameters, strict=True):
             place.data.copy_(parameter.detach())
-        return loss(network, example, np.array([0, 9, 17]), _seed(5))
+        return LEARNER.loss(network, example, np.array([0, 9, 17]), _seed(5), "pixelnerf")
 
     start = [p.detach().clone() for p in chosen]
     network.zero_grad()
@@ -294,9 +294,9 @@ def test_random_voxels_stand_for_the_mean_over_all_that_every_view_sees() -> Non
     example, network = _example(), _random(replace(TINY, rays=0, points=30_000))
     given = np.array([0, 9, 17])
     with torch.no_grad():
-        drawn = float(loss(network, example, given, _seed(2)))
+        drawn = float(LEARNER.loss(network, example, given, _seed(2), "pixelnerf"))
     inside, radius = example.grid.seen_by_all(example.projections.scan), example.projections.scan.field_of_view_mm[0]
-    error = (volume(network, example.projections[given], example.grid).numpy() - example.reference)[inside] * radius
+    error = (LEARNER.reconstruct(network, example.projections[given], example.grid, _seed()).numpy() - example.reference)[inside] * radius
     assert drawn == pytest.approx(float((error**2).mean()), rel=0.03)
 
 
@@ -338,7 +338,10 @@ def test_weights_come_from_the_generator_alone() -> None:
 def test_an_untrained_field_is_neither_empty_nor_dense() -> None:
     """About 0.03 / R everywhere, softplus(-3.5): from a denser start the line integrals emptied the small preset for good."""
     example = _example()
-    start = volume(build(SMALL, _seed()), example.projections[::5], example.grid) * example.projections.scan.field_of_view_mm[0]
+    start = (
+        LEARNER.reconstruct(build(SMALL, _seed()), example.projections[::5], example.grid, _seed())
+        * example.projections.scan.field_of_view_mm[0]
+    )
     assert 0.025 < float(start.min()) < float(start.max()) < 0.036
 
 
@@ -406,7 +409,7 @@ def test_every_weight_has_a_gradient_in_half_precision() -> None:
     """The pass without a gradient that comes first leaves no cast weights behind for the pass with one."""
     network = build(TINY, _seed())
     with torch.autocast("cpu", torch.bfloat16):
-        error = loss(network, _example(), np.array([0, 4, 8]), _seed(3))
+        error = LEARNER.loss(network, _example(), np.array([0, 4, 8]), _seed(3), "pixelnerf")
     error.backward()
     assert [name for name, weight in network.named_parameters() if weight.grad is None] == []
 

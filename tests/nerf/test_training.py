@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from fewview.geometry import Grid, InputError, MissingBackendError, Scan, Unknow
 from fewview.nerf.device import autocast_type
 from fewview.nerf.training.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
 from fewview.nerf.training.examples import augmented, draw_views, load_examples, mirrored, moved_along, turned
-from fewview.nerf.training.learner import Example, Learner
+from fewview.nerf.training.learner import Example, Learner, ScoringLearner
 from fewview.nerf.training.settings import TrainSettings
 from fewview.nerf.training.state import step_generator
 from fewview.nerf.training.train_network import state_of, train, validation_score
@@ -92,7 +92,27 @@ def _groups(module: Any) -> Mapping[str, Any]:
     return {"critic": ([module.critic], 0.1, "rmsprop"), "maker": ([module.gain, module.bias], 0.03)}
 
 
-TOY = Learner("toy", {"small": Shape(), "large": Shape(gain=0.5)}, _build, _groups, _loss, _volume)
+@dataclass(frozen=True)
+class ToyLearner:
+    """A learner whose parts tests exchange."""
+
+    name: str = "toy"
+    presets: Mapping[str, Any] = field(default_factory=lambda: {"small": Shape(), "large": Shape(gain=0.5)})
+    training: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    build: Any = _build
+    groups: Any = _groups
+    loss: Any = _loss
+    reconstruct: Any = _volume
+
+
+@dataclass(frozen=True)
+class ScoringToy(ToyLearner):
+    """One with a score of its own."""
+
+    score: Any = None
+
+
+TOY = ToyLearner()
 SETTINGS = TrainSettings.of(TOY, steps=12, views=(8, 16), batch=2, check_every=4, check_views=(16,))
 
 
@@ -206,8 +226,14 @@ def test_training_learns_keeps_the_best_and_is_the_same_every_time(tmp_path: Pat
     assert not state_of(tmp_path / "a.pt").exists()
 
 
+def test_a_learner_with_a_score_is_told_from_one_without() -> None:
+    assert isinstance(TOY, Learner)
+    assert not isinstance(TOY, ScoringLearner)
+    assert isinstance(ScoringToy(score=lambda: 0.0), ScoringLearner)
+
+
 def test_the_checkpoint_holds_the_best_weights_not_the_last(tmp_path: Path) -> None:
-    peak = replace(TOY, score=lambda m, e, given, g: -abs(m.gain.item() - 0.42))  # gain goes through 0.42 on its way up
+    peak = ScoringToy(score=lambda m, e, given, g: -abs(m.gain.item() - 0.42))  # gain goes through 0.42 on its way up
     done = train(peak, EXAMPLES, HELD, replace(SETTINGS, check_every=1, schedule="constant"), tmp_path / "a.pt")
     assert len(done.losses) == 13
     assert 1 <= done.step < 12

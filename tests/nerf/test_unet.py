@@ -82,7 +82,7 @@ def _with(learner: Any) -> Any:
 
 def test_tiles_give_the_volume_of_one_piece() -> None:
     shape = unet.Architecture(channels=2, levels=1)
-    module = unet.build(shape, torch.Generator().manual_seed(0)).eval()
+    module = unet.LEARNER.build(shape, torch.Generator().manual_seed(0)).eval()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -97,7 +97,7 @@ def test_tiles_give_the_volume_of_one_piece() -> None:
 
 def test_no_output_depends_on_what_lies_beyond_its_reach() -> None:
     shape = unet.Architecture(channels=2, levels=2)
-    module = unet.build(shape, torch.Generator().manual_seed(0)).eval()
+    module = unet.LEARNER.build(shape, torch.Generator().manual_seed(0)).eval()
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.copy_(parameter.abs() + 0.02)
@@ -130,12 +130,14 @@ def test_first_volumes_are_made_once_and_turned_with_the_scan(monkeypatch: pytes
     first = unet.first_volumes
     monkeypatch.setattr(unet, "first_volumes", counted)
     given, found = views.evenly(SCAN, 12), []
-    kept = unet.build(TINY, torch.Generator().manual_seed(0)).eval()
+    kept = unet.LEARNER.build(TINY, torch.Generator().manual_seed(0)).eval()
     for seed in range(4):
         example = augmented(leg(1), "quarter", torch.Generator().manual_seed(seed))
-        fresh = unet.build(TINY, torch.Generator().manual_seed(0)).eval()
+        fresh = unet.LEARNER.build(TINY, torch.Generator().manual_seed(0)).eval()
         plain = replace(example, before=None, quarters=0, mirror=False)
-        losses = [unet.loss(m, e, given, torch.Generator().manual_seed(9), "unet").item() for m, e in ((kept, example), (fresh, plain))]
+        losses = [
+            unet.LEARNER.loss(m, e, given, torch.Generator().manual_seed(9), "unet").item() for m, e in ((kept, example), (fresh, plain))
+        ]
         assert losses[0] == pytest.approx(losses[1], rel=0.06)  # differences of neighbours look forward
         found.append((example.quarters, example.mirror))
     assert len(set(found)) > 2

@@ -16,18 +16,19 @@ from fewview.base import memory
 from fewview.data import Projections
 from fewview.data.multiresolution import bin_projections, coarsen, refine
 from fewview.geometry import Grid, InputError, Scan, skyscan_1276, views
-from fewview.recon import METHODS, Operator, reconstruct
+from fewview.recon import METHODS, Operator, Progress, StopRun, reconstruct, sirt
 from fewview.recon.iterative.asd_pocs import AsdPocsSettings, AsdPocsSolver
 from fewview.recon.iterative.cgls import CglsSolver
 from fewview.recon.iterative.fista_tv import FistaTvSolver
 from fewview.recon.iterative.os_sart import OsSartSolver, subsets
 from fewview.recon.iterative.pdhg_tv import PdhgTvSolver
 from fewview.recon.iterative.plug_and_play import PlugAndPlaySolver, plug_and_play
-from fewview.recon.iterative.problem import IterativeSettings, Problem, build, largest_eigenvalue, start_volume
 from fewview.recon.iterative.regularisers import tv_numba
 from fewview.recon.iterative.regularisers.priors import Denoiser, TotalVariation, Wavelet
 from fewview.recon.iterative.sirt import SirtSolver
-from fewview.recon.iterative.solve import DivergenceWarning, iterate
+from fewview.recon.iterative.solving.data_term import DataTerm, largest_eigenvalue
+from fewview.recon.iterative.solving.setup import IterativeSettings, data_term, start_volume
+from fewview.recon.iterative.solving.solve import DivergenceWarning, solve
 from fewview.recon.projector import view_blocks as blocks
 
 SHAPE = (4, 5, 6)
@@ -62,7 +63,7 @@ class Dense:
         return Dense(self.matrix[rows], (len(index), *self.rays[1:]))
 
 
-def dense_problem(seed: int = 0, noise: float = 0.0, weights: bool = False, **kwargs: Any) -> tuple[Problem, np.ndarray]:
+def dense_problem(seed: int = 0, noise: float = 0.0, weights: bool = False, **kwargs: Any) -> tuple[DataTerm, np.ndarray]:
     """240 rays through 120 voxels: full rank, well conditioned enough for single precision."""
     rng = np.random.default_rng(seed)
     rays = (8, 3, 10)
@@ -72,7 +73,8 @@ def dense_problem(seed: int = 0, noise: float = 0.0, weights: bool = False, **kw
     x += 0.3 * rng.random(SHAPE)
     b = (matrix @ x.ravel()).reshape(rays) + noise * rng.standard_normal(rays)
     w = (0.5 + rng.random(rays)).astype(F32) if weights else None
-    return Problem(Dense(matrix, rays), b.astype(F32), SHAPE, weights=w, **kwargs), x
+    A = Dense(matrix, rays)
+    return DataTerm(A, b.astype(F32), SHAPE, weights=w, part=A.part, **kwargs), x
 
 
 def difference_matrix(shape: tuple[int, int, int]) -> np.ndarray:
@@ -226,7 +228,7 @@ def test_sirt_reaches_the_weighted_least_squares_solution() -> None:
 
 def test_os_sart_reaches_the_solution_of_consistent_data() -> None:
     problem, x = dense_problem(lower=0.0)
-    state, _ = run_steps(OsSartSolver(problem, problem.A.part, subset_views=2, relaxation=1.0, decay=1.0), np.zeros(SHAPE, F32), 1500)  # type: ignore[attr-defined]
+    state, _ = run_steps(OsSartSolver(problem, subset_views=2, relaxation=1.0, decay=1.0), np.zeros(SHAPE, F32), 1500)  # type: ignore[attr-defined]
     np.testing.assert_allclose(state.x, x, atol=1e-4)
 
 
@@ -248,11 +250,12 @@ def test_asd_pocs_reaches_the_least_total_variation_among_the_volumes_that_fit()
     x[1:3, 1:4, 2:5] = 1.0
     M, rays = rng.random((90, 120)) * (rng.random((90, 120)) < 0.3), (9, 2, 5)  # fewer rays than voxels: the data alone do not decide
     expected = least_tv(M, M @ x.ravel(), difference_matrix(SHAPE))
-    problem = Problem(Dense(M, rays), (M @ x.ravel()).reshape(rays).astype(F32), SHAPE, lower=0.0)
-    data_step = OsSartSolver(problem, problem.A.part, subset_views=1)  # type: ignore[attr-defined]
+    A = Dense(M, rays)
+    problem = DataTerm(A, (M @ x.ravel()).reshape(rays).astype(F32), SHAPE, lower=0.0, part=A.part)
+    data_step = OsSartSolver(problem, subset_views=1)  # type: ignore[attr-defined]
     state, _ = run_steps(AsdPocsSolver(problem, data_step, 1e-6, AsdPocsSettings(beta_red=0.999)), np.zeros(SHAPE, F32), 1500)
     np.testing.assert_allclose(state.x.ravel(), expected, atol=1e-4)
-    plain, _ = run_steps(OsSartSolver(problem, problem.A.part, subset_views=1), np.zeros(SHAPE, F32), 300)  # type: ignore[attr-defined]
+    plain, _ = run_steps(OsSartSolver(problem, subset_views=1), np.zeros(SHAPE, F32), 300)  # type: ignore[attr-defined]
     assert np.abs(plain.x.ravel() - expected).max() > 0.1  # it is the prior that decides
 
 
@@ -303,18 +306,14 @@ def scan_and_grid() -> tuple[Projections, Grid, np.ndarray]:
 
 
 def solvers_of(projections: Projections, grid: Grid) -> dict[str, Any]:
-    problem = build(projections, grid, IterativeSettings())
-
-    def part(index: np.ndarray) -> Operator:
-        return Operator(projections.scan[index], grid)
-
+    problem = data_term(projections, grid, IterativeSettings())
     return {
         "sirt": SirtSolver(problem),
-        "os_sart": OsSartSolver(problem, part),
+        "os_sart": OsSartSolver(problem),
         "cgls": CglsSolver(problem),
         "fista_tv": FistaTvSolver(problem, TotalVariation(), 0.01),
         "pdhg_tv": PdhgTvSolver(problem, TotalVariation(), 0.01),
-        "asd_pocs": AsdPocsSolver(problem, OsSartSolver(problem, part), 0.004, AsdPocsSettings()),
+        "asd_pocs": AsdPocsSolver(problem, OsSartSolver(problem), 0.004, AsdPocsSettings()),
         "pnp": PlugAndPlaySolver(problem, lambda v: (v + np.roll(v, 1, 0)) / 2),
     }
 
@@ -440,7 +439,7 @@ def test_blocks_of_views_give_what_all_views_at_once_give(monkeypatch: pytest.Mo
         whole = reconstruct(projections, name, grid, iterations=5, weights="counts", **given).volume
         monkeypatch.setattr(blocks, "LEAST_RAYS", 1 << 12)
         parts = reconstruct(projections, name, grid, iterations=5, weights="counts", **given).volume
-        assert len(build(projections, grid, IterativeSettings()).blocks) > 5
+        assert len(data_term(projections, grid, IterativeSettings()).blocks) > 5
         np.testing.assert_allclose(parts, whole, atol=1e-3 * np.abs(whole).max(), err_msg=name)
 
 
@@ -539,15 +538,36 @@ def test_nan_in_a_step_keeps_the_volume_before_it() -> None:
     class State:
         x, count = np.zeros((1, 1, 2), F32), 0
 
-    state = State()
+    class Solver:
+        def start(self, x: np.ndarray) -> State:
+            return State()
 
-    def step() -> dict[str, float]:
-        state.count += 1
-        state.x = np.full((1, 1, 2), state.count if state.count < 3 else np.nan, F32)
-        return {"residual": 1.0 / state.count if state.count < 4 else math.nan}  # known one step late
+        def step(self, s: State) -> dict[str, float]:
+            s.count += 1
+            s.x = np.full((1, 1, 2), s.count if s.count < 3 else np.nan, F32)
+            return {"residual": 1.0 / s.count if s.count < 4 else math.nan}  # known one step late
 
     with pytest.warns(DivergenceWarning):
-        assert iterate(step, state, 10).max() == 2.0
+        assert solve(Solver(), State(), 10).max() == 2.0
+
+
+def test_a_callback_stops_a_run_and_the_record_says_so(scan_and_grid: Any) -> None:
+    projections, grid, _ = scan_and_grid
+
+    def enough(progress: Progress) -> None:
+        if progress.values["residual"] < 0.1 * np.linalg.norm(projections.values):
+            raise StopRun("a tenth")
+
+    rec = reconstruct(projections, "sirt", grid, callbacks=[enough], iterations=50, start="zero")
+    count = rec.history[-1]["step"]
+    assert 1 < count < 50
+    assert rec.settings["stopped"] == f"by a callback (a tenth), at step {count}"
+    assert rec.settings["iterations"] == count
+    np.testing.assert_array_equal(rec.volume, reconstruct(projections, "sirt", grid, iterations=count, start="zero").volume)
+    np.testing.assert_array_equal(rec.volume, sirt(projections, grid, [enough], iterations=50, start="zero"))
+    cut = reconstruct(projections, "cgls", grid, callbacks=[enough], iterations=50, lower=0.0)
+    assert cut.volume.min() == 0  # what a method does after its last step is done all the same
+    assert "stopped" in cut.settings
 
 
 @pytest.mark.parametrize(
@@ -646,5 +666,5 @@ def test_the_registry_knows_the_methods() -> None:
 
 def test_the_start_is_the_filtered_back_projection_within_the_bounds(scan_and_grid: Any) -> None:
     projections, grid, _ = scan_and_grid
-    x = start_volume(projections, grid, IterativeSettings(), build(projections, grid, IterativeSettings()))
+    x = start_volume(projections, grid, IterativeSettings(), data_term(projections, grid, IterativeSettings()))
     np.testing.assert_array_equal(x, np.maximum(reconstruct(projections, "fdk", grid).volume, 0))

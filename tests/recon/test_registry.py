@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import pickle
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import fewview
+import fewview.recon
 import numpy as np
 import pytest
 from fewview.base import InputError, UnknownNameError
@@ -54,7 +56,14 @@ def test_a_method_is_a_function_that_shows_its_settings(name: str) -> None:
     assert list(parameters)[:3] == ["projections", "grid", "callbacks"]
     assert list(parameters)[3:] == list(inspect.signature(METHODS[name].Settings).parameters)
     assert function.__name__ == name
+    if ROWS[name].kind in ("analytic", "iterative"):
+        assert getattr(fewview.recon, name) is function
     assert inspect.getdoc(function)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_method_can_be_sent_to_another_process(name: str) -> None:
+    assert pickle.loads(pickle.dumps(METHODS[name])) == METHODS[name]
 
 
 def test_nothing_that_is_a_method_is_missing() -> None:
@@ -72,11 +81,13 @@ def test_nothing_that_is_a_method_is_missing() -> None:
 
 
 def test_learners_are_those_of_the_registry() -> None:
+    from fewview.nerf.training.learner import Learner
     from fewview.nerf.training.learners import find_learner, learners
 
     assert learners() == names_of_kind("learned") == [name for name in METHODS if METHODS[name].trained]
     for name in learners():
         assert find_learner(name).name == name
+        assert isinstance(find_learner(name), Learner)
     with pytest.raises(InputError, match="needs no training"):
         find_learner("sirt")
 

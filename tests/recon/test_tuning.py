@@ -17,8 +17,9 @@ from fewview.data.multiresolution import bin_projections, coarsening
 from fewview.geometry import Grid, InputError, UnknownNameError, skyscan_1276, views
 from fewview.recon import Operator, reconstruct
 from fewview.recon.iterative.pdhg_tv import PdhgTvSettings
-from fewview.recon.iterative.problem import IterativeSettings, build
-from fewview.recon.iterative.tuning import LADDER, held_out, lowest, ramp_energy, split, trust_in_minimum, weight_unit
+from fewview.recon.iterative.solving.setup import IterativeSettings, data_term
+from fewview.recon.iterative.tuning.held_out import held_out, ramp_energy, split
+from fewview.recon.iterative.tuning.prior_weight import LADDER, lowest, trust_in_minimum, weight_unit
 from fewview.recon.physics.noise import noise_level, ripple
 from fewview.recon.projector import operator
 from fewview.recon.uncertainty import coverage, resampled_std
@@ -159,7 +160,7 @@ def test_the_weight_unit_counts_views_and_ignores_air() -> None:
     projections, grid, _ = make_scan(26, 5e4, size=16)
     larger = Grid((16, 24, 24), grid.voxel_mm)
     units = [
-        weight_unit(build(p, g, IterativeSettings()), 0.5, 0.5)
+        weight_unit(data_term(p, g, IterativeSettings()), 0.5, 0.5)
         for p, g in ((projections, grid), (projections[::2], grid), (projections, larger))
     ]
     assert units[1] == pytest.approx(units[0] / 2, rel=0.05)

@@ -49,8 +49,7 @@ def read_nifti(path: Path, voxel_mm: float | None = None) -> tuple[NDArray[Any],
         if not isinstance(image, nibabel.Nifti1Image):
             raise InputError(f"{path} is a {type(image).__name__}", expected="a NIfTI file")
         _check_array(image, path)
-        if path.name.lower().endswith(".gz"):
-            _check_gzip(path)
+        _check_length(image, path)
     unit = _unit_mm(image.header, path, voxel_mm)
     sizes = _edges(image, path) if voxel_mm is None else np.full(3, voxel_mm / unit)
     with whole_nifti(path):
@@ -61,6 +60,8 @@ def read_nifti(path: Path, voxel_mm: float | None = None) -> tuple[NDArray[Any],
     turn = affine[:3, :3] - np.diag(np.diag(affine[:3, :3]))
     if np.abs(turn).max() > 1e-3 * np.abs(affine[:3, :3]).max():
         warnings.warn(f"{path} has an oblique orientation, which is left out", stacklevel=3)
+    if not int(image.header["sform_code"]) and not int(image.header["qform_code"]):
+        warnings.warn(f"{path} states no place in space (sform and qform codes are 0): its middle is taken at the origin", stacklevel=3)
     # The header keeps float32: its shortest decimal is what was meant (0.0106, not 0.010599999688565731).
     voxel = float(
         str(np.float32(one_size([float(edge) * unit for edge in sizes], path, voxel_mm, ("pixdim[1]", "pixdim[2]", "pixdim[3]"))))
@@ -88,11 +89,17 @@ def whole_nifti(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _check_gzip(path: Path) -> None:
-    """Read to the end, where gzip keeps its checksum: nibabel stops after the last voxel, and a changed byte goes unseen."""
-    with gzip.open(path) as stream:
-        while stream.read(_BLOCK):
-            pass
+def _check_length(image: Any, path: Path) -> None:
+    """Read a gzip to its end, where it keeps its checksum (nibabel stops after the last voxel), and warn of what follows the last voxel."""
+    length = path.stat().st_size
+    if path.name.lower().endswith(".gz"):
+        with gzip.open(path) as stream:
+            length = sum(map(len, iter(lambda: stream.read(_BLOCK), b"")))
+    end = int(image.dataobj.offset) + math.prod(image.shape) * np.dtype(image.get_data_dtype()).itemsize
+    if length > end:
+        warnings.warn(
+            f"{path}: {length - end} bytes follow the last voxel of {image.shape}; is its header that of another volume?", stacklevel=4
+        )
 
 
 def _check_array(image: Any, path: Path) -> None:
@@ -107,7 +114,8 @@ def _check_array(image: Any, path: Path) -> None:
 
 
 def _unit_mm(header: Any, path: Path, given: float | None) -> float:
-    name = header.get_xyzt_units()[0]
+    with whole_nifti(path):
+        name = header.get_xyzt_units()[0]
     if name == "unknown" and given is None:
         warnings.warn(f"{path} states no unit of length: mm is taken; {SAY_VOXEL} to decide otherwise", stacklevel=4)
     return _UNIT_MM.get(name, 1.0)

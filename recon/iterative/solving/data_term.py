@@ -1,0 +1,124 @@
+"""The data term of every iterative method: ``1/2 |A x - b|_W^2``, ``lower <= x <= upper``, x = 0 off the mask; and its derivatives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....base import InputError
+from .protocols import Block, Linear, Part, Sinogram, Volume
+
+
+def check_bounds(lower: float, upper: float) -> None:
+    """InputError where nothing lies between the bounds."""
+    if not lower <= upper:
+        raise InputError(f"bounds are lower={lower}, upper={upper}", expected="lower <= upper, in 1/mm")
+
+
+@dataclass(frozen=True, eq=False)
+class DataTerm:
+    """1/2 |A x - b|_W^2 with the constraints of a reconstruction: operator, data, weights, mask and bounds, checked.
+
+    ``weights`` are None (all one) or of the data's shape, their mean one; ``mask`` is None or a boolean volume. ``blocks`` are the views
+    in parts, each with its operator (by default one part): sums over rays are taken block by block, so that no array but the data (and
+    the weights, where there are any) grows with the number of views. ``part`` gives the operator of any views, where one is needed.
+    """
+
+    A: Linear
+    data: Sinogram
+    shape: tuple[int, int, int]
+    weights: Sinogram | None = None
+    mask: NDArray[np.bool_] | None = None
+    lower: float = -math.inf
+    upper: float = math.inf
+    blocks: tuple[Block, ...] = ()
+    part: Part | None = None
+
+    def __post_init__(self) -> None:
+        if not self.blocks:
+            object.__setattr__(self, "blocks", (Block(slice(None), self.A),))
+        check_bounds(self.lower, self.upper)
+        if self.mask is not None:
+            if self.mask.shape != self.shape:
+                raise InputError(f"the mask has shape {self.mask.shape}", expected=f"{self.shape} (z, y, x), as the grid says")
+            if not self.mask.any():
+                raise InputError("the mask keeps no voxel", expected="at least one voxel to reconstruct")
+        if self.weights is not None:
+            if self.weights.shape != self.data.shape:
+                raise InputError(f"the weights have shape {self.weights.shape}", expected=f"{self.data.shape}, one for each ray")
+            if not np.isfinite(self.weights).all() or self.weights.min() < 0:
+                raise InputError("the weights hold negative, NaN or Inf values", expected="finite weights of zero or more")
+            if not self.weights.any():
+                raise InputError("the weights are all zero: every ray is masked", expected="at least one ray with weight")
+
+    def residual(self, x: Volume, block: Block) -> Sinogram:
+        """A x - b on the views of a block."""
+        out = block.A(x)
+        out -= self.data[block.views]
+        return out
+
+    def weighted(self, rays: Sinogram, views: Any = slice(None)) -> Sinogram:
+        """W r on these views."""
+        return rays if self.weights is None else self.weights[views] * rays
+
+    def gradient(self, x: Volume) -> tuple[float, Volume]:
+        """The data term 1/2 |A x - b|_W^2, summed in float64, and its gradient A' W (A x - b)."""
+        return self._pass(lambda block: self.residual(x, block))
+
+    def normal(self, x: Volume) -> tuple[float, Volume]:
+        """|A x|_W^2 and A' W A x."""
+        half, back = self._pass(lambda block: block.A(x))
+        return 2 * half, back
+
+    def back_projected_data(self) -> Volume:
+        """A' W b."""
+        return self._pass(lambda block: self.data[block.views])[1]
+
+    def _pass(self, rays_of: Callable[[Block], Sinogram]) -> tuple[float, Volume]:
+        """The sum over blocks of 1/2 r' W r and A' W r, with r the rays of a block."""
+        total, back = 0.0, None
+        for block in self.blocks:
+            rays = rays_of(block)
+            weighted = self.weighted(rays, block.views)
+            total += 0.5 * dot(rays, weighted)
+            part = block.A.T(weighted)
+            back = part if back is None else np.add(back, part, out=back)
+        return total, np.ascontiguousarray(back)
+
+    def project(self, x: Volume) -> Volume:
+        """The nearest volume within the bounds and the mask, in place."""
+        np.clip(x, self.lower, self.upper, out=x)
+        if self.mask is not None:
+            x *= self.mask
+        return x
+
+
+def dot(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """Inner product, summed row by row in float64: the same result whatever the number of threads."""
+    rows = np.einsum("ij,ij->i", a.reshape(len(a), -1), b.reshape(len(b), -1), dtype=np.float64) if a.ndim > 1 else a.astype(np.float64) * b
+    return float(rows.sum())
+
+
+def largest_eigenvalue(term: DataTerm, iterations: int = 3) -> float:
+    """A bound from above of the largest eigenvalue of A' W A, tight to some percent.
+
+    A has no negative entries, so any positive volume v gives the bound max (A'WA v)_i / v_i (Collatz and Wielandt); it shrinks to the
+    eigenvalue as v is iterated. Voxels that hardly any ray meets are kept positive, which can only raise the bound.
+    """
+    v, bound = np.ones(term.shape, np.float32), math.inf
+    for _ in range(iterations):
+        w = term.normal(v)[1]
+        top = float(w.max())
+        if not top > 0:
+            bound = 0.0
+            break
+        bound = min(bound, float((w / v).max()))
+        v = np.maximum(w / np.float32(top), np.float32(1e-3))
+    if not (math.isfinite(bound) and bound > 0):
+        raise InputError("no ray of the scan meets the grid", expected="a grid inside the field of view", remedy="see Grid.fit(scan)")
+    return bound

@@ -1,0 +1,126 @@
+"""From projections and settings to the data term and the volume to begin with."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ....base import InputError
+from ....base.memory import require_memory
+from ....base.settings import Array, Count, Unbounded, checked
+from ....data import Projections
+from ....geometry import Grid
+from ...analytic.feldkamp import fdk
+from ...projector.operator import Operator
+from ...projector.view_blocks import Block, Linear, split_views
+from .data_term import DataTerm, check_bounds
+from .protocols import Sinogram, Volume
+
+OPERATOR_BYTES = 16 << 20  # columns of views that the back-projection turns at once
+
+
+@checked(of="an iterative method")
+class IterativeSettings:
+    """Settings that every iterative method has. None means: chosen from the data (`--auto`, the default).
+
+    ``iterations``: how many; ``start``: "fdk", "zero" or a volume [z, y, x]; ``mask``: None (the whole box), "fov" (the cylinder of the
+    scan's field of view) or a boolean volume, x = 0 where it is false; ``lower``, ``upper``: bounds in 1/mm (``lower=-inf`` allows
+    negative values); ``weights``: None (all rays alike), "counts" (photons exp(-p): penalised weighted least squares) or an array
+    [view, row, col]; ``backend``: of the `Operator`.
+    """
+
+    iterations: Count | None = None
+    start: Literal["fdk", "zero"] | Array = "fdk"
+    mask: Literal["fov"] | Array | None = None
+    lower: Unbounded = 0.0
+    upper: Unbounded = math.inf
+    weights: Literal["counts"] | Array | None = None
+    backend: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_bounds(self.lower, self.upper)
+
+
+def require_room(term: DataTerm, volumes: float, rays: float, what: str) -> None:
+    """InputError, with the number, where ``volumes`` volumes and ``rays`` numbers a ray are not to be had beside the data.
+
+    Three blocks of rays and the operator's own columns are added: what is in flight.
+    """
+    block = max(term.data[part.views].size for part in term.blocks)
+    needed = 4 * int(volumes * math.prod(term.shape) + rays * term.data.size + 3 * block) + OPERATOR_BYTES
+    require_memory(
+        needed,
+        f"{what} on {' x '.join(map(str, term.shape))} voxels from {len(term.data)} views",
+        "use larger voxels or a smaller box",
+    )
+
+
+def check_views(projections: Projections, least: int = 2, what: str = "an iterative reconstruction") -> None:
+    """InputError when there are fewer than ``least`` views."""
+    if len(projections) < least:
+        raise InputError(f"the scan has {len(projections)} view(s)", expected=f"at least {least} views for {what}")
+
+
+def data_term(projections: Projections, grid: Grid, settings: IterativeSettings) -> DataTerm:
+    """The checked data term of these projections and settings, with the grid's `Operator` in blocks of views."""
+    check_views(projections)
+
+    def part(views: Any) -> Linear:
+        made: Any = Operator(projections.scan[views], grid, backend=settings.backend)
+        return made
+
+    slices = split_views(len(projections), math.prod(projections.scan.shape), math.prod(grid.shape))
+    return DataTerm(
+        A=part(slice(None)),
+        data=projections.values,
+        shape=grid.shape,
+        weights=ray_weights(projections, settings.weights),
+        mask=voxel_mask(projections, grid, settings.mask),
+        lower=settings.lower,
+        upper=settings.upper,
+        blocks=tuple(Block(views, part(views)) for views in slices),
+        part=part,
+    )
+
+
+def voxel_mask(projections: Projections, grid: Grid, given: str | ArrayLike | None) -> NDArray[np.bool_] | None:
+    """The mask that the setting asks for."""
+    if given is None:
+        return None
+    if isinstance(given, str):
+        return grid.in_cylinder(projections.scan)
+    return np.ascontiguousarray(given, dtype=bool)
+
+
+def ray_weights(projections: Projections, given: str | ArrayLike | None) -> Sinogram | None:
+    """The statistical weights that the setting asks for, scaled to mean one.
+
+    "counts": the variance of -ln(counts/photons) is 1/counts for Poisson counts (Sauer and Bouman 1993), so w = photons exp(-p).
+    """
+    if given is None:
+        return None
+    if isinstance(given, str):
+        weights = np.exp(-np.maximum(projections.values, 0))
+    else:
+        weights = np.array(given, dtype=np.float32)
+        if weights.shape != projections.values.shape or not np.isfinite(weights).all() or weights.min() < 0 or not weights.any():
+            return weights  # DataTerm says what is wrong with them
+    return np.ascontiguousarray(weights / weights.mean(dtype=np.float64), dtype=np.float32)
+
+
+def start_volume(projections: Projections, grid: Grid, settings: IterativeSettings, term: DataTerm) -> Volume:
+    """The volume to begin with, within the bounds and the mask; never the caller's own array."""
+    given = settings.start
+    if isinstance(given, str):
+        if given == "zero":
+            return term.project(np.zeros(grid.shape, np.float32))
+        return term.project(fdk(projections, grid))
+    volume = np.array(given, dtype=np.float32, order="C")
+    if volume.shape != grid.shape:
+        raise InputError(f"the start volume has shape {volume.shape}", expected=f"{grid.shape} (z, y, x), as the grid says")
+    if not np.isfinite(volume).all():
+        raise InputError("the start volume holds NaN or Inf", expected="a finite volume in 1/mm")
+    return term.project(volume)

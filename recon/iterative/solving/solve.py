@@ -1,0 +1,67 @@
+"""The loop around every solver: progress, stopping, divergence."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ....base.record import peak_memory_mib
+from ...method import Callback, Progress, StopRun
+from .protocols import S, Solver, Values, Volume
+
+
+class DivergenceWarning(RuntimeWarning):
+    """A reconstruction diverged and was stopped; the last good volume is returned."""
+
+
+def solve(
+    solver: Solver[S],
+    state: S,
+    iterations: int,
+    callbacks: Sequence[Callback] = (),
+    told: Mapping[str, Any] | None = None,
+    stop: Callable[[Values], str | None] | None = None,
+) -> Volume:
+    """``iterations`` more steps from ``state``; the volume [z, y, x] in 1/mm that is the best known then.
+
+    The run ends earlier where ``stop`` gives a reason, where a callback raises StopRun, and where the residual runs away: it has diverged
+    when the residual is NaN or Inf, or above three times the least and 1.5 times the first; then a DivergenceWarning is given, the history
+    says ``diverged``, and the last good volume is returned. ``told`` are settings that were chosen for the run, for the callbacks.
+    """
+    total, told = state.count + iterations, dict(told or {})
+    first = best = math.inf
+    good = state.x.copy()
+    for _ in range(iterations):
+        before = state.x
+        values = dict(solver.step(state))
+        residual = float(values.get("residual", 0.0))
+        first = residual if math.isinf(first) else first
+        if not math.isfinite(residual) or (residual > 3 * best and residual > 1.5 * first):
+            _tell(callbacks, Progress(state.count, total, good, {**values, "diverged": True}, {"diverged_at": state.count}))
+            change = f"the residual went from {best:.4g} to {residual:.4g} at step {state.count}"
+            warnings.warn(f"{change}: diverged; the last good volume is returned", DivergenceWarning, stacklevel=2)
+            return good
+        if residual < best:
+            best = residual
+            np.copyto(good, before)  # the residual may be that of the volume before the step; that array is whole until the next one
+        reason = stop(values) if stop else None
+        told |= {"stopped": f"{reason}, at step {state.count}"} if reason else {}
+        told["iterations"] = state.count
+        memory = {"memory_mb": peak_memory_mib() or 0.0}
+        if _tell(callbacks, Progress(state.count, total, state.x, {**values, **memory}, told)) or reason:
+            break
+    return state.x
+
+
+def _tell(callbacks: Sequence[Callback], progress: Progress) -> bool:
+    """Whether a callback stops the run."""
+    try:
+        for callback in callbacks:
+            callback(progress)
+    except StopRun:
+        return True
+    return False

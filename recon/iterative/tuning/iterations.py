@@ -1,0 +1,48 @@
+"""The number of iterations from the data alone: as many as predict held-out views best."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ....base import InputError
+from ....data import Projections
+from ....geometry import Grid
+from ..solving.data_term import DataTerm
+from ..solving.protocols import Solver
+from ..solving.setup import IterativeSettings
+from .held_out import split
+
+
+def choose_iterations(
+    projections: Projections,
+    grid: Grid,
+    settings: IterativeSettings,
+    solver_of: Callable[[DataTerm], Solver[Any]],
+    most: int,
+    patience: int = 5,
+) -> tuple[int, dict[str, Any]]:
+    """The number of iterations after which held-out views are predicted best; the search ends after ``patience`` worse ones."""
+    if settings.iterations is not None:
+        return settings.iterations, {}
+    begin = time.perf_counter()
+    part = split(projections, grid, settings)
+    solver = solver_of(part.term)
+    state = solver.start(part.start())
+    scores: list[float] = []
+    for _ in range(most):
+        solver.step(state)
+        scores.append(part.score(state.x))
+        if len(scores) - int(np.argmin(scores)) > patience:
+            break
+    if not np.isfinite(scores).all():
+        raise InputError("the search for the number of iterations diverged", remedy="give a smaller relaxation, or iterations yourself")
+    told = {
+        "iterations_curve": scores,
+        "iterations_seconds": time.perf_counter() - begin,
+        "iterations_rule": f"the best of those tried, {part.described}",
+    }
+    return int(np.argmin(scores)) + 1, told

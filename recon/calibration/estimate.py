@@ -21,7 +21,7 @@ from .reprojection import Reprojection
 from .result import Calibration, Curve
 from .search import NAMES, Corrected, Estimate, Search, binned, row_found
 from .steps import Steps
-from .trust import LEAST, only_what_helps, the_clearer, with_floor
+from .trust import LEAST, only_what_helps, the_clearer, with_error_of_hardening, with_floor
 
 _SEARCH_COLS, _FINE_COLS, _MOST_VIEWS = 192, 384, 104
 _NARROW_DEG, _HALF_TURN_DEG = 2.0, 179.0
@@ -112,7 +112,7 @@ def _calibrate_cone(
         best = _sharpened(Projections(linearise(chosen.values, percent), chosen.scan), best, fine, sharp)
         done()
         if 1 in free:  # the row goes with the axis, which is known better now
-            best = row_found(linearise(values, percent), small, best, 5000, 2 in free)
+            best = _row(values, small, best, percent, 2 in free)
     elif sharp:
         notes.append(f"the views span {span:.0f} deg, less than half a turn: axis shift and roll are from the epipolar test alone")
     scores = {"reversed" if estimate.reverse else "as given": estimate.score for estimate in found} if sense else {}
@@ -169,6 +169,14 @@ def _sharpened(chosen: Projections, best: Estimate, factor: int, sharp: list[int
     steps = [(0.1, 0.0, 0.3)[which] for which in sharp]
     test = Reprojection(values, small, refinements=5)  # with 3 the roll comes out up to 0.01 deg worse
     return test.refine(geometry, best.scaled(factor / coarse), sharp, steps).scaled(coarse / factor)
+
+
+def _row(values: NDArray[np.float32], scan: Scan, best: Estimate, percent: float, roll_free: bool) -> Estimate:
+    """``best`` with its row from straightened views, and an error that knows how much the straightening moved it."""
+    found = row_found(linearise(values, percent), scan, best, 5000, roll_free)
+    if not percent:
+        return found
+    return with_error_of_hardening(found, row_found(values, scan, best, 5000, roll_free))
 
 
 def _curves(search: Search, best: Estimate) -> dict[int, Curve]:

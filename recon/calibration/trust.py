@@ -12,16 +12,24 @@ from numpy.typing import NDArray
 
 from .search import GROUPS, NAMES, Estimate, Search
 
-FLOOR_PX_OF_COLS = (0.006 / 192, 0.12 / 192)  # axis and row shift: pixels, as a share of the panel's columns
-FLOOR_ROLL_DEG = 0.012
+FLOORS = (0.006, 0.12, 0.012)  # axis and row shift in pixels of a panel of 192 columns, roll in degrees
+OF_STRAIGHTENING = 0.25  # share of what straightening the line integrals moved the row by that may still be wrong
 LEAST = 3.0  # standard errors: a smaller change may well be chance
 SENSE_CLEAR = 0.6  # the other sense must contradict itself this much less, or it cannot be told from the given one
 
 
 def with_floor(estimate: Estimate, cols: int) -> Estimate:
     """The estimate of a panel of ``cols`` columns, with errors that cover what biases all views alike."""
-    floor = np.array([*(share * cols for share in FLOOR_PX_OF_COLS), FLOOR_ROLL_DEG])
+    scale = max(192 / cols, cols / 192)  # of finer panels a pixel is less; coarser ones leave fewer lines to compare
+    floor = np.array(FLOORS) * [scale, scale, 1.0]
     return estimate.changed(errors=np.sqrt(estimate.errors**2 + floor**2))
+
+
+def with_error_of_hardening(straightened: Estimate, plain: Estimate) -> Estimate:
+    """The estimate from straightened views, its row's error widened by a share of how far that from the plain views lies away."""
+    errors = straightened.errors.copy()
+    errors[1] = np.hypot(errors[1], OF_STRAIGHTENING * (straightened.values[1] - plain.values[1]))
+    return straightened.changed(errors=errors)
 
 
 def held_out_gain(search: Search, estimate: Estimate, which: int) -> float:

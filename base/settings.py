@@ -55,6 +55,7 @@ def _no_nan(value: float) -> float:
 Several = Annotated[tuple[T, ...], BeforeValidator(_as_tuple)]  # a list; one value alone is a list of one
 Array = Annotated[NDArray[Any], BeforeValidator(_as_array)]
 Count = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0)]
 Mm = Annotated[float, Field(ge=1e-6, le=1e3, description="a positive length in mm, from 1e-6 to 1000")]

@@ -73,7 +73,7 @@ def angles_text(angles_deg: NDArray[np.float64]) -> str:
     """Angles as Python text that gives the same bits again; evenly stepped ones in a few words.
 
     >>> angles_text(np.arange(0, 260, 10) * 0.8), angles_text(np.array([0.0, 90.0, 30.0]))
-    ('[0.8 * i for i in range(0, 260, 10)]', '[0.0, 90.0, 30.0]')
+    ('[8.0 * i for i in range(0, 26)]', '[0.0, 90.0, 30.0]')
     """
     given = angles_deg.tolist()
     if len(given) > 8:

@@ -24,6 +24,7 @@ _SIGNED = tuple(
     (re.compile(start), re.compile(note))
     for start, note in (
         (rb"II|MM|\x5c\x01\0\0|\0\0\x01\x5c|\x89PNG|\s*<", re.escape(SIGNATURE.encode())),  # TIFF, NIfTI, PNG, SVG and HTML
+        (rb"<svg", rb"from above \(x right, y up\)"),  # drawings, pages and volumes of fewview 0.1
         (rb"<!doctype html>", rb'<span class="kicker">fewview (benchmark|demo)</span>'),
         (rb"II|MM", rb'Namespace="fewview"'),
         (rb"\x89HDF", rb"fewview (volume|projections) \d"),

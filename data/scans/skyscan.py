@@ -121,7 +121,8 @@ def filter_mm_al(text: str) -> float | None:
     words = text.strip().lower()
     if re.fullmatch(r"no(ne)?( filter)?", words):
         return 0.0
-    found = re.fullmatch(r"al(?:uminum|uminium)?\s*([\d.]+)\s*mm|([\d.]+)\s*mm\s*al(?:uminum|uminium)?", words)
+    number = r"(\d+(?:\.\d*)?|\.\d+)"
+    found = re.fullmatch(rf"al(?:uminum|uminium)?\s*{number}\s*mm|{number}\s*mm\s*al(?:uminum|uminium)?", words)
     return float(found[1] or found[2]) if found else None
 
 

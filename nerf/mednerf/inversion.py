@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ...base.psnr import psnr_db
-from ...base.settings import Count, NotNegative, checked
+from ...base.settings import Count, NotNegative, Whole, checked
 from ...data import Projections
 from ...geometry import Grid
 from .graf import ConditionedField, Frame
@@ -35,10 +35,10 @@ class Inversion:
     one view, one start, until a chosen PSNR is reached.
     """
 
-    steps: Annotated[int, Field(ge=0)] = 150
+    steps: Whole = 150
     fit: Literal["generator", "z"] = "generator"
     views: Literal["all", "one"] = "all"
-    starts: Annotated[int, Field(ge=0)] = 16
+    starts: Whole = 16
     patches: Count = 2
     least_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     perceptual: NotNegative = 0.3

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
+from ...base.settings import Count, NotNegative, Positive, Several, Whole, checked
 from ...data import Projections
 from ...geometry import Grid
 from ...geometry.transform import rotation_matrix
@@ -30,7 +31,7 @@ from .point_network import PointNetwork
 from .view_features import Cameras, sampled
 
 
-@dataclass(frozen=True)
+@checked(of="pixelnerf")
 class PixelNerfArchitecture:
     """``channels``, ``blocks``, ``stride``, ``features``, ``groups`` of the `Encoder`; ``width`` and blocks of the `PointNetwork`.
 
@@ -42,24 +43,24 @@ class PixelNerfArchitecture:
     told of the place of a point, in training only; ``learning_rate``.
     """
 
-    channels: tuple[int, ...] = (64, 64, 128, 256, 512)
-    blocks: tuple[int, ...] = (3, 4, 6, 3)
-    stride: int = 2
-    features: int | None = None
-    groups: int = 32
-    width: int = 512
-    view_blocks: int = 3
-    joint_blocks: int = 2
-    octaves: int = 6
+    channels: Several[Count] = (64, 64, 128, 256, 512)
+    blocks: Several[Count] = (3, 4, 6, 3)
+    stride: Count = 2
+    features: Count | None = None
+    groups: Whole = 32
+    width: Count = 512
+    view_blocks: Whole = 3
+    joint_blocks: Whole = 2
+    octaves: Whole = 6
     own_fine: bool = True
-    fdk: int = 0
-    rays: int = 128
-    coarse: int = 64
-    fine: int = 32
-    points: int = 0
-    points_weight: float = 1.0
-    jitter: float = 0.0
-    learning_rate: float = 1e-4
+    fdk: Whole = 0
+    rays: Whole = 128
+    coarse: Count = 64
+    fine: Whole = 32
+    points: Whole = 0
+    points_weight: NotNegative = 1.0
+    jitter: NotNegative = 0.0
+    learning_rate: Positive = 1e-4
 
 
 PAPER = PixelNerfArchitecture()

@@ -6,15 +6,14 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+from typing import Any, ParamSpec
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 
 from ...base import InputError
-from ...base.settings import Seed, checked
+from ...base.settings import Seed, Whole, checked
 from ...data import Projections
 from ...data.volumes.resample import resample
 from ...geometry import Grid
@@ -41,7 +40,7 @@ class TrainedSettings:
     """
 
     checkpoint: str | Path | None = None
-    consistency: Annotated[int, Field(ge=0)] = 0
+    consistency: Whole = 0
     seed: Seed = 0
     device: str = "cpu"
 

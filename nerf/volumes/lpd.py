@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from pydantic import Field
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from ...base.settings import checked
+from ...base.settings import Count, Positive, Whole, checked
 from ...data import Projections
 from ...geometry import Grid
 from ...recon import Operator
@@ -27,7 +28,7 @@ from ..training.learner import Example, Given, Group
 from ..training.trained_method import TrainedSettings, trained_method
 
 
-@dataclass(frozen=True)
+@checked(of="lpd")
 class Architecture:
     """Numbers that a checkpoint of `lpd` fits.
 
@@ -35,12 +36,12 @@ class Architecture:
     Projections are linearised by ``hardening`` percent; ``unit`` (1/mm) is what the networks call 1 in a volume, ``line`` in a view.
     """
 
-    steps: int = 4
-    memory: int = 6
-    width: int = 16
-    hardening: float = 30.0
-    unit: float = 0.03
-    line: float = 0.3
+    steps: Count = 4
+    memory: Whole = 6
+    width: Count = 16
+    hardening: Annotated[float, Field(ge=0, le=100)] = 30.0
+    unit: Positive = 0.03
+    line: Positive = 0.3
 
 
 PRESETS = {"small": Architecture(), "paper": Architecture(steps=10, memory=6, width=32)}

@@ -5,16 +5,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from ...base.settings import checked
+from ...base.settings import Count, NotNegative, Positive, Whole, checked
 from ...data import Projections
 from ...geometry import Grid
 from ...recon.analytic.feldkamp import filtered_backprojection
@@ -26,7 +27,7 @@ from ..training.learner import Example, Given, Group
 from ..training.trained_method import TrainedSettings, trained_method
 
 
-@dataclass(frozen=True)
+@checked(of="unet")
 class Architecture:
     """Numbers that a checkpoint of `unet` fits.
 
@@ -36,17 +37,17 @@ class Architecture:
     is what the network calls 1.
     """
 
-    channels: int = 16
-    levels: int = 2
-    blocks: int = 1
-    dropout: float = 0.05
-    iterations: int = 25
-    strength: float = 0.008
-    hardening: float = 30.0
-    unit: float = 0.03
-    slope: float = 0.1
-    patch: int = 32
-    patches: int = 3
+    channels: Count = 16
+    levels: Whole = 2
+    blocks: Whole = 1
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    iterations: Count = 25
+    strength: NotNegative = 0.008
+    hardening: Annotated[float, Field(ge=0, le=100)] = 30.0
+    unit: Positive = 0.03
+    slope: NotNegative = 0.1
+    patch: Count = 32
+    patches: Count = 3
 
 
 PRESETS = {"small": Architecture(), "paper": Architecture(channels=32, levels=3, iterations=30, patch=96, patches=1)}

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
-from ...base.settings import Count, NotNegative, Positive, checked
+from ...base.settings import Count, NotNegative, Positive, Whole, checked
 from ...data import Projections
 from ...geometry import Grid
 from ..method import Callback, method_function
@@ -39,7 +37,7 @@ class AsdPocsSettings(IterativeSettings):
     alpha: Positive = 0.2
     alpha_red: Positive = 0.8
     r_max: Positive = 0.95
-    n_grad: Annotated[int, Field(ge=0)] = 10
+    n_grad: Whole = 10
     subset_views: Count = 4
 
 

@@ -44,7 +44,7 @@ def chance_gain(pairs: int, alone: bool) -> float:
 
 def simplest_fit(test: OppositeRays, reach_px: float) -> Fit:
     """The simplest change after which no other makes the rays agree better than chance might: none, the other sense of rotation by
-    itself, then axis, step or roll alone, then all of them together, in the given sense or the other one.
+    itself, then the best of axis, step or roll alone, then all of them together, in the given sense or the other one.
     """
     given = Fit(Change(), test.energy(Change()))
     alone = [Fit(Change(reverse=True), test.energy(Change(reverse=True)))] if test.tells_sense else []
@@ -57,7 +57,10 @@ def simplest_fit(test: OppositeRays, reach_px: float) -> Fit:
     least, least_alone = min(map(_energy, together)), min(map(_energy, alone))
     if _energy(given) <= large * min(least, least_alone) and _energy(given) <= small * least_alone:
         return given
-    return next(fit for fit in (*alone, *together) if _energy(fit) <= large * min(least, least_alone))
+    if least_alone > large * least:
+        return min(together, key=_energy)
+    likely = [fit for fit in alone if _energy(fit) <= small * least_alone]
+    return likely[0] if likely[0].change.reverse else min(likely, key=_energy)
 
 
 def _energy(fit: Fit) -> float:

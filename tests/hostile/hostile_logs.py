@@ -157,6 +157,10 @@ COUNTS: list[Case] = [
     log("reference intensity of 1e9", {"Reference Intensity": "1e9"}, told, "Reference Intensity"),
     log("reference intensity beyond all numbers", {"Reference Intensity": "1e999"}, told, "Reference Intensity"),
     log("reference intensity in words", {"Reference Intensity": "bright"}, refused, "Reference Intensity"),
+    log("filter of 1.2.3 mm", {"Filter": "Al 1.2.3mm"}, right),
+    log("camera binning in words", {"Camera binning": "banana"}, right_or_told, "Camera binning"),
+    log("source distance Infinity", {DSO: "Infinity"}, refused, DSO),
+    log("current beyond all numbers", {"Source Current (uA)": "1e999"}, right_or_told, "Source Current (uA)"),
     log("voltage in words", {"Source Voltage (kV)": "fifty"}, right_or_told, "Source Voltage"),
     log("prefix that leaves the folder", {"Filename Prefix": "../../etc/"}, right_or_told, "Filename Prefix|etc"),
     refused(

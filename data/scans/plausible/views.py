@@ -117,8 +117,8 @@ def _empty(scan: Judged) -> list[str]:
         return []
     level = float(np.median(scan.samples.counts))
     return [
-        f"no object is seen in any view: beside noise, the line integrals vary by {spread:.2g} only (counts near {level:.6g}): "
-        "nothing but air in the beam, or a closed shutter"
+        f"no object is seen in any view: what varies from place to place, by {spread:.2g} in the mean of the views, is noise "
+        f"(counts near {level:.6g}): nothing but air in the beam, or a closed shutter"
     ]
 
 

@@ -117,7 +117,7 @@ def _calibrate_cone(
         notes.append(f"the views span {span:.0f} deg, less than half a turn: axis shift and roll are from the epipolar test alone")
     scores = {"reversed" if estimate.reverse else "as given": estimate.score for estimate in found} if sense else {}
     done()
-    best, left_alone = only_what_helps(search, with_floor(best, small.shape[1]))
+    best, left_alone = only_what_helps(search, with_floor(best, small.shape[1], percent))
     notes += left_alone
     before = float(search.scores([np.zeros(3)], False)[0][0])
     score = float(search.scores([best.values], best.reverse)[0][0])

@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 
 from .search import GROUPS, NAMES, Estimate, Search
 
-FLOORS = (0.006, 0.12, 0.012)  # axis and row shift in pixels of a panel of 192 columns, roll in degrees
+FLOORS = (0.006, 0.03, 0.012)  # axis and row shift in pixels of a panel of 192 columns, roll in degrees
+FLOOR_HARDENED_ROW = 0.12  # where the beam hardened by 50 % or more, in the terms of `linearise`
 OF_STRAIGHTENING = 0.25  # share of what straightening the line integrals moved the row by that may still be wrong
 LEAST = 3.0  # standard errors: a smaller change may well be chance
 SENSE_CLEAR = 0.6  # the other sense must contradict itself this much less, or it cannot be told from the given one
 
 
-def with_floor(estimate: Estimate, cols: int) -> Estimate:
+def with_floor(estimate: Estimate, cols: int, hardening_percent: float = 0.0) -> Estimate:
     """The estimate of a panel of ``cols`` columns, with errors that cover what biases all views alike."""
     scale = max(192 / cols, cols / 192)  # of finer panels a pixel is less; coarser ones leave fewer lines to compare
-    floor = np.array(FLOORS) * [scale, scale, 1.0]
+    row = max(FLOORS[1], FLOOR_HARDENED_ROW * min(1.0, hardening_percent / 50))
+    floor = np.array([FLOORS[0] * scale, row * scale, FLOORS[2]])
     return estimate.changed(errors=np.sqrt(estimate.errors**2 + floor**2))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 
 from ..base.outputs.ownership import SIGNATURE
 from .grid import Grid
-from .scan import Scan
+
+if TYPE_CHECKING:
+    from .scan import Scan
 
 _SIZE, _MARGIN = 420, 32
 _SOURCE, _PANEL, _GRID, _RAY = "#c2410c", "#1d4ed8", "#15803d", "#94a3b8"

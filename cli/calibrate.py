@@ -63,8 +63,7 @@ def calibrate(
         projections = read(scan, views=parse_views(views).of, progress=counted(callback), **settings(read_as))
     with progress_bar("calibration") as callback:
         found = find(projections, fit=fit, sense=not keep_sense, hardening=not keep_hardening, search_px=search_px, callbacks=(callback,))
-    for line in str(found).split("; "):
-        print(line)
+    print(found)
     changes: dict[str, Any] = {**found.changes, "errors": dict(found.errors)}
     if drift:
         changes["drift"] = without_drift(Projections(projections.values, found.scan, projections.meta), print)[1]

@@ -25,7 +25,8 @@ def calibrated(projections: Projections, tell: Tell, callbacks: Sequence[Callbac
     from ..recon import calibrate
 
     found = calibrate(projections, callbacks=callbacks)
-    tell(f"calibration: {found}")
+    for line in found.lines:
+        tell(f"calibration: {line}")
     return Projections(projections.values, found.scan, projections.meta), found.changes
 
 

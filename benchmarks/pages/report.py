@@ -121,8 +121,9 @@ def _cell(cell: Cell, row: Row, metric: str, protocol: str) -> dict[str, Any]:
     found = row.cells[protocol].get(metric)
     if found is None:
         return {"text": "-", "value": "-"}
-    bounded = math.isfinite(found.low) and math.isfinite(found.high) and found.low < found.high
-    interval = f"{found.low:#.4g} to {found.high:#.4g}" if bounded else ""
+    low, high = f"{found.low:#.4g}", f"{found.high:#.4g}"
+    bounded = math.isfinite(found.low) and math.isfinite(found.high) and low != high
+    interval = f"{low} to\N{NO-BREAK SPACE}{high}" if bounded else ""
     return {"text": cell.text, "value": found.mean, "best": cell.best, "interval": interval}
 
 

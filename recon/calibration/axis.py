@@ -15,6 +15,7 @@ from ..method import Callback
 from .reprojection import Reprojection
 from .search import Corrected, Estimate
 from .steps import Steps
+from .trust import the_clearer
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 _ROWS, _ROUGH_COLS, _FINE_COLS = 4, 64, 384
@@ -41,7 +42,7 @@ def axis_estimate(
         if not reverse:
             test, geometry = _prepared(flat, scan, factor)
             before = float(test.energy(test.values, geometry(np.zeros(3), False)).sum())
-    best, curve = min(found, key=lambda pair: pair[0].score)
+    best, curve = next(pair for pair in found if pair[0] is the_clearer([estimate for estimate, _ in found]))
     scores = {"reversed" if estimate.reverse else "as given": estimate.score for estimate, _ in found}
     return best, scores if sense else {}, before, curve
 
@@ -66,8 +67,8 @@ def _search(
     for shift in shifts:
         scores.append(float(test.energy(test.values, geometry(np.array([shift, 0.0, 0.0]), reverse)).sum()))
         done()
-    lowest = Estimate(np.array([shifts[int(np.argmin(scores))], 0.0, 0.0]), np.zeros(3), min(scores), reverse)
+    lowest = Estimate.at(np.array([shifts[int(np.argmin(scores))], 0.0, 0.0]), min(scores), reverse)
     fine = test.refine(geometry, lowest, [0], [0.7])
     done()
     score = float(test.energy(test.values, geometry(fine.values, reverse)).sum())
-    return Estimate(fine.values * factor, fine.errors * factor, score, reverse), (shifts * np.float64(factor), np.array(scores))
+    return fine.changed(score=score).scaled(factor), (shifts * np.float64(factor), np.array(scores))

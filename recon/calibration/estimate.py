@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,66 +18,15 @@ from .axis import axis_estimate
 from .epipolar import Epipolar
 from .hardening import consistent_percent
 from .reprojection import Reprojection
+from .result import Calibration, Curve
 from .search import NAMES, Corrected, Estimate, Search, binned, row_found
 from .steps import Steps
+from .trust import LEAST, only_what_helps, the_clearer, with_error_of_hardening, with_floor
 
-Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 _SEARCH_COLS, _FINE_COLS, _MOST_VIEWS = 192, 384, 104
 _NARROW_DEG, _HALF_TURN_DEG = 2.0, 179.0
 _REPROJECTED_VIEWS, _MANY_VIEWS = 65, 48
 _COARSE_COLS, _COARSE_COLS_OF_MANY = 64, 96  # a finer copy gives a better roll; but from 26 views, 96 columns find a wrong axis
-
-
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """A corrected scan, and what was corrected.
-
-    ``axis_shift_mm``, ``row_shift_mm`` and ``roll_deg`` add to the given scan's own, as `geometry.transform.correct` does: they are
-    the quantities of `Scan.circular` themselves where the scan came in without shifts and roll. ``reversed`` says that the rotation
-    runs the other way. ``score`` is how much the views contradict each other in the corrected geometry (0 not at all, 1 nothing in
-    common; noise alone keeps it above 0), ``score_before`` in the given one. ``errors`` are jackknife standard errors (leaving out
-    a fifth of the views in turn). ``hardening_percent`` is how far `linearise` straightened the line integrals for this search (the scan's
-    own are left as they are); 0 for none. ``curves`` maps a correction to (values, scores) about the best, ``sense_scores`` each sense of
-    rotation to its score; `calibration_picture.draw` draws both.
-    """
-
-    scan: Scan
-    axis_shift_mm: float
-    row_shift_mm: float
-    roll_deg: float
-    score: float
-    score_before: float
-    reversed: bool = False
-    errors: Mapping[str, float] = field(default_factory=dict)
-    curves: Mapping[str, Curve] = field(default_factory=dict)
-    sense_scores: Mapping[str, float] = field(default_factory=dict)
-    hardening_percent: float = 0.0
-    pixel_mm: float = 1.0
-    notes: tuple[str, ...] = ()
-
-    @property
-    def changes(self) -> dict[str, Any]:
-        """What was changed, for the run record: plain numbers, nothing that was left alone."""
-        found = {"axis_shift_mm": self.axis_shift_mm, "row_shift_mm": self.row_shift_mm, "roll_deg": self.roll_deg}
-        kept: dict[str, Any] = {name: value for name, value in found.items() if name in self.errors}
-        if self.sense_scores:
-            kept["rotation_reversed"] = self.reversed
-        return {**kept, "score_before": self.score_before, "score": self.score, "hardening_percent": self.hardening_percent}
-
-    def __str__(self) -> str:
-        lines = []
-        for name, value in (("axis_shift_mm", self.axis_shift_mm), ("row_shift_mm", self.row_shift_mm), ("roll_deg", self.roll_deg)):
-            if name in self.errors:
-                label, unit = name.rsplit("_", 1)
-                pixels = f" ({value / self.pixel_mm:+.2f} px)" if unit == "mm" else ""
-                lines.append(f"{label.replace('_', ' ')} {value:+.4f} +- {self.errors[name]:.4f} {unit}{pixels}")
-        if self.sense_scores:
-            told = ", ".join(f"{name} {score:.4g}" for name, score in self.sense_scores.items())
-            lines.append(f"rotation {'REVERSED' if self.reversed else 'as given'} (score: {told})")
-        lines.append(f"contradiction between views {self.score_before:.4g} -> {self.score:.4g}")
-        if self.hardening_percent:
-            lines.append(f"for this search the line integrals were straightened by {self.hardening_percent:.0f} % (beam hardening)")
-        return "; ".join([*lines, *self.notes])
 
 
 def calibrate(
@@ -153,10 +100,10 @@ def _calibrate_cone(
     values, small = binned(chosen.values, chosen.scan, factor)
     done = Steps(callbacks, 3 * (1 + sense) + 4)
     found = _both_senses(values, small, free, sense, reach / factor, done)
-    best = min(found, key=lambda estimate: estimate.score)
+    best = the_clearer(found)
     if fine < factor:
         values, small = binned(chosen.values, chosen.scan, fine)
-        best = _scaled(best, factor / fine)
+        best = best.scaled(factor / fine)
     search, best, percent = _straightened(values, small, free, best, hardening)
     done()
     notes: list[str] = []
@@ -165,19 +112,21 @@ def _calibrate_cone(
         best = _sharpened(Projections(linearise(chosen.values, percent), chosen.scan), best, fine, sharp)
         done()
         if 1 in free:  # the row goes with the axis, which is known better now
-            best = row_found(linearise(values, percent), small, best, 5000, 2 in free)
+            best = _row(values, small, best, percent, 2 in free)
     elif sharp:
         notes.append(f"the views span {span:.0f} deg, less than half a turn: axis shift and roll are from the epipolar test alone")
     scores = {"reversed" if estimate.reverse else "as given": estimate.score for estimate in found} if sense else {}
     done()
+    best, left_alone = only_what_helps(search, with_floor(best, small.shape[1], percent))
+    notes += left_alone
     before = float(search.scores([np.zeros(3)], False)[0][0])
     score = float(search.scores([best.values], best.reverse)[0][0])
     if before < 0.9 * score:  # an object without structure (a centred ball) misleads the search
-        best, score = Estimate(np.zeros(3), best.errors, before, False), before
+        best, score = best.changed(values=np.zeros(3), reverse=False), before
         notes.append("no correction makes the views agree better: the given geometry is kept; is there structure off the axis?")
     curves = {which: (x * sign[which], y) for which, (x, y) in _curves(search, best).items()}
     done()
-    best = Estimate(best.values * sign, best.errors, score, best.reverse)
+    best = best.changed(values=best.values * sign, score=score)
     return _result(scan, best, scores, before, curves, search.geometry.pixel_mm, fine, notes, percent)
 
 
@@ -209,11 +158,6 @@ def _straightened(
     return search, search.newton(best, steps), percent
 
 
-def _scaled(estimate: Estimate, factor: float) -> Estimate:
-    scale = np.array([factor, factor, 1.0])
-    return Estimate(estimate.values * scale, estimate.errors * scale, estimate.score, estimate.reverse)
-
-
 def _sharpened(chosen: Projections, best: Estimate, factor: int, sharp: list[int]) -> Estimate:
     """Axis shift and roll from the reprojection of coarse views; ``best`` is in units of ``factor`` detector pixels."""
     if len(chosen) > _REPROJECTED_VIEWS:
@@ -224,7 +168,15 @@ def _sharpened(chosen: Projections, best: Estimate, factor: int, sharp: list[int
     geometry = Corrected(small)
     steps = [(0.1, 0.0, 0.3)[which] for which in sharp]
     test = Reprojection(values, small, refinements=5)  # with 3 the roll comes out up to 0.01 deg worse
-    return _scaled(test.refine(geometry, _scaled(best, factor / coarse), sharp, steps), coarse / factor)
+    return test.refine(geometry, best.scaled(factor / coarse), sharp, steps).scaled(coarse / factor)
+
+
+def _row(values: NDArray[np.float32], scan: Scan, best: Estimate, percent: float, roll_free: bool) -> Estimate:
+    """``best`` with its row from straightened views, and an error that knows how much the straightening moved it."""
+    found = row_found(linearise(values, percent), scan, best, 5000, roll_free)
+    if not percent:
+        return found
+    return with_error_of_hardening(found, row_found(values, scan, best, 5000, roll_free))
 
 
 def _curves(search: Search, best: Estimate) -> dict[int, Curve]:
@@ -237,9 +189,18 @@ def _calibrate_narrow(
     if 0 not in free:
         raise InputError("fit leaves out axis_shift, and a narrow beam has nothing else to fit", expected="'axis_shift' in fit")
     best, scores, before, curve = axis_estimate(chosen, sense, reach, callbacks)
+    best, unhelpful = _if_it_helps(with_floor(best, chosen.scan.shape[1]), before)
     note = ["a narrow beam: only the axis shift and the sense of rotation show in it"] if len(free) > 1 else []
     pixel = Corrected(chosen.scan).pixel_mm
-    return _result(scan, best, scores, before, {0: curve}, pixel, 1, note)
+    return _result(scan, best, scores, before, {0: curve}, pixel, 1, [*note, *unhelpful])
+
+
+def _if_it_helps(best: Estimate, before: float) -> tuple[Estimate, list[str]]:
+    """The axis shift of a narrow beam, unless it is within its error, or the small reconstruction gives the views back as well without."""
+    value, error = float(best.values[0]), float(best.errors[0])
+    if abs(value) >= LEAST * error and (best.reverse or best.score < before):
+        return best, []
+    return best.changed(values=np.zeros(3)), [f"axis shift {value:+.3f} +- {error:.3f} px is not applied: it is within its error"]
 
 
 def _result(
@@ -258,8 +219,6 @@ def _result(
     names = {which: f"{NAMES[which]}_{'deg' if NAMES[which] == 'roll' else 'mm'}" for which in curves}
     errors = {name: float(best.errors[which] * unit[which]) for which, name in names.items()}
     shown = {names[which]: (x * unit[which], y) for which, (x, y) in curves.items()}
-    if len(scores) == 2 and min(scores.values()) > 0.6 * max(scores.values()):
-        notes = [*notes, "the two senses of rotation hardly differ: do not trust the sense"]
     base = reverse_rotation(scan) if best.reverse else scan
     pixel = float(pixel_mm[0]) / factor
     corrected = correct(base, axis, row, roll)

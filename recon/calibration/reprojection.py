@@ -18,7 +18,7 @@ from ...data import Projections
 from ...geometry import Grid, Scan
 from ..analytic.feldkamp import filtered_backprojection
 from ..projector.operator import Operator
-from .search import GROUPS, Estimate, design_points, minimum
+from .search import GROUPS, Estimate, design_points, jackknife, minimum
 
 Array = NDArray[np.float64]
 Geometry = Callable[[Array, bool], Scan]
@@ -75,8 +75,7 @@ class Reprojection:
         model = Operator(scan, self.grid)(np.maximum(volume, 0))
         move, parts = self.shift(self.values, geometry, at, free, size)
         bias, bias_parts = self.shift(model, geometry, at, free, size)
-        values, errors = at.values.copy(), at.errors.copy()
+        values, errors, found = at.values.copy(), at.errors.copy(), at.parts.copy()
+        errors[free], found[:, free] = jackknife(parts - bias_parts), values[free] + parts - bias_parts
         values[free] += move - bias
-        spread = parts - bias_parts
-        errors[free] = np.sqrt((GROUPS - 1) / GROUPS * ((spread - spread.mean(axis=0)) ** 2).sum(axis=0))
-        return Estimate(values, errors, at.score, at.reverse)
+        return at.changed(values=values, errors=errors, parts=found)

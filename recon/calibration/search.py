@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +23,30 @@ _MOST_TURN = 8.0  # tan of half the angle between views 166 deg apart: nearer to
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """``values`` (axis shift and row shift in pixels, roll in degrees), their jackknife standard errors, and the score there."""
+    """``values`` (axis shift and row shift in pixels, roll in degrees), their standard errors, and the score there.
+
+    ``parts`` [group, 3] is what is found where each group of views in turn is left out: the jackknife's values.
+    """
 
     values: Array
     errors: Array
     score: float
     reverse: bool
+    parts: Array
+
+    @classmethod
+    def at(cls, values: Array, score: float, reverse: bool) -> Estimate:
+        """A starting point, which nothing was learned of yet."""
+        return cls(values, np.zeros(3), score, reverse, np.tile(values, (GROUPS, 1)))
+
+    def changed(self, **fields: Any) -> Estimate:
+        """A copy with other fields."""
+        return replace(self, **fields)
+
+    def scaled(self, factor: float) -> Estimate:
+        """In pixels ``factor`` times as fine."""
+        scale = np.array([factor, factor, 1.0])
+        return self.changed(values=self.values * scale, errors=self.errors * scale, parts=self.parts * scale)
 
 
 class Corrected:
@@ -64,6 +83,15 @@ class Search:
         groups = np.array([[e[k].sum() / max(whole[k].sum(), 1e-300) for k in keep] for e in energy])
         return np.array([e.sum() / max(whole.sum(), 1e-300) for e in energy]), groups
 
+    def scores_of_group(self, points: Sequence[Array], reverse: bool, group: int) -> Array:
+        """(score of each point) over the pairs with a view of one group: those that the estimate without this group did not see."""
+        touched = np.any(self.test.pairs % GROUPS == group, axis=1)
+        said = [self.test.sides(self.geometry(x, reverse))[touched] for x in points]
+        valid = np.all([np.isfinite(s).all(axis=2) for s in said], axis=0)
+        weight = self.weight[touched]
+        whole = sum(float(weight @ (whitened(said[0][..., k], valid) ** 2).sum(axis=1)) for k in (0, 1))
+        return np.array([weight @ (whitened(s[..., 0] - s[..., 1], valid) ** 2).sum(axis=1) for s in said]) / max(whole, 1e-300)
+
     def grid(self, reach_px: float, step_px: float, reverse: bool) -> Estimate:
         """The best of a lattice of axis and row shifts within ``reach_px``."""
         ticks = np.arange(-np.floor(reach_px / step_px), np.floor(reach_px / step_px) + 1) * step_px
@@ -71,12 +99,12 @@ class Search:
         points = list({tuple(x): x for x in points}.values())
         each = [float(self.scores([x], reverse)[0][0]) for x in points]
         best = int(np.argmin(each))
-        return Estimate(points[best], np.full(3, np.nan), each[best], reverse)
+        return Estimate.at(points[best], each[best], reverse)
 
     def newton(self, start: Estimate, steps: Sequence[float], times: int = 2) -> Estimate:
         """Minimum of the quadratic through the scores at start +- steps, ``times`` over; what is not free is held."""
         free = self.free
-        x, errors, score = start.values.copy(), np.nan_to_num(start.errors), start.score
+        x, errors, score, parts = start.values.copy(), start.errors, start.score, start.parts
         for _ in range(times):
             if (np.abs(x - self.weighed_at) > _WEIGH_AGAIN).any():
                 self.test.weigh(self.geometry(x, start.reverse))
@@ -91,11 +119,11 @@ class Search:
             scores, groups = self.scores(points, start.reverse)
             move = minimum(design, scores) * h
             partial = np.array([minimum(design, groups[:, g]) * h for g in range(GROUPS)])
+            errors, parts = errors.copy(), parts.copy()
+            errors[free], parts[:, free] = jackknife(partial), x[free] + partial
             x[free] += move
-            errors = errors.copy()
-            errors[free] = np.sqrt((GROUPS - 1) / GROUPS * ((partial - partial.mean(axis=0)) ** 2).sum(axis=0))
             score = float(scores[0])
-        return Estimate(x, errors, score, start.reverse)
+        return Estimate(x, errors, score, start.reverse, parts)
 
     def curve(self, best: Estimate, which: int, reach: float, count: int = 9) -> tuple[Array, Array]:
         """(values, scores) of one parameter about the best, the others held."""
@@ -117,9 +145,14 @@ def row_found(values: NDArray[np.float32], scan: Scan, start: Estimate, most_pai
     turn = np.tan(np.radians(apart_deg(scan, test.pairs) / 2))
     search = Search(test, [1, 2] if roll_free else [1], np.sqrt(np.minimum(turn, _MOST_TURN)))
     found = search.newton(start, (0.5, 1.0, 0.15), 3)
-    row, errors = start.values.copy(), start.errors.copy()
-    row[1], errors[1] = found.values[1], found.errors[1]
-    return Estimate(row, errors, start.score, start.reverse)
+    row, errors, parts = start.values.copy(), start.errors.copy(), start.parts.copy()
+    row[1], errors[1], parts[:, 1] = found.values[1], found.errors[1], found.parts[:, 1]
+    return start.changed(values=row, errors=errors, parts=parts)
+
+
+def jackknife(partial: Array) -> Array:
+    """(k,): standard errors from what is found with each group of views left out in turn, (group, k)."""
+    return np.asarray(np.sqrt((GROUPS - 1) / GROUPS * ((partial - partial.mean(axis=0)) ** 2).sum(axis=0)), dtype=np.float64)
 
 
 def design_points(n: int) -> Array:

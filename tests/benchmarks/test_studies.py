@@ -50,7 +50,8 @@ def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
         z, y, x = np.meshgrid(*[np.arange(n) - n / 2 for n in (100, 120, 110)], indexing="ij")
         grey = np.where(x**2 + y**2 + z**2 < 45**2, 60, 0)
         grey[(x - 12) ** 2 + (y + 5 * number) ** 2 + z**2 < 14**2] = 230
-        nibabel.save(nibabel.Nifti1Image(grey.T.astype(np.uint8), np.eye(4)), folder / f"{name}.nii.gz")  # pyright: ignore
+        image = nibabel.Nifti1Image(grey.T.astype(np.uint8), np.diag([0.141, 0.141, 0.141, 1.0]))  # pyright: ignore
+        nibabel.save(image, folder / f"{name}.nii.gz")  # pyright: ignore
     return folder
 
 

@@ -15,7 +15,8 @@ from fewview.recon.calibration.drift import view_drift, without
 from fewview.recon.calibration.epipolar import Epipolar, view_pairs
 from fewview.recon.calibration.hardening import consistent_percent
 from fewview.recon.calibration.picture import draw
-from fewview.recon.calibration.search import Estimate, row_found
+from fewview.recon.calibration.search import Estimate, Search, row_found
+from fewview.recon.calibration.trust import held_out_gain, only_what_helps
 from fewview.recon.corrections.beam_hardening import linearise
 
 PIXEL = 0.4452  # 96 x 64 pixels: the 1276 binned 42 times
@@ -157,7 +158,7 @@ def test_views_that_face_each_other_give_the_row_alone(bodies: np.ndarray) -> No
     nominal, true = scans(row_shift_mm=2 * PIXEL)
     values = linearise(noisy((np.sqrt(1 + 1.6 * 1.5 * line_integrals(true, bodies)) - 1) / 0.8), 40)
     for roll in (0.0, 0.1):
-        start = Estimate(np.array([0.0, 0.0, roll]), np.full(3, 0.5), 1.0, False)
+        start = Estimate.at(np.array([0.0, 0.0, roll]), 1.0, False).changed(errors=np.full(3, 0.5))
         found = row_found(values, nominal, start, 5000, roll_free=True)
         assert found.values[1] == pytest.approx(2, abs=0.25)  # 64 rows and few bodies: 0.1 to 0.2, whatever the noise
         assert 0 < found.errors[1] < 0.1
@@ -193,7 +194,7 @@ def test_fan_and_parallel_beams_have_an_axis_shift(bodies: np.ndarray, dso: floa
     if dso < 1e6:
         assert not found.reversed
     else:  # parallel beams of the mirrored object are just as good
-        assert "do not trust the sense" in str(found)
+        assert "the sense of rotation cannot be told" in str(found)
     assert "axis_shift_mm" in found.curves
 
 
@@ -264,3 +265,33 @@ def test_an_object_without_structure_keeps_the_given_geometry() -> None:
     assert abs(found.axis_shift_mm) < 0.9
     assert abs(found.row_shift_mm) < 1.8
     assert abs(found.roll_deg) < 0.6
+
+
+def test_an_aligned_scan_stays_as_it_is(bodies: np.ndarray) -> None:
+    """What is found there is noise: within its error, not applied, and said."""
+    nominal, _ = scans(views_kept=24)
+    found = calibrate(Projections(noisy(line_integrals(nominal, bodies)), nominal), sense=False)
+    assert (found.axis_shift_mm, found.row_shift_mm, found.roll_deg) == (0, 0, 0)
+    np.testing.assert_allclose(found.scan.detector, nominal.detector)
+    assert sum("is not applied" in line for line in found.lines) == 3
+    assert found.errors["row_shift_mm"] >= 0.03 * 192 / 96 * PIXEL  # never less than what biases all views alike
+    assert found.errors["roll_deg"] >= 0.012
+
+
+def test_views_that_were_left_out_judge_a_correction(bodies: np.ndarray) -> None:
+    nominal, true = scans(views_kept=24, axis_shift_mm=0.8 * PIXEL)
+    search = Search(Epipolar(line_integrals(true, bodies), nominal, 1.0), [0])
+    right, wrong = (Estimate.at(np.array([shift, 0.0, 0.0]), 1.0, False) for shift in (0.8, -0.8))
+    assert held_out_gain(search, right, 0) > 0.3
+    assert held_out_gain(search, wrong, 0) < -0.3
+    kept, said = only_what_helps(search, wrong.changed(errors=np.full(3, 0.1)))
+    assert kept.values[0] == 0
+    assert "agree no better" in said[0]
+
+
+def test_a_sense_that_cannot_be_told_is_kept_and_said(bodies: np.ndarray) -> None:
+    """In a parallel beam the mirrored object that turns the other way gives the same views."""
+    scan = Scan.circular(dso_mm=1e6, dsd_mm=1e6, rows=2, cols=96, pixel_mm=PIXEL, angles_deg=np.arange(40) * 9.0)
+    found = calibrate(Projections(line_integrals(scan, bodies), scan))
+    assert not found.reversed
+    assert any(line.startswith("the sense of rotation cannot be told") for line in found.lines)

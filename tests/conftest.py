@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,16 @@ def _ctrl_c_is_heard() -> None:
 def _no_lines_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines of progress come with time, and tests that compare what was said must not depend on how busy the machine is."""
     monkeypatch.setattr("fewview.cli.progress.EVERY_S", 1e6)
+
+
+@pytest.fixture(autouse=True)
+def _wrong_shapes_reach_the_code(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test marked ``wrong_shapes`` wants to see what the code itself says of them, so that the check of shapes is off in it."""
+    if "wrong_shapes" not in request.keywords or not os.environ.get("FEWVIEW_CHECK_SHAPES"):
+        yield
+        return
+    from jaxtyping import config
+
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)

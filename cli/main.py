@@ -107,7 +107,12 @@ def _outcome(words: list[str], debug: bool, heard: Heard) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
-            return _run(words)
+            try:
+                return _run(words)
+            except Exception:
+                if heard.number is None:
+                    raise
+                raise KeyboardInterrupt from None  # compiled code made something else of the signal
     except KeyboardInterrupt:
         return _fail(_INTERRUPTED, 130, debug, label="")
     except BrokenPipeError:  # `fewview info SCAN | head`: the reader has seen enough

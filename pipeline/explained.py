@@ -32,7 +32,7 @@ def settings_of(cls: type) -> list[Setting]:
 
     >>> from fewview.recon.corrections import Corrections
     >>> settings_of(Corrections)[1]
-    Setting(name='rings', default='0', unit='', expected='0 (off) to 20')
+    Setting(name='rings', default='0', unit='', expected='0 (off) to 20, a whole number')
     """
     return [Setting(f.name, _default(f), unit_of(f.name), expected_of(cls, f.name)) for f in dataclasses.fields(cls) if f.init]
 

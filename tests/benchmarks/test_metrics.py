@@ -114,6 +114,7 @@ def test_dice_and_surface_of_shifted_balls() -> None:
     assert np.isnan(dice(a * 0, a * 0, 0.5))
 
 
+@pytest.mark.wrong_shapes
 def test_errors_of_a_blank_volume_are_one_and_shapes_are_checked() -> None:
     a = _ball(10)
     assert nrmse(a * 0, a) == pytest.approx(1)

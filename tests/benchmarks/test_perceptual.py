@@ -61,6 +61,7 @@ def test_equal_images_are_at_zero_and_more_noise_is_further(perceptual) -> None:
     assert at[2] == pytest.approx(np.mean(one_by_one), rel=1e-4)
 
 
+@pytest.mark.wrong_shapes
 def test_images_that_cannot_be_compared_are_refused() -> None:
     with pytest.raises(InputError, match="two equal stacks"):
         perceptual_distance(_images(0), _images(0, n=2), (0, 3), random_perceptual())

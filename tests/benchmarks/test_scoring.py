@@ -89,6 +89,7 @@ def test_alignment_is_asked_for_reported_and_for_volumes_only() -> None:
     assert fitted.scores["heldout-views"] == plain.scores["heldout-views"]
 
 
+@pytest.mark.wrong_shapes
 def test_bad_yardsticks_and_references_are_refused() -> None:
     with pytest.raises(InputError, match="window"):
         Yardstick(window=(0.2, 0.2), bone=0.1)

@@ -277,6 +277,7 @@ def test_dead_pixels_are_found_and_mended() -> None:
     np.testing.assert_array_equal(out.values, mended)
 
 
+@pytest.mark.wrong_shapes
 def test_dead_pixel_errors() -> None:
     with pytest.raises(InputError, match="view, row, col"):
         find_dead_pixels(np.zeros((4, 4), np.float32))

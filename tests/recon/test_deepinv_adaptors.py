@@ -79,6 +79,7 @@ def test_a_model_of_a_file_is_a_method(tmp_path: Path) -> None:
     assert np.linalg.norm(A(rec.volume) - p.values) < 0.05 * np.linalg.norm(p.values)
 
 
+@pytest.mark.wrong_shapes
 def test_wrong_shapes_and_a_foreign_physics_are_refused() -> None:
     physics, p = ScanPhysics(SCAN, GRID), _scan()
     with pytest.raises(InputError, match=r"\(batch, 1, 6, 8, 8\)"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,6 +129,29 @@ def resolution_tags(pixel_mm: float | None) -> dict[str, Any]:
     return {"resolution": (10 / pixel_mm, 10 / pixel_mm), "resolutionunit": "CENTIMETER"}
 
 
+def _warn_of_odd_lengths(files: Sequence[Path]) -> None:
+    """Warn of the few files among uncompressed TIFFs of one length that have another: bytes that came in or went out shift the pixels.
+
+    Each image by itself still decodes. Lengths that differ in many files come from the words in their headers.
+    """
+    lengths = [path.stat().st_size if path.is_file() else 0 for path in files]
+    (usual, _), *_ = Counter(lengths).most_common(1)
+    odd = [index for index, length in enumerate(lengths) if length not in (usual, 0)]
+    if not odd or len(odd) > max(1, len(files) // 50) or files[0].suffix.lower() not in TIFF_ENDINGS or _compressed(files[0]):
+        return
+    more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
+    warnings.warn(
+        f"{files[odd[0]]}{more}: {lengths[odd[0]]} bytes, where the other images have {usual}: bytes came in or went out, which shifts the "
+        "pixels after them; copy the file again from its source, or leave the view out",
+        stacklevel=3,
+    )
+
+
+def _compressed(path: Path) -> bool:
+    with _decoding(path), _only_page(path) as page:
+        return int(page.compression) != 1
+
+
 class ImageFiles:
     """Image files as an `ImageStack`: ``files[i]`` reads file i and checks it against the first, of which only the header is read.
 
@@ -139,6 +164,7 @@ class ImageFiles:
         self.files = tuple(files)
         (rows, cols), self.dtype = image_header(self.files[0])
         self.shape = (len(self.files), rows, cols)
+        _warn_of_odd_lengths(self.files)
 
     def __len__(self) -> int:
         return len(self.files)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 
 import h5py
@@ -25,7 +26,7 @@ from fewview.data import (
     write_volume,
 )
 from fewview.data.images.bonemet_folders import component_of, parse_place
-from fewview.data.images.image_files import read_image, write_image
+from fewview.data.images.image_files import ImageFiles, read_image, write_image
 from fewview.geometry import Grid, InputError, Scan, UnknownNameError, skyscan_1276, views
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -671,3 +672,16 @@ def test_black_pixels_do_not_darken_their_block(skyscan: Path) -> None:
     assert back[0, 0] == pytest.approx(image[:2, :2][image[:2, :2] > 0].mean())
     assert back[1, 1] == 0
     assert read(skyscan, binning=2, air=57_000, max_bad=0.2).meta["prepare"]["zero_or_negative"] == 1
+
+
+def test_bytes_that_came_into_an_image_are_noticed(skyscan: Path) -> None:
+    """The image still decodes, with its pixels shifted; the length of the file tells."""
+    files = sorted(skyscan.glob("*.tif"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ImageFiles(files)
+    content = files[5].read_bytes()
+    middle = len(content) // 2
+    files[5].write_bytes(content[:middle] + b"\0\0" + content[middle:])
+    with pytest.warns(UserWarning, match=f"{files[5].name}: {len(content) + 2} bytes, where the other images have {len(content)}"):
+        read(skyscan)

@@ -2,7 +2,8 @@
 
 The jackknife compares parts of one scan. What biases all of them alike (beam hardening that is left, scatter, cone artefacts) it does not
 see: on simulated scans of 20 real heads with the whole default physics the row was wrong by up to 8 of its standard errors, the roll by up
-to 6 (docs/calibration_table.md). So a floor is added to each error, chosen so that all 60 runs there lie within 2.1 errors, 48 to 54 of them within one.
+to 6 (docs/calibration_table.md). So a floor is added to each error, chosen so that all 60 runs there lie within 2.1 errors, 48 to 54 of
+them within one.
 """
 
 from __future__ import annotations

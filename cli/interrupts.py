@@ -53,10 +53,6 @@ def ended_by_signals(lost: str = "", grace_s: float = GRACE_S) -> Iterator[Heard
     threading.Thread(target=_watch, args=(ours, frozenset(map(int, numbers)), grace_s, lost), name="fewview signals", daemon=True).start()
     try:
         yield heard
-    except Exception as error:
-        if heard.number is None:
-            raise
-        raise KeyboardInterrupt from error  # compiled code made something else of it: torch's writer speaks of a wrong position
     finally:
         signal.set_wakeup_fd(woken)
         theirs.close()  # the thread ends

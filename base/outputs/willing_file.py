@@ -57,7 +57,7 @@ class _WillingFile(io.RawIOBase):
 
 @contextmanager
 def willing_file(path: Path) -> Iterator[Any]:
-    """A new file for HDF5, which ends the process when it cannot write, and for torch, which then tells of something else.
+    """A new file for HDF5, which ends the process when it cannot write.
 
     Raises, after the block, the OSError of the first write that failed, whatever the library made of it.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -15,7 +16,6 @@ from torch import Generator, nn
 
 from ...base import InputError
 from ...base.files import atomic_path
-from ...base.outputs.willing_file import willing_file
 from ...base.plain import plain
 from ...base.record import git_revision, versions
 from .learner import Learner
@@ -62,9 +62,14 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint, *, force: bool = F
 
 
 def write_tensors(path: str | Path, content: Mapping[str, Any], *, force: bool = False) -> None:
-    """`torch.save` of plain values and tensors, all or nothing."""
-    with atomic_path(path, force=force) as temporary, willing_file(temporary) as file:
-        torch.save(dict(content), file)
+    """`torch.save` of plain values and tensors, all or nothing.
+
+    By way of memory: torch makes an error of its own of what happens while it writes to a file, be it a full disk or Ctrl-C.
+    """
+    made = io.BytesIO()
+    torch.save(dict(content), made)
+    with atomic_path(path, force=force) as temporary:
+        temporary.write_bytes(made.getbuffer())
 
 
 def read_tensors(path: str | Path, what: str, kind: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .search import GROUPS, NAMES, Estimate, Search
 
-FLOORS = (0.01, 0.03, 0.012)  # axis and row shift in pixels of a panel of 192 columns, roll in degrees
+FLOORS = (0.01, 0.05, 0.012)  # axis and row shift in pixels of a panel of 192 columns, roll in degrees
 FLOOR_HARDENED_ROW = 0.12  # where the beam hardened by 50 % or more, in the terms of `linearise`
 OF_STRAIGHTENING = 0.25  # share of what straightening the line integrals moved the row by that may still be wrong
 LEAST = 2.0  # standard errors: a smaller change may well be chance

@@ -274,7 +274,7 @@ def test_an_aligned_scan_stays_as_it_is(bodies: np.ndarray) -> None:
     assert (found.axis_shift_mm, found.row_shift_mm, found.roll_deg) == (0, 0, 0)
     np.testing.assert_allclose(found.scan.detector, nominal.detector)
     assert sum("is not applied" in line for line in found.lines) == 3
-    assert found.errors["row_shift_mm"] >= 0.03 * 192 / 96 * PIXEL  # never less than what biases all views alike
+    assert found.errors["row_shift_mm"] >= 0.05 * 192 / 96 * PIXEL  # never less than what biases all views alike
     assert found.errors["roll_deg"] >= 0.012
 
 

@@ -118,7 +118,7 @@ def put_scan(group: Any, scan: Scan) -> None:
     group.attrs["shape"] = scan.shape
     group.attrs["units"] = "mm"
     for name in _VECTORS:
-        group.create_dataset(name, data=getattr(scan, name))
+        group.create_dataset(name, data=getattr(scan, name), fletcher32=True)  # a changed byte is then an error and not another geometry
 
 
 def get_scan(group: Any, path: Path) -> Scan:

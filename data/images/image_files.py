@@ -129,15 +129,22 @@ def resolution_tags(pixel_mm: float | None) -> dict[str, Any]:
     return {"resolution": (10 / pixel_mm, 10 / pixel_mm), "resolutionunit": "CENTIMETER"}
 
 
-def _warn_of_odd_lengths(files: Sequence[Path]) -> None:
+def _warn_of_odd_lengths(files: Sequence[Path], pixel_bytes: int) -> None:
     """Warn of the few files among uncompressed TIFFs of one length that have another: bytes that came in or went out shift the pixels.
 
-    Each image by itself still decodes. Lengths that differ in many files come from the words in their headers.
+    Each image by itself still decodes (images shorter than their ``pixel_bytes`` do not, and say so when they are read). Lengths that
+    differ in many files come from the words in their headers.
     """
     lengths = [path.stat().st_size if path.is_file() else 0 for path in files]
     (usual, _), *_ = Counter(lengths).most_common(1)
     odd = [index for index, length in enumerate(lengths) if length not in (usual, 0)]
-    if not odd or len(odd) > max(1, len(files) // 50) or files[0].suffix.lower() not in TIFF_ENDINGS or _compressed(files[0]):
+    if (
+        usual < pixel_bytes
+        or not odd
+        or len(odd) > max(1, len(files) // 50)
+        or files[0].suffix.lower() not in TIFF_ENDINGS
+        or _compressed(files[0])
+    ):
         return
     more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
     warnings.warn(
@@ -164,7 +171,7 @@ class ImageFiles:
         self.files = tuple(files)
         (rows, cols), self.dtype = image_header(self.files[0])
         self.shape = (len(self.files), rows, cols)
-        _warn_of_odd_lengths(self.files)
+        _warn_of_odd_lengths(self.files, rows * cols * self.dtype.itemsize)
 
     def __len__(self) -> int:
         return len(self.files)

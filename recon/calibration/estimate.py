@@ -196,11 +196,11 @@ def _calibrate_narrow(
 
 
 def _if_it_helps(best: Estimate, before: float) -> tuple[Estimate, list[str]]:
-    """The axis shift of a narrow beam, unless it is within its error, or the small reconstruction gives the views back as well without."""
+    """The axis shift of a narrow beam, unless it is less than twice its error, or the small reconstruction gives the views back as well without."""
     value, error = float(best.values[0]), float(best.errors[0])
     if abs(value) >= LEAST * error and (best.reverse or best.score < before):
         return best, []
-    return best.changed(values=np.zeros(3)), [f"axis shift {value:+.3f} +- {error:.3f} px is not applied: it is within its error"]
+    return best.changed(values=np.zeros(3)), [f"axis shift {value:+.3f} +- {error:.3f} px is not applied: it is less than twice its error"]
 
 
 def _result(

@@ -52,14 +52,14 @@ def held_out_gain(search: Search, estimate: Estimate, which: int) -> float:
 
 
 def only_what_helps(search: Search, estimate: Estimate) -> tuple[Estimate, list[str]]:
-    """The estimate without the corrections that are within their errors or that held-out views do not bear out, and a line on each."""
+    """The estimate without the corrections that are less than twice their errors or that held-out views do not bear out, and a line on each."""
     values, notes = estimate.values.copy(), []
     for which in search.free:
         value, error = float(values[which]), float(estimate.errors[which])
         unit, name = ("deg" if NAMES[which] == "roll" else "px"), NAMES[which].replace("_", " ")
         said = f"{name} {value:+.3f} +- {error:.3f} {unit} is not applied: "
         if abs(value) < LEAST * error:
-            notes.append(said + "it is within its error")
+            notes.append(said + "it is less than twice its error")
         elif held_out_gain(search, estimate, which) <= 0:
             notes.append(said + "views that were left out agree no better with it")
         else:

@@ -196,7 +196,9 @@ def _calibrate_narrow(
 
 
 def _if_it_helps(best: Estimate, before: float) -> tuple[Estimate, list[str]]:
-    """The axis shift of a narrow beam, unless it is less than twice its error, or the small reconstruction gives the views back as well without."""
+    """The axis shift of a narrow beam, unless it is less than twice its error, or the small reconstruction gives the views back as well
+    without.
+    """
     value, error = float(best.values[0]), float(best.errors[0])
     if abs(value) >= LEAST * error and (best.reverse or best.score < before):
         return best, []

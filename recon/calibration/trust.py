@@ -52,7 +52,9 @@ def held_out_gain(search: Search, estimate: Estimate, which: int) -> float:
 
 
 def only_what_helps(search: Search, estimate: Estimate) -> tuple[Estimate, list[str]]:
-    """The estimate without the corrections that are less than twice their errors or that held-out views do not bear out, and a line on each."""
+    """The estimate without the corrections that are less than twice their errors or that held-out views do not bear out, and a line on
+    each.
+    """
     values, notes = estimate.values.copy(), []
     for which in search.free:
         value, error = float(values[which]), float(estimate.errors[which])

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from ...base import InputError
 from ...base.settings import NotNegative, Positive, checked
+from ...base.shapes import LineIntegrals, Volume
 from ...data import Projections, RawScan
 from ...geometry import Grid
 from .beam_hardening import correct_two_materials, linearise, search_grid
@@ -124,7 +125,7 @@ def correct(
     return Projections(values, projections.scan, {**projections.meta, "corrections": [*before, *account]}), account
 
 
-def correct_volume(volume: NDArray[np.float32], corrections: Corrections) -> tuple[NDArray[np.float32], Account]:
+def correct_volume(volume: Volume, corrections: Corrections) -> tuple[Volume, Account]:
     """(volume, account) after the steps that work on the reconstruction: the median."""
     if not corrections.median:
         return volume, []
@@ -156,7 +157,7 @@ def _beam_settings(settings: Corrections, meta: Mapping[str, Any]) -> dict[str, 
     return found
 
 
-def _bone_hardening(projections: Projections, settings: Corrections, beam: Mapping[str, float], grid: Grid) -> NDArray[np.float32]:
+def _bone_hardening(projections: Projections, settings: Corrections, beam: Mapping[str, float], grid: Grid) -> LineIntegrals:
     from ..physics.tables import tube_beam
 
     spectrum = tube_beam(beam["voltage_kv"], beam["filter_mm_al"], beam["scintillator_mm"]).binned(24)

@@ -98,13 +98,6 @@ def descend(base, p, scale, lower, upper, out):
 
 
 @_jit
-def combine(a, x, b, y, out):
-    """out = a x + b y, element by element (flat arrays of equal size)."""
-    for i in numba.prange(out.size):
-        out[i] = a * x[i] + b * y[i]
-
-
-@_jit
 def _length_sums(x, delta):
     nz, ny, nx = x.shape
     sums = np.zeros(nz)

@@ -16,8 +16,8 @@ from ....geometry import Grid
 from ...analytic.feldkamp import fdk
 from ...projector.operator import Operator
 from ...projector.view_blocks import Block, Linear, split_views
+from ..arrays import Sinogram, Volume
 from .data_term import DataTerm, check_bounds
-from .protocols import Sinogram, Volume
 
 OPERATOR_BYTES = 16 << 20  # columns of views that the back-projection turns at once
 

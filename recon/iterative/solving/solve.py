@@ -7,11 +7,10 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from ....base.record import peak_memory_mib
 from ...method import Callback, Progress, StopRun
-from .protocols import S, Solver, Values, Volume
+from ..arrays import Volume
+from .protocols import S, Solver, Values
 
 
 class DivergenceWarning(RuntimeWarning):
@@ -34,7 +33,7 @@ def solve(
     """
     total, told = state.count + iterations, dict(told or {})
     first = best = math.inf
-    good = state.x.copy()
+    good = state.x
     for _ in range(iterations):
         before = state.x
         values = dict(solver.step(state))
@@ -46,8 +45,7 @@ def solve(
             warnings.warn(f"{change}: diverged; the last good volume is returned", DivergenceWarning, stacklevel=2)
             return good
         if residual < best:
-            best = residual
-            np.copyto(good, before)  # the residual may be that of the volume before the step; that array is whole until the next one
+            best, good = residual, before  # the residual may be that of the volume before the step
         reason = stop(values) if stop else None
         told |= {"stopped": f"{reason}, at step {state.count}"} if reason else {}
         told["iterations"] = state.count

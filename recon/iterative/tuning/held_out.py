@@ -20,10 +20,10 @@ from ....data import Projections
 from ....data.multiresolution import bin_detector, bin_projections, coarsen, coarsening
 from ....geometry import Grid
 from ...projector.operator import Operator
+from ...projector.view_blocks import Linear
+from ..solving import DataTerm, IterativeSettings, Sinogram, Volume
 from ..solving.cosine_transform import cosines
-from ..solving.data_term import DataTerm
-from ..solving.protocols import Linear, Sinogram, Volume
-from ..solving.setup import IterativeSettings, check_views, data_term, start_volume
+from ..solving.setup import check_views, data_term, start_volume
 
 LEAST_VIEWS = 5
 

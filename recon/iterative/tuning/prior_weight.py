@@ -17,12 +17,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from ....base.settings import NotNegative, Positive, checked
-from ....data import Projections
-from ....geometry import Grid
 from ..regularisers.priors import Prior
-from ..solving.data_term import DataTerm
-from ..solving.protocols import Solver
-from ..solving.setup import IterativeSettings
+from ..solving import DataTerm, IterativeSettings, Run, Solver
 from .held_out import Split, split
 
 
@@ -77,10 +73,7 @@ def trust_in_minimum(factor: int, held: int) -> float:
 
 
 def choose_lambda(
-    projections: Projections,
-    grid: Grid,
-    settings: PriorSettings,
-    term: DataTerm,
+    run: Run[PriorSettings],
     prior: Prior,
     solver_of: PathSolverOf,
     norm: float | None = None,
@@ -90,7 +83,8 @@ def choose_lambda(
     A path of weights from strong to weak, every solution the start of the next, until the score has risen twice in a row.
     ``solver_of`` makes the solver that is used for it; ``norm`` is that solver's for this data term, where it is known.
     """
-    unit = weight_unit(term, projections.scan.field_of_view_mm.pixel_mm, grid.voxel_mm)
+    projections, grid, settings = run.projections, run.grid, run.settings
+    unit = weight_unit(run.term, projections.scan.field_of_view_mm.pixel_mm, grid.voxel_mm)
     if settings.lambda_ is not None:
         return settings.lambda_ * unit, {"lambda_": float(settings.lambda_), "lambda_unit": unit}
     begin = time.perf_counter()

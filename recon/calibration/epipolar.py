@@ -97,9 +97,7 @@ class Epipolar:
         self.table = LineTable.of(self.smooth, scan, self.steepest)
 
     def sides(self, scan: Scan) -> Float[NDArray[np.float64], "pair plane 2"]:
-        """The derivative of each plane's integral as either view of a pair gives it (line integrals across pixels, dimensionless); NaN
-        where it cannot.
-        """
+        """What either view of each pair says of their common planes (line integrals summed, dimensionless), NaN where it cannot tell."""
         _, half, _ = scan.field_of_view_mm
         heights = scan.field_of_view_height_mm + 0.95 * half * np.linspace(-1, 1, self.planes)
         out = np.empty((len(self.pairs), self.planes, 2))
@@ -132,7 +130,7 @@ def apart_deg(scan: Scan, pairs: Int[NDArray, "pair 2"]) -> Float[NDArray[np.flo
 
 
 def whitened(difference: Differences, valid: Bool[NDArray, "pair plane"]) -> Differences:
-    """The difference [pair, plane] summed along the planes, less its running mean: white noise on the detector becomes white noise here."""
+    """Differences [pair, plane] summed along the planes, less their running mean, so that white noise of the detector stays white."""
     width = max(5, difference.shape[1] // 2)
     filled = np.where(valid, difference, 0.0)
     total = np.cumsum(filled, axis=1) * valid

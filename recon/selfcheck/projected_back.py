@@ -1,4 +1,4 @@
-"""Does the volume give the views back? A coarse copy of it, projected again into a few views."""
+"""Does the volume reproduce the views? A coarse copy of it is projected into a few of them."""
 
 from __future__ import annotations
 

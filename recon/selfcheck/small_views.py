@@ -23,7 +23,7 @@ class SmallViews:
 
 
 def whole_views(projections: Projections, views: ViewIndices, cols: int) -> SmallViews:
-    """The chosen views binned to about ``cols`` columns."""
+    """The chosen views [view, row, col] binned to about ``cols`` columns."""
     return _binned(projections, views, slice(0, projections.scan.shape[0]), max(1, projections.scan.shape[1] // cols))
 
 

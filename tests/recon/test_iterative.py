@@ -21,15 +21,17 @@ from fewview.recon import METHODS, Operator, Progress, StopRun, reconstruct, sir
 from fewview.recon.iterative.asd_pocs import AsdPocsSettings, AsdPocsSolver
 from fewview.recon.iterative.cgls import CglsSolver
 from fewview.recon.iterative.fista_tv import FistaTvSolver
-from fewview.recon.iterative.os_sart import OsSartSolver, subsets
+from fewview.recon.iterative.os_sart import OsSartSolver
 from fewview.recon.iterative.pdhg_tv import PdhgTvSolver
 from fewview.recon.iterative.plug_and_play import PlugAndPlaySolver, plug_and_play
 from fewview.recon.iterative.regularisers import tv_numba
 from fewview.recon.iterative.regularisers.priors import Denoiser, TotalVariation, Wavelet
 from fewview.recon.iterative.sirt import SirtSolver
-from fewview.recon.iterative.solving.data_term import DataTerm, largest_eigenvalue
+from fewview.recon.iterative.solving.data_term import DataTerm
 from fewview.recon.iterative.solving.setup import IterativeSettings, data_term, start_volume
 from fewview.recon.iterative.solving.solve import DivergenceWarning, solve
+from fewview.recon.iterative.solving.step_sizes import largest_eigenvalue
+from fewview.recon.iterative.solving.view_subsets import subsets
 from fewview.recon.projector import view_blocks as blocks
 
 SHAPE = (4, 5, 6)

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 class FieldOfView(NamedTuple):
-    """Radius and half height (mm, at the axis) of the cylinder that a scan sees, and the size of a detector pixel scaled to the axis (mm)."""
+    """Radius and half height (mm, at the axis) of the cylinder that a scan sees, and the size of a detector pixel
+    scaled to the axis (mm).
+    """
 
     radius_mm: float
     half_height_mm: float

@@ -37,7 +37,9 @@ CAMERA_SPAN = 0.12  # camera pixel x binning / magnification is off by -7 % to +
 
 @dataclass(frozen=True)
 class PanelNumbers:
-    """The numbers of a log that decide its geometry, as the log has them (before any later binning): lengths in mm, and numbers of pixels."""
+    """The numbers of a log that decide its geometry, as the log has them (before any later binning): lengths in
+    mm, and numbers of pixels.
+    """
 
     dso_mm: float
     pixel_mm: float

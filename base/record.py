@@ -73,7 +73,9 @@ def record_text(record: Mapping[str, Any]) -> str:
 def recorded_path(
     output: str | Path, record: Callable[[], Mapping[str, Any]], *, force: bool = False, inputs: Iterable[str | Path] = ()
 ) -> Iterator[Path]:
-    """The same as `atomic_path`, with the record beside the output: both are written before either takes its final name, the output first."""
+    """The same as `atomic_path`, with the record beside the output. Both are written before either takes its final
+    name, the output first.
+    """
     with atomic_path(record_path(output), force=True) as note, atomic_path(output, force=force, inputs=inputs) as temporary:
         yield temporary
         note.write_text(record_text(record()), encoding="utf-8")

@@ -154,7 +154,7 @@ def _mend(values: LineIntegrals, tally: _Tally, unusable: PixelMask, levels: Per
 def flat_field(
     flat: NDArray[Any] | None, dark: NDArray[Any] | None, shape: tuple[int, int]
 ) -> tuple[Callable[[Image], FloatImage], PixelMask]:
-    """A function from an image of counts to corrected intensity, and the mask of pixels whose flat is not above their dark. Frames are
+    """A function from counts [row, col] to corrected intensity, and the mask of pixels whose flat is not above their dark. Frames are
     averaged.
     """
     offset = _mean("dark", dark)

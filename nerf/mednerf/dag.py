@@ -142,7 +142,7 @@ def _quarter(images: Images, which: int) -> Images:
     return images[..., row * half : (row + 1) * half, col * half : (col + 1) * half]
 
 
-def hinge(verdict: Float[Tensor, "image place"], real: bool, margin: float | Tensor = 1.0) -> Float[Tensor, ""]:
+def hinge(verdict: Float[Tensor, "*verdicts"], real: bool, margin: float | Tensor = 1.0) -> Float[Tensor, ""]:
     """The mean hinge loss of the discriminator: max(0, margin - verdict) on real images, max(0, margin + verdict) on generated ones."""
     return torch.relu(margin - verdict if real else margin + verdict).mean()
 

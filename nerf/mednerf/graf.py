@@ -101,7 +101,7 @@ class ConditionedField(nn.Module):
         return field
 
 
-def attenuation(density: Float[Tensor, "point"], brightness: Float[Tensor, "point"], frame: Frame) -> Float[Tensor, "point"]:
+def attenuation(density: Float[Tensor, "*points"], brightness: Float[Tensor, "*points"], frame: Frame) -> Float[Tensor, "*points"]:
     """Attenuation (point,) in 1/mm: the density, halved to doubled by the brightness that the appearance code decides."""
     return 2 * density * brightness / frame.radius_mm
 

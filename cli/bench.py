@@ -101,21 +101,22 @@ class Bar:
         self._bar.update(max(0, done - self._bar.n))
 
 
-def speed(*, size: str = "A", peers: bool = False, rounds: int = 3, out: MaybePath = None, force: bool = False) -> None:
+def speed(*, size: tuple[str, ...] = ("A", "F"), peers: bool = False, rounds: int = 3, out: MaybePath = None, force: bool = False) -> None:
     """Measure the speed of forward projection, adjoint and FDK: the median in giga voxel-views per second, after a warm-up.
 
     Examples:
       fewview bench speed
-      fewview bench speed --peers --out speed.txt
+      fewview bench speed --size F --peers --out speed.txt
 
     Args:
-        size: A (256 x 256 x 171 voxels, 260 views of 384 x 256), medium or small.
+        size: A (256 x 256 x 171 voxels, 260 views of 384 x 256), medium or small, and F, a fan beam (256 x 256, 180 views of 560 x 1).
         peers: also measure every other implementation that is installed here (itk-rtk, mbirjax, ASTRA), on the same data, in turn.
         rounds: number of timed repetitions.
         out: also write the table to this file.
         force: replace the file if it exists, but only one that fewview wrote (docs/outputs.md).
     """
     from ..base import InputError
+    from ..benchmarks.peers.work import make_work
     from ..benchmarks.studies.speed import run_speed, speed_table
     from ..benchmarks.sweeps.provenance import describe, machine
 
@@ -123,9 +124,12 @@ def speed(*, size: str = "A", peers: bool = False, rounds: int = 3, out: MaybePa
         raise InputError(f"--rounds {rounds}", expected="1 or more")
     if out is not None:
         refuse_existing(out, force)
-    rows, remarks = run_speed(size, peers=peers, rounds=rounds, report=_tell_line())
+    lines: list[str] = []
+    for name in size:
+        rows, remarks = run_speed(name, peers=peers, rounds=rounds, report=_tell_line())
+        lines += [f"work {name}: {make_work(name)}", speed_table(rows), *remarks, ""]
     here = machine()
-    table = "\n".join([speed_table(rows), *remarks, describe(here)])
+    table = "\n".join([*lines, describe(here)])
     print(table)
     if out is not None:
         made, extra = {"size": size, "rounds": rounds, "peers": peers}, {"machine": here}

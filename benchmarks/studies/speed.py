@@ -61,7 +61,7 @@ def speed_table(rows: Sequence[SpeedRow]) -> str:
     for r in rows:
         against = "" if r.name == OURS else f"{r.ratio:.1f}x"
         agree = "" if r.name == OURS else f"r = {r.correlation:.4f}" + ("" if r.same else ": NOT the same result")
-        lines.append(f"{r.task:8s} {r.name:32s} {r.views:5d} {r.seconds:9.2f} {r.gups:7.3f} {against:>11s}  {agree}".rstrip())
+        lines.append(f"{r.task:8s} {r.name:32s} {r.views:5d} {r.seconds:9.3f} {r.gups:7.3f} {against:>11s}  {agree}".rstrip())
     return "\n".join(lines)
 
 

@@ -12,26 +12,20 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...base import MissingBackendError
 from ...data import Projections
 from ...recon import Operator
 from .rtk import rtk_contenders
-from .work import Contender, Work
-
-Array = NDArray[np.float32]
+from .work import Contender, Result, Work
 
 
 def peer_contenders(work: Work) -> tuple[list[Contender], list[str]]:
-    """The contenders of every implementation that is installed, and a remark for each that is not."""
+    """The contenders of every implementation that is installed, a remark for each that is not; of a fan beam only those with one."""
     found, remarks = [], []
-    makers: dict[str, Callable[[Work], list[Contender]]] = {
-        "itk-rtk": rtk_contenders,
-        "mbirjax": _mbirjax,
-        "ASTRA": _astra,
-        "fewview by Triton": _triton,
-    }
+    makers: dict[str, Callable[[Work], list[Contender]]] = {"ASTRA": _astra_2d, "fewview by Triton": _triton}
+    if work.scan.shape[0] > 1:
+        makers = {"itk-rtk": rtk_contenders, "mbirjax": _mbirjax, "ASTRA": _astra, "fewview by Triton": _triton}
     for name, make in makers.items():
         try:
             found += make(work)
@@ -54,7 +48,7 @@ def _mbirjax(work: Work) -> list[Contender]:
     model.set_params(**pitch, delta_voxel=grid.voxel_mm, recon_shape=(ny, nx, nz))
     volume = np.ascontiguousarray(part.volume.transpose(1, 2, 0)[::-1])
 
-    def adjoint() -> Array:
+    def adjoint() -> Result:
         return np.asarray(model.back_project(part.projections))[::-1].transpose(2, 0, 1)
 
     return [
@@ -74,6 +68,28 @@ def _astra(work: Work) -> list[Contender]:
         Contender("ASTRA FDK_CUDA", "fdk", work, lambda: fdk.run(measured, work.grid, fdk.settings(), ())),
         Contender("ASTRA (CUDA)", "forward", work, lambda: astra_backend.project(work.volume, work.scan, work.grid)),
         Contender("ASTRA (CUDA)", "adjoint", work, lambda: astra_backend.backproject(work.projections, work.scan, work.grid)),
+    ]
+
+
+def _astra_2d(work: Work) -> list[Contender]:
+    """ASTRA's 2-D projector for fan beams, on one core of the CPU, and its FBP after rebinning to a parallel beam, all that it takes."""
+    from ...recon import METHODS
+    from ...recon.projector import astra_backend
+
+    geometry = astra_backend.fan_geometry(work.scan)
+    measured, fbp = Projections(work.projections, work.scan), METHODS["fbp_astra"]
+
+    def adjoint() -> Result:
+        return astra_backend.run_2d("BP", work.projections[:, 0], geometry, work.grid, "line_fanflat")[None]
+
+    return [
+        Contender(
+            "ASTRA line_fanflat (1 core)", "forward", work, lambda: astra_backend.project_2d(work.volume[0], work.scan, work.grid)[:, None]
+        ),
+        Contender("ASTRA line_fanflat (1 core)", "adjoint", work, adjoint),
+        Contender(
+            "ASTRA FBP, rebinned (1 core)", "fdk", work, lambda: fbp.run(measured, work.grid, fbp.settings(), ()), needs_correlation=0.98
+        ),
     ]
 
 

@@ -74,6 +74,7 @@ def _fixed() -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": binding.get_host_cpu_name(),
         "cpu_features": sorted(name for name, here in features.items() if here and name.startswith(_VECTORS)),
+        "compiled_for": os.environ.get("NUMBA_CPU_NAME"),  # where numba was told to leave some of them out
         "cores": os.cpu_count(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
@@ -83,4 +84,5 @@ def describe(machine: Mapping[str, Any]) -> str:
     """One line for a page: ``x86_64 znver4 (avx, avx2, ...), 2 cores, 2 thread(s), no GPU``."""
     vectors = ", ".join(machine.get("cpu_features", ())) or "vector instructions not known"
     gpu = machine.get("gpu") or "no GPU"
-    return f"{machine.get('processor')} ({vectors}), {machine.get('cores')} cores, {machine.get('threads')} thread(s), {gpu}"
+    other = f", loops compiled for {machine['compiled_for']}" if machine.get("compiled_for") else ""
+    return f"{machine.get('processor')} ({vectors}){other}, {machine.get('cores')} cores, {machine.get('threads')} thread(s), {gpu}"

@@ -1,4 +1,4 @@
-"""What a notebook shows of an object: a title, a few facts and grey pictures, as one piece of HTML that needs nothing else."""
+"""What a notebook shows of an object: a title, a few facts and grey pictures, as one piece of HTML that needs no other file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 
-import numpy as np
+from jaxtyping import Real
 from numpy.typing import NDArray
 
 _SIDE_PX = 320  # of a picture; larger arrays are thinned out
@@ -18,7 +18,7 @@ _SIDE_PX = 320  # of a picture; larger arrays are thinned out
 class Picture:
     """``image`` [row, col], shown with row 0 at the bottom, from ``low`` (black, or white where ``inverted``) to ``high``."""
 
-    image: NDArray[np.floating]
+    image: Real[NDArray, "row col"]
     low: float
     high: float
     inverted: bool = False
@@ -36,7 +36,7 @@ class Picture:
 
 
 def card(title: str, facts: Mapping[str, str], pictures: Mapping[str, Picture] | None = None, svg: str = "") -> str:
-    """HTML of the title, the pictures with their captions, a drawing (SVG text, taken as it is) and a table of facts; text is escaped.
+    """The HTML of a title, pictures with captions, a drawing (SVG text, taken as it is) and a table of facts. Text is escaped.
 
     >>> card("a < b", {"views": "26"})
     '<div><strong>a &lt; b</strong><table><tr><td>views</td><td>26</td></tr></table></div>'

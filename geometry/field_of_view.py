@@ -1,7 +1,7 @@
 """What a scan sees: a cylinder about its axis, and the part of that cylinder that every view sees.
 
-The two differ by some 15 % of the volume for a SkyScan 1276: a cone is lower on the near side of the axis, so the rims of the cylinder
-leave the views in which they lie towards the source. Scores of the benchmarks are taken inside what every view sees.
+For a SkyScan 1276 the two differ by some 15 % of the volume. A cone is lower on the near side of the axis than on the far side, so the rims
+of the cylinder are outside those views in which they lie towards the source. Benchmarks take their scores inside what every view sees.
 """
 
 from __future__ import annotations
@@ -11,30 +11,32 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.shapes import VolumeMask
+
 if TYPE_CHECKING:
     from .grid import Grid
     from .scan import Scan
 
-Mask = NDArray[np.bool_]
-
 
 class FieldOfView(NamedTuple):
-    """Radius and half height (mm, at the axis) of the cylinder that a scan sees, and the detector pixel scaled to the axis (mm)."""
+    """Radius and half height (mm, at the axis) of the cylinder that a scan sees, and the size of a detector pixel
+    scaled to the axis (mm).
+    """
 
     radius_mm: float
     half_height_mm: float
     pixel_mm: float
 
 
-def inside_cylinder(grid: Grid, scan: Scan) -> Mask:
-    """[z, y, x]: the voxels inside the cylinder of the field of view, whose axis is the scan's, whatever way the scan was moved."""
+def inside_cylinder(grid: Grid, scan: Scan) -> VolumeMask:
+    """The voxels inside the cylinder of the field of view. Its axis is the axis of the scan, however the scan was moved."""
     along, distance = _about_axis(grid, scan)
     view = scan.field_of_view_mm
     return (distance <= view.radius_mm) & (np.abs(along - scan.field_of_view_height_mm) <= view.half_height_mm)
 
 
-def seen_by_every_view(grid: Grid, scan: Scan) -> Mask:
-    """[z, y, x]: the voxels that every view of a full turn sees: inside the fan, and inside the cone on its near and on its far side.
+def seen_by_every_view(grid: Grid, scan: Scan) -> VolumeMask:
+    """The voxels that every view of a full turn sees: inside the fan, and inside the cone on both its near and its far side.
 
     With heights measured along the axis from the plane of the sources, the panel sees from ``low`` to ``high`` at the axis; a voxel at
     distance r from the axis passes all depths DSO - r to DSO + r, so its height must lie between ``low (1 ± r / DSO)`` and
@@ -50,7 +52,7 @@ def seen_by_every_view(grid: Grid, scan: Scan) -> Mask:
 
 
 def _about_axis(grid: Grid, scan: Scan) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Height along the scan's axis from the plane of the sources, and distance from the axis, of every voxel centre, in mm."""
+    """For every voxel centre, in mm: its height along the axis above the plane of the sources, and its distance from the axis."""
     z, y, x = np.meshgrid(grid.z_mm, grid.y_mm, grid.x_mm, indexing="ij", sparse=True)
     (px, py, pz), (dx, dy, dz) = scan.axis.point_mm, scan.axis.direction
     x, y, z = x - px, y - py, z - pz

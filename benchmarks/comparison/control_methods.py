@@ -1,4 +1,6 @@
-"""Methods that know nothing of the scan, or nothing but one view of it: what a meaningless method scores under each protocol."""
+"""Controls: methods that know nothing of the scan, or only one view of it. They show what a meaningless method
+scores under each protocol.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +8,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...base import InputError, UnknownNameError
+from ...base.shapes import Volume
 from ...data import Projections
 from ...geometry import Grid
 from ...recon import Operator
 from ...recon.iterative.cgls import CglsSolver
 from ...recon.iterative.solving.data_term import DataTerm
 
-Volume = NDArray[np.float32]
 CONTROLS = {
     "control-mean": "mean Recon-CT of the training animals: sees no view of this animal",
     "control-one-view": "a blank volume fitted to the first given view alone, until its projection is that view",
@@ -23,7 +24,7 @@ CONTROLS = {
 
 
 def control_volume(name: str, projections: Projections, grid: Grid, trained_on: Sequence[Volume]) -> Volume:
-    """The volume of a control. InputError where the mean has no training animal to be taken over."""
+    """The volume of a control; InputError where the mean has no training animal to be taken over."""
     if name == "control-mean":
         if not trained_on:
             raise InputError("no training animal for control-mean", expected="at least one animal in the training part of the split")

@@ -1,4 +1,4 @@
-"""What a metric is given: a volume and its reference, rendered and measured views, images for a network, sets of features."""
+"""The inputs of metrics: a volume and its reference, rendered and measured views, images for a network, or sets of features."""
 
 from __future__ import annotations
 
@@ -7,25 +7,22 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float
-from numpy.typing import NDArray
+from jaxtyping import Float
 from torch import Tensor
 
 from ...base import InputError
+from ...base.shapes import AnyViews, FloatVolume, Images, VolumeMask
 from ...geometry import Grid
 from .alignment import fit_grey
 from .perceptual import Perceptual
 from .volume_metrics import SurfaceDistance, surface_distance
-
-Volume = Float[NDArray, "z y x"]
-Views = Float[NDArray, "view row col"]
 
 
 @dataclass(frozen=True)
 class Yardstick:
     """What makes scores comparable, the same for every method: grey window (1/mm), bone threshold (1/mm), window of line integrals.
 
-    ``heldout`` views at most are rendered. ``register`` and ``grey_fit`` bring a volume to its reference before the ``volume`` protocol.
+    At most ``heldout`` views are rendered. ``register`` and ``grey_fit`` bring a volume to its reference for the ``volume`` protocol.
     """
 
     window: tuple[float, float]
@@ -42,7 +39,7 @@ class Yardstick:
 
     @property
     def data_range(self) -> float:
-        """Of PSNR and SSIM of volumes, in 1/mm."""
+        """The data range for PSNR and SSIM of volumes, in 1/mm."""
         return self.window[1] - self.window[0]
 
 
@@ -50,13 +47,13 @@ class Yardstick:
 class VolumePair:
     """A volume and its reference on one grid, compared inside ``mask``. What several metrics share is computed once.
 
-    Raises InputError for shapes that differ from the grid's, and for a reference that is constant inside the mask.
+    Raises InputError for shapes that differ from that of the grid, and for a reference that is constant inside the mask.
     """
 
-    volume: Volume
-    reference: Volume
+    volume: FloatVolume
+    reference: FloatVolume
     grid: Grid
-    mask: Bool[NDArray, "z y x"]
+    mask: VolumeMask
     yardstick: Yardstick
 
     def __post_init__(self) -> None:
@@ -67,23 +64,23 @@ class VolumePair:
             raise InputError("the reference is constant", expected="a reference with structure inside the field of view")
 
     @cached_property
-    def inside(self) -> Volume:
+    def inside(self) -> FloatVolume:
         """The volume, zero outside the mask."""
         return np.where(self.mask, self.volume, 0).astype(np.float32)
 
     @cached_property
-    def target(self) -> Volume:
+    def target(self) -> FloatVolume:
         """The reference, zero outside the mask."""
         return np.where(self.mask, self.reference, 0).astype(np.float32)
 
     @cached_property
-    def grey_fitted(self) -> Volume:
+    def grey_fitted(self) -> FloatVolume:
         """The volume after the best gain and offset."""
         return fit_grey(self.volume, self.reference, self.mask)(self.volume)
 
     @cached_property
     def surface(self) -> SurfaceDistance:
-        """Between the bone surfaces of the two."""
+        """The distance between the bone surfaces of the two volumes."""
         return surface_distance(self.inside, self.target, self.yardstick.bone, self.grid.voxel_mm)
 
 
@@ -91,8 +88,8 @@ class VolumePair:
 class ViewPair:
     """Rendered and measured views, both clipped to a fixed window of line integrals that spans ``data_range``."""
 
-    rendered: Views
-    measured: Views
+    rendered: AnyViews
+    measured: AnyViews
     data_range: float
 
 
@@ -100,8 +97,8 @@ class ViewPair:
 class ImagePair:
     """Images and their references with the window that maps them to 0..1, and the network that judges them."""
 
-    images: Views
-    reference: Views
+    images: Images
+    reference: Images
     window: tuple[float, float]
     network: Perceptual
 

@@ -1,7 +1,8 @@
-"""The Inception-v3 network of the Frechet Inception Distance, its weights from a file that is checked by hash.
+"""The Inception-v3 network of the Frechet Inception Distance, with weights from a file that is checked by its hash.
 
-Structure: Szegedy et al. 2016 (arXiv:1512.00567) with the pooling of the 2015 TensorFlow graph that FID (Heusel et al. 2017) was
-defined on: average pools leave the padding out, the last block pools by maximum. Parameter names are those of the published weight file.
+The structure is that of Szegedy et al. 2016 (arXiv:1512.00567) with the pooling of the 2015 TensorFlow graph on which FID was defined
+(Heusel et al. 2017): average pools leave out the padding, and the last block pools by maximum. Parameter names are those of the published
+file.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -30,13 +32,13 @@ class Unit(nn.Module):
         self.conv = nn.Conv2d(inputs, outputs, (high, wide), stride, padding, bias=False)
         self.bn = nn.BatchNorm2d(outputs, eps=0.001)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[n, inputs, h, w] -> [n, outputs, h', w']."""
+    def forward(self, x: Float[Tensor, "n inputs h w"]) -> Float[Tensor, "n outputs h2 w2"]:
+        """The feature maps that this unit makes of ``inputs`` feature maps."""
         return functional.relu(self.bn(self.conv(x)))
 
 
 class Block(nn.Module):
-    """Parallel chains of named units, joined along the channels; a name in brackets splits a chain into two ends."""
+    """Parallel chains of named units, joined along the channels. A name in brackets splits a chain into two ends."""
 
     def __init__(self, units: dict[str, Unit], chains: Sequence[Sequence[str | tuple[str, str]]], pool: Pool) -> None:
         super().__init__()
@@ -44,8 +46,8 @@ class Block(nn.Module):
             self.add_module(name, unit)
         self.chains, self.pool = chains, pool
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Every chain on ``x``, then the pooled branch (projected where the block has a ``branch_pool``)."""
+    def forward(self, x: Float[Tensor, "n inputs h w"]) -> Float[Tensor, "n outputs h2 w2"]:
+        """The feature maps of every chain, then those of the pooled branch (projected where the block has a ``branch_pool``)."""
         parts = []
         for chain in self.chains:
             y = x
@@ -110,7 +112,7 @@ def _block_e(n: int, pool: Pool) -> Block:
 
 
 class FidInception(nn.Module):
-    """[n, 3, h, w] in 0..1 -> [n, 2048] features of the final average pool."""
+    """Images [n, 3, h, w] in 0..1 -> [n, 2048] features of the final average pool."""
 
     num_features = 2048
 
@@ -129,8 +131,8 @@ class FidInception(nn.Module):
         self.Mixed_7b, self.Mixed_7c = _block_e(1280, _average), _block_e(2048, _maximum)
         self.fc = nn.Linear(2048, 1008)  # not used for features; part of the published file
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Features; the images are resized to 299 x 299 (bilinear) and scaled to -1..1, as the FID network was trained."""
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n feature"]:
+        """The features. Images are first resized to 299 x 299 (bilinear) and scaled to -1..1, as the FID network was trained."""
         x = functional.interpolate(images, size=(299, 299), mode="bilinear", align_corners=False)
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(2 * x - 1)))
         x = _halve(self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(_halve(x))))
@@ -140,7 +142,7 @@ class FidInception(nn.Module):
 
 
 def load_inception(weights: str | Path) -> FidInception:
-    """The network with the published weights (``fewview data fetch fid-inception``); a file of another hash is refused."""
+    """The network with the published weights (``fewview data fetch fid-inception``); a file with another hash is refused."""
     path = Path(weights)
     if not path.is_file():
         raise FileNotFoundError(f"FID Inception weights {path} are not there; fetch them with `fewview data fetch fid-inception`")

@@ -1,4 +1,4 @@
-"""A simulated scan of a real volume, whose truth is known: what most studies reconstruct."""
+"""A simulated scan of a real volume with a known truth, which most studies reconstruct."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from ...base import InputError
 from ...base.record import sha256
+from ...base.shapes import Volume, VolumeMask
 from ...data import Projections
 from ...data.volumes.attenuation import GreyScale, as_attenuation
 from ...data.volumes.formats.nifti import whole_nifti
@@ -23,7 +23,6 @@ from ...recon import simulate
 from ..scores.compared import VolumePair, Yardstick
 from ..scores.metric_table import scores_of
 
-Volume = NDArray[np.float32]
 AtLeast8 = Annotated[int, Field(ge=8)]
 VOLUMES = ("BALB_CBYJ_", "BTBR_T_Itpr3tf_j_", "C3H_HEJ_", "C57BL_6NJ_", "CBA_CAJ_", "DBA_2J_", "FVB_NJ_", "SJL_J_")
 MU_MAX, SOURCE_VOXEL_MM, BONE, RANGE = 0.20, 0.141, 0.04, 0.20  # 1/mm, mm, 1/mm, 1/mm
@@ -35,27 +34,28 @@ MEASURE = f"PSNR and SSIM over {RANGE:g} 1/mm, bone above {BONE:g} 1/mm, inside 
 
 @dataclass(frozen=True)
 class Case:
-    """A simulated scan, the grid to reconstruct on, the truth averaged over that grid's voxels, and where to compare."""
+    """A simulated scan, the grid for its reconstruction, the truth averaged over the voxels of that grid, and where to compare."""
 
     name: str
     scan: Projections
     grid: Grid
     truth: Volume
-    inside: NDArray[np.bool_]
+    inside: VolumeMask
 
     def views(self, count: int) -> Projections:
-        """``count`` views, evenly chosen, both ends among them."""
+        """``count`` views, evenly chosen, including the first and the last."""
         return self.scan[views.evenly(self.scan.scan, count)]
 
     def scores(self, volume: Volume, names: Iterable[str] = SCORED) -> dict[str, float]:
-        """PSNR (dB), SSIM and Dice of bone."""
+        """The PSNR (dB), the SSIM and the Dice of bone."""
         return scores_of("volume", "volume", VolumePair(volume, self.truth, self.grid, self.inside, YARDSTICK), names)
 
 
 def make_case(path: Path, size: int = 128, polychromatic: bool = False, seed: int = 0, slices: int | None = None) -> Case:
-    """A SkyScan 1276 scan (``size`` rows, 3/2 ``size`` columns) of one volume, simulated from its own grid.
+    """A SkyScan 1276 scan (``size`` rows, 3/2 ``size`` columns) of one volume, simulated on the volume's own grid.
 
-    To be reconstructed on ``size`` x ``size`` voxels in ``slices`` slices (default ``size``); InputError where they do not hold the volume.
+    It is to be reconstructed on ``size`` x ``size`` voxels in ``slices`` slices (default ``size``); InputError where they do not hold the
+    volume.
     """
     import nibabel
 
@@ -84,14 +84,16 @@ def make_case(path: Path, size: int = 128, polychromatic: bool = False, seed: in
 
 @lru_cache(maxsize=1)
 def case_of(path: Path, inputs: str, size: int, polychromatic: bool = False, slices: int | None = None) -> Case:
-    """`make_case`, the last one kept: the tasks of one volume follow one another. ``inputs`` is the file's SHA-256."""
+    """The same as `make_case`, with the last case kept because the tasks of one volume follow one another. ``inputs`` is the SHA-256 of the
+    file.
+    """
     if sha256(path) != inputs:
         raise InputError(f"{path} changed while the study ran", expected="the file that its tasks were made for")
     return make_case(path, size, polychromatic, slices=slices)
 
 
 def find_volumes(data: Path, names: Sequence[str]) -> dict[str, str]:
-    """Name -> SHA-256 of each volume; FileNotFoundError for one that this folder does not hold."""
+    """Name -> SHA-256 of each volume; FileNotFoundError for one that is not in this folder."""
     return {name: sha256(volume_path(data, name)) for name in names}
 
 

@@ -1,4 +1,4 @@
-"""A stack of images that is read one by one: what the readers of scans and of volumes pass on, wherever the images are kept."""
+"""A stack of images that are read one by one. Readers of scans and of volumes return it, wherever the images are stored."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Real, Shaped
 from numpy.typing import NDArray
 
 from ...base.memory import require_memory
+from ...base.shapes import Image
 
 
 @runtime_checkable
 class ImageStack(Protocol):
-    """``stack[i]`` is image i, [row, col] of ``dtype``; ``shape`` is (images, rows, cols). Knowing shape and type reads no image."""
+    """``stack[i]`` is image i [row, col] of type ``dtype``, and ``shape`` is (images, rows, cols). Asking for shape and type reads no
+    image.
+    """
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -28,10 +32,10 @@ class ImageStack(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int, /) -> NDArray[Any]: ...
+    def __getitem__(self, index: int, /) -> Image: ...
 
     def name(self, index: int) -> str:
-        """Where image ``index`` came from, for error messages; empty where nobody knows."""
+        """Where image ``index`` came from, for error messages; empty where that is not known."""
         ...
 
 
@@ -39,7 +43,7 @@ class ImageStack(Protocol):
 class ArrayStack:
     """An array [image, row, col] as an `ImageStack`; ``source`` says where it came from."""
 
-    images: NDArray[Any]
+    images: Shaped[NDArray, "image row col"]
     source: str = ""
 
     @property
@@ -56,7 +60,7 @@ class ArrayStack:
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> NDArray[Any]:
+    def __getitem__(self, index: int) -> Image:
         return self.images[index]
 
     def name(self, index: int) -> str:
@@ -64,8 +68,8 @@ class ArrayStack:
         return self.source
 
 
-def load_images(stack: ImageStack, progress: bool = False) -> NDArray[Any]:
-    """All of a stack in one array [image, row, col]; InputError where the memory is too small."""
+def load_images(stack: ImageStack, progress: bool = False) -> Real[NDArray, "image row col"]:
+    """All images of a stack in one array [image, row, col], in the unit and type of the files; InputError where the memory is too small."""
     if isinstance(stack, ArrayStack):
         return stack.images
     count, rows, cols = stack.shape
@@ -77,11 +81,11 @@ def load_images(stack: ImageStack, progress: bool = False) -> NDArray[Any]:
 
 
 Shown = bool | Callable[[int, int], object]
-"""Whether to show a bar on the terminal, or a function that is called with how many are done, and of how many."""
+"""Whether to show a progress bar on the terminal, or a function that is called with the number done and the number in all."""
 
 
 def shown(items: Sequence[Any] | range, what: str, progress: Shown) -> Iterable[Any]:
-    """The items, with a progress bar on the terminal if asked, or telling a function of each that is done."""
+    """The items, with a progress bar on the terminal if asked for, or calling a function after each of them."""
     if not progress:
         return items
     if callable(progress):

@@ -1,4 +1,4 @@
-"""One animal's leg: bones in muscle, fat and skin, in a tube; and what is at any point of it."""
+"""The leg of one animal: bones in muscle, fat and skin, inside a tube; and the material at any point of it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-from .bones import CARTILAGE, FEMUR, FIBULA, MARROW, NOTHING, PATELLA, TIBIA, TRABECULAE, Array, Bone, grow_bone, smooth_min
+from ...base.shapes import Points, Vector
+from .bones import CARTILAGE, FEMUR, FIBULA, MARROW, NOTHING, PATELLA, TIBIA, TRABECULAE, Bone, grow_bone, smooth_min
 from .smooth_noise import Noise
 
 MATERIALS: Mapping[str, float] = {
@@ -48,11 +50,13 @@ _TUBE_INNER, _TUBE_WALL = 10.6, 0.9
 
 @dataclass(frozen=True, eq=False)
 class Leg:
-    """An animal at a week, in its pose: scene = rotation @ (scale * leg) + shift, mirrored for a right leg; ``tube_mm``: (x, y, scale)."""
+    """The leg of an animal at a week, in its pose: scene = rotation @ (scale * leg) + shift, mirrored for a right leg; ``tube_mm`` is (x,
+    y, scale).
+    """
 
     bones: tuple[Bone, ...]
-    rotation: NDArray[np.float64]
-    shift_mm: NDArray[np.float64]
+    rotation: Float[NDArray[np.float64], "3 3"]
+    shift_mm: Vector
     scale: float
     mirrored: bool
     tube_mm: tuple[float, float, float] | None
@@ -62,23 +66,25 @@ class Leg:
     septa: Noise
 
     def bone(self, name: str) -> Bone:
-        """The bone of this name."""
+        """The bone with this name."""
         return next(bone for bone in self.bones if bone.anatomy.name == name)
 
-    def to_scene(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
-        """A leg point (x, y, z) in the scene, mm."""
+    def to_scene(self, point: Vector) -> Vector:
+        """A point (x, y, z) of the leg as a point of the scene, in mm."""
         flip = np.array([-1.0 if self.mirrored else 1.0, 1.0, 1.0])
         return self.rotation @ (self.scale * flip * point) + self.shift_mm
 
-    def to_leg(self, points: NDArray[np.float64]) -> Array:
-        """Scene points (3, n) in mm as points (3, n) of the leg's frame, in mm of an adult mouse."""
+    def to_leg(self, points: Points) -> Points:
+        """Points of the scene in mm as points of the frame of the leg, in mm of an adult mouse."""
         q = self.rotation.T @ (points - self.shift_mm[:, None]) / self.scale
         if self.mirrored:
             q[0] *= -1
         return q.astype(np.float32)
 
     def tube(self, x_mm: NDArray[np.float64], y_mm: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """The holder at scene points (3, n): a plastic tube along z, a little off the axis of rotation, or air."""
+        """The material at scene positions in mm (two arrays that broadcast to any shape): a plastic tube along z, a little off the axis, or
+        air.
+        """
         wall = np.zeros(np.broadcast_shapes(x_mm.shape, y_mm.shape), dtype=bool)
         if self.tube_mm is not None:
             x, y, scale = self.tube_mm
@@ -86,8 +92,8 @@ class Leg:
             wall = (rho >= _TUBE_INNER) & (rho <= _TUBE_INNER + _TUBE_WALL)
         return np.where(wall, INDEX["holder"], INDEX["air"]).astype(np.uint8)
 
-    def tissue(self, points: Array) -> NDArray[np.uint8]:
-        """Index into NAMES of what is at each leg point (3, n); air outside the skin."""
+    def tissue(self, points: Points) -> UInt8[NDArray, "point"]:
+        """The index into NAMES of the material at each point of the leg; air outside the skin."""
         found = np.zeros(points.shape[1], np.uint8)
         depth = self.outline_depth(points)
         inside = np.flatnonzero(depth > -0.9)
@@ -111,20 +117,20 @@ class Leg:
         found[inside] = tissue
         return found
 
-    def outline_depth(self, q: Array) -> Array:
-        """Depth below the skin of the smooth outline in mm (negative outside), about a distance, at leg points (3, n)."""
+    def outline_depth(self, q: Points) -> Float[NDArray[np.float32], "point"]:
+        """The depth below the skin of the smooth outline in mm (negative outside) at points of the leg; it is close to a distance."""
         z = q[2]
         half_x, half_y, center_y = (self.girth * _outline(z, column) for column in _OUTLINE)
         radial = (1 - np.hypot(q[0] / half_x, (q[1] - center_y) / half_y)) * np.minimum(half_x, half_y)
         return smooth_min(radial, np.minimum(z - _Z[0], _Z[-1] - z), 1.5)
 
 
-def _outline(z: Array, column: NDArray[np.float64]) -> Array:
+def _outline(z: NDArray[np.float32], column: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.interp(z, _STATIONS, column).astype(np.float32)
 
 
 def _look_up(name: str) -> NDArray[np.uint8]:
-    """Part of a bone -> index into NAMES. Fibula and patella are one material."""
+    """Part of a bone -> index into NAMES. Fibula and patella are of one material."""
     solid = INDEX[name] if name in INDEX else INDEX[f"{name} cortex"]
     table = np.full(5, solid, np.uint8)
     table[NOTHING], table[MARROW], table[CARTILAGE] = INDEX["air"], INDEX["marrow"], INDEX["cartilage"]
@@ -133,7 +139,7 @@ def _look_up(name: str) -> NDArray[np.uint8]:
 
 
 def grow_leg(seed: int, week: int, scale: float, *, mirrored: bool, holder: bool) -> Leg:
-    """The animal ``seed`` at ``week``. What makes the animal and what makes the pose are drawn from different streams."""
+    """The leg of animal ``seed`` at ``week``. Anatomy and pose are drawn from different streams of random numbers."""
     rng = np.random.default_rng([seed, 1])
     size = scale * float(rng.normal(1.0, 0.015))
     girth = float(rng.normal(1.0, 0.05))

@@ -17,7 +17,7 @@ from .raw import RawScan, RawSource
 
 
 def is_bonemet(path: Path) -> bool:
-    """The data set's root, a component, or one folder of X-ray images."""
+    """Whether this is the root of the data set, one of its components, or one folder of X-ray images."""
     if not path.is_dir():
         return False
     return bool(components_below(path)) or _is_xray_folder(path)
@@ -37,10 +37,11 @@ def open_bonemet(
     voxel_mm: float | None = None,
     angles_deg: Array | None = None,
 ) -> RawSource:
-    """The X-rays of one mouse and week: ``path`` is that folder, or the data set's root with ``animal`` and ``week``.
+    """The X-rays of one mouse in one week: ``path`` is that folder, or the root of the data set with ``animal`` and ``week``.
 
-    The data set has no geometry file: it is `skyscan_1276` for the images' own rows and columns. ``voxel_mm`` defaults to 0.0106 mm for
-    4032 columns and in proportion for binned images; ``angles_deg`` replaces 260 views at 0.8 deg. Row index increases with +z.
+    The data set has no geometry file. The scan is that of `skyscan_1276` with the rows and columns of the images. ``voxel_mm`` defaults to
+    0.0106 mm for 4032 columns and in proportion for binned images; ``angles_deg`` (view,) replaces the 260 views at 0.8 deg. The row index
+    increases with +z.
     """
     place = path
     if not _is_xray_folder(path):
@@ -70,7 +71,7 @@ def open_bonemet(
 def write_bonemet_xray(raw: RawScan, dataset_root: str | Path, animal: str | int, week: int, *, force: bool = False) -> Path:
     """Write the views as ``Imagery_Dataset/1. Rotation-X-ray/<animal>/week N/xray_1.PNG``, ... (uint8 or uint16); returns that folder.
 
-    Raises InputError for a scan other than `skyscan_1276`: the layout has no place for a geometry.
+    Raises InputError for a scan other than `skyscan_1276`, because the layout has no place for a geometry.
     """
     (rows, cols), voxel = raw.scan.shape, raw.scan.field_of_view_mm.pixel_mm
     expected = skyscan_1276(rows, cols, voxel)

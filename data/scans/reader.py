@@ -1,4 +1,4 @@
-"""`read` and `read_raw`: whatever a scan was stored as, found out from what is there."""
+"""`read` and `read_raw` recognise how a scan was stored, and read it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ Views = slice | ArrayLike | Callable[[Scan], ArrayLike] | None
 
 @dataclass(frozen=True)
 class Format:
-    """A way to store a scan: ``accepts(path)`` looks, ``open(path, **options)`` reads; ``looks_like`` tells a user what it is."""
+    """One way to store a scan: ``accepts(path)`` recognises it, ``open(path, **options)`` reads it, and ``looks_like`` describes it to a
+    user.
+    """
 
     name: str
     looks_like: str
@@ -43,7 +45,7 @@ def _is_h5(path: Path, kind: str) -> bool:
     return path.is_file() and path.suffix.lower() in H5_ENDINGS and h5_format(path) == kind
 
 
-# The first that accepts a path reads it.
+# The first of these that accepts a path reads it.
 FORMATS = (
     Format("projections", "an .h5 file of write_projections", lambda path: _is_h5(path, PROJECTIONS), read_projections),
     Format("Data Exchange", "an .h5 file with /exchange/data", lambda path: _is_h5(path, DATA_EXCHANGE), open_exchange),
@@ -62,15 +64,15 @@ def read(
     progress: Shown = False,
     **options: Any,
 ) -> Projections:
-    """The line integrals and the geometry of a scan on disk: a SkyScan folder, a BoneMet folder, or an .h5 file.
+    """The line integrals [view, row, col] and the geometry of a scan on disk: a SkyScan folder, a BoneMet folder, or an .h5 file.
 
-    ``views`` reads some views only: a slice, indices, a mask, or a function of the scan, ``lambda scan: views.evenly(scan, 26)``.
-    ``binning`` averages blocks of that many pixels each way before anything else. ``air`` and ``max_bad`` are those of `prepare`, which
-    turns counts into line integrals view by view: memory holds no more than the line integrals. ``progress``: a bar on the terminal, or a
-    function of how many views are done, and of how many. ``options`` are those of the format's reader: `open_skyscan`, `open_bonemet`,
-    `open_exchange`.
+    ``views`` selects the views to read: a slice, indices, a mask, or a function of the scan such as ``lambda scan: views.evenly(scan,
+    26)``. ``binning`` averages blocks of that many pixels each way before anything else is done. ``air`` and ``max_bad`` are explained at
+    `prepare`, which turns counts into line integrals view by view, so that memory holds no more than the line integrals. ``progress`` is
+    True for a bar on the terminal, or a function that is called with how many views are done, and of how many. ``options`` are those of the
+    reader of the format: `open_skyscan`, `open_bonemet`, `open_exchange`.
 
-    Raises FileNotFoundError; InputError naming the file for anything broken, missing, ambiguous or unknown.
+    Raises FileNotFoundError, and InputError naming the file for anything that is broken, missing, ambiguous or unknown.
     """
     return line_integrals(open_scan(path, views=views, binning=binning, **options), air=air, max_bad=max_bad, progress=progress)
 
@@ -78,7 +80,7 @@ def read(
 def line_integrals(
     source: RawSource | Projections, *, air: ArrayLike = "auto", max_bad: float = 0.05, progress: Shown = False
 ) -> Projections:
-    """What `open_scan` gave, read: the second half of `read`."""
+    """The line integrals [view, row, col] of a scan that `open_scan` has opened: the second half of `read`."""
     place = str(source.meta.get("source", "the scan"))
     doubts: list[str] = []
     if isinstance(source, Projections):
@@ -95,7 +97,9 @@ def line_integrals(
 
 
 def read_raw(path: str | Path, *, views: Views = None, binning: int = 1, progress: bool = False, **options: Any) -> RawScan:
-    """The detector counts of a scan on disk, in memory, in the files' own type; see `read` for formats, options and errors."""
+    """The detector counts of a scan on disk, read into memory in the type that the files have. Formats, options and errors are those of
+    `read`.
+    """
     source = _open(Path(path), options)
     if isinstance(source, Projections):
         raise InputError(f"{path} holds line integrals", expected="detector counts", remedy="use fewview.data.read")
@@ -103,9 +107,10 @@ def read_raw(path: str | Path, *, views: Views = None, binning: int = 1, progres
 
 
 def open_scan(path: str | Path, *, views: Views = None, binning: int = 1, **options: Any) -> RawSource | Projections:
-    """A scan on disk with its geometry, its images still unread; line integrals (an .h5 file of `write_projections`) are read at once.
+    """A scan on disk with its geometry, whose images are not read yet; line integrals (an .h5 file of `write_projections`) are read at
+    once.
 
-    ``views``, ``binning``, ``options`` and errors are those of `read`; `line_integrals` reads what was opened.
+    ``views``, ``binning``, ``options`` and errors are those of `read`. `line_integrals` reads what was opened.
     """
     source = _open(Path(path), options)
     return _part(source, views, binning, path) if isinstance(source, Projections) else source.part(views, binning)

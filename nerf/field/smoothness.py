@@ -1,4 +1,4 @@
-"""How rough a field is: total variation (Rudin, Osher, Fatemi 1992) of volumes and of random cubes."""
+"""How rough a field is: the total variation (Rudin, Osher, Fatemi 1992) of volumes and of random cubes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .rendering import box_of
 
 
 def total_variation(field: nn.Module, grid: Grid, patches: int, size: int, generator: torch.Generator) -> Float[Tensor, ""]:
-    """Mean isotropic total variation (1/mm per voxel step) over random cubes of ``size``^3 points, one voxel apart."""
+    """The mean isotropic total variation (1/mm per voxel step) over random cubes of ``size``^3 points, one voxel apart."""
     box = box_of(grid)
     room = (box[1] - box[0] - size * grid.voxel_mm).clamp(min=0)
     corner = box[0] + torch.rand(patches, 3, generator=generator) * room + grid.voxel_mm / 2
@@ -24,7 +24,7 @@ def total_variation(field: nn.Module, grid: Grid, patches: int, size: int, gener
 
 
 def variation(values: Float[Tensor, "patch z y x"]) -> Float[Tensor, ""]:
-    """Mean isotropic total variation of each step of one voxel; along an axis of one voxel nothing varies."""
+    """The mean isotropic total variation for a step of one voxel, in the unit of the values; an axis of one voxel adds nothing."""
     axes = [axis for axis in (3, 2, 1) if values.shape[axis] > 1]
     squares = [_step(values, axis, axes) ** 2 for axis in axes]
     return torch.sqrt(sum(squares, torch.full_like(values[:1, :1, :1, :1], 1e-12))).mean()

@@ -1,4 +1,4 @@
-"""`unet`: a first volume by total variation and by FDK, then a 3-D residual U-Net that has learned what a full scan would show."""
+"""`unet`: a first volume by total variation and one by FDK, then a 3-D residual U-Net that has learned what a full scan would show."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from ...base.settings import Count, NotNegative, Positive, Whole, checked
+from ...base.shapes import Volume
 from ...data import Projections
 from ...geometry import Grid
 from ...recon.analytic.feldkamp import filtered_backprojection
@@ -29,12 +30,12 @@ from ..training.trained_method import TrainedSettings, trained_method
 
 @checked(of="unet")
 class Architecture:
-    """Numbers that a checkpoint of `unet` fits.
+    """The numbers of a `unet` network; a checkpoint fits one set of them.
 
-    ``channels`` at full resolution, twice as many on each of ``levels`` coarser ones; ``blocks`` residual blocks on each; ``dropout``
-    share of channels that are left out in training, and in sampling an uncertainty; ``slope`` of the leaky ReLUs below zero. The input:
-    ``iterations`` of `pdhg_tv` with weight ``strength``, and FDK, both of projections linearised by ``hardening`` percent. ``unit`` (1/mm)
-    is what the network calls 1.
+    There are ``channels`` channels at full resolution and twice as many on each of ``levels`` coarser ones, with ``blocks`` residual blocks
+    on each. ``dropout`` is the share of channels that are left out in training, and in sampling an uncertainty; ``slope`` is that of the
+    leaky ReLUs below zero. The input is ``iterations`` of `pdhg_tv` with weight ``strength``, and FDK, both of projections linearised by
+    ``hardening`` percent. ``unit`` (1/mm) is what the network calls 1.
     """
 
     channels: Count = 16
@@ -53,11 +54,13 @@ class Architecture:
 PRESETS = {"small": Architecture(), "paper": Architecture(channels=32, levels=3, iterations=30, patch=96, patches=1)}
 TILE = 96
 KEPT = 2**30
-QUICK = 3.0  # how much faster the linear part learns than the rest
+QUICK = 3.0  # factor by which the linear part learns faster than the rest
 
 
 class Block(nn.Module):
-    """x + conv(f(conv(f(x)))), f a leaky ReLU (an upright one dies here in the first steps), the second convolution zero at first."""
+    """x + conv(f(conv(f(x)))) with f a leaky ReLU (plain ReLUs die here in the first steps), and the second
+    convolution zero at the start.
+    """
 
     def __init__(self, channels: int, dropout: float, slope: float) -> None:
         super().__init__()
@@ -66,16 +69,16 @@ class Block(nn.Module):
         self.drop = nn.Dropout3d(dropout)
 
     def forward(self, x: Float[Tensor, "n c z y x"]) -> Float[Tensor, "n c z y x"]:
-        """The same shape."""
+        """Feature maps of the same shape."""
         inner = self.drop(self.first(functional.leaky_relu(x, self.slope)))
         return x + self.second(functional.leaky_relu(inner, self.slope))
 
 
 class ResidualUNet(nn.Module):
-    """[n, inputs, z, y, x] -> [n, z, y, x], any size: the first input channel and what the network adds to it.
+    """[n, inputs, z, y, x] -> [n, z, y, x] of any size: the first input channel plus what the network adds to it.
 
-    A linear convolution of the inputs stands beside the network: the smoothing of the reference is learned by it, and at once.
-    No normalisation layers: they would make a voxel's value depend on how the volume was cut into tiles.
+    A linear convolution of the inputs runs beside the network and quickly learns the smoothing of the reference. There are no normalisation
+    layers, because they would make the value of a voxel depend on how the volume was cut into tiles.
     """
 
     def __init__(self, inputs: int, a: Architecture) -> None:
@@ -92,7 +95,9 @@ class ResidualUNet(nn.Module):
         self.blur = nn.Conv3d(inputs, 1, 3, padding=1, bias=False)
 
     def forward(self, x: Float[Tensor, "n c z y x"]) -> Float[Tensor, "n z y x"]:
-        """Padded by repetition to a multiple of the coarsest voxel, and cut back."""
+        """The corrected volume in the network's unit. Inside, the volumes are padded to a multiple of the coarsest voxel, and the result is
+        cut back.
+        """
         size, step = x.shape[2:], 2**self.architecture.levels
         pad = [(-n) % step for n in size]
         full = functional.pad(x, (0, pad[2], 0, pad[1], 0, pad[0]), mode="replicate") if any(pad) else x
@@ -112,7 +117,7 @@ class ResidualUNet(nn.Module):
 
 
 def first_volumes(projections: Projections, grid: Grid, a: Architecture) -> Float[NDArray[np.float32], "2 z y x"]:
-    """What the network sees, in its unit: total variation and FDK of the linearised projections."""
+    """The input of the network in its unit: total variation and FDK of the linearised projections."""
     straight = Projections(linearise(projections.values, a.hardening), projections.scan, projections.meta)
     sharp = filtered_backprojection(straight, grid)
     smooth = pdhg_tv(straight, grid, iterations=a.iterations, lambda_=a.strength, start=sharp)
@@ -120,7 +125,9 @@ def first_volumes(projections: Projections, grid: Grid, a: Architecture) -> Floa
 
 
 def _kept(module: ResidualUNet, example: Example, given: Int[NDArray[np.intp], "view"]) -> Float[NDArray[np.float32], "2 z y x"]:
-    """`first_volumes`, made once where a scan comes again with the same views: at most `KEPT` bytes of them, the oldest go."""
+    """The same as `first_volumes`, kept for a scan that comes again with the same views: at most `KEPT` bytes, of which the oldest go
+    first.
+    """
     seen = module.seen
     key = (example.name, given.tobytes(), example.projections.scan.source[0].tobytes())
     if key not in seen:
@@ -130,8 +137,8 @@ def _kept(module: ResidualUNet, example: Example, given: Int[NDArray[np.intp], "
     return seen[key]
 
 
-def patches(reference: NDArray[np.float32], a: Architecture, generator: Generator) -> Iterator[tuple[slice, slice, slice]]:
-    """Cubes (or what the volume has of one) that hold a random voxel of the upper half of the values that are not air."""
+def patches(reference: Volume, a: Architecture, generator: Generator) -> Iterator[tuple[slice, slice, slice]]:
+    """Cubes (or the part of one that fits into the volume) around random voxels of the upper half of the values that are not air."""
     bright = np.flatnonzero(reference > 0.25 * a.unit)
     for _ in range(a.patches):
         u = torch.rand(4, generator=generator, dtype=torch.float64).tolist()
@@ -145,12 +152,16 @@ def patches(reference: NDArray[np.float32], a: Architecture, generator: Generato
 
 
 def reach(a: Architecture) -> int:
-    """How many voxels away an input can change an output: convolutions on every level, and where the coarse voxels begin."""
+    """The distance in voxels over which an input can change an output, from the convolutions on all levels and
+    where coarse voxels begin.
+    """
     return 2 + 4 * a.blocks * (2**a.levels - 1) + 2 * a.blocks * 2**a.levels + 2**a.levels
 
 
 def tiled(module: ResidualUNet, volumes: Float[Tensor, "c z y x"], tile: int = TILE, margin: int | None = None) -> Float[Tensor, "z y x"]:
-    """The network's output, computed on tiles of at most ``tile``^3 voxels, each seen with ``margin`` (`reach`) voxels around it."""
+    """The output of the network in its unit, computed on tiles of at most ``tile``^3 voxels, each seen with ``margin`` (`reach`) voxels
+    around it.
+    """
     a = module.architecture
     margin = reach(a) if margin is None else margin
     voxels = int(np.prod([min(n, tile + 2 * margin) for n in volumes.shape[1:]]))
@@ -175,7 +186,7 @@ class UnetSettings(TrainedSettings):
 
 
 def configure(module: nn.Module, settings: Any) -> None:
-    """Dropout on or off."""
+    """Switch dropout on or off."""
     for part in module.modules():
         if isinstance(part, nn.Dropout3d):
             part.train(settings.dropout)
@@ -196,7 +207,7 @@ class UnetLearner:
     training: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: TRAINING)
 
     def build(self, architecture: Architecture, generator: Generator) -> ResidualUNet:
-        """The network with weights of He et al. 2015 from ``generator`` alone; what it adds is zero at first."""
+        """The network with weights from ``generator`` alone (He et al. 2015); what it adds is zero at the start."""
         module = ResidualUNet(2, architecture)
         with torch.no_grad():
             for name, parameter in module.named_parameters():
@@ -212,7 +223,7 @@ class UnetLearner:
         return {"unet": (list(module.parameters()), 1.5e-3)}
 
     def loss(self, module: ResidualUNet, example: Example, given: Given, generator: Generator, group: str) -> Float[Tensor, ""]:
-        """Mean squared error, in the network's unit, of random patches around tissue, where every view sees."""
+        """The mean squared error of random patches around tissue, where every view sees, in the network's unit."""
         a = module.architecture
         device = next(module.parameters()).device
         volumes = torch.from_numpy(moved_along(_kept(module, example.before or example, given), example))
@@ -225,7 +236,7 @@ class UnetLearner:
         return ((module(x) - wanted) ** 2)[weight].mean()
 
     def reconstruct(self, module: ResidualUNet, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
-        """The volume, in 1/mm, never below zero: in one piece, or from overlapping tiles where it is large."""
+        """The volume in 1/mm, never below zero: in one piece, or from overlapping tiles where it is large."""
         a = module.architecture
         volumes = torch.from_numpy(first_volumes(projections, grid, a))
         return tiled(module, volumes).clamp(min=0) * a.unit

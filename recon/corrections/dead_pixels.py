@@ -1,15 +1,15 @@
-"""Dead, stuck and noisy detector pixels: found from their statistics over the views, mended from their neighbours."""
+"""Dead, stuck and noisy detector pixels are found from their statistics over the views and filled from their neighbours."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from ...base import InputError
+from ...base.shapes import AnyViews, LineIntegrals, PixelMask
 from ...data.images.pixel_filling import mend_dead
 
 _VIEWS = 64  # enough for a median over the views; keeps the cost independent of the length of the scan
@@ -17,7 +17,7 @@ _LEAST_OFFSET = 0.1  # of the range of the mean image: gain errors of a few per 
 _LEAST_RATIO = 5.0  # of the fluctuation over the views, against the neighbours
 
 
-def find_dead_pixels(values: NDArray[Any], sigmas: float = 10.0) -> Bool[NDArray[np.bool_], "row col"]:
+def find_dead_pixels(values: AnyViews, sigmas: float = 10.0) -> PixelMask:
     """Mask of the pixels that disagree with their 5 x 5 neighbourhood in most views.
 
     ``values`` [view, row, col] are counts, transmissions or line integrals. A pixel is dead when its median over the views, or the
@@ -62,10 +62,8 @@ def _outliers(image: NDArray[np.floating[Any]], sigmas: float, least: float) -> 
     return (away > sigmas * sigma) & (away > max(least, 1e-12))
 
 
-def mend_pixels(
-    values: Float[NDArray[np.float32], "view row col"], mask: Bool[NDArray[np.bool_], "row col"]
-) -> Float[NDArray[np.float32], "view row col"]:
-    """A copy with the masked pixels of every view filled from their rim inwards with the median of their good neighbours.
+def mend_pixels(values: LineIntegrals, mask: PixelMask) -> LineIntegrals:
+    """A copy of views [view, row, col] whose masked pixels [row, col] are filled, from the rim inwards, by the median of good ones around.
 
     Raises InputError when the mask does not fit, or leaves no good pixel.
     """

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from ...base.settings import Array, NotNegative, Unbounded, checked
-from ...data import Projections
-from ...geometry import Grid
-from ..method import Callback, method_function
-from ..physics.noise import noise_level
-from .solving.data_term import DataTerm, dot
-from .solving.protocols import Values, Volume, f32
-from .solving.setup import IterativeSettings, data_term, require_room, start_volume
-from .solving.solve import solve
+from .solving import DataTerm, IterativeSettings, Run, State, Values, Volume, dot, iterative_method
+from .solving.stopping import discrepancy
 
 REFRESH = 25
 
 
 @checked(of="cgls")
 class CglsSettings(IterativeSettings):
-    """Settings of `cgls`. ``iterations`` None: at most 30, fewer when the discrepancy principle says so.
+    """Settings of `cgls`. Without ``iterations`` it makes at most 30, and fewer when the data are fitted to within their noise.
 
-    ``noise``: standard deviation of a line integral, None: estimated from the data; ``tolerance``: stop when the residual's root mean
-    square is
-    below ``tolerance * noise``. The method knows no bounds while it runs; finite ones are applied to the result.
+    ``noise`` is the standard deviation of a line integral (None: estimated from the data); the run stops when the root mean square of the
+    residual is below ``tolerance * noise``. The method cannot keep bounds while it runs; finite ones are applied to the result.
     """
 
     lower: Unbounded = -math.inf
@@ -38,74 +28,57 @@ class CglsSettings(IterativeSettings):
 
 
 @dataclass
-class CglsState:
+class CglsState(State):
     """All that a restart needs: the volume, its gradient A' W (b - A x), the direction, and the squares of residual and gradient."""
 
-    x: Volume
     gradient: Volume
     direction: Volume
     squares: float
     gamma: float
-    count: int = 0
 
 
 class CglsSolver:
     """Minimises ``|W^1/2 (A M x - b)|`` with M the mask, by conjugate gradients on the normal equations (Hestenes and Stiefel 1952).
 
-    It keeps the gradient, not the residual, whose square follows from ``|r - alpha A d|^2 = |r|^2 - alpha |g|^2``: nothing of the
-    data's size. Every `REFRESH` iterations both are computed afresh, before rounding adds up.
+    It keeps the gradient and not the residual, which would be as large as the data: the square of the residual follows from
+    ``|r - alpha A d|^2 = |r|^2 - alpha |g|^2``. Every `REFRESH` iterations both are computed anew, before rounding errors add up.
     """
 
     def __init__(self, term: DataTerm) -> None:
         self.term = term
-        self._spare = np.empty(term.shape, np.float32)
-
-    def _masked(self, slope: Volume) -> Volume:
-        return slope if self.term.mask is None else np.multiply(slope, self.term.mask, out=slope)
 
     def _exact(self, x: Volume) -> tuple[float, Volume]:
         data, slope = self.term.gradient(x)
-        return 2 * data, self._masked(np.negative(slope, out=slope))
+        return 2 * data, self.term.masked(-slope)
 
     def start(self, x: Volume) -> CglsState:
-        """The state before the first step."""
+        """The state before the first step, from a volume [z, y, x] in 1/mm."""
         squares, gradient = self._exact(x)
         return CglsState(x.copy(), gradient, gradient.copy(), squares, dot(gradient, gradient))
 
     def step(self, s: CglsState) -> Values:
         """One iteration. At the minimum (zero gradient) nothing changes."""
+        s.count += 1
         if s.gamma > 0:
             along, curved = self.term.normal(s.direction)
             alpha = s.gamma / max(along, 1e-300)
-            np.multiply(s.direction, f32(alpha), out=self._spare)
-            self._spare += s.x
-            s.x, self._spare = self._spare, s.x
-            if (s.count + 1) % REFRESH:
-                s.gradient -= np.multiply(self._masked(curved), f32(alpha), out=curved)
+            s.x = s.direction * alpha + s.x
+            if s.count % REFRESH:
+                s.gradient -= self.term.masked(curved) * alpha
                 s.squares = max(s.squares - alpha * s.gamma, 0.0)
             else:
                 s.squares, s.gradient = self._exact(s.x)
-            gamma = dot(s.gradient, s.gradient)
-            s.direction *= f32(gamma / s.gamma)
+            before, s.gamma = s.gamma, dot(s.gradient, s.gradient)
+            s.direction *= s.gamma / before
             s.direction += s.gradient
-            s.gamma = gamma
-        s.count += 1
         return {"residual": math.sqrt(s.squares), "objective": 0.5 * s.squares, "gradient": math.sqrt(s.gamma)}
 
 
-@method_function(CglsSettings)
-def cgls(projections: Projections, grid: Grid, settings: CglsSettings, callbacks: Sequence[Callback]) -> Volume:
+@iterative_method(CglsSettings)
+def cgls(run: Run[CglsSettings]) -> Volume:
     """CGLS with early stopping: volume [z, y, x] in 1/mm. The settings are those of `CglsSettings`."""
-    term = data_term(projections, grid, settings)
-    require_room(term, 10, 0, "cgls")
-    solver = CglsSolver(term)
-    state = solver.start(start_volume(projections, grid, settings, term))
-    sigma = noise_level(projections, term.weights) if settings.noise is None else settings.noise
-    enough = settings.tolerance * sigma * math.sqrt(term.data.size)
-
-    def stop(values: Values) -> str | None:
-        return "the residual is what the noise explains (discrepancy principle)" if values["residual"] <= enough else None
-
-    told = {"noise": sigma, "residual_wanted": enough}
-    volume = solve(solver, state, settings.iterations or 30, callbacks, told, stop if settings.iterations is None else None)
-    return term.project(volume.copy())
+    run.require_room(volumes=10)
+    given = run.settings
+    stop, told = discrepancy(run.projections, run.term, given.noise, given.tolerance)
+    volume = run.solve(CglsSolver(run.term), given.iterations or 30, told, None if given.iterations else stop)
+    return run.term.project(volume.copy())

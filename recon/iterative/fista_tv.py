@@ -1,25 +1,18 @@
-"""FISTA with a convex prior: accelerated proximal gradient, never uphill."""
+"""FISTA with a convex prior: accelerated proximal gradient steps that never raise the objective."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...base.settings import Count, checked
-from ...data import Projections
-from ...geometry import Grid
-from ..method import Callback, method_function
 from .pdhg_tv import PdhgTvSolver
-from .regularisers import tv_numba
 from .regularisers.priors import Denoiser, Prior, make_prior
-from .solving.data_term import DataTerm, largest_eigenvalue
-from .solving.protocols import Values, Volume, f32
-from .solving.setup import data_term, require_room, start_volume
-from .solving.solve import solve
+from .solving import DataTerm, Run, State, Values, Volume, combined, iterative_method
+from .solving.step_sizes import largest_eigenvalue, next_momentum
 from .tuning.prior_weight import PriorSettings, choose_lambda
 
 ROUNDING = 1e-6  # objectives that differ by less are equal in single precision
@@ -27,16 +20,15 @@ ROUNDING = 1e-6  # objectives that differ by less are equal in single precision
 
 @checked(of="fista_tv")
 class FistaTvSettings(PriorSettings):
-    """Settings of `fista_tv`. ``inner``: dual steps of the prior in each iteration."""
+    """Settings of `fista_tv`. ``inner`` is the number of dual steps of the prior in each iteration."""
 
     inner: Count = 4
 
 
 @dataclass
-class FistaTvState:
-    """All that a restart needs: iterates, the gradients of the data term there, momentum, and the dual variable of the prior."""
+class FistaTvState(State):
+    """The last two volumes, the gradients of the data term there, the momentum, and the dual variable of the prior."""
 
-    x: Volume
     before: Volume
     slope: Volume
     slope_before: Volume
@@ -44,68 +36,54 @@ class FistaTvState:
     data_term: float
     objective: float
     momentum: float = 1.0
-    count: int = 0
 
 
 class FistaTvSolver:
     """Beck and Teboulle (2009) with the monotone rule: a step that would raise the objective is refused and the momentum reset.
 
-    The gradient of the data term is affine, so that at the extrapolated point is extrapolated too: an iteration costs one forward and one
-    adjoint, both at its result, whose objective it then knows exactly; and nothing of the data's size is kept. A refused step is followed
-    by one without momentum and with more steps of the prior.
+    The gradient of the data term is an affine function of the volume, so its value at the extrapolated point is extrapolated as well. An
+    iteration therefore costs one forward and one adjoint projection, both of its result, whose objective is then known exactly, and
+    nothing as large as the data is kept. After a refused step comes one without momentum and with more steps of the prior.
     """
 
     def __init__(self, term: DataTerm, prior: Prior, weight: float, inner: int = 4, lipschitz: float | None = None) -> None:
         self.term, self.prior, self.weight, self.inner = term, prior, weight, inner
         self.lipschitz = largest_eigenvalue(term) if lipschitz is None else lipschitz
         self.denoise = Denoiser(prior, term.shape, term.lower, term.upper, term.mask)
-        self._z, self._y = np.empty(term.shape, np.float32), np.empty(term.shape, np.float32)
 
     def start(self, x: Volume) -> FistaTvState:
-        """The state before the first step."""
+        """The state before the first step, from a volume [z, y, x] in 1/mm."""
         data, slope = self.term.gradient(x)
-        dual = self.prior.dual(self.term.shape)
-        return FistaTvState(x.copy(), x.copy(), slope, slope.copy(), dual, data, data + self._penalty(x))
+        return FistaTvState(x.copy(), x.copy(), slope, slope.copy(), self.prior.dual(self.term.shape), data, self._objective(data, x))
 
-    def _penalty(self, x: Volume) -> float:
-        return self.weight * self.prior.value(x) if self.weight else 0.0
+    def _objective(self, data: float, x: Volume) -> float:
+        return data + (self.weight * self.prior.value(x) if self.weight else 0.0)
 
     def step(self, s: FistaTvState) -> Values:
-        """One iteration; the state is advanced in place."""
-        t = (1 + math.sqrt(1 + 4 * s.momentum**2)) / 2
-        beta = (s.momentum - 1) / t
-        fresh = s.momentum == 1.0
-        y = _extrapolate(s.x, s.before, beta, self._y)
-        slope = _extrapolate(s.slope, s.slope_before, beta, self._z)
-        tv_numba.combine(f32(1), y.ravel(), f32(-1 / self.lipschitz), slope.ravel(), y.ravel())
+        """One iteration."""
+        momentum = next_momentum(s.momentum)
+        beta = (s.momentum - 1) / momentum
+        y, z = combined(1 + beta, s.x, -beta, s.before), combined(1 + beta, s.slope, -beta, s.slope_before)
+        combined(1, y, -1 / self.lipschitz, z, out=y)
+        steps = self.inner * (5 if s.momentum == 1.0 and s.count else 1)
         self.denoise.p = s.dual
-        self.denoise(y, self.weight / self.lipschitz, self.inner * (5 if fresh and s.count else 1), self._z)
-        data, slope = self.term.gradient(self._z)
-        objective = data + self._penalty(self._z)
-        s.count += 1
+        self.denoise(y, self.weight / self.lipschitz, steps, z)
+        data, slope = self.term.gradient(z)
+        objective = self._objective(data, z)
+        s.before, s.slope_before = s.x, s.slope
         if objective <= s.objective * (1 + ROUNDING) or not math.isfinite(objective):
-            s.before, s.x, self._z = s.x, self._z, s.before
-            s.slope_before, s.slope = s.slope, slope
-            s.data_term, s.objective, s.momentum = data, objective, t
+            s.x, s.slope, s.data_term, s.objective, s.momentum = z, slope, data, objective, momentum
         else:
-            s.before[...] = s.x
-            s.slope_before[...] = s.slope
             s.momentum = 1.0
+        s.count += 1
         return {"objective": s.objective, "residual": math.sqrt(2 * s.data_term)}
 
 
-def _extrapolate(x: Volume, before: Volume, beta: float, out: Volume) -> Volume:
-    tv_numba.combine(f32(1 + beta), x.ravel(), f32(-beta), before.ravel(), out.ravel())
-    return out
-
-
-@method_function(FistaTvSettings)
-def fista_tv(projections: Projections, grid: Grid, settings: FistaTvSettings, callbacks: Sequence[Callback]) -> Volume:
+@iterative_method(FistaTvSettings)
+def fista_tv(run: Run[FistaTvSettings]) -> Volume:
     """The volume [z, y, x] in 1/mm that minimises ``1/2 |A x - p|_W^2 + lambda prior(x)`` under the bounds; see `FistaTvSettings`."""
-    prior = make_prior(settings.prior, settings.huber_delta)
-    term = data_term(projections, grid, settings)
-    require_room(term, 14, 0, "fista_tv")
-    weight, told = choose_lambda(projections, grid, settings, term, prior, PdhgTvSolver)
-    solver = FistaTvSolver(term, prior, weight, settings.inner)
-    state = solver.start(start_volume(projections, grid, settings, term))
-    return solve(solver, state, settings.iterations or 100, callbacks, told)
+    run.require_room(volumes=14)
+    given = run.settings
+    prior = make_prior(given.prior, given.huber_delta)
+    weight, told = choose_lambda(run, prior, PdhgTvSolver)
+    return run.solve(FistaTvSolver(run.term, prior, weight, given.inner), given.iterations or 100, told)

@@ -1,4 +1,4 @@
-"""Plug and play: any denoiser, given as a function of a volume, in the place of a prior's proximal map."""
+"""Plug and play: any function that denoises a volume takes the place of a prior's proximal map."""
 
 from __future__ import annotations
 
@@ -15,35 +15,32 @@ from ...base.settings import checked
 from ...data import Projections
 from ...geometry import Grid
 from ..method import Callback, Method
-from .solving.data_term import DataTerm, largest_eigenvalue
-from .solving.protocols import Values, Volume, f32
-from .solving.setup import IterativeSettings, data_term, start_volume
-from .solving.solve import solve
+from .solving import DataTerm, IterativeSettings, State, Values, Volume
+from .solving.run import run_of
+from .solving.step_sizes import largest_eigenvalue, next_momentum
 
 Denoise = Callable[[Volume], Volume]
 
 
 @checked(of="plug_and_play")
 class PlugAndPlaySettings(IterativeSettings):
-    """Settings of a plug-and-play method. ``relaxation``: how far towards the denoised volume each step goes, in (0, 1]."""
+    """Settings of a plug-and-play method. Each step goes the share ``relaxation``, in (0, 1], of the way to the denoised volume."""
 
     relaxation: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
 @dataclass
-class PlugAndPlayState:
-    """All that a restart needs."""
+class PlugAndPlayState(State):
+    """The last two volumes and the momentum."""
 
-    x: Volume
     before: Volume
     momentum: float = 1.0
-    count: int = 0
 
 
 class PlugAndPlaySolver:
     """x <- P[(1 - r) z + r D(z)], z = y - A' W (A y - b) / L, y extrapolated as in FISTA (Kamilov, Mansour, Wohlberg 2017).
 
-    The momentum starts again whenever the step turns back (O'Donoghue and Candes 2015): a denoiser need not be the gradient of anything.
+    The momentum starts again whenever the step turns back (O'Donoghue and Candes 2015): a denoiser need not minimise any function.
     """
 
     def __init__(self, term: DataTerm, denoise: Denoise, relaxation: float = 1.0) -> None:
@@ -51,24 +48,23 @@ class PlugAndPlaySolver:
         self.lipschitz = largest_eigenvalue(term)
 
     def start(self, x: Volume) -> PlugAndPlayState:
-        """The state before the first step."""
+        """The state before the first step, from a volume [z, y, x] in 1/mm."""
         return PlugAndPlayState(x.copy(), x.copy())
 
     def step(self, s: PlugAndPlayState) -> Values:
         """One iteration; the residual is that of the extrapolated volume."""
-        t = (1 + math.sqrt(1 + 4 * s.momentum**2)) / 2
-        y = np.asarray(s.x + f32((s.momentum - 1) / t) * (s.x - s.before), dtype=np.float32)
+        momentum = next_momentum(s.momentum)
+        y = s.x + (s.x - s.before) * ((s.momentum - 1) / momentum)
         data, slope = self.term.gradient(y)
-        z: Volume = np.asarray(y - slope / f32(self.lipschitz), dtype=np.float32)
+        z = y - slope / self.lipschitz
         smooth = np.asarray(self.denoise(z), dtype=np.float32)
         if smooth.shape != z.shape or not np.isfinite(smooth).all():
             raise InputError(
                 f"the denoiser returned shape {smooth.shape}, finite: {bool(np.isfinite(smooth).all())}", expected=f"{z.shape}, finite"
             )
-        x = self.term.project(np.ascontiguousarray(z + f32(self.relaxation) * (smooth - z), dtype=np.float32))
+        x = self.term.project(z + (smooth - z) * self.relaxation)
         turned = float(((y - x) * (x - s.x)).sum(dtype=np.float64)) > 0
-        s.x, s.before, s.momentum = x, s.x, 1.0 if turned else t
-        s.count += 1
+        s.x, s.before, s.momentum, s.count = x, s.x, 1.0 if turned else momentum, s.count + 1
         return {"residual": math.sqrt(2 * data)}
 
 
@@ -83,9 +79,7 @@ def plug_and_play(denoise: Denoise, name: str = "plug_and_play") -> Method:
         raise InputError(f"the denoiser is a {type(denoise).__name__}", expected="a function volume -> volume")
 
     def run(projections: Projections, grid: Grid, settings: PlugAndPlaySettings, callbacks: Sequence[Callback]) -> Volume:
-        term = data_term(projections, grid, settings)
-        solver = PlugAndPlaySolver(term, denoise, settings.relaxation)
-        state = solver.start(start_volume(projections, grid, settings, term))
-        return solve(solver, state, settings.iterations or 30, callbacks)
+        made = run_of(name, projections, grid, settings, callbacks)
+        return made.solve(PlugAndPlaySolver(made.term, denoise, settings.relaxation), settings.iterations or 30)
 
     return Method(name, run, PlugAndPlaySettings, reference="Kamilov, Mansour, Wohlberg, IEEE Signal Process. Lett. 24 (2017) 1872")

@@ -1,4 +1,4 @@
-"""What a reconstruction method is: settings, a function, and facts about it; what it tells while it runs, and how it is told to stop."""
+"""What a reconstruction method is: a function, its settings and facts about it; how it reports progress, and how it is stopped."""
 
 from __future__ import annotations
 
@@ -8,17 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ...base import InputError
 from ...base.settings import checked, is_checked
+from ...base.shapes import Volume
 from ...data import Projections
 from ...data.projections import require_projections
 from ...geometry import Grid
 from ...geometry.grid import require_grid
 
-Volume = NDArray[np.float32]
 P = ParamSpec("P")
 S = TypeVar("S")
 Kind = Literal["analytic", "iterative", "field", "learned", "control", "own"]
@@ -98,7 +95,7 @@ class MethodFunction(Protocol[P]):
     def __call__(
         self, projections: Projections, grid: Grid | None = None, callbacks: Sequence[Callback] = (), *args: P.args, **settings: P.kwargs
     ) -> Volume:
-        """The volume."""
+        """The volume [z, y, x] in 1/mm."""
         ...
 
 

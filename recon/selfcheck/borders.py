@@ -1,12 +1,12 @@
-"""What the borders of the views say: an object that is brighter than the air around it, or one that reaches over the edge."""
+"""The borders of the views show inverted images, and an object that reaches over the edge of the panel."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...base.shapes import LineIntegrals
 from ..physics.noise import ripple
 
 _PARTS = 8  # of the height, each judged by its mean
@@ -16,8 +16,8 @@ _LIT = 0.1  # of the views' range: what is above it at the border is the object
 
 @dataclass(frozen=True)
 class Borders:
-    """``inverted``: the share of the views whose borders absorb more than their middle, and evenly. ``cut``: the share of the height over
-    which the object covers the left or right border, in the worst view; ``cut_views``: the share of the views where it covers any.
+    """``inverted``: the share of the views whose borders are uniform and absorb more than their middle. ``cut``: the share of the height
+    over which the object covers the left or right border, in the worst view; ``cut_views``: the share of the views where it covers any.
     """
 
     inverted: float
@@ -25,7 +25,7 @@ class Borders:
     cut_views: float
 
 
-def borders(values: NDArray[np.float32], full_turn: bool = False) -> Borders:
+def borders(values: LineIntegrals, full_turn: bool = False) -> Borders:
     """Judge views [view, row, col] by their outermost columns against their middle half.
 
     In a full turn the object may reach over one border: from behind, the other one sees that side of it.

@@ -1,15 +1,14 @@
-"""Which change to the geometry makes rays that were measured twice agree? The simplest that does is the likeliest fault."""
+"""Which change to the geometry makes rays that were measured twice agree? The simplest one is the likeliest fault."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...base.shapes import Floats
 from .opposite_rays import Change, OppositeRays
 
-Array = NDArray[np.float64]
 _AROUND = np.array([-1.0, 0.0, 1.0])
 _NEAR = {"axis_px": 0.5, "step_percent": 1.0, "roll_deg": 0.5}
 _LATTICE = {"axis_px": 1.0, "step_percent": 1.0, "roll_deg": 0.5}
@@ -51,7 +50,10 @@ def simplest_fit(test: OppositeRays, reach_px: float) -> Fit:
     alone += [_fit(test, (name,), reach_px, reverse=False) for name in test.free]
     together = []
     for reverse in (False, True) if test.tells_sense else (False,):
-        orders = (test.free, (*test.free[1:2], *test.free[:1], *test.free[2:]))  # the axis first or the step first: either hides the other
+        orders = (
+            test.free,
+            (*test.free[1:2], *test.free[:1], *test.free[2:]),
+        )  # both orders, axis or step first, because either fault can hide the other
         together.append(min((_fit(test, order, reach_px, reverse) for order in orders), key=_energy))
     small, large = (chance_gain(test.count, alone) for alone in (True, False))
     least, least_alone = min(map(_energy, together)), min(map(_energy, alone))
@@ -80,7 +82,7 @@ def _fit(test: OppositeRays, names: tuple[str, ...], reach_px: float, reverse: b
     return fit
 
 
-def _best_of(test: OppositeRays, base: Change, name: str, ticks: Array, between: bool = False) -> Fit:
+def _best_of(test: OppositeRays, base: Change, name: str, ticks: Floats, between: bool = False) -> Fit:
     energies = np.array([test.energy(replace(base, **{name: float(tick)})) for tick in ticks])
     if not np.isfinite(energies).any():
         return Fit(base, np.nan)

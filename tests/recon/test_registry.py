@@ -24,6 +24,7 @@ from fewview.recon import METHODS, Method, StopRun, reconstruct
 from fewview.recon.method import ROWS, Progress, method_function, names_of_kind
 
 ROOT = Path(fewview.__file__).resolve().parent
+METHOD_MAKERS = ("method_function", "iterative_method", "trained_method", "Method")
 
 
 def _scan() -> tuple[Projections, Grid]:
@@ -74,7 +75,7 @@ def test_nothing_that_is_a_method_is_missing() -> None:
             for node in ast.parse(path.read_text(encoding="utf-8")).body:
                 calls = node.decorator_list if isinstance(node, ast.FunctionDef) else [node.value] if isinstance(node, ast.Assign) else []
                 for call in calls:
-                    if isinstance(call, ast.Call) and getattr(call.func, "id", "") in ("method_function", "trained_method", "Method"):
+                    if isinstance(call, ast.Call) and getattr(call.func, "id", "") in METHOD_MAKERS:
                         place = ".".join(("fewview", *path.relative_to(ROOT).with_suffix("").parts))
                         found.add(f"{place}:{node.name if isinstance(node, ast.FunctionDef) else node.targets[0].id}")  # type: ignore[union-attr, attr-defined]
     assert found == {row.place for row in ROWS.values()}

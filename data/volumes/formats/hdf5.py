@@ -1,4 +1,4 @@
-"""Our own HDF5 file of a volume with its grid, and the 3-D datasets of any other HDF5 file. Numbers come back bit for bit."""
+"""fewview's own HDF5 file of a volume with its grid, and 3-D datasets of any other HDF5 file. Numbers come back bit for bit."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ....base import InputError
 from ....base.memory import require_memory
 from ....base.plain import from_json, to_json
+from ....base.shapes import AnyVolume
 from ....geometry import Grid, Scan
 from ...hdf5_access import h5_dataset, h5_format, h5_link, new_h5, open_h5, put_scan
 from ..volume_format import Kept, Option, VolumeFormat, text
@@ -21,15 +22,15 @@ VOLUME = "fewview volume 1"
 
 
 def write_h5_volume(
-    volume: NDArray[Any],
+    volume: AnyVolume,
     grid: Grid,
     path: Path,
     *,
     facts: Mapping[str, Any] | None = None,
-    std: NDArray[Any] | None = None,
+    std: AnyVolume | None = None,
     scan: Scan | None = None,
 ) -> None:
-    """Write [z, y, x] as dataset ``volume`` with the grid as attributes; ``facts`` as JSON; where given, ``std`` and the scan."""
+    """Write a volume as dataset ``volume`` with the grid as attributes, ``facts`` as JSON and, where given, ``std`` and the scan."""
     with new_h5(path) as file:
         file.attrs["format"] = VOLUME
         data = file.create_dataset("volume", data=volume)
@@ -41,8 +42,8 @@ def write_h5_volume(
             put_scan(file.create_group("scan"), scan)
 
 
-def read_h5_volume(path: Path, voxel_mm: float | None = None, *, dataset: str | None = None) -> tuple[NDArray[Any], Grid, dict[str, Any]]:
-    """(volume, grid, facts) of our own file, or of the 3-D ``dataset`` of any HDF5 file (then ``voxel_mm`` is needed)."""
+def read_h5_volume(path: Path, voxel_mm: float | None = None, *, dataset: str | None = None) -> tuple[AnyVolume, Grid, dict[str, Any]]:
+    """(volume, grid, facts) from fewview's own file, or from the 3-D ``dataset`` of any HDF5 file (for which ``voxel_mm`` is needed)."""
     kind = h5_format(path)
     with open_h5(path) as file:
         if dataset is None and kind != VOLUME:
@@ -61,7 +62,7 @@ def read_h5_volume(path: Path, voxel_mm: float | None = None, *, dataset: str | 
 
 
 def _candidates(file: Any) -> list[str]:
-    """The 3-D datasets of the file itself: links to other files are not followed."""
+    """The 3-D datasets in the file itself; links to other files are not followed."""
     import h5py
 
     found: list[str] = []
@@ -97,7 +98,7 @@ def _facts(file: Any, path: Path) -> dict[str, Any]:
     return facts
 
 
-def _write(volume: NDArray[Any], grid: Grid, path: Path, kept: Kept) -> None:
+def _write(volume: AnyVolume, grid: Grid, path: Path, kept: Kept) -> None:
     write_h5_volume(volume, grid, path, facts=kept.facts, std=kept.std, scan=kept.scan)
 
 

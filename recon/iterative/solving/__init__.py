@@ -1,1 +1,21 @@
-"""What every iterative method is made of: the data term, its settings, how one is set up, and the loop."""
+"""The parts that iterative methods are made of: the data term, scales and step sizes, the loop, and how a function becomes a method."""
+
+from ..arrays import Sinogram, Volume, combined, dot
+from .data_term import DataTerm
+from .protocols import Solver, State, Values
+from .run import Run, iterative_method
+from .setup import IterativeSettings
+
+__all__ = [
+    "DataTerm",
+    "IterativeSettings",
+    "Run",
+    "Sinogram",
+    "Solver",
+    "State",
+    "Values",
+    "Volume",
+    "combined",
+    "dot",
+    "iterative_method",
+]

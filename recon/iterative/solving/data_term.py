@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....base import InputError
-from .protocols import Block, Linear, Part, Sinogram, Volume
+from ...projector.view_blocks import Block, Linear
+from ..arrays import Sinogram, Volume, dot
+from .protocols import Part
 
 
 def check_bounds(lower: float, upper: float) -> None:
@@ -22,11 +24,11 @@ def check_bounds(lower: float, upper: float) -> None:
 
 @dataclass(frozen=True, eq=False)
 class DataTerm:
-    """1/2 |A x - b|_W^2 with the constraints of a reconstruction: operator, data, weights, mask and bounds, checked.
+    """1/2 |A x - b|_W^2 with the constraints of a reconstruction: the operator, the data [view, row, col], weights, a mask and bounds.
 
-    ``weights`` are None (all one) or of the data's shape, their mean one; ``mask`` is None or a boolean volume. ``blocks`` are the views
-    in parts, each with its operator (by default one part): sums over rays are taken block by block, so that no array but the data (and
-    the weights, where there are any) grows with the number of views. ``part`` gives the operator of any views, where one is needed.
+    ``weights`` are None (all one) or have the data's shape and the mean one; ``mask`` is None or a boolean volume [z, y, x]; ``lower`` and
+    ``upper`` are in 1/mm. ``blocks`` are the views in parts, each with its operator (by default one part). Sums over rays are taken block
+    by block, so that only the data and the weights grow with the number of views. ``part`` gives the operator of any views.
     """
 
     A: Linear
@@ -56,27 +58,31 @@ class DataTerm:
             if not self.weights.any():
                 raise InputError("the weights are all zero: every ray is masked", expected="at least one ray with weight")
 
+    def zeros(self) -> Volume:
+        """A volume [z, y, x] of zeros."""
+        return np.zeros(self.shape, np.float32)
+
     def residual(self, x: Volume, block: Block) -> Sinogram:
-        """A x - b on the views of a block."""
+        """A x - b [view, row, col] on the views of a block, for a volume x [z, y, x] in 1/mm."""
         out = block.A(x)
         out -= self.data[block.views]
         return out
 
     def weighted(self, rays: Sinogram, views: Any = slice(None)) -> Sinogram:
-        """W r on these views."""
+        """W r on these views, for one number for each ray, r [view, row, col]."""
         return rays if self.weights is None else self.weights[views] * rays
 
     def gradient(self, x: Volume) -> tuple[float, Volume]:
-        """The data term 1/2 |A x - b|_W^2, summed in float64, and its gradient A' W (A x - b)."""
+        """The data term 1/2 |A x - b|_W^2 of a volume x [z, y, x], summed in float64, and its gradient A' W (A x - b) [z, y, x]."""
         return self._pass(lambda block: self.residual(x, block))
 
     def normal(self, x: Volume) -> tuple[float, Volume]:
-        """|A x|_W^2 and A' W A x."""
+        """|A x|_W^2 and A' W A x [z, y, x] of a volume x [z, y, x]."""
         half, back = self._pass(lambda block: block.A(x))
         return 2 * half, back
 
     def back_projected_data(self) -> Volume:
-        """A' W b."""
+        """A' W b [z, y, x], in mm."""
         return self._pass(lambda block: self.data[block.views])[1]
 
     def _pass(self, rays_of: Callable[[Block], Sinogram]) -> tuple[float, Volume]:
@@ -90,35 +96,13 @@ class DataTerm:
             back = part if back is None else np.add(back, part, out=back)
         return total, np.ascontiguousarray(back)
 
-    def project(self, x: Volume) -> Volume:
-        """The nearest volume within the bounds and the mask, in place."""
-        np.clip(x, self.lower, self.upper, out=x)
+    def masked(self, x: Volume) -> Volume:
+        """The volume [z, y, x] with zeros off the mask, in place."""
         if self.mask is not None:
             x *= self.mask
         return x
 
-
-def dot(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """Inner product, summed row by row in float64: the same result whatever the number of threads."""
-    rows = np.einsum("ij,ij->i", a.reshape(len(a), -1), b.reshape(len(b), -1), dtype=np.float64) if a.ndim > 1 else a.astype(np.float64) * b
-    return float(rows.sum())
-
-
-def largest_eigenvalue(term: DataTerm, iterations: int = 3) -> float:
-    """A bound from above of the largest eigenvalue of A' W A, tight to some percent.
-
-    A has no negative entries, so any positive volume v gives the bound max (A'WA v)_i / v_i (Collatz and Wielandt); it shrinks to the
-    eigenvalue as v is iterated. Voxels that hardly any ray meets are kept positive, which can only raise the bound.
-    """
-    v, bound = np.ones(term.shape, np.float32), math.inf
-    for _ in range(iterations):
-        w = term.normal(v)[1]
-        top = float(w.max())
-        if not top > 0:
-            bound = 0.0
-            break
-        bound = min(bound, float((w / v).max()))
-        v = np.maximum(w / np.float32(top), np.float32(1e-3))
-    if not (math.isfinite(bound) and bound > 0):
-        raise InputError("no ray of the scan meets the grid", expected="a grid inside the field of view", remedy="see Grid.fit(scan)")
-    return bound
+    def project(self, x: Volume) -> Volume:
+        """The nearest volume [z, y, x] within the bounds and the mask, in place."""
+        np.clip(x, self.lower, self.upper, out=x)
+        return self.masked(x)

@@ -1,33 +1,30 @@
-"""What the parts of an iterative method are to one another."""
+"""What a solver is, and the state that it advances."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...projector.view_blocks import Block, Linear
+from ...projector.view_blocks import Linear
+from ..arrays import Volume
 
-__all__ = ["Block", "Linear", "Part", "S", "Sinogram", "Solver", "State", "Values", "Volume", "f32"]
-
-f32 = np.float32
-Volume = NDArray[np.float32]  # [z, y, x], 1/mm
-Sinogram = NDArray[np.float32]  # [view, row, col], line integrals
-Values = Mapping[str, float]  # what a step tells: "residual", the norm of A x - b that it saw, and more
+Values = Mapping[str, float]  # what a step reports: "residual", the norm of the A x - b that it computed, and more
 Part = Callable[[NDArray[np.intp]], Linear]  # views -> the operator of these alone
 
 
-@runtime_checkable
-class State(Protocol):
-    """All that a restart needs: ``x`` is the volume after ``count`` steps.
+@dataclass
+class State:
+    """All that a restart needs: ``x`` is the volume [z, y, x] after ``count`` steps. Solvers that need more add their own.
 
-    A step writes the next volume elsewhere and then swaps the two, so that ``x`` is always whole.
+    A step puts a new array in the place of ``x`` and leaves the old one as it is, so that ``x`` is whole at any time.
     """
 
     x: Volume
-    count: int
+    count: int = field(default=0, kw_only=True)
 
 
 S = TypeVar("S", bound=State)
@@ -35,12 +32,12 @@ S = TypeVar("S", bound=State)
 
 @runtime_checkable
 class Solver(Protocol[S]):
-    """A method without its loop: the state before the first step, and one step, which advances the state in place."""
+    """A method without its loop: the state before the first step, and one step, which changes the state."""
 
     def start(self, x: Volume, /) -> S:
-        """The state before the first step, from the volume to begin with (which is copied)."""
+        """The state before the first step, from the volume [z, y, x] in 1/mm to begin with (which is copied)."""
         ...
 
     def step(self, s: S, /) -> Values:
-        """One iteration."""
+        """One iteration; ``count`` goes up by one."""
         ...

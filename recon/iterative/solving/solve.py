@@ -1,4 +1,4 @@
-"""The loop around every solver: progress, stopping, divergence."""
+"""The loop around every solver: it reports progress, and stops a run that is done or diverges."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from ....base.record import peak_memory_mib
 from ...method import Callback, Progress, StopRun
-from .protocols import S, Solver, Values, Volume
+from ..arrays import Volume
+from .protocols import S, Solver, Values
 
 
 class DivergenceWarning(RuntimeWarning):
@@ -26,15 +25,15 @@ def solve(
     told: Mapping[str, Any] | None = None,
     stop: Callable[[Values], str | None] | None = None,
 ) -> Volume:
-    """``iterations`` more steps from ``state``; the volume [z, y, x] in 1/mm that is the best known then.
+    """The volume [z, y, x] in 1/mm after ``iterations`` more steps from ``state``.
 
-    The run ends earlier where ``stop`` gives a reason, where a callback raises StopRun, and where the residual runs away: it has diverged
-    when the residual is NaN or Inf, or above three times the least and 1.5 times the first; then a DivergenceWarning is given, the history
-    says ``diverged``, and the last good volume is returned. ``told`` are settings that were chosen for the run, for the callbacks.
+    The run ends earlier when ``stop`` gives a reason, when a callback raises StopRun, and when it diverges: when the residual is NaN or
+    Inf, or above three times the least and 1.5 times the first. Then a DivergenceWarning is given, the history says ``diverged``, and the
+    last good volume is returned. ``told`` are settings that were chosen for this run; the callbacks are told of them.
     """
     total, told = state.count + iterations, dict(told or {})
     first = best = math.inf
-    good = state.x.copy()
+    good = state.x
     for _ in range(iterations):
         before = state.x
         values = dict(solver.step(state))
@@ -46,8 +45,7 @@ def solve(
             warnings.warn(f"{change}: diverged; the last good volume is returned", DivergenceWarning, stacklevel=2)
             return good
         if residual < best:
-            best = residual
-            np.copyto(good, before)  # the residual may be that of the volume before the step; that array is whole until the next one
+            best, good = residual, before  # the residual may be that of the volume before the step
         reason = stop(values) if stop else None
         told |= {"stopped": f"{reason}, at step {state.count}"} if reason else {}
         told["iterations"] = state.count

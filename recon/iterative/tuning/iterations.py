@@ -9,27 +9,21 @@ from typing import Any
 import numpy as np
 
 from ....base import InputError
-from ....data import Projections
-from ....geometry import Grid
-from ..solving.data_term import DataTerm
-from ..solving.protocols import Solver
-from ..solving.setup import IterativeSettings
+from ..solving import DataTerm, Run, Solver
 from .held_out import split
 
 
 def choose_iterations(
-    projections: Projections,
-    grid: Grid,
-    settings: IterativeSettings,
+    run: Run[Any],
     solver_of: Callable[[DataTerm], Solver[Any]],
     most: int,
     patience: int = 5,
 ) -> tuple[int, dict[str, Any]]:
-    """The number of iterations after which held-out views are predicted best; the search ends after ``patience`` worse ones."""
-    if settings.iterations is not None:
-        return settings.iterations, {}
+    """The number of iterations that predicts held-out views best, and what to report; the search ends after ``patience`` worse ones."""
+    if run.settings.iterations is not None:
+        return run.settings.iterations, {}
     begin = time.perf_counter()
-    part = split(projections, grid, settings)
+    part = split(run.projections, run.grid, run.settings)
     solver = solver_of(part.term)
     state = solver.start(part.start())
     scores: list[float] = []

@@ -24,10 +24,15 @@ def _backproject(projections: Tensor, scan: Scan, grid: Grid) -> Tensor:
     return torch.from_numpy(backproject(projections.numpy(), Rays.of(scan, grid)))
 
 
-def _fdk_sum(*arguments: Any) -> None:
+def _fdk_sum(volume: Any, grid: Grid, columns: Any, matrices: Any, step: Any, fast: bool) -> None:
+    from ..fan_voxel_driven_numba import backproject_slices, rows_met
     from ..voxel_driven_numba import backproject
 
-    backproject(*arguments)
+    rows = rows_met(grid, matrices)
+    if rows is not None:
+        backproject_slices(volume, grid, columns, matrices, step, rows)
+    else:
+        backproject(volume, grid, columns, matrices, step, fast)
 
 
 BACKEND = Backend(

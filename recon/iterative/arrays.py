@@ -1,0 +1,31 @@
+"""The small operations on whole volumes and views that every solver is made of."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Volume: TypeAlias = Any  # [z, y, x] float32, 1/mm
+Sinogram: TypeAlias = Any  # [view, row, col] float32, line integrals
+
+
+def dot(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """Inner product of two arrays of one shape, summed row by row in float64: the same result whatever the number of threads."""
+    rows = np.einsum("ij,ij->i", a.reshape(len(a), -1), b.reshape(len(b), -1), dtype=np.float64) if a.ndim > 1 else a.astype(np.float64) * b
+    return float(rows.sum())
+
+
+def combined(a: float, x: Volume, b: float, y: Volume, out: Volume = None) -> Volume:
+    """``a x + b y`` of two volumes [z, y, x], written to ``out`` (which may be one of them) where that is given."""
+    result = np.empty_like(x) if out is None else out
+    _combine(np.float32(a), x.ravel(), np.float32(b), y.ravel(), result.ravel())
+    return result
+
+
+@numba.njit(parallel=True, nogil=True, cache=True, fastmath={"contract", "nsz", "arcp"}, error_model="numpy")
+def _combine(a, x, b, y, out):  # pragma: no cover - compiled
+    for i in numba.prange(out.size):
+        out[i] = a * x[i] + b * y[i]

@@ -1,0 +1,31 @@
+"""Ordered subsets: a few views at a time, each subset far from the one before it in angle."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....base import InputError
+from ...projector.view_blocks import Linear
+from .data_term import DataTerm
+
+
+def subsets(views: int, size: int) -> list[NDArray[np.intp]]:
+    """Interleaved subsets of about ``size`` views, each an array (n,) of view numbers, in an order that jumps in angle.
+
+    >>> [s.tolist() for s in subsets(8, 2)]
+    [[0, 4], [2, 6], [1, 5], [3, 7]]
+    """
+    if size < 1:
+        raise InputError(f"subset_views is {size}", expected="a whole number of 1 or more")
+    count = max(1, round(views / size))
+    bits = max(1, (count - 1).bit_length())
+    order = [int(f"{k:0{bits}b}"[::-1], 2) for k in range(2**bits)]
+    return [np.arange(k, views, count) for k in order if k < count]
+
+
+def subset_operators(term: DataTerm, size: int) -> list[tuple[Linear, NDArray[np.intp]]]:
+    """The operator of each of the `subsets` of the views, and the numbers (n,) of its views."""
+    if term.part is None:
+        raise InputError("the data term has no operator of single views", expected="DataTerm(part=...), as data_term gives it")
+    return [(term.part(index), index) for index in subsets(len(term.data), size)]

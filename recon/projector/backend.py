@@ -24,7 +24,8 @@ class Backend:
 
     ``project(volume, scan, grid)`` and ``backproject(projections, scan, grid)`` take and return contiguous tensors of a type and on a
     device that the backend has: ``home(device)`` is where values from ``device`` are computed, ``float64`` whether double precision is
-    kept (otherwise float32 is computed). ``fdk_sum`` adds filtered views to a volume, as `fdk` wants it; None: no FDK.
+    kept (otherwise float32 is computed). ``fdk_sum(volume, scan, grid, views, weights)`` adds filtered
+    views [view, row, col], each times its weight over the square of the voxel's depth, to a volume, as `fdk` wants it; None: no FDK.
     ``lacks()`` says in words what is missing on this machine, "" where it can be used; it loads nothing heavy. ``automatic(device)``
     says whether "auto" may choose it there; among several, the greater ``rank`` wins. ``where``, ``transpose``: for `fewview doctor`.
     """

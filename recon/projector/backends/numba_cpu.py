@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ....geometry import Grid, Scan
 from ..backend import Backend
 from ..joseph_rays import Rays
+
+Array = NDArray[np.float32]
 
 
 def _project(volume: Tensor, scan: Scan, grid: Grid) -> Tensor:
@@ -24,10 +26,10 @@ def _backproject(projections: Tensor, scan: Scan, grid: Grid) -> Tensor:
     return torch.from_numpy(backproject(projections.numpy(), Rays.of(scan, grid)))
 
 
-def _fdk_sum(*arguments: Any) -> None:
+def _fdk_sum(volume: Array, scan: Scan, grid: Grid, views: Array, weights: NDArray[np.float64]) -> None:
     from ..voxel_driven_numba import backproject
 
-    backproject(*arguments)
+    backproject(volume, scan, grid, views, weights)
 
 
 BACKEND = Backend(

@@ -1,4 +1,4 @@
-"""Calibration of scans without a cone to speak of: fan and parallel beams have an axis shift and a sense of rotation, and no more."""
+"""Calibration of fan and parallel beams, which have no more to find than the axis shift and the sense of rotation."""
 
 from __future__ import annotations
 

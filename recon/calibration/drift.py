@@ -1,4 +1,4 @@
-"""Per-view drift: how far the content of each view lies from where the volume of all views puts it."""
+"""Drift: how far the content of each view lies from where the volume of all views puts it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def view_drift(projections: Projections, *, iterations: int = 10, cols: int = 96
     scan can bend the volume to slow drift, which therefore is taken out of the registration. The line integrals are straightened first
     (see `calibration_hardening`).
 
-    What a motion of the whole object would do as well is left out: the mean of either shift (calibrate's axis and row shift) and the first
+    What a motion of the whole object would explain is left out: the mean of either shift (calibrate's axis and row shift) and the first
     harmonic of the columns'. On 60 views of 96 columns slow drift is found to 0.2 px along columns and 0.02 px along rows.
 
     Raises InputError for fewer than 12 views, and for views that go less than half way around (no trustworthy volume).
@@ -59,7 +59,7 @@ def view_drift(projections: Projections, *, iterations: int = 10, cols: int = 96
 
 
 def slow_drift(values: NDArray[np.float32], scan: Scan, *, steps: int = 4) -> Array:
-    """(2, view): column and row shifts in pixels, polynomials of the view's number, that make the views contradict each other least.
+    """Shifts of columns and rows (2, view) in pixels, polynomials of the view's number, that make views [view, row, col] agree best.
 
     Gauss-Newton on the differences of `epipolar`; an axis shift is fitted beside them, and not given back.
     """

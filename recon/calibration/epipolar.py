@@ -95,7 +95,7 @@ class Epipolar:
         self.table = LineTable.of(self.smooth, scan, self.steepest)
 
     def sides(self, scan: Scan) -> Array:
-        """[pair, plane, 2]: what either view of a pair says, NaN where it cannot."""
+        """What either view of each pair says of their common planes [pair, plane, 2], NaN where it cannot tell."""
         _, half, _ = scan.field_of_view_mm
         heights = scan.field_of_view_height_mm + 0.95 * half * np.linspace(-1, 1, self.planes)
         out = np.empty((len(self.pairs), self.planes, 2))
@@ -128,7 +128,7 @@ def apart_deg(scan: Scan, pairs: NDArray[np.integer]) -> Array:
 
 
 def whitened(difference: Array, valid: NDArray[np.bool_]) -> Array:
-    """The difference [pair, plane] summed along the planes, less its running mean: white noise on the detector becomes white noise here."""
+    """Differences [pair, plane] summed along the planes, less their running mean, so that white noise of the detector stays white."""
     width = max(5, difference.shape[1] // 2)
     filled = np.where(valid, difference, 0.0)
     total = np.cumsum(filled, axis=1) * valid

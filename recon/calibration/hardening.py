@@ -1,4 +1,4 @@
-"""How hard did the beam become? Answered by the views themselves, for their calibration.
+"""How much the beam hardened, estimated from the views themselves for their calibration.
 
 Beam hardening makes right geometries contradictory, and moves the least contradiction elsewhere: by a pixel and more of the optical row
 where skulls are seen at 50 kVp. The straight line integrals are sought as ``p + b p^2`` with the b that makes views agree best (epipolar
@@ -32,7 +32,7 @@ def consistent_percent(values: NDArray[np.float32], scan: Scan, smooth_px: float
     apart = [whitened(sides[..., 0] - sides[..., 1], valid).ravel() for sides in said]
     each = [np.stack([whitened(sides[..., k], valid) for k in (0, 1)]).ravel() for sides in said]
     energy = _products(each)
-    if not np.linalg.det(energy) > 1e-12 * energy[0, 0] * energy[1, 1]:  # one thickness only, or nothing valid: no telling them apart
+    if not np.linalg.det(energy) > 1e-12 * energy[0, 0] * energy[1, 1]:  # one thickness only, or nothing valid: it cannot be told
         return 0.0
     first, second = eigh(_products(apart), energy)[1][:, 0]
     return float(np.clip(100 * second / (first * top), 0, 100)) if first else 0.0

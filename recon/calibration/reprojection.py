@@ -1,7 +1,7 @@
-"""Does a small reconstruction give its own projections back? The second test of a geometry, fine where the epipolar one is coarse.
+"""Does a small reconstruction reproduce its own projections? The second test of a geometry, fine where the epipolar one is coarse.
 
-A wrong axis or roll leaves a residual that no volume explains. FDK with a few refinements explains a right geometry only nearly, and
-what it misses (cone artefacts, streaks of few views) can pull the minimum aside. That pull is measured and taken off: the
+A wrong axis or roll leaves a residual that no volume explains. FDK with a few refinements leaves a small one even in the right geometry,
+and what it misses (cone artefacts, streaks of few views) can pull the minimum aside. That pull is measured and taken off: the
 reconstruction itself, projected in the geometry found, is calibrated in the same way, and its known answer shows the bias (a parametric
 bootstrap; Efron & Tibshirani, An Introduction to the Bootstrap (1993), ch. 10).
 """

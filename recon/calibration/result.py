@@ -1,4 +1,4 @@
-"""What a calibration found: the corrected scan, each correction with its error, and the words for it."""
+"""The result of a calibration: the corrected scan, and each correction with its error, in numbers and in words."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 class Calibration:
     """A corrected scan, and what was corrected.
 
-    ``axis_shift_mm``, ``row_shift_mm`` and ``roll_deg`` add to the given scan's own, as `geometry.transform.correct` does: they are
-    the quantities of `Scan.circular` themselves where the scan came in without shifts and roll. ``reversed`` says that the rotation
-    runs the other way. ``score`` is how much the views contradict each other in the corrected geometry (0 not at all, 1 nothing in
-    common; noise alone keeps it above 0), ``score_before`` in the given one. ``errors`` are standard errors: the jackknife's (leaving out
-    a fifth of the views in turn) and a floor for what biases all views alike (see `trust`). ``notes`` name what was found and not
-    applied. ``hardening_percent`` is how far `linearise` straightened the line integrals for this search (the scan's
-    own are left as they are); 0 for none. ``curves`` maps a correction to (values, scores) about the best, ``sense_scores`` each sense of
-    rotation to its score; `calibration_picture.draw` draws both.
+    ``axis_shift_mm``, ``row_shift_mm`` and ``roll_deg`` add to the given scan's own, as `geometry.transform.correct` does: they are the
+    quantities of `Scan.circular` themselves where the scan came in without shifts and roll. ``reversed`` says that the rotation runs the
+    other way. ``score`` is how much the views contradict each other in the corrected geometry (0 not at all, 1 nothing in common; noise
+    alone keeps it above 0), ``score_before`` in the given one. ``errors`` are standard errors: the jackknife's (leaving out a fifth of the
+    views in turn) and a floor for what biases all views alike (see `trust`). ``notes`` name what was found and not applied.
+    ``hardening_percent`` is how far `linearise` straightened the line integrals for this search (the scan's own are left as they are); 0
+    for none. ``curves`` maps a correction to (values, scores) about the best, ``sense_scores`` each sense of rotation to its score;
+    `calibration_picture.draw` draws both.
     """
 
     scan: Scan
@@ -45,7 +45,7 @@ class Calibration:
 
     @property
     def changes(self) -> dict[str, Any]:
-        """What was changed, for the run record: plain numbers, nothing that was left alone."""
+        """The corrections that were applied, as plain numbers, for the run record."""
         found = {"axis_shift_mm": self.axis_shift_mm, "row_shift_mm": self.row_shift_mm, "roll_deg": self.roll_deg}
         kept: dict[str, Any] = {name: value for name, value in found.items() if name in self.errors}
         if self.sense_scores:
@@ -57,7 +57,7 @@ class Calibration:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What was found, a line each: the corrections, the sense of rotation, the contradiction, and what was left alone."""
+        """What was found, in one line each: the corrections, the sense of rotation, the contradiction, and what was not applied."""
         lines = []
         for name, value in (("axis_shift_mm", self.axis_shift_mm), ("row_shift_mm", self.row_shift_mm), ("roll_deg", self.roll_deg)):
             if name in self.errors:

@@ -36,7 +36,7 @@ class Estimate:
 
     @classmethod
     def at(cls, values: Array, score: float, reverse: bool) -> Estimate:
-        """A starting point, which nothing was learned of yet."""
+        """An estimate at these values (3,) whose error and score are not known yet."""
         return cls(values, np.zeros(3), score, reverse, np.tile(values, (GROUPS, 1)))
 
     def changed(self, **fields: Any) -> Estimate:
@@ -44,7 +44,7 @@ class Estimate:
         return replace(self, **fields)
 
     def scaled(self, factor: float) -> Estimate:
-        """In pixels ``factor`` times as fine."""
+        """The same estimate in pixels ``factor`` times as fine."""
         scale = np.array([factor, factor, 1.0])
         return self.changed(values=self.values * scale, errors=self.errors * scale, parts=self.parts * scale)
 
@@ -71,7 +71,7 @@ class Search:
         self.weighed_at = np.zeros(3)
 
     def scores(self, points: Sequence[Array], reverse: bool) -> tuple[Array, Array]:
-        """(score of each point, score of each point in each of the view groups left out in turn), on the planes that all points see.
+        """The score of each point (3,), and of each point with each group of views left out in turn, on the planes that all points see.
 
         The score is the energy of the contradiction over the energy of what the views say: 0 no contradiction, 1 nothing in common.
         """
@@ -84,7 +84,7 @@ class Search:
         return np.array([e.sum() / max(whole.sum(), 1e-300) for e in energy]), groups
 
     def scores_of_group(self, points: Sequence[Array], reverse: bool, group: int) -> Array:
-        """(score of each point) over the pairs with a view of one group: those that the estimate without this group did not see."""
+        """The score of each point (3,) over the pairs with a view of one group, which the estimate without this group did not see."""
         touched = np.any(self.test.pairs % GROUPS == group, axis=1)
         said = [self.test.sides(self.geometry(x, reverse))[touched] for x in points]
         valid = np.all([np.isfinite(s).all(axis=2) for s in said], axis=0)

@@ -36,7 +36,7 @@ def with_error_of_hardening(straightened: Estimate, plain: Estimate) -> Estimate
 
 
 def held_out_gain(search: Search, estimate: Estimate, which: int) -> float:
-    """How much less the views contradict each other with one correction than without it, as a share, judged by views that it did not see.
+    """By what share the views contradict each other less with one correction, judged by views that were not used to find it.
 
     Every fifth view in turn is left out, the correction that the others found is applied, and the pairs of views with one of those left
     out are asked. Negative: the correction makes them agree less.
@@ -52,9 +52,7 @@ def held_out_gain(search: Search, estimate: Estimate, which: int) -> float:
 
 
 def only_what_helps(search: Search, estimate: Estimate) -> tuple[Estimate, list[str]]:
-    """The estimate without the corrections that are less than twice their errors or that held-out views do not bear out, and a line on
-    each.
-    """
+    """The estimate without corrections that are less than twice their errors or that held-out views do not confirm, and a line on each."""
     values, notes = estimate.values.copy(), []
     for which in search.free:
         value, error = float(values[which]), float(estimate.errors[which])
@@ -76,14 +74,14 @@ def sense_is_clear(given: float, reversed_: float) -> bool:
 
 
 def the_clearer(found: list[Estimate]) -> Estimate:
-    """Of the estimates as given and reversed, the one with less contradiction; the given one where they cannot be told apart."""
+    """The estimate with less contradiction, given or reversed; the given one where the two cannot be told apart."""
     if len(found) == 2 and sense_is_clear(found[0].score, found[1].score) and found[1].score < found[0].score:
         return found[1]
     return found[0]
 
 
 def sense_line(scores: dict[str, float], reversed_: bool) -> str:
-    """What a calibration says of the sense of rotation, in a line of its own."""
+    """The line about the sense of rotation in what a calibration says."""
     told = ", ".join(f"{name} {score:.4g}" for name, score in scores.items())
     if not sense_is_clear(*scores.values()):
         return f"the sense of rotation cannot be told from these views (score: {told}): it is kept as given; check the scanner's log"

@@ -1,4 +1,4 @@
-"""Beam hardening: a polynomial that needs no knowledge, and a correction for soft tissue and bone that knows the spectrum.
+"""Beam hardening: a polynomial that needs no knowledge of the scanner, and a correction for soft tissue and bone that needs its spectrum.
 
 A tube's soft X-rays are absorbed first, so a line integral grows more slowly than the path: uniform bodies look hollow (cupping), and
 soft tissue between bones dark.

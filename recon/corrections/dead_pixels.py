@@ -1,4 +1,4 @@
-"""Dead, stuck and noisy detector pixels: found from their statistics over the views, mended from their neighbours."""
+"""Dead, stuck and noisy detector pixels are found from their statistics over the views and filled from their neighbours."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _outliers(image: NDArray[np.floating[Any]], sigmas: float, least: float) -> 
 def mend_pixels(
     values: Float[NDArray[np.float32], "view row col"], mask: Bool[NDArray[np.bool_], "row col"]
 ) -> Float[NDArray[np.float32], "view row col"]:
-    """A copy with the masked pixels of every view filled from their rim inwards with the median of their good neighbours.
+    """A copy of views [view, row, col] whose masked pixels [row, col] are filled, from the rim inwards, by the median of good ones around.
 
     Raises InputError when the mask does not fit, or leaves no good pixel.
     """

@@ -1,4 +1,4 @@
-"""Ring reduction: take the pattern that stays on the detector while the object turns out of the projections.
+"""Ring reduction: removes from the projections the pattern that stays on the detector while the object turns.
 
 A pixel's gain error g is the same in every view; in line integrals it is the constant -ln g, and a ring in the volume.
 """

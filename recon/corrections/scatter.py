@@ -1,4 +1,4 @@
-"""Scatter: a smooth veil over each view, taken off by convolution."""
+"""Scatter: a smooth veil over each view, which is estimated by convolution and subtracted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LEAST = 0.05  # of the measured signal, that always stays
 
 
 def subtract_scatter(values: Stack, fraction: float, width: float = 0.15) -> Stack:
-    """Line integrals without the veil that scattered photons lay over each view; ``fraction`` 0 is off.
+    """Line integrals [view, row, col] without the veil that scattered photons lay over each view; ``fraction`` 0 is off.
 
     The veil is ``fraction`` of what the object takes out of the beam, spread by a Gaussian whose standard deviation is ``width`` times
     the panel's width: with T the transmission, the detector sees ``I = T + fraction G(1 - T)``. T is found by repeating

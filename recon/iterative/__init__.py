@@ -1,1 +1,1 @@
-"""Iterative methods, how they are started, stopped and tuned from the data."""
+"""Iterative methods, and how they are started, stopped and tuned from the data."""

@@ -15,11 +15,12 @@ from .solving import DataTerm, IterativeSettings, Run, State, Values, Volume, do
 
 @checked(of="asd_pocs")
 class AsdPocsSettings(IterativeSettings):
-    """Settings of `asd_pocs`; the letters are those of Sidky and Pan (2008).
+    """Settings of `asd_pocs`, named as in Sidky and Pan (2008).
 
-    ``epsilon``: the root mean square residual to allow, None: the noise of the data; ``beta``, ``beta_red``: relaxation of the data step
-    and its decay; ``alpha``: the first TV step over the first data step; ``alpha_red``, ``r_max``: how TV steps shrink; ``n_grad``: TV
-    steps an iteration; ``subset_views``: views in a subset of the data step.
+    ``epsilon`` is the root mean square residual that is allowed (None: the noise of the data). ``beta`` is the relaxation of the data step,
+    which is multiplied by ``beta_red`` after each iteration; a data step takes ``subset_views`` views at a time. ``n_grad`` steps down the
+    gradient of the total variation follow it. The first of them is ``alpha`` times as long as the first data step; they shrink by
+    ``alpha_red`` whenever they undo more than ``r_max`` of a data step and the residual is still too large.
     """
 
     epsilon: NotNegative | None = None
@@ -34,7 +35,7 @@ class AsdPocsSettings(IterativeSettings):
 
 @dataclass
 class AsdPocsState(State):
-    """All that a restart needs."""
+    """The volume, the relaxation of the next data step, and the length of its TV steps."""
 
     beta: float
     tv_step: float | None = None

@@ -15,10 +15,10 @@ REFRESH = 25
 
 @checked(of="cgls")
 class CglsSettings(IterativeSettings):
-    """Settings of `cgls`. ``iterations`` None: at most 30, fewer when the discrepancy principle says so.
+    """Settings of `cgls`. Without ``iterations`` it makes at most 30, and fewer when the data are fitted to within their noise.
 
-    ``noise``: standard deviation of a line integral, None: estimated from the data; ``tolerance``: stop when the root mean square of the
-    residual is below ``tolerance * noise``. The method knows no bounds while it runs; finite ones are applied to the result.
+    ``noise`` is the standard deviation of a line integral (None: estimated from the data); the run stops when the root mean square of the
+    residual is below ``tolerance * noise``. The method cannot keep bounds while it runs; finite ones are applied to the result.
     """
 
     lower: Unbounded = -math.inf
@@ -40,8 +40,8 @@ class CglsState(State):
 class CglsSolver:
     """Minimises ``|W^1/2 (A M x - b)|`` with M the mask, by conjugate gradients on the normal equations (Hestenes and Stiefel 1952).
 
-    It keeps the gradient, not the residual, whose square follows from ``|r - alpha A d|^2 = |r|^2 - alpha |g|^2``: nothing of the
-    data's size. Every `REFRESH` iterations both are computed afresh, before rounding adds up.
+    It keeps the gradient and not the residual, which would be as large as the data: the square of the residual follows from
+    ``|r - alpha A d|^2 = |r|^2 - alpha |g|^2``. Every `REFRESH` iterations both are computed anew, before rounding errors add up.
     """
 
     def __init__(self, term: DataTerm) -> None:

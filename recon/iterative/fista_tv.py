@@ -1,4 +1,4 @@
-"""FISTA with a convex prior: accelerated proximal gradient, never uphill."""
+"""FISTA with a convex prior: accelerated proximal gradient steps that never raise the objective."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ ROUNDING = 1e-6  # objectives that differ by less are equal in single precision
 
 @checked(of="fista_tv")
 class FistaTvSettings(PriorSettings):
-    """Settings of `fista_tv`. ``inner``: dual steps of the prior in each iteration."""
+    """Settings of `fista_tv`. ``inner`` is the number of dual steps of the prior in each iteration."""
 
     inner: Count = 4
 
 
 @dataclass
 class FistaTvState(State):
-    """All that a restart needs: iterates, the gradients of the data term there, momentum, and the dual variable of the prior."""
+    """The last two volumes, the gradients of the data term there, the momentum, and the dual variable of the prior."""
 
     before: Volume
     slope: Volume
@@ -41,9 +41,9 @@ class FistaTvState(State):
 class FistaTvSolver:
     """Beck and Teboulle (2009) with the monotone rule: a step that would raise the objective is refused and the momentum reset.
 
-    The gradient of the data term is affine, so that at the extrapolated point is extrapolated too: an iteration costs one forward and one
-    adjoint, both at its result, whose objective it then knows exactly; and nothing of the data's size is kept. A refused step is followed
-    by one without momentum and with more steps of the prior.
+    The gradient of the data term is an affine function of the volume, so its value at the extrapolated point is extrapolated as well. An
+    iteration therefore costs one forward and one adjoint projection, both of its result, whose objective is then known exactly, and
+    nothing as large as the data is kept. After a refused step comes one without momentum and with more steps of the prior.
     """
 
     def __init__(self, term: DataTerm, prior: Prior, weight: float, inner: int = 4, lipschitz: float | None = None) -> None:

@@ -1,4 +1,4 @@
-"""OS-SART: SIRT that takes the views a subset at a time: fast, and its working memory does not grow with the number of views."""
+"""OS-SART: SIRT on a few views at a time. It is fast, and its working memory does not grow with the number of views."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .tuning.iterations import choose_iterations
 
 @checked(of="os_sart")
 class OsSartSettings(IterativeSettings):
-    """Settings of `os_sart`. ``iterations`` None: as many as predict held-out views best (an iteration is a pass over all subsets).
+    """Settings of `os_sart`. Without ``iterations`` it makes as many as predict held-out views best; one is a pass over all subsets.
 
-    ``subset_views``: views in a subset; ``relaxation`` between 0 and 2, multiplied by ``decay`` after every iteration.
+    ``subset_views`` is the number of views in a subset; ``relaxation``, between 0 and 2, is multiplied by ``decay`` after each iteration.
     """
 
     subset_views: Count = 4
@@ -26,7 +26,7 @@ class OsSartSettings(IterativeSettings):
 
 @dataclass
 class OsSartState(State):
-    """All that a restart needs."""
+    """The volume and the relaxation of the next iteration."""
 
     relaxation: float
 
@@ -48,7 +48,7 @@ class OsSartSolver:
         return OsSartState(x.copy(), self.relaxation)
 
     def sweep(self, x: Volume, relaxation: float) -> float:
-        """One pass over all subsets, which changes ``x`` [z, y, x]; returns the sum of the squared residuals met on the way."""
+        """One pass over all subsets, which changes ``x`` [z, y, x]; returns the sum of the squared residuals before each update."""
         squares = 0.0
         for A, views in self.subsets:
             residual = A(x) - self.term.data[views]
@@ -58,7 +58,7 @@ class OsSartSolver:
         return squares
 
     def step(self, s: OsSartState) -> Values:
-        """One iteration; the residual is the one met on the way."""
+        """One iteration. The residual is that of each subset just before its update."""
         x = s.x.copy()
         squares = self.sweep(x, s.relaxation)
         s.x, s.relaxation, s.count = x, s.relaxation * self.decay, s.count + 1

@@ -1,4 +1,4 @@
-"""PDHG with a ramp-filtered data step: the first-order method whose convergence few-view cone beam does not slow down."""
+"""PDHG with a ramp-filtered data step: a primal-dual method that converges in tens of steps, however few the views."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .tuning.prior_weight import PriorSettings, choose_lambda
 
 @checked(of="pdhg_tv")
 class PdhgTvSettings(PriorSettings):
-    """Settings of `pdhg_tv`. ``balance``: the primal step over the dual one, in units of a first guess (it changes the speed alone).
+    """Settings of `pdhg_tv`. ``balance`` makes primal steps larger and dual steps smaller; it changes the speed, not the solution.
 
-    ``dual``: where the dual variable of the data, one number a ray, is kept: "memory", "disk" (an unnamed file in the folder for temporary
-    ones) or "auto": on disk when it would take a quarter of the free memory.
+    ``dual`` says where the dual variable of the data, one number for each ray, is kept: in "memory", on "disk" (in an unnamed temporary
+    file), or "auto", which means on disk when it would take a quarter of the free memory.
     """
 
     balance: Positive = 2.0
@@ -30,7 +30,7 @@ class PdhgTvSettings(PriorSettings):
 
 @dataclass
 class PdhgTvState(State):
-    """All that a restart needs: the volume, its extrapolation, and both dual variables."""
+    """The volume, its extrapolation, and the dual variables of the data and of the prior."""
 
     ahead: Volume
     y: Sinogram
@@ -40,9 +40,9 @@ class PdhgTvState(State):
 class PdhgTvSolver:
     """Chambolle and Pock (2011), preconditioned (Pock and Chambolle 2011), with a ramp instead of a diagonal on the data side.
 
-    minimise ``1/2 |B x - W^1/2 b|^2 + weight phi(K x)`` with B = W^1/2 A. Dual steps: S = sigma ramp for the data, sigma_k for the prior;
-    primal step tau with ``tau (|S^1/2 B|^2 + sigma_k |K|^2) <= 1``. A start from a coarser grid saves no iterations: the dual variables
-    have to grow either way.
+    It minimises ``1/2 |B x - W^1/2 b|^2 + weight phi(K x)`` with B = W^1/2 A. The dual steps are S = sigma ramp for the data and sigma_k
+    for the prior; the primal step tau has ``tau (|S^1/2 B|^2 + sigma_k |K|^2) <= 1``. Starting from a coarser grid saves no iterations,
+    because the dual variables have to grow either way.
     """
 
     def __init__(

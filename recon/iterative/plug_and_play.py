@@ -1,4 +1,4 @@
-"""Plug and play: any denoiser, given as a function of a volume, in the place of a prior's proximal map."""
+"""Plug and play: any function that denoises a volume takes the place of a prior's proximal map."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Denoise = Callable[[Volume], Volume]
 
 @checked(of="plug_and_play")
 class PlugAndPlaySettings(IterativeSettings):
-    """Settings of a plug-and-play method. ``relaxation``: how far towards the denoised volume each step goes, in (0, 1]."""
+    """Settings of a plug-and-play method. Each step goes the share ``relaxation``, in (0, 1], of the way to the denoised volume."""
 
     relaxation: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
 @dataclass
 class PlugAndPlayState(State):
-    """All that a restart needs."""
+    """The last two volumes and the momentum."""
 
     before: Volume
     momentum: float = 1.0
@@ -40,7 +40,7 @@ class PlugAndPlayState(State):
 class PlugAndPlaySolver:
     """x <- P[(1 - r) z + r D(z)], z = y - A' W (A y - b) / L, y extrapolated as in FISTA (Kamilov, Mansour, Wohlberg 2017).
 
-    The momentum starts again whenever the step turns back (O'Donoghue and Candes 2015): a denoiser need not be the gradient of anything.
+    The momentum starts again whenever the step turns back (O'Donoghue and Candes 2015): a denoiser need not minimise any function.
     """
 
     def __init__(self, term: DataTerm, denoise: Denoise, relaxation: float = 1.0) -> None:

@@ -1,4 +1,4 @@
-"""SIRT: simultaneous iterative reconstruction, every ray and voxel weighed by its path length."""
+"""SIRT: simultaneous iterative reconstruction, in which every ray and voxel is weighted by its path length."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .tuning.iterations import choose_iterations
 
 @checked(of="sirt")
 class SirtSettings(IterativeSettings):
-    """Settings of `sirt`. ``iterations`` None: as many as predict held-out views best. ``relaxation`` between 0 and 2."""
+    """Settings of `sirt`. Without ``iterations`` it makes as many as predict held-out views best. ``relaxation`` is between 0 and 2."""
 
     relaxation: Positive = 1.0
 
@@ -20,7 +20,7 @@ class SirtSettings(IterativeSettings):
 class SirtSolver:
     """x <- P[x + relaxation C A' R W (b - A x)], R = 1 / path length, C = 1 / (A' R W A 1) (Gregor and Benson 2008); P clips to bounds.
 
-    Falls towards the minimum of ``|A x - b|`` in the norm of R W, for a relaxation between 0 and 2.
+    It converges to the minimum of ``|A x - b|`` in the norm of R W, for a relaxation between 0 and 2.
     """
 
     def __init__(self, term: DataTerm, relaxation: float = 1.0) -> None:

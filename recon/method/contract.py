@@ -1,4 +1,4 @@
-"""What a reconstruction method is: settings, a function, and facts about it; what it tells while it runs, and how it is told to stop."""
+"""What a reconstruction method is: a function, its settings and facts about it; how it reports progress, and how it is stopped."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class MethodFunction(Protocol[P]):
     def __call__(
         self, projections: Projections, grid: Grid | None = None, callbacks: Sequence[Callback] = (), *args: P.args, **settings: P.kwargs
     ) -> Volume:
-        """The volume."""
+        """The volume [z, y, x] in 1/mm."""
         ...
 
 

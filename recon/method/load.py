@@ -1,4 +1,4 @@
-"""From whatever names a method to the method: a Method, a function, a registered name, or a file of one's own."""
+"""Finds a method: by its registered name, in a file of one's own, or given as a Method or a function."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .registry import METHODS
 
 
 def load_method(spec: str | Method | Callable[..., Any]) -> Method:
-    """A method from its registered name, a Method, a function, or ``path/to/file.py:function``."""
+    """The method of this name, or in ``path/to/file.py:function``; a Method or a function is taken as it is."""
     if isinstance(spec, Method):
         return spec
     if not isinstance(spec, str):

@@ -1,6 +1,6 @@
 """The registry of methods: one row each. Every other list of methods is read from here: command line, tuning, training, docs, tests.
 
-To add a method, write its file and a row below. The rows can be read without importing a method: learned ones need torch.
+To add a method, write its file and a row below. Reading the rows imports no method.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .contract import Kind, Method, as_method
 
 @dataclass(frozen=True)
 class Row:
-    """``place`` is "module:function", by text, so that rooms above this one (nerf) join without an import from here.
+    """``place`` is "module:function" as text, so that rooms above this one (nerf) need not be imported from here.
 
     The other fields are those of `Method`; ``reference`` is the paper.
     """

@@ -22,7 +22,7 @@ def _within(low: float, high: float) -> Any:
     return Field(ge=low, le=high)
 
 
-# Beyond these no scanner is, nor an experiment that means anything: a slip of the keyboard is an error and not a scan.
+# No scanner and no sensible experiment is beyond these: what is beyond them is a typing error.
 Kilovolts = Annotated[float, _within(5, 1000)]
 Millimetres = Annotated[float, _within(0, 1000)]
 Shift = Annotated[float, _within(-1000, 1000)]

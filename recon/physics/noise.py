@@ -1,4 +1,4 @@
-"""How noisy the data are, from the data: photon counts where they are known, else the finest ripple of each view."""
+"""How noisy the data are: from photon counts where these are known, else from the finest ripple of each view."""
 
 from __future__ import annotations
 

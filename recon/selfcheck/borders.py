@@ -1,4 +1,4 @@
-"""What the borders of the views say: an object that is brighter than the air around it, or one that reaches over the edge."""
+"""The borders of the views show inverted images, and an object that reaches over the edge of the panel."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _LIT = 0.1  # of the views' range: what is above it at the border is the object
 
 @dataclass(frozen=True)
 class Borders:
-    """``inverted``: the share of the views whose borders absorb more than their middle, and evenly. ``cut``: the share of the height over
-    which the object covers the left or right border, in the worst view; ``cut_views``: the share of the views where it covers any.
+    """``inverted``: the share of the views whose borders are uniform and absorb more than their middle. ``cut``: the share of the height
+    over which the object covers the left or right border, in the worst view; ``cut_views``: the share of the views where it covers any.
     """
 
     inverted: float

@@ -1,4 +1,4 @@
-"""From agreements of rays or planes to what is probably wrong with the geometry. All thresholds of the geometry are here.
+"""What is probably wrong with the geometry, judged by how well rays or planes agree. All thresholds of the geometry are here.
 
 They were chosen on 20 simulated scans of real heads and hold on 20 others (docs/self_check.md).
 """
@@ -17,9 +17,9 @@ from .opposite_rays import Change, OppositeRays
 from .ray_search import Fit, chance_gain, near_fit, simplest_fit
 from .shared_planes import PlaneAgreement
 
-_AXIS_PX, _STEP_PERCENT, _ROLL_DEG = 0.15, 0.7, 0.4  # what is small enough to live with; pixels of the small views
+_AXIS_PX, _STEP_PERCENT, _ROLL_DEG = 0.15, 0.7, 0.4  # smaller changes do no harm; in pixels of the small views
 _PLANES_AXIS_PX, _PLANES_GAIN, _PLANES_SENSE = 0.6, 1.5, 1.3
-_CERTAINLY_SMALL = 0.01  # below it, a look at the nearest other geometries is enough
+_CERTAINLY_SMALL = 0.01  # below it, only the nearest other geometries are tried
 _MOST_LEFT = 0.05  # energy of the disagreement that noise, blur and scatter leave in the best geometry
 _PERFECT = 1e-4  # differences as small as these say nothing of the geometry: noise-free rods, rounding
 _FEW_PAIRS, _NOISE_SD = 4, 3
@@ -36,7 +36,7 @@ class GeometryFindings:
 
 
 def judge_rays(rays: OppositeRays, factor: int, scan: Scan, noise: float) -> GeometryFindings | None:
-    """What rays measured twice say; None where there are too few. ``noise``: the energy that noise alone would leave."""
+    """What rays measured twice say of the geometry; None where there are too few. ``noise``: the energy that noise alone would leave."""
     given = rays.energy(Change())
     if (rays.count < _FEW_PAIRS and rays.reach < rays.scan.shape[1]) or not np.isfinite(given):
         return None
@@ -62,7 +62,7 @@ def judge_rays(rays: OppositeRays, factor: int, scan: Scan, noise: float) -> Geo
 
 
 def judge_planes(planes: PlaneAgreement, factor: int, scan: Scan) -> GeometryFindings:
-    """What the planes say that pairs of views share."""
+    """What the planes that pairs of views share say of the geometry."""
     found = []
     if planes.best > _PLANES_SENSE * planes.reversed and planes.given > 2 * planes.reversed:
         found.append(_sense(planes.given / planes.reversed))
@@ -76,7 +76,7 @@ def judge_planes(planes: PlaneAgreement, factor: int, scan: Scan) -> GeometryFin
 
 
 def _changes(rays: OppositeRays, fit: Fit, factor: int, scan: Scan) -> list[Suspicion]:
-    """The parts of the change that matter, the one that matters most first."""
+    """The parts of a change that matter, the most important one first."""
     best = fit.change
     gains = {name: rays.energy(replace(best, **{name: 0.0})) / fit.energy for name in rays.free}
     found = []

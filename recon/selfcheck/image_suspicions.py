@@ -1,4 +1,4 @@
-"""From borders, repeats and the volume projected back to what is probably wrong with images or volume. Their thresholds are here."""
+"""What is probably wrong with the images or the volume, judged by borders, repeats and the volume projected back; with all thresholds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FEW_VIEWS_GAP_DEG = 12.0  # views further apart leave a filtered back-projectio
 
 
 def judge_borders(found: Borders) -> list[Suspicion]:
-    """Inverted counts, and an object that the panel cuts off."""
+    """Suspicions about inverted counts, and about an object that the panel cuts off."""
     if found.inverted > _INVERTED:
         text = "the borders of the views absorb more than their middle: the counts look inverted, or are line integrals already"
         return [Suspicion("inverted", WRONG, text, found.inverted)]
@@ -25,7 +25,7 @@ def judge_borders(found: Borders) -> list[Suspicion]:
 
 
 def judge_repeats(found: Repeats) -> list[Suspicion]:
-    """Views that repeat."""
+    """Suspicions about views that repeat earlier ones."""
     if found.all_alike:
         text = "all views are the same image: a body of revolution without noise, or one image stored many times"
         return [Suspicion("repeated", DOUBTFUL, text)]
@@ -36,7 +36,7 @@ def judge_repeats(found: Repeats) -> list[Suspicion]:
 
 
 def judge_volume(found: ProjectedBack, gap_deg: float) -> list[Suspicion]:
-    """A volume that does not give the views back."""
+    """Suspicions about a volume that does not reproduce its views."""
     if not found.whole or not found.error > _LARGE_ERROR:
         return []
     percent = f"{100 * found.error:.0f} %"
@@ -51,7 +51,7 @@ def judge_volume(found: ProjectedBack, gap_deg: float) -> list[Suspicion]:
 
 
 def ranges(numbers: tuple[int, ...]) -> str:
-    """Sorted numbers in short.
+    """Sorted numbers, runs of them shortened.
 
     >>> ranges((3, 4, 5, 9))
     '3-5, 9'

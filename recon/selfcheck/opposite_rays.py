@@ -1,4 +1,4 @@
-"""Rays that were measured twice, there and back: the strictest test of a scan's geometry, and one of the cheapest.
+"""Rays that were measured twice, once in each direction: the strictest test of a scan's geometry, and one of the cheapest.
 
 The line through the sources of two views that nearly face each other crosses both panels. Its line integral is in both images, whatever
 the object, and a hardened beam hardens alike in both directions. A wrong axis, a wrong step, a rolled panel or a wrong sense of rotation
@@ -48,7 +48,7 @@ class OppositeRays:
         pixel = float(np.linalg.norm(self.scan.u, axis=1).mean())
         per_degree = float(np.radians(self.scan.dsd_mm / pixel))
         self.reach = _SAME_RAY_DEG / 2 * per_degree
-        if not self.tells_sense:  # parallel views: those that nearly face each other have to do
+        if not self.tells_sense:  # of parallel views, those that nearly face each other are taken
             step = float(np.median(np.abs(np.diff(self.travelled)))) if len(self.scan) > 1 else 0.0
             self.reach = float(np.clip(1.05 * step, _SAME_RAY_DEG, _MOST_APART_DEG)) / 2 * per_degree
         self.spread = float(self.values.var(dtype=np.float64))
@@ -62,7 +62,7 @@ class OppositeRays:
 
     @property
     def free(self) -> tuple[str, ...]:
-        """The changes that can show: few pairs tell the axis only, and one row knows no roll."""
+        """The changes that can be found: few pairs show the axis only, and a single row shows no roll."""
         told = ("axis_px", "step_percent", "roll_deg")
         return told[:1] if self.count < _PAIRS_FOR_ALL else told[:2] if self.rows.size == 1 else told
 
@@ -106,7 +106,7 @@ class OppositeRays:
         return turn_views(self.scan, self.travelled * (-2 - further if change.reverse else further))
 
     def sides(self, change: Change) -> tuple[Array, Array]:
-        """[pair, ray, row]: what either view says of the same rays, NaN where one does not see them."""
+        """The line integrals [pair, ray, row] of the same rays in either view, NaN where one does not see them."""
         pairs = self.candidates[change.reverse]
         key = change.step_percent, change.reverse  # the axis and the roll move what is read, not where the sources are
         if key not in self._known:

@@ -1,4 +1,4 @@
-"""Does the volume give the views back? A coarse copy of it, projected again into a few views."""
+"""Does the volume reproduce the views? A coarse copy of it is projected into a few of them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def project_back(projections: Projections, volume: NDArray[np.float32], grid: Gr
 
 
 def coarse_volume(volume: NDArray[np.float32], grid: Grid) -> tuple[NDArray[np.float32], Grid]:
-    """Block means with at most 96 voxels a side; what does not fill a block at the far ends is averaged with nothing and goes."""
+    """A coarse copy of a volume [z, y, x] and its grid: means over whole blocks, at most 96 voxels a side."""
     factor = max(1, -(-max(grid.shape) // _MOST_VOXELS_A_SIDE))
     factors = [min(factor, n) if n >= factor else 1 for n in grid.shape]
     if len(set(factors)) > 1:  # a slice or two: voxels are cubes, so that a thin grid stays as it is

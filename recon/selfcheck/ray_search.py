@@ -1,4 +1,4 @@
-"""Which change to the geometry makes rays that were measured twice agree? The simplest that does is the likeliest fault."""
+"""Which change to the geometry makes rays that were measured twice agree? The simplest one is the likeliest fault."""
 
 from __future__ import annotations
 
@@ -51,7 +51,10 @@ def simplest_fit(test: OppositeRays, reach_px: float) -> Fit:
     alone += [_fit(test, (name,), reach_px, reverse=False) for name in test.free]
     together = []
     for reverse in (False, True) if test.tells_sense else (False,):
-        orders = (test.free, (*test.free[1:2], *test.free[:1], *test.free[2:]))  # the axis first or the step first: either hides the other
+        orders = (
+            test.free,
+            (*test.free[1:2], *test.free[:1], *test.free[2:]),
+        )  # both orders, axis or step first, because either fault can hide the other
         together.append(min((_fit(test, order, reach_px, reverse) for order in orders), key=_energy))
     small, large = (chance_gain(test.count, alone) for alone in (True, False))
     least, least_alone = min(map(_energy, together)), min(map(_energy, alone))

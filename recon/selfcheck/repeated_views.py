@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 _APART_DEG = 4.5  # views this far apart differ by more than the noise, whatever the step
 _STILL = 0.44  # of the usual difference
-_WINDOW = 5  # pairs to either side that say what is usual
+_WINDOW = 5  # pairs on either side from which the usual difference is taken
 _SAME_ANGLE_DEG = 0.02
 
 
@@ -29,7 +29,7 @@ def repeated_views(values: NDArray[np.float32], travelled_deg: Array) -> Repeats
     if count < 3:
         return Repeats((), 1.0)
     same = _identical(values, travelled_deg)
-    if len(same) >= 0.9 * (count - 1):  # but for those of a whole turn
+    if len(same) >= 0.9 * (count - 1):  # except views a whole turn apart
         return Repeats((), 1.0, all_alike=True)
     gap = np.abs(np.diff(travelled_deg))
     usual_gap = float(np.median(gap))

@@ -1,4 +1,4 @@
-"""Planes that two views share, for scans in which no ray was measured twice: less strict, but every pair of views counts."""
+"""Planes that two views share: a less strict test for scans in which no ray was measured twice, to which every pair of views adds."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ _PAIRS, _SMOOTH_PX, _REACH_PX = 600, 1.0, 6.0
 
 @dataclass(frozen=True)
 class PlaneAgreement:
-    """Energies of the disagreement over that of what was said: in the given geometry, with the best axis shift (``axis_px`` small
-    pixels), and with the rotation reversed. ``pairs``: how many pairs of views.
+    """The energy of the disagreement as a share of that of the values compared.
+
+    It is given for the given geometry, with the best axis shift (``axis_px`` small pixels), and with the rotation reversed. ``pairs``: how
+    many pairs of views.
     """
 
     given: float

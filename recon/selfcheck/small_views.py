@@ -23,7 +23,7 @@ class SmallViews:
 
 
 def block_mean(values: NDArray[np.float32], factors: tuple[int, ...]) -> NDArray[np.float32]:
-    """Means over blocks of ``factors`` elements along each axis, the first axis first; what is left over at the far ends goes."""
+    """Means [view, row, col] over blocks of ``factors`` elements along each axis; incomplete blocks at the far ends are left out."""
     for axis, factor in enumerate(factors):
         if factor == 1:
             continue
@@ -37,7 +37,7 @@ def block_mean(values: NDArray[np.float32], factors: tuple[int, ...]) -> NDArray
 
 
 def whole_views(projections: Projections, views: NDArray[np.intp], cols: int) -> SmallViews:
-    """The chosen views binned to about ``cols`` columns."""
+    """The chosen views [view, row, col] binned to about ``cols`` columns."""
     return _binned(projections, views, slice(0, projections.scan.shape[0]), max(1, projections.scan.shape[1] // cols))
 
 

@@ -1,4 +1,4 @@
-"""Priors as linear operator + dual ball: total variation, Huber's smooth form of it, and wavelets; all with the same three verbs."""
+"""Priors: total variation, Huber's smooth form of it, and wavelets. Solvers use them through their dual variables, all in the same way."""
 
 from __future__ import annotations
 
@@ -18,46 +18,55 @@ f32 = np.float32
 
 @runtime_checkable
 class Prior(Protocol):
-    """A convex function phi(K x), through its dual variable p (of the size of K x); ``weight`` is lambda.
+    """A convex function phi(K x) of a volume x [z, y, x] in 1/mm, through its dual variable p, which has the shape of K x.
 
-    ``norm2`` bounds |K|^2. ``value`` is phi(K x). ``ascend``: p <- prox of step (weight phi)* at p + step K x, in place.
-    ``descend``: out = clip(base - scale K' p).
+    ``norm2`` is an upper bound of |K|^2, and ``weight`` the factor lambda before phi.
     """
 
     @property
-    def norm2(self) -> float: ...  # noqa: D102
+    def norm2(self) -> float:
+        """An upper bound of |K|^2."""
+        ...
 
-    def dual(self, shape: tuple[int, int, int]) -> Dual: ...  # noqa: D102
+    def dual(self, shape: tuple[int, int, int]) -> Dual:
+        """A dual variable of zeros for volumes of this shape (nz, ny, nx)."""
+        ...
 
-    def value(self, x: Volume) -> float: ...  # noqa: D102
+    def value(self, x: Volume) -> float:
+        """phi(K x) of a volume [z, y, x]."""
+        ...
 
-    def ascend(self, p: Dual, x: Volume, step: float, weight: float) -> None: ...  # noqa: D102
+    def ascend(self, p: Dual, x: Volume, step: float, weight: float) -> None:
+        """A dual step at a volume x [z, y, x]: p becomes the proximal map of step (weight phi)* at p + step K x."""
+        ...
 
-    def descend(self, base: Volume, p: Dual, scale: float, lower: float, upper: float, out: Volume) -> None: ...  # noqa: D102
+    def descend(self, base: Volume, p: Dual, scale: float, lower: float, upper: float, out: Volume) -> None:
+        """A primal step: out [z, y, x] becomes base - scale K' p, clipped to the bounds in 1/mm."""
+        ...
 
 
 @dataclass(frozen=True)
 class TotalVariation:
-    """Isotropic 3-D total variation (Rudin, Osher, Fatemi 1992); ``delta`` > 0: Huber's function of it, quadratic below ``delta`` 1/mm."""
+    """Isotropic 3-D total variation (Rudin, Osher, Fatemi 1992); with ``delta`` > 0 Huber's function, quadratic below ``delta`` 1/mm."""
 
     delta: float = 0.0
     norm2: float = tv_numba.NORM2
 
     def dual(self, shape: tuple[int, int, int]) -> Dual:
-        """A zero dual variable (3, z, y, x)."""
+        """A dual variable of zeros (3, z, y, x)."""
         return np.zeros((3, *shape), np.float32)
 
     def value(self, x: Volume) -> float:
-        """Sum of the (rounded) lengths of the differences."""
+        """The sum of the lengths of the differences of a volume [z, y, x], each rounded off below ``delta``."""
         return tv_numba.tv(x, self.delta)
 
     def ascend(self, p: Dual, x: Volume, step: float, weight: float) -> None:
-        """One dual step in place."""
+        """A dual step, which changes p (3, z, y, x), at a volume x [z, y, x]."""
         shrink = 1.0 / (1.0 + step * self.delta / weight) if self.delta else 1.0
         tv_numba.ascend(p, x, f32(step), f32(weight), f32(shrink))
 
     def descend(self, base: Volume, p: Dual, scale: float, lower: float, upper: float, out: Volume) -> None:
-        """One primal step."""
+        """A primal step from base [z, y, x] in 1/mm, written to out."""
         tv_numba.descend(base, p, f32(scale), f32(lower), f32(upper), out)
 
 
@@ -74,7 +83,7 @@ class Wavelet:
         return z, y, x
 
     def transform(self, x: Volume) -> Dual:
-        """Coefficients of ``x``, zero-padded to a multiple of 2^levels."""
+        """The coefficients of a volume x [z, y, x], which is padded with zeros to a multiple of 2^levels."""
         out = np.zeros(self._padded(x.shape), np.float32)  # type: ignore[arg-type]
         out[tuple(slice(n) for n in x.shape)] = x
         corner = out
@@ -94,11 +103,11 @@ class Wavelet:
         return np.ascontiguousarray(out[tuple(slice(n) for n in shape)])
 
     def dual(self, shape: tuple[int, int, int]) -> Dual:
-        """A zero dual variable."""
+        """A dual variable of zeros [z, y, x], as large as the padded volume."""
         return np.zeros(self._padded(shape), np.float32)
 
     def value(self, x: Volume) -> float:
-        """Sum of the absolute detail coefficients."""
+        """The sum of the absolute detail coefficients of a volume x [z, y, x]."""
         c = np.abs(self.transform(x))
         return float(c.sum(dtype=np.float64) - c[self._coarse(c)].sum(dtype=np.float64))
 
@@ -106,13 +115,13 @@ class Wavelet:
         return tuple(slice(n // 2**self.levels) for n in c.shape)
 
     def ascend(self, p: Dual, x: Volume, step: float, weight: float) -> None:
-        """One dual step in place: the coefficients' ball is an interval; the coarse part pays nothing, so its dual is zero."""
+        """A dual step, which changes p [z, y, x]: coefficients are clipped to +-weight, and the coarse part, which is free, stays zero."""
         p += f32(step) * self.transform(x)
         np.clip(p, -weight, weight, out=p)
         p[self._coarse(p)] = 0
 
     def descend(self, base: Volume, p: Dual, scale: float, lower: float, upper: float, out: Volume) -> None:
-        """One primal step."""
+        """A primal step from base [z, y, x] in 1/mm, written to out."""
         np.clip(base - f32(scale) * self.adjoint(p, base.shape), f32(lower), f32(upper), out=out)
 
 
@@ -155,10 +164,10 @@ class Denoiser:
         self, prior: Prior, shape: tuple[int, int, int], lower: float, upper: float, mask: NDArray[np.bool_] | None = None
     ) -> None:
         self.prior, self.lower, self.upper, self.mask, self.shape = prior, lower, upper, mask, shape
-        self.p: Dual | None = None  # made when first needed: a solver keeps its own in its state, and lends it
+        self.p: Dual | None = None  # made when it is first needed: a solver that keeps it in its state sets it
 
     def __call__(self, v: Volume, weight: float, steps: int, out: Volume) -> None:
-        """Write the denoised ``v`` to ``out``."""
+        """Write the denoised volume ``v`` [z, y, x] to ``out``."""
         p = self.p = self.prior.dual(self.shape) if self.p is None else self.p
         self._primal(v, p, out)
         for _ in range(steps if weight > 0 else 0):

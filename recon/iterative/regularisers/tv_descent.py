@@ -16,7 +16,7 @@ Volume = NDArray[np.float32]
 def descend_tv(x: Volume, steps: int, length: float) -> Volume:
     """The volume [z, y, x] after ``steps`` steps of this ``length`` (in the unit of the volume) down the gradient of its total variation.
 
-    Where the gradient is none, in flat places, it is rounded off: differences below 1e-6 of the volume's range count as flat.
+    In flat places, where total variation has no gradient, it is rounded off: differences below 1e-6 of the volume's range count as flat.
     """
     x, p, slope = x.copy(), np.empty((3, *x.shape), np.float32), np.empty_like(x)
     bend = 1e-6 * max(float(x.max()) - float(x.min()), 1e-30)

@@ -1,9 +1,8 @@
 """Total variation in 3-D: gradient, its adjoint, and the fused dual and primal steps that solvers are made of.
 
 Isotropic, forward differences, no flow through the walls of the box (Neumann). The units are those of the volume: `tv` is the sum over
-voxels of
-the length of the difference vector, not divided by the voxel. Every kernel runs slice by slice with no shared sums, so that results are the
-same bit for bit whatever the number of threads.
+voxels of the length of the difference vector, not divided by the voxel size. Every kernel works slice by slice and shares no sums between
+slices, so that results are the same bit for bit whatever the number of threads.
 """
 
 from __future__ import annotations
@@ -120,7 +119,7 @@ def _length_sums(x, delta):
 
 
 def tv(x: Volume, delta: float = 0.0) -> float:
-    """The total variation of a volume [z, y, x]: the sum of the lengths of its differences; ``delta`` > 0: Huber's rounding of each length.
+    """The total variation of a volume [z, y, x]: the sum of the lengths of its differences; with ``delta`` > 0, Huber's function of each.
 
     >>> step = np.zeros((4, 4, 4), np.float32)
     >>> step[:, :, 2:] = 1.0

@@ -16,6 +16,6 @@ def cosines(views: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def from_cosines(coefficients: NDArray[Any]) -> NDArray[np.float32]:
-    """The inverse of `cosines`."""
+    """The rows [..., col] with these coefficients [..., k]: the inverse of `cosines`."""
     y: Any = fft.idct(np.asarray(coefficients, dtype=np.float32), axis=-1, norm="ortho", workers=-1)
     return np.asarray(y, dtype=np.float32)

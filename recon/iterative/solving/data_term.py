@@ -24,11 +24,11 @@ def check_bounds(lower: float, upper: float) -> None:
 
 @dataclass(frozen=True, eq=False)
 class DataTerm:
-    """1/2 |A x - b|_W^2 with the constraints of a reconstruction: operator, data, weights, mask and bounds, checked.
+    """1/2 |A x - b|_W^2 with the constraints of a reconstruction: the operator, the data [view, row, col], weights, a mask and bounds.
 
-    ``weights`` are None (all one) or of the data's shape, their mean one; ``mask`` is None or a boolean volume. ``blocks`` are the views
-    in parts, each with its operator (by default one part): sums over rays are taken block by block, so that no array but the data (and
-    the weights, where there are any) grows with the number of views. ``part`` gives the operator of any views, where one is needed.
+    ``weights`` are None (all one) or have the data's shape and the mean one; ``mask`` is None or a boolean volume [z, y, x]; ``lower`` and
+    ``upper`` are in 1/mm. ``blocks`` are the views in parts, each with its operator (by default one part). Sums over rays are taken block
+    by block, so that only the data and the weights grow with the number of views. ``part`` gives the operator of any views.
     """
 
     A: Linear
@@ -69,7 +69,7 @@ class DataTerm:
         return out
 
     def weighted(self, rays: Sinogram, views: Any = slice(None)) -> Sinogram:
-        """W r on these views, for numbers r [view, row, col], one a ray."""
+        """W r on these views, for one number for each ray, r [view, row, col]."""
         return rays if self.weights is None else self.weights[views] * rays
 
     def gradient(self, x: Volume) -> tuple[float, Volume]:

@@ -1,4 +1,4 @@
-"""A dual variable with a number for every ray is as large as the data: where it is kept."""
+"""Where the dual variable of the data is kept: it has a number for every ray, and may be too large for the memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Place = Literal["auto", "memory", "disk"]
 
 
 def on_disk(place: Place, rays: int) -> bool:
-    """Whether ``place`` means the disk for so many rays: "auto" does where they would take a quarter of the free memory."""
+    """Whether so many rays belong on the disk: "auto" says yes where they would take a quarter of the free memory."""
     free = available_bytes()
     return place == "disk" or (place == "auto" and free is not None and 4 * rays > free / 4)
 
@@ -23,6 +23,8 @@ def zeros_on_disk(shape: tuple[int, ...]) -> Sinogram:
     """Zeros of this shape in an unnamed file, which goes when the array does; OSError where the disk has no room for it."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the map keeps it
     for _ in range(shape[0]):
-        file.write(np.zeros(shape[1:], np.float32).tobytes())  # written, so that a full disk is found out here and not in the middle
+        file.write(
+            np.zeros(shape[1:], np.float32).tobytes()
+        )  # written out, so that a full disk is an error now and not in the middle of the run
     file.flush()
     return np.memmap(file, np.float32, "r+", shape=shape)

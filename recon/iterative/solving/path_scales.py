@@ -1,4 +1,4 @@
-"""The scales of SIRT and its kin: every ray by the length of its path through the box, every voxel by the rays that meet it."""
+"""The weights of SIRT and OS-SART: of each ray by the length of its path through the box, of each voxel by the rays that meet it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from .data_term import DataTerm
 
 
 class PathScales:
-    """R W, one number a ray, and C = 1 / (A' R W A 1), one a voxel [z, y, x]; R = 1 / path length.
+    """R W for each ray and C = 1 / (A' R W A 1) for each voxel, where R is 1 / path length in 1/mm.
 
-    ``parts`` are (operator, views) pairs that make up all views. R is made anew whenever it is needed: it would be as large as the data.
+    ``parts`` are pairs of an operator and its views which make up all views; ``voxels`` is C [z, y, x]. R would be as large as the data,
+    so it is computed again whenever it is needed.
     """
 
     def __init__(self, term: DataTerm, parts: Iterable[tuple[Linear, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""What the parts of an iterative method are to one another."""
+"""What a solver is, and the state that it advances."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...projector.view_blocks import Linear
 from ..arrays import Volume
 
-Values = Mapping[str, float]  # what a step tells: "residual", the norm of A x - b that it saw, and more
+Values = Mapping[str, float]  # what a step reports: "residual", the norm of the A x - b that it computed, and more
 Part = Callable[[NDArray[np.intp]], Linear]  # views -> the operator of these alone
 
 
@@ -32,10 +32,10 @@ S = TypeVar("S", bound=State)
 
 @runtime_checkable
 class Solver(Protocol[S]):
-    """A method without its loop: the state before the first step, and one step, which advances the state in place."""
+    """A method without its loop: the state before the first step, and one step, which changes the state."""
 
     def start(self, x: Volume, /) -> S:
-        """The state before the first step, from the volume [z, y, x] to begin with (which is copied)."""
+        """The state before the first step, from the volume [z, y, x] in 1/mm to begin with (which is copied)."""
         ...
 
     def step(self, s: S, /) -> Values:

@@ -1,8 +1,8 @@
 """The data side of a primal-dual method: steps that grow with frequency like the ramp of filtered back-projection.
 
-The step sizes are a symmetric positive operator S, diagonal in the cosine transform of each detector row. It evens out the spectrum of
-A' S A, so that a few steps do what hundreds of equal ones would. The cosine transform continues a row by reflection, so that S and the
-inverse that the proximal map needs are exact, edges included. Below, B = W^1/2 A.
+The step sizes form a symmetric positive operator S that is diagonal in the cosine transform of each detector row. It evens out the
+spectrum of A' S A, so that tens of steps do what would take hundreds with the same step size for all frequencies. The cosine transform
+continues a row by reflection; S, and the inverse that the proximal map needs, are therefore exact up to the edges. Below, B = W^1/2 A.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def ramp(cols: int, floor: float = 0.02) -> NDArray[np.float32]:
 
 
 def ramp_norm(term: DataTerm, iterations: int = 8) -> float:
-    """The largest eigenvalue of B' R B, R the `ramp`, by power iteration, and 5 % more."""
+    """The largest eigenvalue of B' R B, R the `ramp`, by power iteration, with 5 % added."""
     v, steps = np.random.default_rng(0).standard_normal(term.shape, dtype=np.float32), ramp(term.data.shape[-1])
     value = 0.0
     for _ in range(iterations):

@@ -1,4 +1,4 @@
-"""What every iterative method is given, and how a function of that becomes a method of the library."""
+"""What an iterative method is given (`Run`), and how a function of it becomes a method of the library (`iterative_method`)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ G_co = TypeVar("G_co", bound=IterativeSettings, covariant=True)
 
 @dataclass(frozen=True, eq=False)
 class Run(Generic[G_co]):
-    """One run of a method: the projections, the box, the settings, who listens, and the data term that is made of them."""
+    """One run of a method: the projections, the grid, the settings, the callbacks, and the data term that is made from them."""
 
     name: str
     projections: Projections
@@ -33,7 +33,7 @@ class Run(Generic[G_co]):
     term: DataTerm
 
     def require_room(self, volumes: float, rays: float = 0) -> None:
-        """InputError where memory does not hold so many volumes, and so many numbers a ray, beside the data."""
+        """InputError where the memory cannot hold so many volumes, and so many numbers for each ray, beside the data."""
         require_room(self.term, volumes, rays, self.name)
 
     def start(self) -> Volume:
@@ -47,7 +47,7 @@ class Run(Generic[G_co]):
         told: Mapping[str, Any] | None = None,
         stop: Callable[[Values], str | None] | None = None,
     ) -> Volume:
-        """So many steps from the start: the volume [z, y, x] in 1/mm; ``told`` and ``stop`` are those of `solve`."""
+        """The volume [z, y, x] in 1/mm after so many steps from the start; ``told`` and ``stop`` are those of the function `solve`."""
         return solve(solver, solver.start(self.start()), iterations, self.callbacks, told, stop)
 
 

@@ -1,4 +1,4 @@
-"""From projections and settings to the data term and the volume to begin with."""
+"""Makes the data term and the first volume from projections and settings."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from ...projector.view_blocks import Block, Linear, split_views
 from ..arrays import Sinogram, Volume
 from .data_term import DataTerm, check_bounds
 
-OPERATOR_BYTES = 16 << 20  # columns of views that the back-projection turns at once
+OPERATOR_BYTES = 16 << 20  # the columns of views that the back-projection transposes at once
 
 
 @checked(of="an iterative method")
 class IterativeSettings:
-    """Settings that every iterative method has. None means: chosen from the data (`--auto`, the default).
+    """Settings that every iterative method has. What is None is chosen from the data (`--auto`, the default).
 
-    ``iterations``: how many; ``start``: "fdk", "zero" or a volume [z, y, x]; ``mask``: None (the whole box), "fov" (the cylinder of the
-    scan's field of view) or a boolean volume, x = 0 where it is false; ``lower``, ``upper``: bounds in 1/mm (``lower=-inf`` allows
-    negative values); ``weights``: None (all rays alike), "counts" (photons exp(-p): penalised weighted least squares) or an array
-    [view, row, col]; ``backend``: of the `Operator`.
+    ``iterations``: their number. ``start``: the first volume, "fdk", "zero" or an array [z, y, x] in 1/mm. ``mask``: the voxels that are
+    reconstructed, all others being zero: None (all), "fov" (the cylinder of the scan's field of view) or a boolean volume. ``lower``,
+    ``upper``: bounds in 1/mm; ``lower=-inf`` allows negative values. ``weights`` of the rays: None (all alike), "counts" (photons exp(-p),
+    that is, penalised weighted least squares) or an array [view, row, col]. ``backend``: that of the `Operator`.
     """
 
     iterations: Count | None = None
@@ -45,9 +45,9 @@ class IterativeSettings:
 
 
 def require_room(term: DataTerm, volumes: float, rays: float, what: str) -> None:
-    """InputError, with the number, where ``volumes`` volumes and ``rays`` numbers a ray are not to be had beside the data.
+    """InputError, which says how much is needed, where there is no memory for so many volumes and numbers for each ray beside the data.
 
-    Three blocks of rays and the operator's own columns are added: what is in flight.
+    Three blocks of rays and the operator's own working memory are added.
     """
     block = max(term.data[part.views].size for part in term.blocks)
     needed = 4 * int(volumes * math.prod(term.shape) + rays * term.data.size + 3 * block) + OPERATOR_BYTES
@@ -87,7 +87,7 @@ def data_term(projections: Projections, grid: Grid, settings: IterativeSettings)
 
 
 def voxel_mask(projections: Projections, grid: Grid, given: str | ArrayLike | None) -> NDArray[np.bool_] | None:
-    """The mask that the setting asks for."""
+    """The mask [z, y, x] that the setting asks for, true where voxels are reconstructed; None for all of them."""
     if given is None:
         return None
     if isinstance(given, str):
@@ -96,7 +96,7 @@ def voxel_mask(projections: Projections, grid: Grid, given: str | ArrayLike | No
 
 
 def ray_weights(projections: Projections, given: str | ArrayLike | None) -> Sinogram | None:
-    """The statistical weights that the setting asks for, scaled to mean one.
+    """The statistical weights [view, row, col] that the setting asks for, scaled to mean one; None where all are alike.
 
     "counts": the variance of -ln(counts/photons) is 1/counts for Poisson counts (Sauer and Bouman 1993), so w = photons exp(-p).
     """
@@ -112,7 +112,7 @@ def ray_weights(projections: Projections, given: str | ArrayLike | None) -> Sino
 
 
 def start_volume(projections: Projections, grid: Grid, settings: IterativeSettings, term: DataTerm) -> Volume:
-    """The volume to begin with, within the bounds and the mask; never the caller's own array."""
+    """The volume [z, y, x] in 1/mm to begin with, within the bounds and the mask; never the caller's own array."""
     given = settings.start
     if isinstance(given, str):
         if given == "zero":

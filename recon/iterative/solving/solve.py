@@ -1,4 +1,4 @@
-"""The loop around every solver: progress, stopping, divergence."""
+"""The loop around every solver: it reports progress, and stops a run that is done or diverges."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def solve(
     told: Mapping[str, Any] | None = None,
     stop: Callable[[Values], str | None] | None = None,
 ) -> Volume:
-    """``iterations`` more steps from ``state``; the volume [z, y, x] in 1/mm that is the best known then.
+    """The volume [z, y, x] in 1/mm after ``iterations`` more steps from ``state``.
 
-    The run ends earlier where ``stop`` gives a reason, where a callback raises StopRun, and where the residual runs away: it has diverged
-    when the residual is NaN or Inf, or above three times the least and 1.5 times the first; then a DivergenceWarning is given, the history
-    says ``diverged``, and the last good volume is returned. ``told`` are settings that were chosen for the run, for the callbacks.
+    The run ends earlier when ``stop`` gives a reason, when a callback raises StopRun, and when it diverges: when the residual is NaN or
+    Inf, or above three times the least and 1.5 times the first. Then a DivergenceWarning is given, the history says ``diverged``, and the
+    last good volume is returned. ``told`` are settings that were chosen for this run; the callbacks are told of them.
     """
     total, told = state.count + iterations, dict(told or {})
     first = best = math.inf

@@ -11,9 +11,9 @@ from .data_term import DataTerm
 
 
 def largest_eigenvalue(term: DataTerm, iterations: int = 3) -> float:
-    """A bound from above of the largest eigenvalue of A' W A, tight to some percent.
+    """An upper bound of the largest eigenvalue of A' W A, a few per cent above it.
 
-    A has no negative entries, so any positive volume v gives the bound max (A'WA v)_i / v_i (Collatz and Wielandt); it shrinks to the
+    A has no negative entries, so any positive volume v gives the bound max (A'WA v)_i / v_i (Collatz and Wielandt); it falls to the
     eigenvalue as v is iterated. Voxels that hardly any ray meets are kept positive, which can only raise the bound.
     """
     v, bound = np.ones(term.shape, np.float32), math.inf

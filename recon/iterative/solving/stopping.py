@@ -1,4 +1,4 @@
-"""When a run has done enough, by what the noise of the data explains."""
+"""When a run may stop: the residual that the noise of the data explains."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def discrepancy(
 ) -> tuple[Callable[[Values], str | None], dict[str, Any]]:
     """Morozov's principle: stop when the root mean square of the residual is below ``tolerance`` times the noise of a line integral.
 
-    ``noise`` None: estimated from the data. Returns the rule, as `solve` takes it, and what to tell.
+    Where ``noise`` is None it is estimated from the data. Returns the rule, as `solve` takes it, and what to report about it.
     """
     sigma = noise_level(projections, term.weights) if noise is None else noise
     enough = tolerance * sigma * math.sqrt(term.data.size)

@@ -1,4 +1,4 @@
-"""Ordered subsets: the views a few at a time, in an order in which neighbours in time are far apart in angle."""
+"""Ordered subsets: a few views at a time, each subset far from the one before it in angle."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .data_term import DataTerm
 
 
 def subsets(views: int, size: int) -> list[NDArray[np.intp]]:
-    """Interleaved subsets of about ``size`` views, each the numbers (n,) of its views; neighbours in time are far apart in angle.
+    """Interleaved subsets of about ``size`` views, each an array (n,) of view numbers, in an order that jumps in angle.
 
     >>> [s.tolist() for s in subsets(8, 2)]
     [[0, 4], [2, 6], [1, 5], [3, 7]]

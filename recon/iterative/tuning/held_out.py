@@ -1,8 +1,8 @@
-"""Views held out of a smaller copy of a scan: the setting that predicts them best is taken.
+"""Choosing a setting by views that are held out of a smaller copy of the scan: the value that predicts them best is taken.
 
-The score of a volume is the energy of the ramp-filtered difference between the held-out views and its projections,
-``sum |f| |P(f)|^2``. By the central slice theorem that is, view by view, the squared error of the volume itself (Parseval, in polar
-coordinates); noise of the held-out views adds a constant, whatever the volume. So the score ranks settings as the mean squared error would.
+The score of a volume is the energy of the ramp-filtered difference between the held-out views and its projections, ``sum |f| |P(f)|^2``. By
+the central slice theorem that is, view by view, the squared error of the volume itself (Parseval, in polar coordinates); noise of the
+held-out views adds the same constant for every volume. So the score ranks settings as the mean squared error would.
 
 The search runs on a copy of the scan with a coarser grid and a binned detector.
 """
@@ -30,7 +30,7 @@ LEAST_VIEWS = 5
 
 @dataclass(frozen=True)
 class Split:
-    """A smaller copy of a reconstruction, its views parted into those that are fitted and those that are predicted."""
+    """A smaller copy of a reconstruction whose views are divided into those that are fitted and those that are predicted."""
 
     kept: Projections
     held: Projections
@@ -41,29 +41,29 @@ class Split:
     held_operator: Linear
 
     def score(self, volume: Volume) -> float:
-        """The ramp-weighted mean squared error of the held-out views as this volume predicts them."""
+        """The ramp-weighted mean squared error with which a volume [z, y, x] in 1/mm predicts the held-out views."""
         return ramp_energy(self.held_operator(volume) - self.held.values)
 
     @property
     def described(self) -> str:
-        """The split in words."""
+        """The split in words, for the record."""
         held = len(self.held)
         return f"{held} of {held + len(self.kept)} views held out, grid coarser by {self.factor}"
 
     def start(self) -> Volume:
-        """The volume that the settings begin with, on the smaller grid."""
+        """The volume [z, y, x] in 1/mm that the settings begin with, on the smaller grid."""
         return start_volume(self.kept, self.grid, self.settings, self.term)
 
 
 def ramp_energy(views: Sinogram) -> float:
-    """Mean over rays of the energy behind the filter |f|^(1/2), f in units of the Nyquist frequency."""
+    """The mean over rays of the energy of views [view, row, col] filtered by |f|^(1/2), f in units of the Nyquist frequency."""
     c = cosines(views)
     ramp = np.arange(views.shape[-1], dtype=np.float32) / views.shape[-1]
     return float(np.einsum("vrc,vrc,c->", c, c, ramp, dtype=np.float64)) / views.size
 
 
 def held_out(views: int) -> NDArray[np.intp]:
-    """Which views to hold out: about one in seven, at most ten, spread evenly, never the first or the last.
+    """The numbers (n,) of the views to hold out: about one in seven, at most ten, evenly spread, never the first or the last.
 
     >>> held_out(26).tolist()
     [3, 9, 16, 22]
@@ -73,7 +73,7 @@ def held_out(views: int) -> NDArray[np.intp]:
 
 
 def split(projections: Projections, grid: Grid, settings: IterativeSettings, factor: int | None = None) -> Split:
-    """The smaller copy, split; InputError when there are too few views to hold any out."""
+    """The smaller copy with its views divided; InputError when there are too few views to hold any out."""
     check_views(projections, LEAST_VIEWS, "a choice by held-out views (or give lambda_ / iterations yourself)")
     factor = coarsening(projections, grid) if factor is None else factor
     small, box = bin_projections(projections, factor), grid.coarser(factor)

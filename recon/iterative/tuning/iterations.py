@@ -19,7 +19,7 @@ def choose_iterations(
     most: int,
     patience: int = 5,
 ) -> tuple[int, dict[str, Any]]:
-    """The number of iterations after which held-out views are predicted best; the search ends after ``patience`` worse ones."""
+    """The number of iterations that predicts held-out views best, and what to report; the search ends after ``patience`` worse ones."""
     if run.settings.iterations is not None:
         return run.settings.iterations, {}
     begin = time.perf_counter()

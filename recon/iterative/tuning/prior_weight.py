@@ -1,11 +1,12 @@
-"""The weight of a prior from the data alone: views are held out, and the weight that predicts them best is taken, with care.
+"""The weight of a prior from the data alone: views are held out, and the choice leans towards the weight that predicts them best.
 
-Held-out views lie between the measured ones, where the noise that was fitted does not show: taken as it is, the minimum smooths too
-little, the more so the flatter the curve. In the dimensionless unit of `weight_unit` the best weight varies little between scans, so the
-minimum is shrunk, on a log scale, towards the weight that was best on average (`TYPICAL`, `trust_in_minimum`).
+Held-out views lie between the measured ones, where noise that was fitted to those does not show. The weight that predicts them best
+therefore smooths too little, and the more so the flatter the curve is. In the dimensionless unit of `weight_unit` the best weight varies
+little between scans. So the choice lies, on a log scale, between the minimum of the curve and the weight that was best on average
+(`TYPICAL`, `trust_in_minimum`).
 
 A TV weight keeps its meaning on the smaller copy: with voxels and pixels both twice as large, a sum over rays has a quarter of the terms,
-and a sum of difference lengths an eighth of twice the length.
+and a sum of difference lengths has an eighth of the terms, each twice as long.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from .held_out import Split, split
 
 @checked(of="a method with a prior")
 class PriorSettings(IterativeSettings):
-    """Settings of a method with a prior. ``lambda_``: its weight, None: chosen from the data.
+    """Settings of a method with a prior. ``lambda_`` is its weight; None: chosen from the data.
 
-    ``prior``: "tv", "huber" (with ``huber_delta`` in 1/mm) or "wavelet".
+    ``prior`` is "tv", "huber" (rounded off below ``huber_delta`` in 1/mm) or "wavelet".
     """
 
     lambda_: NotNegative | None = None
@@ -35,20 +36,19 @@ class PriorSettings(IterativeSettings):
 
 
 class PathSolver(Solver[Any], Protocol):
-    """A solver whose steps for one weight need a ``norm`` that holds for all of them."""
+    """A solver for one weight of the prior whose step sizes come from a ``norm`` that is the same for all weights."""
 
     norm: float
 
 
-PathSolverOf = Callable[[DataTerm, Prior, float, "float | None"], PathSolver]  # data term, prior, its weight, the norm where it is known
+PathSolverOf = Callable[[DataTerm, Prior, float, "float | None"], PathSolver]  # term, prior, its weight, the norm where it is known
 
 
 def weight_unit(term: DataTerm, pixel_mm: float, voxel_mm: float) -> float:
     """What ``lambda_ = 1`` stands for: the mean of A' W b, itself weighted by |A' W b| (so that air around the object does not count).
 
     It scales with the data, the number of views and the unit of length as the best weight does; the ratio of the pixel at the axis to the
-    voxel
-    makes it the same on every grid.
+    voxel makes it the same on every grid.
     """
     g = term.back_projected_data()
     total = float(np.abs(g).sum(dtype=np.float64))
@@ -80,8 +80,8 @@ def choose_lambda(
 ) -> tuple[float, dict[str, Any]]:
     """The weight of the prior in the units of the objective, and what to tell: ``lambda_``, the curve, the rule and the cost in seconds.
 
-    A path of weights from strong to weak, every solution the start of the next, until the score has risen twice in a row.
-    ``solver_of`` makes the solver that is used for it; ``norm`` is that solver's for this data term, where it is known.
+    Weights are tried from strong to weak, each from the solution of the one before, until the score has risen twice in a row.
+    ``solver_of`` makes the solver for it; ``norm`` is that solver's norm for the whole data term, where it is known.
     """
     projections, grid, settings = run.projections, run.grid, run.settings
     unit = weight_unit(run.term, projections.scan.field_of_view_mm.pixel_mm, grid.voxel_mm)
@@ -110,7 +110,7 @@ def choose_lambda(
 def score_path(
     part: Split, prior: Prior, solver_of: PathSolverOf, unit: float, steps: int, norm: float | None = None
 ) -> list[tuple[float, float]]:
-    """(lambda_, score) along the ladder, from strong to weak, warm-started."""
+    """(lambda_, score) along the ladder from strong to weak, each from the solution of the one before."""
     curve: list[tuple[float, float]] = []
     state = None
     for value in LADDER:

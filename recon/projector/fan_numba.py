@@ -1,0 +1,248 @@
+"""Joseph's pair for rays in planes of constant z: fan beams, and parallel beams as fans with a far source.
+
+Each plane is an image of its own, held twice, as lines along y for rays that run mostly along x and as lines along x for the others,
+with zeros at both ends of a line so that no tap needs a check. A ray is taken `SLICES` slices at a time: first where it meets them, in
+loops over equal steps that any compiler turns into vector code, then the two taps of each slice. Forward is parallel over rays, the
+transpose over blocks of slices, each written by one thread; within a block a position is rounded to float32 relative to the block's
+own start, so that its error does not grow with the image.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from ...base.memory import require_memory
+from .joseph_rays import TIE, Rays
+
+Array = NDArray[np.float32]
+SLICES = 32
+_EDGE = 4  # zeros before and behind a line
+_COLUMNS_A_PASS = 32  # neighbouring rays meet the same lines while these are in the first cache
+_RAYS_AT_ONCE = 1 << 16  # of which the tables are held
+_FLAT = 1e-6  # voxels by which a ray may leave its plane on its way through the grid
+# No reassociation: the compiler would turn the sums into gathers of single values. No flags that assume no NaN or Inf.
+_FLAGS: Any = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
+_RAY = np.dtype([("at", "f8"), ("step", "f8"), ("low", "i4"), ("high", "i4"), ("weight", "f4"), ("axis", "i4")])
+
+
+def supports(rays: Rays) -> bool:
+    """Whether all rays lie in planes of constant z."""
+    if rays.rows != 1:
+        return False
+    last = rays.first + (rays.cols - 1) * rays.u
+    climb = np.maximum(np.abs(rays.first[:, 2]), np.abs(last[:, 2]))
+    if not climb.any():
+        return True
+    along = rays.first + np.clip(-_dot(rays.first, rays.u) / _dot(rays.u, rays.u), 0, rays.cols - 1)[:, None] * rays.u
+    reach = np.linalg.norm(rays.source[:, :2], axis=1) + sum(rays.grid_shape)
+    return bool((climb * reach <= _FLAT * np.linalg.norm(along[:, :2], axis=1)).all())
+
+
+def _dot(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    return (a[:, :2] * b[:, :2]).sum(axis=1)
+
+
+def project(volume: Array, rays: Rays) -> Array:
+    """(nz, ny, nx) float32 in 1/mm -> (view, 1, col) float32 line integrals. InputError where memory is short."""
+    out = np.zeros((len(rays), 1, rays.cols), np.float32)
+    _require_memory(rays)
+    for views, planes in _planes(rays):
+        lines = _to_lines(sum((share * volume[z] for z, share in planes), np.zeros(volume.shape[1:], np.float32)))
+        for chunk in _chunks(views, rays.cols):
+            table = _ray_table(rays.packed, chunk, rays.cols, rays.grid_shape[1:], rays.voxel_mm)
+            _project(lines, rays.grid_shape[1:], table, chunk, out)
+    return out
+
+
+def backproject(projections: Array, rays: Rays) -> Array:
+    """(view, 1, col) float32 -> (nz, ny, nx) float32, the exact transpose of `project`. InputError where memory is short."""
+    out = np.zeros(rays.grid_shape, np.float32)
+    _require_memory(rays)
+    shape = rays.grid_shape[1:]
+    for views, planes in _planes(rays):
+        lines = np.zeros(_places(shape)[-1], np.float32)
+        for chunk in _chunks(views, rays.cols):
+            table = _ray_table(rays.packed, chunk, rays.cols, shape, rays.voxel_mm)
+            _backproject(projections, chunk, table, shape, lines)
+        for z, share in planes:
+            _add_lines(lines, share, out[z])
+    return out
+
+
+def _require_memory(rays: Rays) -> None:
+    image = 4 * (2 * _places(rays.grid_shape[1:])[-1] + rays.grid_shape[1] * rays.grid_shape[2])
+    needed = image + 2 * _RAY.itemsize * max(_RAYS_AT_ONCE, rays.cols)
+    require_memory(needed, f"two copies of a slice of shape {rays.grid_shape[1:]}")
+
+
+def _planes(rays: Rays) -> Iterator[tuple[NDArray[np.intp], list[tuple[int, np.float32]]]]:
+    """Views whose rays lie in one plane, and the slices of the volume on both sides of it with the share of each; none outside."""
+    levels, which = np.unique(np.round(rays.source[:, 2], 7), return_inverse=True)
+    for index, level in enumerate(levels):
+        below = math.floor(min(max(level, -2.0), rays.grid_shape[0] + 1.0))
+        part = np.float32(level - below)
+        both = [(below, np.float32(1) - part), (below + 1, part)]
+        planes = [(z, share) for z, share in both if 0 <= z < rays.grid_shape[0] and share > 0]
+        if planes:
+            yield np.flatnonzero(which == index), planes
+
+
+def _chunks(views: NDArray[np.intp], cols: int) -> list[NDArray[np.intp]]:
+    size = max(1, _RAYS_AT_ONCE // cols)
+    return np.split(views, range(size, views.size, size))
+
+
+@njit(**_FLAGS)
+def _pitch(size):
+    """From one line to the next: an odd number of cache lines, so that neighbouring lines do not compete for one place in the cache."""
+    return ((size + 2 * _EDGE + 15) // 16 | 1) * 16
+
+
+@njit(**_FLAGS)
+def _places(shape):
+    """(pitch, pitch, start, size): lines along y from 0 on and lines along x from ``start`` on, and how many values they take in all."""
+    along_y, along_x = _pitch(shape[0]), _pitch(shape[1])
+    start = shape[1] * along_y
+    return along_y, along_x, start, start + shape[0] * along_x
+
+
+@njit(parallel=True, **_FLAGS)
+def _to_lines(image):
+    """(ny, nx) -> its lines along y and its lines along x, with zeros at their ends, as one flat array."""
+    ny, nx = image.shape
+    along_y, along_x, start, size = _places(image.shape)
+    lines = np.zeros(size, np.float32)
+    for y in prange(ny):
+        for x in range(nx):
+            lines[start + y * along_x + _EDGE + x] = image[y, x]
+            lines[x * along_y + _EDGE + y] = image[y, x]
+    return lines
+
+
+@njit(parallel=True, **_FLAGS)
+def _add_lines(lines, share, image):
+    """Add to ``image`` (ny, nx) the sum of the lines along y and along x, times ``share``."""
+    ny, nx = image.shape
+    along_y, along_x, start, _ = _places(image.shape)
+    for y in prange(ny):
+        for x in range(nx):
+            image[y, x] += share * (lines[start + y * along_x + _EDGE + x] + lines[x * along_y + _EDGE + y])
+
+
+def _ray_table(packed: NDArray[np.float64], views: NDArray[np.intp], cols: int, shape: tuple[int, int], voxel_mm: float) -> NDArray[Any]:
+    """(view, col): where the rays run; at slice k of its main ``axis`` a ray is at ``at + k step``, inside for low <= k < high."""
+    table = np.empty((len(views), cols), _RAY)
+    _fill_table(packed, views, shape, voxel_mm, table)
+    return table
+
+
+@njit(parallel=True, **_FLAGS)
+def _fill_table(packed, views, shape, voxel_mm, table):
+    for view in prange(len(views)):
+        p = packed[views[view]]
+        for col in range(table.shape[1]):
+            ray = table[view, col]
+            dx, dy = p[3] + col * p[6], p[4] + col * p[7]
+            along_x = abs(dx) * TIE >= abs(dy)
+            main, other = (dx, dy) if along_x else (dy, dx)
+            source, across = (p[0], p[1]) if along_x else (p[1], p[0])
+            size, width = (shape[1], shape[0]) if along_x else (shape[0], shape[1])
+            step = other / main
+            at = across - source * step
+            low, high = _inside(at, step, width, size)
+            if main > 0:  # what lies behind the source does not count
+                low = max(low, math.floor(min(max(source, -1.0), float(size))) + 1)
+            else:
+                high = min(high, math.ceil(min(max(source, 0.0), float(size))))
+            ray.at, ray.step, ray.low, ray.high = at, step, low, high
+            ray.weight = voxel_mm * math.sqrt(1.0 + step * step)
+            ray.axis = 0 if along_x else 1
+
+
+@njit(**_FLAGS)
+def _inside(at, step, width, size):
+    """The slices 0 <= k < size where -1 < at + k step < width; the zeros at the ends of a line forgive what rounding does to it."""
+    if abs(step) < 1e-12:
+        return (0, size) if -1.0 < at < width else (0, 0)
+    one, two = (-1.0 - at) / step, (width - at) / step
+    first, last = min(one, two), max(one, two)
+    return math.ceil(min(max(first, 0.0), float(size))), math.floor(min(max(last, -1.0), size - 1.0)) + 1
+
+
+@njit(inline="always", **_FLAGS)
+def _positions(ray, begin, place, pitch, index, part):
+    """For slices begin <= k < begin + SLICES: the lower tap's place among the lines, and the share of the upper one."""
+    at = ray.at + begin * ray.step
+    base = math.floor(at)
+    near, step = np.float32(at - base), np.float32(ray.step)
+    place += begin * pitch + _EDGE + base
+    for j in range(SLICES):
+        here = near + np.float32(j) * step
+        low = np.floor(here)
+        index[j] = np.uint32(np.int32(place) + np.int32(j) * np.int32(pitch) + np.int32(low))
+        part[j] = here - low
+
+
+@njit(parallel=True, **_FLAGS)
+def _project(lines, shape, table, views, out):
+    along_y, along_x, start, _ = _places(shape)
+    upper = lines[1:]
+    cols = table.shape[1]
+    groups = (cols + _COLUMNS_A_PASS - 1) // _COLUMNS_A_PASS
+    blocks = (max(shape[0], shape[1]) + SLICES - 1) // SLICES
+    for job in prange(len(views) * groups):
+        view, first = job // groups, job % groups * _COLUMNS_A_PASS
+        index, part = np.empty(SLICES, np.uint32), np.empty(SLICES, np.float32)
+        sums = out[views[view], 0]
+        for block in range(blocks):
+            for col in range(first, min(cols, first + _COLUMNS_A_PASS)):
+                ray, begin = table[view, col], block * SLICES
+                low, high = max(ray.low - begin, 0), min(ray.high - begin, SLICES)
+                if low >= high:
+                    continue
+                place, pitch = (0, along_y) if ray.axis == 0 else (start, along_x)
+                _positions(ray, begin, place, pitch, index, part)
+                one = two = three = four = np.float32(0)
+                j = low
+                while j + 4 <= high:  # four sums, since each waits for its own last addition
+                    a, b, c, d = index[j], index[j + 1], index[j + 2], index[j + 3]
+                    one += lines[a] + part[j] * (upper[a] - lines[a])
+                    two += lines[b] + part[j + 1] * (upper[b] - lines[b])
+                    three += lines[c] + part[j + 2] * (upper[c] - lines[c])
+                    four += lines[d] + part[j + 3] * (upper[d] - lines[d])
+                    j += 4
+                while j < high:
+                    a = index[j]
+                    one += lines[a] + part[j] * (upper[a] - lines[a])
+                    j += 1
+                sums[col] += ray.weight * ((one + two) + (three + four))
+
+
+@njit(parallel=True, **_FLAGS)
+def _backproject(projections, views, table, shape, lines):
+    along_y, along_x, start, _ = _places(shape)
+    upper = lines[1:]
+    cols = table.shape[1]
+    blocks = (max(shape[0], shape[1]) + SLICES - 1) // SLICES
+    for job in prange(2 * blocks):
+        axis, begin = job & 1, job // 2 * SLICES
+        place, pitch = (0, along_y) if axis == 0 else (start, along_x)
+        index, part = np.empty(SLICES, np.uint32), np.empty(SLICES, np.float32)
+        for view in range(len(views)):
+            for col in range(cols):
+                ray = table[view, col]
+                low, high = max(ray.low - begin, 0), min(ray.high - begin, SLICES)
+                if ray.axis != axis or low >= high:
+                    continue
+                value = ray.weight * projections[views[view], 0, col]
+                _positions(ray, begin, place, pitch, index, part)
+                for j in range(low, high):
+                    a, share = index[j], part[j] * value
+                    lines[a] += value - share
+                    upper[a] += share

@@ -27,13 +27,13 @@ MOST_BINS = 0.75  # bins for each slice of the grid; with more, a bin saves noth
 
 
 @dataclass(frozen=True)
-class _Way:
-    """Views that go the same way: ``views`` of the rays given, by ``rays`` (of all views) and ``bins``, resampled if ``panels`` is given."""
+class _Fast:
+    """Views that take the kernels with bins: ``views`` of the rays given, by ``rays`` (of all views), resampled if there are ``panels``."""
 
     views: NDArray[np.intp]
     rays: Rays
-    bins: Bins | None = None
-    panels: rectified.Rectified | None = None
+    bins: Bins
+    panels: rectified.Rectified | None
 
 
 def project(volume: Array, rays: Rays) -> Array:
@@ -46,14 +46,13 @@ def project(volume: Array, rays: Rays) -> Array:
     shape = (len(rays), rays.rows, rays.cols)
     require_memory(4 * (int(np.prod(shape)) + _line_elements(rays)) + _BLOCK_BYTES, f"projections of shape {shape} and a copy of the volume")
     out = np.zeros(shape, np.float32)
-    lines = None
-    for way in _ways(rays):
-        if way.bins is None:
-            joseph_any.project_any(volume, way.rays.packed, way.views, rays.voxel_mm, out)
-            continue
-        lines = to_lines(volume, padded(rays.grid_shape[0])) if lines is None else lines
+    ways, slow = _ways(rays)
+    lines = to_lines(volume, padded(rays.grid_shape[0])) if ways else volume
+    for way in ways:
         for views in _blocks(way):
             _project_fast(lines, way, views, out)
+    if slow.size:
+        joseph_any.project_any(volume, rays.packed, slow, rays.voxel_mm, out)
     return out
 
 
@@ -67,69 +66,60 @@ def backproject(projections: Array, rays: Rays) -> Array:
     needed = 4 * (int(np.prod(rays.grid_shape)) + _line_elements(rays)) + 2 * _BLOCK_BYTES
     require_memory(needed, f"a volume of shape {rays.grid_shape} and its working copy")
     out = np.zeros(rays.grid_shape, np.float32)
-    lines = None
-    for way in _ways(rays):
-        if way.bins is None:
-            joseph_any.backproject_any(projections, way.rays.packed, way.views, rays.voxel_mm, out)
-            continue
-        lines = np.zeros(_line_elements(rays), np.float32) if lines is None else lines
-        for views in _blocks(way):
-            _backproject_fast(projections, way, views, lines)
-    if lines is not None:
+    ways, slow = _ways(rays)
+    if ways:
+        lines = np.zeros(_line_elements(rays), np.float32)
+        for way in ways:
+            for views in _blocks(way):
+                _backproject_fast(projections, way, views, lines)
         add_lines(lines, padded(rays.grid_shape[0]), out)
+    if slow.size:
+        joseph_any.backproject_any(projections, rays.packed, slow, rays.voxel_mm, out)
     return out
 
 
-def _ways(rays: Rays) -> list[_Way]:
-    """Which views go which way; a view's way does not depend on the other views."""
-    upright, every = rays.upright(), np.arange(len(rays))
-    fast, other = every[upright], every[~upright]
+def _ways(rays: Rays) -> tuple[list[_Fast], NDArray[np.intp]]:
+    """The views that take the kernels with bins, and those that do not; a view's way does not depend on the other views."""
+    every, upright = np.arange(len(rays)), rays.upright()
     if np.prod(rays.grid_shape) < LEAST_VOXELS:
-        return [_Way(every, rays)]
+        return [], every
     ways, slow = [], []
-    for views, panels in ((fast, None), (other, rectified.rectify(rays) if other.size else None)):
+    for views, panels in ((every[upright], None), (every[~upright], None if upright.all() else rectified.rectify(rays))):
         seen = rays if panels is None else panels.rays
         bins = depth_bins(seen)
         able = seen.upright()[views] & (bins.count[views] <= MOST_BINS * max(rays.grid_shape[1:]))
-        ways.append(_Way(views[able], seen, bins, panels))
+        ways.append(_Fast(views[able], seen, bins, panels))
         slow.append(views[~able])
-    return [way for way in [*ways, _Way(np.sort(np.concatenate(slow)), rays)] if way.views.size]
+    return [way for way in ways if way.views.size], np.sort(np.concatenate(slow))
 
 
-def _blocks(way: _Way) -> list[NDArray[np.intp]]:
+def _blocks(way: _Fast) -> list[NDArray[np.intp]]:
     size = max(1, _BLOCK_BYTES // (4 * way.rays.rows * way.rays.cols))
     return np.split(way.views, range(size, way.views.size, size))
 
 
-def _project_fast(lines: Array, way: _Way, views: NDArray[np.intp], out: Array) -> None:
-    rays, bins = way.rays, way.bins
-    assert bins is not None
-    arguments = (bins.first[views], bins.step[views], bins.count[views], rays.voxel_mm)
-    space = np.zeros((len(views), rays.rows, rays.cols), np.float32)
-    joseph_upright.project_upright(lines, padded(rays.grid_shape[0]), rays.grid_shape, rays.packed[views], np.arange(len(views)), *arguments, space)
+def _project_fast(lines: Array, way: _Fast, views: NDArray[np.intp], out: Array) -> None:
+    rays, pitch = way.rays, padded(way.rays.grid_shape[0])
+    bins = (way.bins.first, way.bins.step, way.bins.count)
     if way.panels is None:
-        out[views] = space
-    else:
-        seen = np.empty((len(views), *out.shape[1:]), np.float32)
-        rectified.resample(space, way.panels.to_upright[views], seen)
-        out[views] = seen
+        joseph_upright.project_upright(lines, pitch, rays.grid_shape, rays.packed, views, views, *bins, rays.voxel_mm, out)
+        return
+    space = np.empty((len(views), rays.rows, rays.cols), np.float32)
+    joseph_upright.project_upright(lines, pitch, rays.grid_shape, rays.packed, views, np.arange(len(views)), *bins, rays.voxel_mm, space)
+    rectified.resample(space, way.panels.to_upright, views, out)
 
 
-def _backproject_fast(projections: Array, way: _Way, views: NDArray[np.intp], lines: Array) -> None:
-    rays, bins, pitch = way.rays, way.bins, padded(way.rays.grid_shape[0])
-    assert bins is not None
-    seen = projections[views]
+def _backproject_fast(projections: Array, way: _Fast, views: NDArray[np.intp], lines: Array) -> None:
+    rays, pitch, source = way.rays, padded(way.rays.grid_shape[0]), views
     if way.panels is not None:
         space = np.zeros((len(views), rays.rows, rays.cols), np.float32)
-        rectified.spread(seen, way.panels.to_upright[views], space)
-        seen = space
-    packed, order = rays.packed[views], np.arange(len(views))
+        rectified.spread(projections, way.panels.to_upright, views, space)
+        projections, source = space, np.arange(len(views))
     values = np.empty((len(views), rays.rows, rays.cols), np.float32)
-    joseph_upright.weighted(seen, packed, order, rays.voxel_mm, values)
+    joseph_upright.weighted(projections, source, rays.packed, views, rays.voxel_mm, values)
     for along in (0, 1):
-        joseph_upright.backproject_upright(
-            values, packed, order, bins.first[views], bins.step[views], bins.count[views], along, rays.grid_shape, pitch, lines
-        )
+        bins = (way.bins.first, way.bins.step, way.bins.count)
+        joseph_upright.backproject_upright(values, rays.packed, views, *bins, along, rays.grid_shape, pitch, lines)
 
 
 def _line_elements(rays: Rays) -> int:

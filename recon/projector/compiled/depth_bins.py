@@ -4,8 +4,7 @@ A ray of detector row r is at height z = z_source + t h(r) at depth t (0 at the 
 along z at a spacing that changes with the depth, which would mean a scattered read for every sample. Instead, lines are added up in a few
 depth bins t_m, each line shared between its two neighbours in proportion, and the rows are read from the bins, once for each bin instead
 of once for each line. Because z is linear in t, the two heights of a shared line have the right mean; what is left is a blur along z of
-at most ``(h dt)^2 / 8`` times the second derivative, as of linear interpolation itself with samples ``h dt`` apart. `SPACING` is the
-largest ``h dt``, in voxels. Back-projection does the same with the magnification 1 / t, in which the row is linear.
+at most ``(h dt)^2 / 8`` times the second derivative, as of linear interpolation itself with samples ``h dt`` apart. Back-projection does the same with the magnification 1 / t, in which the row is linear.
 """
 
 from __future__ import annotations
@@ -17,7 +16,8 @@ from numpy.typing import NDArray
 
 from ..joseph_rays import Rays
 
-SPACING = 0.5  # voxels (of the pair) or detector rows (of FDK's back-projection) between neighbouring bins, where they are furthest apart
+VOXELS_APART = 0.5  # neighbouring depth bins of the pair, at the outermost ray
+ROWS_APART = 1.0  # neighbouring magnification bins of FDK's back-projection, at the outermost slice
 
 
 @dataclass(frozen=True)
@@ -39,24 +39,24 @@ def depth_range(rays: Rays) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def depth_bins(rays: Rays) -> Bins:
-    """Bins in t for the projector pair: `SPACING` voxels apart along the outermost ray that meets the grid."""
+    """Bins in t for the projector pair: `VOXELS_APART` apart along the outermost ray that meets the grid."""
     low, high = depth_range(rays)
     top = rays.first[:, 2] + (rays.rows - 1) * rays.v[:, 2]
     rise = np.maximum(np.abs(rays.first[:, 2]), np.abs(top))
     reach = np.maximum(np.abs(-1 - rays.source[:, 2]), np.abs(rays.grid_shape[0] - rays.source[:, 2]))
     rise = np.minimum(rise, reach / np.maximum(low, 1e-9))
-    count = np.maximum(2, np.ceil((high - low) * rise / SPACING).astype(np.int64) + 1)
+    count = np.maximum(2, np.ceil((high - low) * rise / VOXELS_APART).astype(np.int64) + 1)
     return Bins(low, np.maximum(high - low, 1e-9) * (1 + 1e-12) / (count - 1), count)
 
 
 def magnification_bins(rays: Rays) -> Bins:
-    """Bins in 1 / t for back-projection: `SPACING` rows apart at the outermost slice, or the panel's edge if that is nearer."""
+    """Bins in 1 / t for back-projection: `ROWS_APART` apart at the outermost slice, or the panel's edge if that is nearer."""
     low, high = depth_range(rays)
     least, most = 1 / np.maximum(high, 1e-9), 1 / np.maximum(low, 1e-9)
     nz, rise = rays.grid_shape[0], rays.v[:, 2]
     lift = np.maximum(np.abs(rays.source[:, 2]), np.abs(nz - 1 - rays.source[:, 2])) / np.abs(rise)  # rows per unit of 1 / t
     zero = -rays.first[:, 2] / rise  # the row at the source's height
     lift = np.minimum(lift, np.maximum(np.abs(zero + 2), np.abs(rays.rows + 1 - zero)) / least)
-    step = SPACING / np.maximum(lift, 1e-9)
+    step = ROWS_APART / np.maximum(lift, 1e-9)
     first = np.floor(least / step)
     return Bins(first * step, step, np.ceil(np.minimum(most / step - first, 1e9)).astype(np.int64) + 2)

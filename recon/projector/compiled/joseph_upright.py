@@ -17,7 +17,7 @@ from .loops import FLAGS, U, add_blend, add_scaled, clear, turn, two_to_two
 from .paths import clip_in_front, clip_to, column_path, neighbours
 
 COLUMNS, VIEWS = 64, 4  # that walk together
-SLICES = 16  # of the main axis, that one thread adds to
+SLICES = 32  # of the main axis, that one thread adds to
 
 
 @njit(**FLAGS)
@@ -85,36 +85,37 @@ def _empty(bins, near, pitch, paths, walk, m, last, lines, shape):
 
 
 @njit(**FLAGS)
-def _read_rows(plane, width, ray, depth, nz, rows, out, at):
-    """Add to each row what it meets at ``depth`` of ``plane`` (1 + nz + 1, width), whose first and last line are zero."""
+def _read_rows(plane, pitch, width, ray, depth, nz, rows, out, at):
+    """Add to each row what it meets at ``depth`` of ``plane`` (1 + nz + 1, width), lines ``pitch`` apart, first and last zero."""
     for r in range(rows):
         z = ray[2] + depth * (ray[5] + r * ray[11]) + 1.0
         if 0.0 < z < nz + 1.0:
             below = int(z)
             part = np.float32(z - below)
-            i = U(below) * width
-            add_blend(plane, i, i + width, np.float32(1) - part, part, out, at + U(r) * width, width)
+            i = U(below) * pitch
+            add_blend(plane, i, i + pitch, np.float32(1) - part, part, out, at + U(r) * width, width)
 
 
 @njit(**FLAGS)
-def _write_rows(values, at, pitch, width, ray, depth, nz, rows, plane):
-    """The transpose of `_read_rows`, from rows ``pitch`` apart; ``plane`` is cleared before."""
-    clear(plane, U(0), U(nz + 2) * width)
+def _write_rows(values, at, cols, width, ray, depth, nz, rows, plane, pitch):
+    """The transpose of `_read_rows`, from rows of ``cols`` values; ``plane`` is cleared before."""
+    clear(plane, U(0), U(nz + 2) * pitch)
     for r in range(rows):
         z = ray[2] + depth * (ray[5] + r * ray[11]) + 1.0
         if 0.0 < z < nz + 1.0:
             below = int(z)
             part = np.float32(z - below)
-            i = U(below) * width
-            add_scaled(values, at + U(r) * pitch, np.float32(1) - part, part, plane, i, i + width, width)
+            i = U(below) * pitch
+            add_scaled(values, at + U(r) * cols, np.float32(1) - part, part, plane, i, i + pitch, width)
 
 
 @njit(**FLAGS)
-def _project_block(lines, pitch, shape, packed, views, first, step, count, begin, width, voxel_mm, out):
+def _project_block(lines, pitch, shape, packed, views, targets, first, step, count, begin, width, voxel_mm, out):
     """The line integrals of some views in columns begin to begin + width."""
     nz, rows, n = shape[0], out.shape[1], len(views)
     wide, size = U(width), U(width) * pitch
-    bins, plane = np.zeros(2 * n * width * int(pitch), np.float32), np.zeros((nz + 2) * width, np.float32)
+    apart = wide | U(8)  # lines a power of two apart would share few sets of the cache
+    bins, plane = np.zeros(2 * n * width * int(pitch), np.float32), np.zeros((nz + 2) * (width + 8), np.float32)
     sums = np.zeros(n * rows * width, np.float32)
     paths, walk = np.empty((n, width, 7)), np.empty((n, width, 3), np.int64)
     most = 0
@@ -129,32 +130,33 @@ def _project_block(lines, pitch, shape, packed, views, first, step, count, begin
                 continue
             near, far = U(2 * j + m % 2) * size, U(2 * j + (m + 1) % 2) * size
             _fill(lines, pitch, shape, bins, near, far, paths[j], walk[j], m, m == count[v] - 1)
-            turn(bins, near, pitch, wide, U(nz), plane, wide, wide)
+            turn(bins, near, pitch, wide, U(nz), plane, apart, apart)
             clear(bins, near, size)
-            _read_rows(plane, wide, packed[v], first[v] + m * step[v], nz, rows, sums, U(j * rows) * wide)
+            _read_rows(plane, apart, wide, packed[v], first[v] + m * step[v], nz, rows, sums, U(j * rows) * wide)
     for j in range(n):
         ray = packed[views[j]]
         for r in range(rows):
             rise = ray[5] + r * ray[11]
             for i in range(width):
                 length = math.sqrt(paths[j, i, 5] + rise * rise) * paths[j, i, 6] * voxel_mm
-                out[views[j], r, begin + i] = sums[(j * rows + r) * width + i] * np.float32(length)
+                out[targets[j], r, begin + i] = sums[(j * rows + r) * width + i] * np.float32(length)
 
 
 @njit(parallel=True, **FLAGS)
-def project_upright(lines, pitch, shape, packed, views, first, step, count, voxel_mm, out):
-    """Write the line integrals of the given ``views`` into ``out`` (view, row, col)."""
+def project_upright(lines, pitch, shape, packed, views, targets, first, step, count, voxel_mm, out):
+    """Write the line integrals of the given ``views`` into ``out[targets]`` (view, row, col)."""
     cols = out.shape[2]
     blocks, groups = (cols + COLUMNS - 1) // COLUMNS, (len(views) + VIEWS - 1) // VIEWS
     for job in prange(groups * blocks):
         begin, group = job % blocks * COLUMNS, job // blocks * VIEWS
-        chosen = views[group : min(len(views), group + VIEWS)]
-        _project_block(lines, U(pitch), shape, packed, chosen, first, step, count, begin, min(COLUMNS, cols - begin), voxel_mm, out)
+        end, width = min(len(views), group + VIEWS), min(COLUMNS, cols - begin)
+        chosen, to = views[group:end], targets[group:end]
+        _project_block(lines, U(pitch), shape, packed, chosen, to, first, step, count, begin, width, voxel_mm, out)
 
 
 @njit(parallel=True, **FLAGS)
-def weighted(projections, packed, views, voxel_mm, out):
-    """Write the given views times the lengths of their rays from slice to slice to ``out`` (view of these, row, col)."""
+def weighted(projections, sources, packed, views, voxel_mm, out):
+    """Write ``projections[sources]`` times the lengths of the rays of ``views`` from slice to slice to ``out`` (view of these, row, col)."""
     _, rows, cols = projections.shape
     for j in prange(len(views)):
         ray = packed[views[j]]
@@ -165,7 +167,7 @@ def weighted(projections, packed, views, voxel_mm, out):
         for r in range(rows):
             rise = ray[5] + r * ray[11]
             for c in range(cols):
-                out[j, r, c] = projections[views[j], r, c] * np.float32(math.sqrt(across[c] + rise * rise) * along[c])
+                out[j, r, c] = projections[sources[j], r, c] * np.float32(math.sqrt(across[c] + rise * rise) * along[c])
 
 
 @njit(**FLAGS)
@@ -180,11 +182,11 @@ def _add_block(values, view, packed, v, first, step, count, along, slices, shape
             low = min(low, int(paths[i, 3] + walk[i, 0] * paths[i, 4]))
             high = max(high, int(paths[i, 3] + (walk[i, 1] - walk[i, 2]) * paths[i, 4]))
     low, high = max(low, 0), min(high, count[v] - 1)
-    at = U(view * rows) * U(cols) + U(begin)
+    at, apart = U(view * rows) * U(cols) + U(begin), wide | U(8)
     for m in range(low, high + 2):
         if m < count[v]:
-            _write_rows(flat, at, U(cols), wide, packed[v], first[v] + m * step[v], nz, rows, plane)
-            turn(plane, wide, wide, U(nz), wide, bins, U(m % 2) * size, pitch)
+            _write_rows(flat, at, U(cols), wide, packed[v], first[v] + m * step[v], nz, rows, plane, apart)
+            turn(plane, apart, apart, U(nz), wide, bins, U(m % 2) * size, pitch)
         if low < m:
             _empty(bins, U((m - 1) % 2) * size, pitch, paths, walk, m - 1, m == count[v], lines, shape)
 
@@ -197,7 +199,7 @@ def backproject_upright(values, packed, views, first, step, count, along, shape,
     for slab in prange((size + SLICES - 1) // SLICES):
         slices = (slab * SLICES, min(size, (slab + 1) * SLICES))
         wide = min(COLUMNS, cols)
-        bins, plane = np.zeros(2 * wide * pitch, np.float32), np.zeros((nz + 2) * wide, np.float32)
+        bins, plane = np.zeros(2 * wide * pitch, np.float32), np.zeros((nz + 2) * (wide + 8), np.float32)
         paths, walk = np.empty((wide, 7)), np.empty((wide, 3), np.int64)
         for group in range(0, len(views), VIEWS):
             for begin in range(0, cols, COLUMNS):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 # Reordering and contraction keep a sum of the same products; the flags that assume no NaN and no Inf are left out.
 FLAGS: Any = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
 LANES = 8  # runs along z are padded to a multiple of this many values
-TILE = 16  # voxels along x that are turned at once
+TILE = 32  # voxels along x and z that are turned at once
 
 Array = NDArray[np.float32]
 U = np.uint64
@@ -70,6 +70,20 @@ def add_scaled(a, i, w0, w1, out, j0, j1, n):
 
 
 @njit(**FLAGS)
+def copy(a, i, out, j, n):
+    """Write a run of ``a`` to a run of ``out``."""
+    for c in range(n):
+        out[j + c] = a[i + c]
+
+
+@njit(**FLAGS)
+def add_run(a, i, out, j, n):
+    """Add a run of ``a`` to a run of ``out``."""
+    for c in range(n):
+        out[j + c] += a[i + c]
+
+
+@njit(**FLAGS)
 def clear(out, j, n):
     """Write zeros to a run of ``out``."""
     for c in range(n):
@@ -89,12 +103,12 @@ def turn(a, i, pitch, rows, cols, out, j, out_pitch):
 def to_lines(volume: Array, pitch: int) -> Array:
     """(nz, ny, nx) -> lines along z (ny * nx, pitch), zero beyond nz, as one flat array."""
     nz, ny, nx = volume.shape
-    lines = np.zeros(ny * nx * pitch, np.float32)
+    lines, flat = np.zeros(ny * nx * pitch, np.float32), volume.reshape(-1)
     for y in prange(ny):
-        for begin in range(0, nx, TILE):
-            for z in range(nz):
-                for x in range(begin, min(nx, begin + TILE)):
-                    lines[(y * nx + x) * pitch + z] = volume[z, y, x]
+        for z in range(0, nz, TILE):
+            for x in range(0, nx, TILE):
+                deep, wide, row = U(min(TILE, nz - z)), U(min(TILE, nx - x)), U(y * nx + x)
+                turn(flat, U(z * ny * nx) + row, U(ny * nx), deep, wide, lines, row * U(pitch) + U(z), U(pitch))
     return lines
 
 
@@ -102,8 +116,12 @@ def to_lines(volume: Array, pitch: int) -> Array:
 def add_lines(lines: Array, pitch: int, volume: Array) -> None:
     """Add lines along z, as `to_lines` makes them, to ``volume`` (nz, ny, nx)."""
     nz, ny, nx = volume.shape
+    flat = volume.reshape(-1)
     for y in prange(ny):
-        for begin in range(0, nx, TILE):
-            for z in range(nz):
-                for x in range(begin, min(nx, begin + TILE)):
-                    volume[z, y, x] += lines[(y * nx + x) * pitch + z]
+        part = np.empty(TILE * TILE, np.float32)
+        for z in range(0, nz, TILE):
+            for x in range(0, nx, TILE):
+                deep, wide, row = U(min(TILE, nz - z)), U(min(TILE, nx - x)), U(y * nx + x)
+                turn(lines, row * U(pitch) + U(z), U(pitch), wide, deep, part, U(0), U(TILE))
+                for k in range(deep):
+                    add_run(part, k * U(TILE), flat, (U(z) + k) * U(ny * nx) + row, wide)

@@ -74,11 +74,12 @@ def _keys(part, weights):
 
 
 @njit(parallel=True, **FLAGS)
-def resample(upright, to_upright, out):
-    """Write to ``out`` (view, row, col) what its panels show of views on ``upright`` panels (view, row', col')."""
-    views, rows, cols = out.shape
-    for job in prange(views * rows):
-        view, row = job // rows, job % rows
+def resample(upright, to_upright, chosen, out):
+    """Write to ``out[chosen]`` (view, row, col) what the panels show of views on ``upright`` panels (view of these, row', col')."""
+    _, rows, cols = out.shape
+    for job in prange(len(chosen) * rows):
+        number, row = job // rows, job % rows
+        view = chosen[number]
         h, wc, wr = to_upright[view], np.empty(4), np.empty(4)
         for col in range(cols):
             w = h[2, 0] * col + h[2, 1] * row + h[2, 2]
@@ -88,16 +89,17 @@ def resample(upright, to_upright, out):
             _keys(r - ir, wr)
             total = 0.0
             for j in range(4):
-                line = upright[view, ir - 1 + j]
+                line = upright[number, ir - 1 + j]
                 total += wr[j] * (wc[0] * line[ic - 1] + wc[1] * line[ic] + wc[2] * line[ic + 1] + wc[3] * line[ic + 2])
             out[view, row, col] = total
 
 
 @njit(parallel=True, **FLAGS)
-def spread(given, to_upright, out):
-    """Add the transpose of `resample` to ``out`` (view, row', col')."""
-    views, rows, cols = given.shape
-    for view in prange(views):
+def spread(given, to_upright, chosen, out):
+    """Add the transpose of `resample` to ``out`` (view of these, row', col')."""
+    _, rows, cols = given.shape
+    for number in prange(len(chosen)):
+        view = chosen[number]
         h, wc, wr = to_upright[view], np.empty(4), np.empty(4)
         for row in range(rows):
             for col in range(cols):
@@ -109,7 +111,7 @@ def spread(given, to_upright, out):
                 for j in range(4):
                     share = given[view, row, col] * wr[j]
                     for i in range(4):
-                        out[view, ir - 1 + j, ic - 1 + i] += np.float32(share * wc[i])
+                        out[number, ir - 1 + j, ic - 1 + i] += np.float32(share * wc[i])
 
 
 @njit(parallel=True, **FLAGS)

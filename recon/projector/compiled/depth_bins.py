@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..joseph_rays import Rays
 
-VOXELS_APART = 0.5  # neighbouring depth bins of the pair, at the outermost ray
+VOXELS_APART = 0.7  # neighbouring depth bins of the pair, at the outermost ray
 ROWS_APART = 1.0  # neighbouring magnification bins of FDK's back-projection, at the outermost slice
 
 

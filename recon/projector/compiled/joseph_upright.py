@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numba import njit, prange
 
-from .loops import FLAGS, U, add_blend, add_scaled, clear, turn, two_to_two
+from .loops import FLAGS, U, add_blend, clear, copy, four_to_one, turn, two_to_two
 from .paths import clip_in_front, clip_to, column_path, neighbours
 
 COLUMNS, VIEWS = 64, 4  # that walk together
@@ -98,15 +98,25 @@ def _read_rows(plane, pitch, width, ray, depth, nz, rows, out, at):
 
 @njit(**FLAGS)
 def _write_rows(values, at, cols, width, ray, depth, nz, rows, plane, pitch):
-    """The transpose of `_read_rows`, from rows of ``cols`` values; ``plane`` is cleared before."""
-    clear(plane, U(0), U(nz + 2) * pitch)
-    for r in range(rows):
-        z = ray[2] + depth * (ray[5] + r * ray[11]) + 1.0
-        if 0.0 < z < nz + 1.0:
-            below = int(z)
-            part = np.float32(z - below)
-            i = U(below) * pitch
-            add_scaled(values, at + U(r) * cols, np.float32(1) - part, part, plane, i, i + pitch, width)
+    """The transpose of `_read_rows`, from rows of ``cols`` values: to each z what the rows less than one voxel away give."""
+    bottom, step = ray[2] + depth * ray[5], depth * ray[11]
+    inverse = 1.0 / step if abs(step) > 1e-12 else 1e12
+    for z in range(nz):
+        one, two = (z - 1.0 - bottom) * inverse, (z + 1.0 - bottom) * inverse
+        first, last = max(0.0, math.ceil(min(one, two))), min(rows - 1.0, math.floor(max(one, two)))
+        j = U(z + 1) * pitch
+        clear(plane, j, width)
+        for r in range(int(first), int(last) + 1, 4):
+            w0, w1 = _share(bottom + r * step - z, True), _share(bottom + (r + 1) * step - z, r + 1 <= last)
+            w2, w3 = _share(bottom + (r + 2) * step - z, r + 2 <= last), _share(bottom + (r + 3) * step - z, r + 3 <= last)
+            i0, i1 = at + U(r) * cols, at + U(min(r + 1, rows - 1)) * cols
+            i2, i3 = at + U(min(r + 2, rows - 1)) * cols, at + U(min(r + 3, rows - 1)) * cols
+            four_to_one(values, i0, i1, i2, i3, w0, w1, w2, w3, plane, j, width)
+
+
+@njit(**FLAGS)
+def _share(distance, counts):
+    return np.float32(max(0.0, 1.0 - abs(distance))) if counts else np.float32(0)
 
 
 @njit(**FLAGS)
@@ -171,7 +181,9 @@ def weighted(projections, sources, packed, views, voxel_mm, out):
 
 
 @njit(**FLAGS)
-def _add_block(values, view, packed, v, first, step, count, along, slices, shape, begin, width, pitch, lines, bins, plane, paths, walk):
+def _add_block(
+    values, view, packed, v, first, step, count, along, slices, shape, begin, width, pitch, lines, bins, panel, plane, paths, walk
+):
     """Add columns begin to begin + width of one view to the lines of some slices."""
     _, rows, cols = values.shape
     nz, wide, size, flat = shape[0], U(width), U(width) * pitch, values.reshape(-1)
@@ -182,10 +194,14 @@ def _add_block(values, view, packed, v, first, step, count, along, slices, shape
             low = min(low, int(paths[i, 3] + walk[i, 0] * paths[i, 4]))
             high = max(high, int(paths[i, 3] + (walk[i, 1] - walk[i, 2]) * paths[i, 4]))
     low, high = max(low, 0), min(high, count[v] - 1)
-    at, apart = U(view * rows) * U(cols) + U(begin), wide | U(8)
+    if high < low:
+        return
+    apart = wide | U(8)
+    for r in range(rows):  # so that the many reads below stay close together
+        copy(flat, U(view * rows + r) * U(cols) + U(begin), panel, U(r) * apart, wide)
     for m in range(low, high + 2):
         if m < count[v]:
-            _write_rows(flat, at, U(cols), wide, packed[v], first[v] + m * step[v], nz, rows, plane, apart)
+            _write_rows(panel, U(0), apart, wide, packed[v], first[v] + m * step[v], nz, rows, plane, apart)
             turn(plane, apart, apart, U(nz), wide, bins, U(m % 2) * size, pitch)
         if low < m:
             _empty(bins, U((m - 1) % 2) * size, pitch, paths, walk, m - 1, m == count[v], lines, shape)
@@ -201,11 +217,13 @@ def backproject_upright(values, packed, views, first, step, count, along, shape,
         wide = min(COLUMNS, cols)
         bins, plane = np.zeros(2 * wide * pitch, np.float32), np.zeros((nz + 2) * (wide + 8), np.float32)
         paths, walk = np.empty((wide, 7)), np.empty((wide, 3), np.int64)
+        panel = np.empty(values.shape[1] * (wide + 8), np.float32)
         for group in range(0, len(views), VIEWS):
             for begin in range(0, cols, COLUMNS):
                 n = min(COLUMNS, cols - begin)
                 for j in range(group, min(len(views), group + VIEWS)):
                     v = views[j]
                     _add_block(
-                        values, j, packed, v, first, step, count, along, slices, shape, begin, n, U(pitch), lines, bins, plane, paths[:n], walk[:n]
-                    )
+                        values, j, packed, v, first, step, count, along, slices, shape, begin, n, U(pitch), lines, bins, panel, plane,
+                        paths[:n], walk[:n],
+                    )  # fmt: skip

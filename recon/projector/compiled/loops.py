@@ -62,14 +62,6 @@ def add_blend(a, i0, i1, w0, w1, out, j, n):
 
 
 @njit(**FLAGS)
-def add_scaled(a, i, w0, w1, out, j0, j1, n):
-    """Add a run of ``a`` to two runs of ``out``: the transpose of `add_blend`."""
-    for c in range(n):
-        out[j0 + c] += w0 * a[i + c]
-        out[j1 + c] += w1 * a[i + c]
-
-
-@njit(**FLAGS)
 def copy(a, i, out, j, n):
     """Write a run of ``a`` to a run of ``out``."""
     for c in range(n):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 
-import numpy as np
+from jaxtyping import Real
 from numpy.typing import NDArray
 
 _SIDE_PX = 320  # of a picture; larger arrays are thinned out
@@ -18,7 +18,7 @@ _SIDE_PX = 320  # of a picture; larger arrays are thinned out
 class Picture:
     """``image`` [row, col], shown with row 0 at the bottom, from ``low`` (black, or white where ``inverted``) to ``high``."""
 
-    image: NDArray[np.floating]
+    image: Real[NDArray, "row col"]
     low: float
     high: float
     inverted: bool = False

@@ -8,7 +8,8 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,6 +77,22 @@ def recorded_path(
     with atomic_path(record_path(output), force=True) as note, atomic_path(output, force=force, inputs=inputs) as temporary:
         yield temporary
         note.write_text(record_text(record()), encoding="utf-8")
+
+
+@contextmanager
+def kept_warnings() -> Iterator[Sequence[str]]:
+    """The warnings given inside the ``with`` block: each is shown once, and all are kept for the record."""
+    kept: list[str] = []
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def keep(message: Warning | str, *where: Any, **more: Any) -> None:
+            if str(message) not in kept:
+                kept.append(str(message))
+                show(message, *where, **more)
+
+        warnings.showwarning = keep
+        yield kept
 
 
 def sha256(path: str | Path) -> str:

@@ -189,7 +189,7 @@ def _call(name: str, function: Callable[..., Any], words: list[str]) -> int:
             tyro.cli(parsed, prog=f"fewview {name}", description=description, args=words, config=(tyro.conf.FlagCreatePairsOff,))
     except SystemExit as stop:
         if stop.code:
-            return _fail(f"{_unbox(complaint.getvalue())} (see fewview {name} --help)", 2, False)
+            return _fail(_unbox(complaint.getvalue(), f"fewview {name} --help"), 2, False)
         return 0  # --help
     positional, named = seen[0]
     given = inspect.signature(function).bind(*positional, **named).arguments
@@ -231,8 +231,8 @@ def _fault(error: Exception) -> str:
     return f"{type(error).__name__}: {one_line(error)} (a fault of the program or of the method; --debug shows where)"
 
 
-def _unbox(text: str) -> str:
-    """The message inside the box that tyro draws around a parse error, as one line without the pointer to the help page.
+def _unbox(text: str, page: str) -> str:
+    """The message inside the box that tyro draws around a parse error, as one line that ends with the ``page`` to look at.
 
     On a terminal that knows no letter beyond ASCII the box is a title and lines of hyphens.
     """
@@ -240,6 +240,10 @@ def _unbox(text: str) -> str:
     body = re.sub(r"(?s)Got errors:.*?(?=[─-]{3,})", "", body)
     parts = [" ".join(part.split()).rstrip(".") for part in re.split(r"[─-]{3,}", body)]
     said = "; ".join(part for part in parts if part and not part.startswith(("For full helptext", "Argument helptext")))
-    # settings that check themselves are named by their field: that of the option is the same
-    said = re.sub(r"^Error parsing \w+: (\w+) (of|is)", lambda found: f"--{found[1].replace('_', '-')} {found[2]}", said)
-    return re.sub(r"Perhaps you meant: (--[\w-]+).*", r"did you mean \1?", said)
+    said = re.sub(r"Perhaps you meant: (--[\w-]+).*", r"did you mean \1?", said)
+    if group := re.match(r"Error parsing (\w+): (?=\w)", said):  # settings that check themselves: their names are those of the options
+        said = re.sub(r"^(\w+)(?= of| is)", lambda found: f"--{found[1].replace('_', '-')}", said[group.end() :])
+        from ..pipeline.explained import groups
+
+        return f"{said}; see fewview methods {group[1]}" if group[1] in groups() else f"{said} (see {page})"
+    return f"{said} (see {page})"

@@ -16,6 +16,7 @@ from ..base import InputError
 from ..base.settings import Count, Mm
 from ..data.volumes.attenuation import GreyScale
 from ..data.volumes.volume_format import readable, written
+from ..recon.corrections import Corrections
 
 # What an option may be: `check_arguments` holds every command line to these before the command runs.
 Pixels = Annotated[int, Field(ge=1, le=40_000, description="a whole number of pixels, from 1 to 40000")]
@@ -28,6 +29,8 @@ MaybeMm = Annotated[Mm | None, tyro.conf.arg(metavar="MM")]
 MaybePixels = Annotated[SearchPixels | None, tyro.conf.arg(metavar="PIXELS")]
 Grey = Annotated[GreyScale, tyro.conf.OmitArgPrefixes]
 NO_SCALE = GreyScale()
+CorrectionFlags = Annotated[Corrections, tyro.conf.OmitArgPrefixes]
+NO_CORRECTION = Corrections.off()
 MaybeOutput = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help=f"{written()}; by default SCAN_METHOD_VIEWS.ome.tif here.")]
 Volumes = tyro.conf.Positional[Annotated[tuple[Path, ...], tyro.conf.arg(help=f"volumes to scan: {readable()}.")]]
 MaybeVolume = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help=f"scan this volume instead of the phantom: {readable()}.")]

@@ -9,8 +9,7 @@ import tyro
 
 from ..base.settings import Count
 from ..pipeline import ReconPlan, Spread, run
-from ..recon.corrections import Corrections
-from .options import MaybeMm, MaybeOutput, Pairs, Replicas, explained_by, settings
+from .options import NO_CORRECTION, CorrectionFlags, MaybeMm, MaybeOutput, Pairs, Replicas, explained_by, settings
 from .outputs import command_line
 from .progress import progress_bar
 
@@ -27,13 +26,7 @@ def recon(
     out: MaybeOutput = None,
     calibrate: bool = False,
     drift: bool = False,
-    rings: int = 0,
-    scatter: float = 0.0,
-    smoothing: int = 0,
-    beam_hardening: float = 0.0,
-    bone_hardening: int = 0,
-    dead_pixels: float = 0.0,
-    median: int = 0,
+    corrections: CorrectionFlags = NO_CORRECTION,
     correct: Pairs = (),
     std: Replicas = 0,
     std_kind: str = "views",
@@ -64,14 +57,7 @@ def recon(
         box: X0:X1,Y0:Y1,Z0:Z1 in mm, instead of the whole field of view.
         calibrate: find axis shift, optical row, roll and sense of rotation from the views first, and use them.
         drift: find how far each view is off by itself, and use it (after calibrate, where both are asked for).
-        rings: ring reduction, 0 (off) to 20.
-        scatter: the share of what the object takes out of the beam that comes back as a veil, such as 0.005; 0 is off.
-        smoothing: smoothing of the projections, 0 (off) to 10.
-        beam_hardening: polynomial correction in percent, 0 (off) to 100; 20 to 40 is usual for bone.
-        bone_hardening: passes of the correction from the tube's spectrum, instead of beam_hardening; 0 is off.
-        dead_pixels: mend pixels that stick out by this many standard deviations (10 is careful); 0 is off.
-        median: radius in voxels of a median filter of the volume; 0 is off.
-        correct: other settings of the corrections (fewview methods corrections lists them), such as ring_method=sorting voltage_kv=50.
+        correct: the same settings of the corrections as NAME=VALUE (fewview methods corrections lists them).
         std: also estimate each voxel's standard deviation, from this many replicas (8 is usual); 0 is off.
         std_kind: what the replicas differ in: views (groups left out in turn), rays (noise), or members (seeds of naf, dropout of unet).
         std_scale: factor on it, such as `fewview bench intervals` finds for the method and the number of views; it is recorded.
@@ -80,15 +66,7 @@ def recon(
         force: replace the output if it is there, but only one that fewview wrote (docs/outputs.md).
     """
     with explained_by("corrections"):
-        corrections = Corrections(
-            dead_pixels=dead_pixels,
-            rings=rings,
-            scatter=scatter,
-            smoothing=smoothing,
-            beam_hardening=beam_hardening,
-            bone_hardening=bone_hardening,
-            median=median,
-        ).changed(**settings(correct))
+        corrections = corrections.changed(**settings(correct))
     plan = ReconPlan(
         scan=scan,
         method=method,

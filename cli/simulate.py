@@ -7,8 +7,7 @@ from pathlib import Path
 
 from ..base import InputError, UnknownNameError
 from ..base.files import atomic_path, refuse_existing
-from ..base.kept_warnings import kept_warnings
-from ..base.record import make_record, record_path, record_text
+from ..base.record import kept_warnings, make_record, record_path, record_text
 from ..base.settings import Seed
 from ..benchmarks.datasets.build import build_bonemet
 from ..data import write_skyscan

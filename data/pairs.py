@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
-from numpy.typing import NDArray
 
 from ..base import InputError
 from ..base.record import sha256
+from ..base.shapes import FloatVolume
 from ..geometry import Grid
 from .images.bonemet_folders import find_bonemet
 from .projections import Projections
@@ -49,7 +48,7 @@ class Pair:
         p = read(self.xrays, **options)
         return p if self.photons is None else Projections(p.values, p.scan, {**p.meta, "photons": self.photons})
 
-    def reference(self, whole: Grid | None = None) -> tuple[Float[NDArray, "z y x"], Grid]:
+    def reference(self, whole: Grid | None = None) -> tuple[FloatVolume, Grid]:
         """Recon-CT in 1/mm. It covers ``whole``, its scan's ``Grid.fit``, when it has that many voxels; InputError where it has not."""
         volume, _, _ = read_slices(self.recon, voxel_mm=1.0, window=self.window)
         grid = Grid.fit(self.projections().scan) if whole is None else whole

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..base import InputError
 from ..base.read_only import ReadOnly
+from ..base.shapes import LineIntegrals
 from ..geometry import Scan
 from ..geometry.scan import view_indices
 
@@ -26,7 +27,7 @@ class Projections:
     Raises InputError for a wrong shape, or for NaN or Inf (one such pixel smears through whole slices).
     """
 
-    values: NDArray[np.float32]
+    values: LineIntegrals
     scan: Scan
     meta: Mapping[str, Any] = field(default_factory=dict)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..base import InputError
+from ..base.shapes import Volume
 from ..geometry import Grid, Scan
 from .self_check import SelfCheck
 from .volumes.volume_format import Kept
@@ -26,14 +26,14 @@ class Reconstruction:
     in 1/mm where one was asked for; ``check`` how well volume and views agree (None where that was not asked for).
     """
 
-    volume: NDArray[np.float32]
+    volume: Volume
     grid: Grid
     scan: Scan
     method: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     history: Sequence[Mapping[str, Any]] = ()
     seconds: float = 0.0
-    std: NDArray[np.float32] | None = None
+    std: Volume | None = None
     check: SelfCheck | None = None
 
     def __post_init__(self) -> None:

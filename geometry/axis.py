@@ -7,21 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Vectors = NDArray[np.float64]
+from ..base.shapes import Vector, Vectors
 
 
 @dataclass(frozen=True)
 class Axis:
     """A point of the axis in the plane of the sources (mm), and its unit direction (along +z for an unmoved scan)."""
 
-    point_mm: Vectors
-    direction: Vectors
+    point_mm: Vector
+    direction: Vector
 
 
 @dataclass(frozen=True)
 class _Fit:
-    point: Vectors
-    direction: Vectors
+    point: Vector
+    direction: Vector
     uncertainty: float
     """Standard error of the point that the scatter about the fit implies, mm."""
 
@@ -45,13 +45,13 @@ def rotation_axis(source: Vectors, u: Vectors, v: Vectors) -> Axis:
     return _frozen(point, direction * np.sign(lead) + 0.0)
 
 
-def _frozen(point: Vectors, direction: Vectors) -> Axis:
+def _frozen(point: Vector, direction: Vector) -> Axis:
     for array in (point, direction):
         array.setflags(write=False)
     return Axis(point, direction)
 
 
-def _error(residual: Vectors, design: Vectors, unknowns: int, size: float) -> float:
+def _error(residual: NDArray[np.float64], design: NDArray[np.float64], unknowns: int, size: float) -> float:
     """Standard error of the first ``unknowns`` columns of a least-squares fit; rounding counts as scatter."""
     freedom = max(1, residual.size - np.linalg.matrix_rank(design))
     variance = float((residual**2).sum()) / freedom + (1e-15 * size) ** 2
@@ -94,7 +94,7 @@ def _rigid(source: Vectors, u: Vectors, v: Vectors) -> _Fit | None:
     return _Fit(mean + point, direction, _error(right - design @ found, design, 3, float(np.abs(source).max())))
 
 
-def _frames(u: Vectors, v: Vectors) -> Vectors:
+def _frames(u: Vectors, v: Vectors) -> NDArray[np.float64]:
     """(n, 3, 3) orthonormal frames of the panels, columns u, v, normal."""
     first = u / np.linalg.norm(u, axis=1, keepdims=True)
     normal = np.cross(first, v)

@@ -6,9 +6,9 @@ import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..base import InputError
+from ..base.shapes import Angles, Vectors
 
 MOST_DEG = 1e6  # of travel: a continuous scan of a thousand turns is below, and an angle is still known to a millionth of a degree
 _LIMITS = (
@@ -53,8 +53,8 @@ class Circular:
         return ", ".join(f"{name}={value!r}" for name, value in asdict(self).items())
 
 
-def circular_vectors(recipe: Circular, angles_deg: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """(source, detector, u, v), each (n, 3), of a circular scan; see `Scan.circular` for the frame."""
+def circular_vectors(recipe: Circular, angles_deg: Angles) -> tuple[Vectors, Vectors, Vectors, Vectors]:
+    """The vectors (source, detector, u, v) of a circular scan, in mm; `Scan.circular` describes the frame."""
     b = np.deg2rad(angles_deg)
     zero, one = np.zeros_like(b), np.ones_like(b)
     across = np.stack([np.cos(b), np.sin(b), zero], axis=-1)
@@ -69,8 +69,8 @@ def circular_vectors(recipe: Circular, angles_deg: NDArray[np.float64]) -> tuple
     return source, detector, recipe.pixel_mm * u_hat, recipe.pixel_mm * v_hat
 
 
-def angles_text(angles_deg: NDArray[np.float64]) -> str:
-    """Angles as Python text that gives the same bits again; evenly stepped ones in a few words.
+def angles_text(angles_deg: Angles) -> str:
+    """Python text that evaluates to the same angles bit for bit; evenly spaced angles become a short expression.
 
     >>> angles_text(np.arange(0, 260, 10) * 0.8), angles_text(np.array([0.0, 90.0, 30.0]))
     ('[8.0 * i for i in range(0, 26)]', '[0.0, 90.0, 30.0]')

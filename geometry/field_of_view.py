@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.shapes import VolumeMask
+
 if TYPE_CHECKING:
     from .grid import Grid
     from .scan import Scan
-
-Mask = NDArray[np.bool_]
 
 
 class FieldOfView(NamedTuple):
@@ -26,15 +26,15 @@ class FieldOfView(NamedTuple):
     pixel_mm: float
 
 
-def inside_cylinder(grid: Grid, scan: Scan) -> Mask:
-    """[z, y, x]: the voxels inside the cylinder of the field of view, whose axis is the scan's, whatever way the scan was moved."""
+def inside_cylinder(grid: Grid, scan: Scan) -> VolumeMask:
+    """The voxels inside the cylinder of the field of view. Its axis is the axis of the scan, however the scan was moved."""
     along, distance = _about_axis(grid, scan)
     view = scan.field_of_view_mm
     return (distance <= view.radius_mm) & (np.abs(along - scan.field_of_view_height_mm) <= view.half_height_mm)
 
 
-def seen_by_every_view(grid: Grid, scan: Scan) -> Mask:
-    """[z, y, x]: the voxels that every view of a full turn sees: inside the fan, and inside the cone on its near and on its far side.
+def seen_by_every_view(grid: Grid, scan: Scan) -> VolumeMask:
+    """The voxels that every view of a full turn sees: inside the fan, and inside the cone on both its near and its far side.
 
     With heights measured along the axis from the plane of the sources, the panel sees from ``low`` to ``high`` at the axis; a voxel at
     distance r from the axis passes all depths DSO - r to DSO + r, so its height must lie between ``low (1 ± r / DSO)`` and

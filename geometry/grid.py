@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from ..base import InputError
+from ..base.shapes import Vector, VolumeMask
 from .field_of_view import inside_cylinder, seen_by_every_view
 
 if TYPE_CHECKING:
@@ -51,8 +53,8 @@ class Grid:
         return (nx * self.voxel_mm, ny * self.voxel_mm, nz * self.voxel_mm)
 
     @property
-    def origin_mm(self) -> NDArray[np.float64]:
-        """(x, y, z) of the centre of voxel [0, 0, 0]."""
+    def origin_mm(self) -> Vector:
+        """The centre of voxel [0, 0, 0] as (x, y, z) in mm."""
         n = np.array(self.shape[::-1], dtype=np.float64)
         return np.array(self.center_mm) - (n - 1) / 2 * self.voxel_mm
 
@@ -60,18 +62,18 @@ class Grid:
         return self.origin_mm[axis] + np.arange(self.shape[2 - axis]) * self.voxel_mm
 
     @property
-    def x_mm(self) -> NDArray[np.float64]:
-        """(nx,) voxel centres along x."""
+    def x_mm(self) -> Float[NDArray[np.float64], "nx"]:
+        """The voxel centres along x, in mm."""
         return self._axis(0)
 
     @property
-    def y_mm(self) -> NDArray[np.float64]:
-        """(ny,) voxel centres along y."""
+    def y_mm(self) -> Float[NDArray[np.float64], "ny"]:
+        """The voxel centres along y, in mm."""
         return self._axis(1)
 
     @property
-    def z_mm(self) -> NDArray[np.float64]:
-        """(nz,) voxel centres along z."""
+    def z_mm(self) -> Float[NDArray[np.float64], "nz"]:
+        """The voxel centres along z, in mm."""
         return self._axis(2)
 
     def coarser(self, factor: int) -> Grid:
@@ -112,12 +114,12 @@ class Grid:
             raise InputError(f"size is {size}", expected="at least 8 voxels across")
         return cls.fit(scan, voxel_mm=float(f"{2 * scan.field_of_view_mm.radius_mm / size:.9g}"))
 
-    def seen_by_all(self, scan: Scan) -> NDArray[np.bool_]:
-        """[z, y, x]: the voxels that every view of the scan sees (see `geometry.field_of_view`): where volumes are scored."""
+    def seen_by_all(self, scan: Scan) -> VolumeMask:
+        """The voxels that every view of the scan sees (see `geometry.field_of_view`); volumes are scored inside them."""
         return seen_by_every_view(self, scan)
 
-    def in_cylinder(self, scan: Scan) -> NDArray[np.bool_]:
-        """[z, y, x]: the voxels in the cylinder of the scan's field of view, whose rims not every view sees."""
+    def in_cylinder(self, scan: Scan) -> VolumeMask:
+        """The voxels in the cylinder of the scan's field of view. Not every view sees its rims."""
         return inside_cylinder(self, scan)
 
 

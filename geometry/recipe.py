@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..base import InputError
+from ..base.shapes import PerView, Vectors
 from .circular import Circular, circular_vectors
 from .scan import Scan
 
@@ -42,7 +42,7 @@ def circular_recipe(scan: Scan) -> Circular:
     return recipe
 
 
-def _frame(b: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _frame(b: PerView) -> tuple[Vectors, Vectors]:
     zero = np.zeros_like(b)
     return np.stack([np.cos(b), np.sin(b), zero], axis=-1), np.stack([np.sin(b), -np.cos(b), zero], axis=-1)
 

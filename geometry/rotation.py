@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..base import InputError
+from ..base.shapes import PerView, Vector, Vectors
 from . import Scan
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -22,12 +20,12 @@ class Orbit:
     source along it. In the frame of an unmoved scan outward is (sin b, -cos b, 0) and tangent (cos b, sin b, 0).
     """
 
-    axis: Array
-    angle: Array
-    outward: Array
-    tangent: Array
-    dso_mm: Array
-    height_mm: Array
+    axis: Vector
+    angle: PerView
+    outward: Vectors
+    tangent: Vectors
+    dso_mm: PerView
+    height_mm: PerView
 
     @classmethod
     def of(cls, scan: Scan) -> Orbit:
@@ -40,7 +38,7 @@ class Orbit:
         if (dso <= 1e-9 * (np.abs(scan.source - scan.detector).max())).any():
             view = int(dso.argmin())
             raise InputError(f"the source of view {view} lies on the rotation axis", expected="a source that circles the object")
-        outward: Array = radial / dso[:, None]
+        outward: Vectors = radial / dso[:, None]
         first = np.eye(3)[np.argmin(np.abs(axis) > 0.9)]  # x, or y for an axis along x
         first = first - (first @ axis) * axis
         first /= np.linalg.norm(first)
@@ -49,7 +47,7 @@ class Orbit:
         return cls(axis, angle, outward, np.cross(axis, outward).astype(np.float64), dso, height)
 
 
-def pixel_directions(scan: Scan, orbit: Orbit, views: slice) -> tuple[Array, Array, Array]:
+def pixel_directions(scan: Scan, orbit: Orbit, views: slice) -> tuple[Vectors, Vectors, Vectors]:
     """The vectors from source to pixel as (depth, across, along) coefficients, each (view, 3), in mm.
 
     A pixel's coordinate is ``c[:, 0] + col c[:, 1] + row c[:, 2]``; depth points from the source to the axis, across along the

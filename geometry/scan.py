@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..base import InputError
+from ..base.shapes import Angles, Vector, Vectors, ViewIndices
 from .axis import Axis, rotation_axis
 from .circular import MOST_DEG, Circular, angles_text, circular_vectors
 from .field_of_view import FieldOfView
 
-Vectors = NDArray[np.float64]
 FARTHEST_MM = 1e12  # a source this far away is as good as at infinity, and squares are still numbers
 _VECTORS = ("source", "detector", "u", "v")
 _SCREEN = 1000  # characters: what a screen shows at a glance
@@ -42,7 +42,7 @@ class Scan:
     detector: Vectors
     u: Vectors
     v: Vectors
-    angles_deg: NDArray[np.float64]
+    angles_deg: Angles
     _circular: Circular | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -168,7 +168,7 @@ class Scan:
         return rotation_axis(self.source, self.u, self.v)
 
     @property
-    def axis_point_mm(self) -> Vectors:
+    def axis_point_mm(self) -> Vector:
         """(x, y, z) of the point of the rotation axis in the plane of the sources."""
         return self.axis.point_mm
 
@@ -184,14 +184,14 @@ class Scan:
 
     @property
     def normal(self) -> Vectors:
-        """(n, 3) unit normals of the panel, pointing away from the source."""
+        """The unit normal of the panel in each view, pointing away from the source."""
         n = np.cross(self.u, self.v)
         n /= np.linalg.norm(n, axis=1, keepdims=True)
         return n * np.sign(np.einsum("ij,ij->i", n, self.detector - self.source))[:, None]
 
     @property
     def first_pixel(self) -> Vectors:
-        """(n, 3): the centre of pixel [row 0, col 0] of every view, mm; pixel [row, col] is ``col u + row v`` further."""
+        """The centre of pixel [row 0, col 0] in each view, in mm; pixel [row, col] is ``col u + row v`` further."""
         rows, cols = self.shape
         return self.detector - (cols - 1) / 2 * self.u - (rows - 1) / 2 * self.v
 
@@ -222,7 +222,7 @@ class Scan:
         return 0.0 if abs(height) < 1e-9 * self.dso_mm else height
 
     def _off_center(self) -> Vectors:
-        """(n, 3): from the panel's centre to the point of its plane that the ray through ``axis_point_mm`` meets."""
+        """The way in mm from the panel's centre to the point at which the ray through ``axis_point_mm`` meets its plane, for each view."""
         to_axis = self.axis_point_mm - self.source
         reach = np.einsum("ij,ij->i", self.detector - self.source, self.normal) / np.einsum("ij,ij->i", to_axis, self.normal)
         return self.source + to_axis * reach[:, None] - self.detector
@@ -236,8 +236,8 @@ def _restored(shape: tuple[int, int], *arrays: Any) -> Scan:
     return scan
 
 
-def view_indices(count: int, index: slice | int | ArrayLike) -> NDArray[np.intp]:
-    """Turn a slice, an integer, an index list or a boolean mask (count,) into indices (k,) of ``count`` views; InputError otherwise."""
+def view_indices(count: int, index: slice | int | ArrayLike) -> ViewIndices:
+    """Indices of ``count`` views from a slice, an integer, a list or a boolean mask (count,); anything else is an InputError."""
     if isinstance(index, slice):
         keep = np.arange(count)[index]
     else:

@@ -8,15 +8,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
 from ..base import InputError
+from ..base.shapes import Vectors
 from .scan import Scan
 
-Vectors = NDArray[np.float64]
 
-
-def _unit(a: Vectors) -> Vectors:
+def _unit(a: NDArray[np.float64]) -> NDArray[np.float64]:
     return a / np.linalg.norm(a, axis=-1, keepdims=True)
 
 
@@ -27,7 +27,7 @@ def _turn(vectors: Vectors, about: Vectors, degrees: ArrayLike) -> Vectors:
     return along + np.cos(angle) * (vectors - along) + np.sin(angle) * np.cross(about, vectors)
 
 
-def rotation_matrix(axis: ArrayLike, degrees: float) -> Vectors:
+def rotation_matrix(axis: ArrayLike, degrees: float) -> Float[NDArray[np.float64], "3 3"]:
     """The (3, 3) matrix that turns by ``degrees`` about ``axis`` (x, y, z), right-handed.
 
     >>> rotation_matrix((0, 0, 1), 90).round(6) @ [1, 0, 0]
@@ -40,9 +40,10 @@ def rotation_matrix(axis: ArrayLike, degrees: float) -> Vectors:
 
 
 def move(scan: Scan, rotation: ArrayLike | None = None, translation_mm: ArrayLike = (0.0, 0.0, 0.0)) -> Scan:
-    """The scan after the rigid motion x -> rotation x + translation_mm (a matrix (3, 3), see `rotation_matrix`; a vector in mm).
+    """The scan after the rigid motion ``x -> rotation x + translation_mm``, a (3, 3) matrix (see `rotation_matrix`) and (x, y, z) in mm.
 
-    An object that moves along is seen the same: the projections stay as they are. Raises InputError for a matrix that is no rotation.
+    An object that is moved along with the scan looks the same, so the projections stay as they are. Raises InputError for a matrix that is
+    not a rotation.
     """
     r = np.eye(3) if rotation is None else np.asarray(rotation, dtype=np.float64)
     t = np.asarray(translation_mm, dtype=np.float64)
@@ -116,7 +117,7 @@ def shift_views(scan: Scan, cols_px: ArrayLike = 0.0, rows_px: ArrayLike = 0.0) 
 
 
 def central_hit(scan: Scan) -> Vectors:
-    """(n, 3): where the ray from the source at a right angle to the rotation axis meets the panel's plane, mm."""
+    """Where, in each view, the ray from the source that is perpendicular to the rotation axis meets the panel's plane, in mm."""
     axis = scan.axis
     point = axis.point_mm + np.outer((scan.source - axis.point_mm) @ axis.direction, axis.direction)
     ray = point - scan.source
@@ -175,7 +176,7 @@ def reverse_rotation(scan: Scan) -> Scan:
 
 
 def turn_views(scan: Scan, degrees: ArrayLike) -> Scan:
-    """The scan of the same images had each view been taken ``degrees`` further on about the axis: one number a view, right-handed."""
+    """The scan of the same images if each view had been taken ``degrees`` (view,) further round the axis, right-handed."""
     angle = np.asarray(degrees, dtype=np.float64)
     if angle.shape != (len(scan),) or not np.isfinite(angle).all():
         raise InputError(f"degrees has shape {angle.shape}", expected=f"one finite number for each of the {len(scan)} views")
@@ -185,8 +186,8 @@ def turn_views(scan: Scan, degrees: ArrayLike) -> Scan:
     return Scan(scan.shape, source, detector, _turn(scan.u, about, angle), _turn(scan.v, about, angle), scan.angles_deg + angle)
 
 
-def pixel_centers(scan: Scan, view: int) -> Vectors:
-    """(rows, cols, 3): the centre of every pixel of one view, mm."""
+def pixel_centers(scan: Scan, view: int) -> Float[NDArray[np.float64], "row col 3"]:
+    """The centre of every pixel of one view, as (x, y, z) in mm."""
     rows, cols = scan.shape
     row = (np.arange(rows) - (rows - 1) / 2)[:, None, None]
     col = (np.arange(cols) - (cols - 1) / 2)[None, :, None]

@@ -1,16 +1,14 @@
-"""Which views to keep. Every function returns sorted, distinct view indices into the scan, ready for ``scan[index]``."""
+"""Which views to keep: every function returns sorted, distinct indices of views, ready for ``scan[index]``."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..base import InputError
+from ..base.shapes import ViewIndices
 from .scan import Scan
-
-Index = NDArray[np.intp]
 
 
 def _check_count(scan: Scan, count: int) -> int:
@@ -19,7 +17,7 @@ def _check_count(scan: Scan, count: int) -> int:
     return int(count)
 
 
-def evenly(scan: Scan, count: int) -> Index:
+def evenly(scan: Scan, count: int) -> ViewIndices:
     """``count`` views spread evenly over the scan; the first and the last view are kept (one view: the middle one).
 
     >>> from fewview.geometry import skyscan_1276
@@ -32,20 +30,20 @@ def evenly(scan: Scan, count: int) -> Index:
     return np.floor(np.arange(count) * (len(scan) - 1) / (count - 1) + 0.5).astype(np.intp)
 
 
-def every(scan: Scan, step: int) -> Index:
+def every(scan: Scan, step: int) -> ViewIndices:
     """Every ``step``-th view, from the first: 0, step, 2 step, ..."""
     if int(step) != step or step < 1:
         raise InputError(f"step is {step}", expected="a whole number of 1 or more")
     return np.arange(0, len(scan), int(step))
 
 
-def random(scan: Scan, count: int, seed: int = 0) -> Index:
+def random(scan: Scan, count: int, seed: int = 0) -> ViewIndices:
     """``count`` different views drawn at random; the same seed gives the same views."""
     count = _check_count(scan, count)
     return np.sort(np.random.default_rng(seed).permutation(len(scan))[:count])
 
 
-def wedge(scan: Scan, degrees: float, start_deg: float | None = None) -> Index:
+def wedge(scan: Scan, degrees: float, start_deg: float | None = None) -> ViewIndices:
     """The views within ``degrees`` of rotation, from ``start_deg`` (default: the scan's first view) in its sense of rotation."""
     if not (math.isfinite(degrees) and degrees > 0):
         raise InputError(f"a wedge of {degrees} deg was asked for", expected="a positive angle in degrees")

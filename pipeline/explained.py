@@ -62,7 +62,8 @@ def explanation(cls: type) -> str:
     """The words of a settings class and of those it inherits settings from, as text."""
     own = [c for c in cls.__mro__ if dataclasses.is_dataclass(c) and vars(c).get("__doc__")]
     seen = dict.fromkeys(inspect.cleandoc(c.__doc__ or "") for c in own)
-    return "\n\n".join(text.replace("``", "").replace("**", "") for text in seen if not text.startswith(f"{cls.__name__}("))
+    texts = (text for text in seen if not text.startswith(f"{cls.__name__}("))
+    return "\n\n".join(text.replace("``", "").replace("**", "").replace("Args:\n", "") for text in texts)
 
 
 def groups() -> dict[str, tuple[type, str]]:
@@ -74,7 +75,7 @@ def groups() -> dict[str, tuple[type, str]]:
     return {
         "corrections": (
             Corrections,
-            "fewview recon SCAN --correct NAME=VALUE ...   (recon: dead_pixels is 0 unless given)",
+            "fewview recon SCAN --NAME VALUE ... or --correct NAME=VALUE ...   (recon: dead_pixels is 0 unless given)",
         ),
         "physics": (Physics, "fewview simulate VOLUME --physics NAME=VALUE ..."),
         "training": (TrainSettings, "fewview train METHOD --set NAME=VALUE ..."),

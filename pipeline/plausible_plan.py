@@ -6,9 +6,9 @@ import warnings
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..base import InputError
+from ..base.shapes import FloatVolume
 from ..geometry import Grid, Scan
 from ..geometry.field_of_view import inside_cylinder
 from .plan import ReconPlan
@@ -75,7 +75,7 @@ def seen_share(grid: Grid, scan: Scan) -> float:
     return float(inside_cylinder(coarse, scan).mean())
 
 
-def unseen_share(volume: NDArray[np.floating], grid: Grid, scan: Scan) -> float:
+def unseen_share(volume: FloatVolume, grid: Grid, scan: Scan) -> float:
     """The share of a volume's attenuation [z, y, x] that lies outside the cylinder which the scan sees."""
     step = max(1, -(-max(grid.shape) // (2 * SAMPLES)))
     part = np.abs(volume[::step, ::step, ::step], dtype=np.float64)
@@ -88,7 +88,7 @@ def unseen_share(volume: NDArray[np.floating], grid: Grid, scan: Scan) -> float:
     return float(part[~seen].sum()) / total if total > 0 else 0.0
 
 
-def warn_of_outside(volume: NDArray[np.floating], grid: Grid, scan: Scan, name: str) -> None:
+def warn_of_outside(volume: FloatVolume, grid: Grid, scan: Scan, name: str) -> None:
     """Warn where more than `UNSEEN` of what a volume attenuates lies beyond what the scan sees."""
     outside = unseen_share(volume, grid, scan)
     if outside > UNSEEN:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..base.kept_warnings import kept_warnings
 from ..base.memory import require_memory
+from ..base.record import kept_warnings
 from ..data import Projections, Reconstruction
 from ..data.scans.reader import line_integrals, open_scan
 from ..data.self_check import WRONG

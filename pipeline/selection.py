@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..base import InputError, UnknownNameError
+from ..base.shapes import ViewIndices
 from ..geometry import Grid, Scan, views
 
 VIEWS_HELP = "26 (evenly spread), every:10, random:26[:SEED], wedge:90[:START_DEG], or all"
@@ -23,7 +23,7 @@ class ViewChoice:
     kind: str
     numbers: tuple[float, ...] = ()
 
-    def of(self, scan: Scan) -> NDArray[np.intp]:
+    def of(self, scan: Scan) -> ViewIndices:
         """The indices of the chosen views of this scan; InputError where it has not so many."""
         try:
             return self._of(scan)
@@ -34,7 +34,7 @@ class ViewChoice:
         words = [f"{n:g}".replace("e+0", "e") for n in self.numbers]
         return ":".join(words if self.kind == "evenly" else [self.kind, *words])
 
-    def _of(self, scan: Scan) -> NDArray[np.intp]:
+    def _of(self, scan: Scan) -> ViewIndices:
         if self.kind == "all":
             return np.arange(len(scan))
         if self.kind == "wedge":
@@ -67,7 +67,7 @@ def parse_views(text: str) -> ViewChoice:
     return ViewChoice(kind, found)
 
 
-def select_views(scan: Scan, text: str) -> NDArray[np.intp]:
+def select_views(scan: Scan, text: str) -> ViewIndices:
     """The view indices that ``--views`` asks for.
 
     >>> from fewview.geometry import skyscan_1276

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ..base.shapes import Volume
 from ..data import read_volume
 from ..data.volumes.attenuation import GreyScale, as_attenuation
 from ..geometry import Grid, Scan, skyscan_1276
@@ -20,7 +18,7 @@ FINER = 1.5  # an object is simulated on voxels at least this much smaller than 
 class Sample:
     """``volume`` [z, y, x] float32 in 1/mm on ``grid``, ``largest``: the value that it can reach, ``why``: the reason."""
 
-    volume: NDArray[np.float32]
+    volume: Volume
     grid: Grid
     largest: float
     why: str

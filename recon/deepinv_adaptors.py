@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..base import InputError
+from ..base.shapes import Volume
 from ..data import Projections
 from ..geometry import Grid, Scan
 from .method import Method
@@ -71,7 +72,7 @@ class ScanPhysics(nn.Module):
         return _conjugate_gradients(self.A_adjoint_A, self.A_adjoint(y), self.max_iter, self.tol)
 
     def prox_l2(self, z: X, y: Y, gamma: float | Tensor, **_: Any) -> X:
-        """argmin_x gamma/2 |A x - y|^2 + 1/2 |x - z|^2, by conjugate gradients."""
+        """The minimiser x [batch, 1, z, y, x] of ``gamma/2 |A x - y|^2 + 1/2 |x - z|^2``, by conjugate gradients."""
         return _conjugate_gradients(lambda x: x + gamma * self.A_adjoint_A(x), z + gamma * self.A_adjoint(y), self.max_iter, self.tol)
 
     def compute_norm(self, x: X, max_iter: int = 30, **_: Any) -> Float[Tensor, ""]:
@@ -84,7 +85,7 @@ class ScanPhysics(nn.Module):
         return value
 
 
-def from_deepinv(model: Callable[[Tensor, Any], Tensor], *, unit_norm: bool = False) -> Callable[[Projections, Grid], NDArray[np.float32]]:
+def from_deepinv(model: Callable[[Tensor, Any], Tensor], *, unit_norm: bool = False) -> Callable[[Projections, Grid], Volume]:
     """A deepinv model ``(y, physics) -> x`` as a fewview method ``(projections, grid) -> volume``: for ``--method my_file.py:name``.
 
     With ``unit_norm`` the model sees the scan scaled to unit norm. Raises InputError for an answer of another shape.
@@ -103,9 +104,10 @@ def from_deepinv(model: Callable[[Tensor, Any], Tensor], *, unit_norm: bool = Fa
 
 
 def to_deepinv(method: str | Method | Callable[..., Any], **settings: Any) -> Callable[[Tensor, Any], Tensor]:
-    """A fewview method with its settings as a deepinv model ``(y, physics) -> x``; ``physics`` is a `ScanPhysics`.
+    """A fewview method with its settings as a deepinv model ``(y, physics) -> x``, where ``physics`` is a `ScanPhysics`.
 
-    No gradient flows through it. Raises InputError for another physics: a method needs the scan and the grid.
+    The model takes line integrals [batch, 1, view, row, col] and returns attenuation [batch, 1, z, y, x] in 1/mm. No gradient flows through
+    it. Raises InputError for any other physics, since a method needs the scan and the grid.
     """
 
     def model(y: Tensor, physics: Any, **_: Any) -> Tensor:

@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from ..base import InputError, UnknownNameError
+from ..base.shapes import Volume, VolumeMask
 from ..data import Projections, Reconstruction
 from ..geometry import Grid
 from .method import Callback, Method, load_method
 from .physics.noise import noise_level, ray_variance
 from .run_method import reconstruct
-
-Volume = NDArray[np.float32]
 
 
 def resampled_std(
@@ -89,8 +89,10 @@ def _resampled(projections: Projections, kind: str, replicas: int, seed: int) ->
             yield Projections(projections.values + noise, projections.scan, projections.meta)
 
 
-def moments(volumes: Any, shape: tuple[int, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The mean [z, y, x], and the sum of squared deviations from it (Welford 1962): one volume at a time in memory."""
+def moments(volumes: Any, shape: tuple[int, ...]) -> tuple[Float[NDArray[np.float64], "z y x"], Float[NDArray[np.float64], "z y x"]]:
+    """The mean of volumes [z, y, x] and the sum of squared deviations from it (Welford 1962), in their unit and its square; one volume at a
+    time is in memory.
+    """
     mean, squares = np.zeros(shape), np.zeros(shape)
     for count, volume in enumerate(volumes, 1):
         change = volume - mean
@@ -99,7 +101,7 @@ def moments(volumes: Any, shape: tuple[int, ...]) -> tuple[NDArray[np.float64], 
     return mean, squares
 
 
-def coverage(volume: Volume, std: Volume, truth: Volume, level: float = 0.9, mask: NDArray[np.bool_] | None = None) -> tuple[float, float]:
+def coverage(volume: Volume, std: Volume, truth: Volume, level: float = 0.9, mask: VolumeMask | None = None) -> tuple[float, float]:
     """What an interval of nominal ``level`` is worth where the truth is known: (share of voxels inside, factor on ``std`` to make it so).
 
     The interval is ``volume +- z std`` with z the normal quantile; a factor above 1 means that ``std`` is too small, a bias included.

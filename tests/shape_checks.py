@@ -12,12 +12,13 @@ from beartype import BeartypeConf, beartype
 from jaxtyping import AbstractArray, install_import_hook
 
 ROOMS = ("geometry", "data", "recon", "nerf", "bone", "pipeline", "benchmarks")  # cli has no arrays, and tyro reads its annotations
+CONVERTING = ("Scan.__init__", "Projections.__init__")  # users may give them lists: they make the arrays, and check the shapes themselves
 _CHECK = beartype(conf=BeartypeConf(is_pep484_tower=True))
 
 
 def check_arrays(function: Callable[..., Any]) -> Callable[..., Any]:
     """``function``, which then refuses arrays whose shape or type is not as annotated; all other annotations are left alone."""
-    if isinstance(function, type):
+    if isinstance(function, type) or function.__qualname__ in CONVERTING:
         return function
     try:
         hints = typing.get_type_hints(function)

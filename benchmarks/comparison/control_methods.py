@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...base import InputError, UnknownNameError
+from ...base.shapes import Volume
 from ...data import Projections
 from ...geometry import Grid
 from ...recon import Operator
 from ...recon.iterative.cgls import CglsSolver
 from ...recon.iterative.solving.data_term import DataTerm
 
-Volume = NDArray[np.float32]
 CONTROLS = {
     "control-mean": "mean Recon-CT of the training animals: sees no view of this animal",
     "control-one-view": "a blank volume fitted to the first given view alone, until its projection is that view",

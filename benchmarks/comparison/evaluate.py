@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from ...base import InputError, UnknownNameError
+from ...base.shapes import FloatVolume, ViewIndices, Volume
 from ...data import Projections
 from ...data.pairs import Pair, find_pairs
 from ...data.volumes.resample import resample
@@ -129,7 +131,7 @@ class Evaluation:
         return kept
 
 
-def choose_views(whole: Projections, task: PairTask) -> NDArray[np.intp]:
+def choose_views(whole: Projections, task: PairTask) -> ViewIndices:
     """Indices of the views that the task gives to its method."""
     if task.selection == "evenly":
         return views.evenly(whole.scan, task.views)
@@ -156,7 +158,7 @@ def thinned(projections: Projections, photons: float, seed: int) -> Projections:
     return Projections(values.astype(np.float32), projections.scan, {**projections.meta, "photons": photons})
 
 
-def orthoslices(volume: NDArray) -> NDArray[np.float16]:
+def orthoslices(volume: FloatVolume) -> Float[NDArray[np.float16], "plane row col"]:
     """The three middle planes (axial, coronal, sagittal), padded to one size: [plane, row, col]."""
     nz, ny, nx = volume.shape
     planes = [volume[nz // 2], volume[:, ny // 2], volume[:, :, nx // 2]]
@@ -223,7 +225,7 @@ def _projections(pair: Pair) -> Projections:
     return _read_projections(pair, _state(pair.xrays))
 
 
-def _reference(pair: Pair, grid: Grid) -> NDArray[np.float32]:
+def _reference(pair: Pair, grid: Grid) -> Volume:
     return _read_reference(pair, grid, _state(pair.recon))
 
 
@@ -233,7 +235,7 @@ def _read_projections(pair: Pair, state: tuple[int, int]) -> Projections:
 
 
 @lru_cache(maxsize=64)
-def _read_reference(pair: Pair, grid: Grid, state: tuple[int, int]) -> NDArray[np.float32]:
+def _read_reference(pair: Pair, grid: Grid, state: tuple[int, int]) -> Volume:
     volume, own = pair.reference()
     if volume.min() == volume.max():
         raise InputError(

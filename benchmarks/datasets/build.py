@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...base.kept_warnings import kept_warnings
 from ...base.outputs.one_at_a_time import one_at_a_time
+from ...base.record import kept_warnings
+from ...base.shapes import Volume
 from ...data import RawScan, write_bonemet_slices, write_bonemet_xray, write_volume
 from ...geometry import Grid, Scan, skyscan_1276
 from ...recon import fdk
@@ -154,7 +154,7 @@ def _scene(animal: Animal, week: int, settings: BuildSettings) -> Scene:
     return scene_of_volume(animal.source, settings.scan, settings.grey, settings.volume_voxel_mm, **(settings.read_as or {}))
 
 
-def corrected(raw: RawScan, settings: BuildSettings) -> tuple[NDArray[np.float32], list[dict[str, Any]]]:
+def corrected(raw: RawScan, settings: BuildSettings) -> tuple[Volume, list[dict[str, Any]]]:
     """(volume [z, y, x] in 1/mm on ``Grid.fit(scan)``, the steps taken): what NRecon does to a raw scan, and the data set's Recon-CT is."""
     p, account = correct(raw, settings.corrections)
     volume, after = correct_volume(fdk(p, filter=settings.filter), settings.corrections)

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 from ...base import InputError
+from ...base.shapes import Volume
 from ...data import read_volume
 from ...data.phantom.limb import NAMES, hind_limb
 from ...data.volumes.attenuation import GreyScale, as_attenuation
@@ -25,9 +27,9 @@ _MARGIN = 0.97  # of the field of view that an object may fill
 class Scene:
     """``volume`` [z, y, x] in 1/mm on ``grid``; ``labels`` where it is a phantom; ``facts`` for the record."""
 
-    volume: NDArray[np.float32]
+    volume: Volume
     grid: Grid
-    labels: NDArray[np.uint8] | None = None
+    labels: UInt8[NDArray, "z y x"] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 

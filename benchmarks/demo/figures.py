@@ -6,17 +6,16 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...base.shapes import Angles, AnyVolume, Image, LineIntegrals, Volume
 from ...geometry import Grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Volume = NDArray[np.float32]
 PLANES = ("axial", "coronal", "sagittal")
 _PANEL_PX = 340  # wide enough for a phone at double density, small enough for thirty of them in one page
 _COLOURS = ("#0b7285", "#e8590c", "#9c36b5", "#2f9e44", "#c92a2a")
@@ -29,7 +28,7 @@ class Cut:
     at: tuple[int, int, int]
     box: tuple[slice, slice, slice]
 
-    def take(self, volume: NDArray[Any], plane: str) -> NDArray[Any]:
+    def take(self, volume: AnyVolume, plane: str) -> Image:
         """The slice of one plane: axial (y up, x right), coronal (z up, x right), sagittal (z up, y right)."""
         axis = PLANES.index(plane)
         index = tuple(self.at[i] if i == axis else self.box[i] for i in range(3))
@@ -49,7 +48,7 @@ def choose_cut(reference: Volume, background: float, dense: float) -> Cut:
     return Cut((at[0], at[1], at[2]), (box[0], box[1], box[2]))
 
 
-def panel(image: NDArray[Any], voxel_mm: float, window: tuple[float, float], colours: str = "gray") -> bytes:
+def panel(image: Image, voxel_mm: float, window: tuple[float, float], colours: str = "gray") -> bytes:
     """One slice with a scale bar; every pixel is one voxel, in the stated window."""
     from matplotlib.figure import Figure
 
@@ -68,7 +67,7 @@ def panel(image: NDArray[Any], voxel_mm: float, window: tuple[float, float], col
     return _png(figure)
 
 
-def strip(images: Mapping[str, NDArray[Any]], voxel_mm: float, window: tuple[float, float]) -> bytes:
+def strip(images: Mapping[str, Image], voxel_mm: float, window: tuple[float, float]) -> bytes:
     """The same slice of several volumes side by side, in one window: the picture to show elsewhere."""
     from matplotlib.figure import Figure
 
@@ -128,7 +127,7 @@ def profile(volumes: Mapping[str, Volume], grid: Grid, cut: Cut) -> bytes:
     return _png(figure)
 
 
-def radiographs(values: NDArray[np.float32], angles_deg: NDArray[np.float64], picks: Sequence[int]) -> bytes:
+def radiographs(values: LineIntegrals, angles_deg: Angles, picks: Sequence[int]) -> bytes:
     """A few of the projections, as line integrals, in one common window."""
     from matplotlib.figure import Figure
 

@@ -9,11 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ...base.files import atomic_path
 from ...base.record import make_record
+from ...base.shapes import Volume
 from ...data import Projections, Reconstruction, read
 from ...data.volumes.attenuation import GreyScale
 from ...geometry import Grid, Scan, draw_svg
@@ -50,7 +48,7 @@ class Wanted:
 class Subject:
     """What is scanned: attenuation in 1/mm on a fine grid, the range that its values can take, and where it is from."""
 
-    volume: NDArray[np.float32]
+    volume: Volume
     grid: Grid
     data_range: float
     data_range_why: str

@@ -11,10 +11,10 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...base.outputs.ownership import SIGNATURE
 from ...base.plain import to_json
+from ...base.shapes import Volume
 from ...data import Projections, Reconstruction
 from ...geometry import Grid
 from ...pipeline.findings import covered_deg
@@ -31,7 +31,7 @@ class Shown:
 
     title: str
     lead: str
-    truth: NDArray[np.float32]
+    truth: Volume
     truth_name: str
     grid: Grid
     projections: Projections
@@ -56,7 +56,7 @@ class Score:
     bone_dice: float
 
 
-def otsu(truth: NDArray[np.float32], data_range: float) -> float:
+def otsu(truth: Volume, data_range: float) -> float:
     """The threshold in 1/mm that parts the object's voxels (above a tenth of the range) into bone and soft tissue best."""
     from skimage.filters import threshold_otsu
 
@@ -141,7 +141,7 @@ def _decibel(value: float) -> str:
     return "∞" if math.isinf(value) else f"{value:.2f}"
 
 
-def _volumes(shown: Shown) -> dict[str, NDArray[np.float32]]:
+def _volumes(shown: Shown) -> dict[str, Volume]:
     return {"truth": shown.truth} | {label: rec.volume for label, rec in shown.reconstructions.items()}
 
 

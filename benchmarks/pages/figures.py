@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 
+from ...base.shapes import FloatVolume
 from ..comparison.tables import Row
 
 
@@ -18,7 +20,7 @@ def data_uri(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def image_uri(image: NDArray[np.uint8]) -> str:
+def image_uri(image: UInt8[NDArray, "row col *colour"]) -> str:
     """[row, col] grey or [row, col, 3] colour as a PNG address."""
     import imageio.v3 as iio
 
@@ -95,14 +97,14 @@ def scatter(records: Sequence[Mapping[str, Any]], metric: str = "psnr") -> str:
     return uri_of(figure)
 
 
-def planes(volume: NDArray, window: tuple[float, float]) -> NDArray[np.uint8]:
+def planes(volume: FloatVolume, window: tuple[float, float]) -> UInt8[NDArray, "row cols"]:
     """Three planes side by side in a fixed grey window, rows upwards: [row, 3 cols]."""
     low, high = window
     grey = np.clip((volume.astype(np.float32) - low) / (high - low), 0, 1)
     return (np.concatenate(list(grey[:, ::-1]), axis=1) * 255 + 0.5).astype(np.uint8)
 
 
-def shot(volume: NDArray, reference: NDArray, window: tuple[float, float]) -> str:
+def shot(volume: FloatVolume, reference: FloatVolume, window: tuple[float, float]) -> str:
     """Slices above, errors below (blue too low, red too high, a quarter of the window full scale)."""
     top = np.repeat(planes(volume, window)[..., None], 3, axis=2)
     error = (volume.astype(np.float32) - reference.astype(np.float32)) / (0.25 * (window[1] - window[0]))

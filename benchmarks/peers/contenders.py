@@ -12,15 +12,12 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...base import MissingBackendError
 from ...data import Projections
 from ...recon import Operator
 from .rtk import rtk_contenders
-from .work import Contender, Work
-
-Array = NDArray[np.float32]
+from .work import Contender, Result, Work
 
 
 def peer_contenders(work: Work) -> tuple[list[Contender], list[str]]:
@@ -54,7 +51,7 @@ def _mbirjax(work: Work) -> list[Contender]:
     model.set_params(**pitch, delta_voxel=grid.voxel_mm, recon_shape=(ny, nx, nz))
     volume = np.ascontiguousarray(part.volume.transpose(1, 2, 0)[::-1])
 
-    def adjoint() -> Array:
+    def adjoint() -> Result:
         return np.asarray(model.back_project(part.projections))[::-1].transpose(2, 0, 1)
 
     return [

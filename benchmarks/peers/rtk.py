@@ -7,13 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from ...base import MissingBackendError
 from ...geometry import Scan
-from .work import Contender, Work
-
-Array = NDArray[np.float32]
+from .work import Contender, Result, Work
 
 
 def rtk_contenders(work: Work) -> list[Contender]:
@@ -28,21 +27,21 @@ def rtk_contenders(work: Work) -> list[Contender]:
     volume = rtk_image(itk, work.volume.transpose(1, 0, 2)[::-1], voxel)
     projections = rtk_image(itk, work.projections, pixel)
 
-    def empty(array: Array, spacing: tuple[float, ...]) -> Any:
+    def empty(array: Result, spacing: tuple[float, ...]) -> Any:
         return rtk_image(itk, np.zeros_like(array), spacing)
 
-    def forward() -> Array:
+    def forward() -> Result:
         tool = rtk.JosephForwardProjectionImageFilter[kind, kind].New()
         return run(tool, empty(work.projections, pixel), volume)
 
-    def back(name: str) -> Callable[[], Array]:
-        def job() -> Array:
+    def back(name: str) -> Callable[[], Result]:
+        def job() -> Result:
             tool = getattr(rtk, name)[kind, kind].New()
             return ours(run(tool, empty(work.volume.transpose(1, 0, 2), voxel), projections))
 
         return job
 
-    def reconstruct() -> Array:
+    def reconstruct() -> Result:
         parker = rtk.ParkerShortScanImageFilter[kind].New()
         parker.SetInput(projections)
         parker.SetGeometry(geometry)
@@ -50,14 +49,14 @@ def rtk_contenders(work: Work) -> list[Contender]:
         tool = rtk.FDKConeBeamReconstructionFilter[kind].New()
         return ours(run(tool, empty(work.volume.transpose(1, 0, 2), voxel), parker.GetOutput()))
 
-    def run(tool: Any, first: Any, second: Any) -> Array:
+    def run(tool: Any, first: Any, second: Any) -> Result:
         tool.SetInput(0, first)
         tool.SetInput(1, second)
         tool.SetGeometry(geometry)
         tool.Update()
         return itk.array_from_image(tool.GetOutput())
 
-    def ours(array: Array) -> Array:
+    def ours(array: Result) -> Result:
         return array[::-1].transpose(1, 0, 2)
 
     return [
@@ -83,8 +82,8 @@ def rtk_geometry(itk: Any, rtk: Any, scan: Scan) -> Any:
     return geometry
 
 
-def rtk_image(itk: Any, array: Array, spacing: tuple[float, ...]) -> Any:
-    """An array as an image of RTK whose middle is at the origin."""
+def rtk_image(itk: Any, array: Float[NDArray[np.float32], "_ _ _"], spacing: tuple[float, ...]) -> Any:
+    """An array as an image of RTK with voxels or pixels of ``spacing`` in mm, whose middle is at the origin."""
     image = itk.image_from_array(np.ascontiguousarray(array))
     image.SetSpacing(spacing)
     sizes = array.shape[::-1]

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...base import UnknownNameError
+from ...base.shapes import LineIntegrals, Volume
 from ...data import Projections
 from ...geometry import Grid, Scan, skyscan_1276
 from ...recon import Operator, fdk
 
-Array = NDArray[np.float32]
+Result = Volume | LineIntegrals  # what a task makes: a volume in 1/mm, or line integrals (dimensionless)
 TASKS = ("forward", "adjoint", "fdk")
 # (volume shape, detector rows, cols): A is the work that peers were measured on; every grid fills the field of view with 1.5 pixel voxels.
 SIZES = {"small": ((43, 64, 64), 64, 96), "medium": ((86, 128, 128), 128, 192), "A": ((171, 256, 256), 256, 384)}
@@ -26,8 +26,8 @@ class Work:
 
     scan: Scan
     grid: Grid
-    volume: Array
-    projections: Array
+    volume: Volume
+    projections: LineIntegrals
 
     def every(self, step: int) -> Work:
         """The same from every ``step``-th view, for implementations that would take minutes."""
@@ -49,7 +49,7 @@ class Contender:
     name: str
     task: str
     work: Work
-    run: Callable[[], Array]
+    run: Callable[[], Result]
     needs_correlation: float = 0.99
 
 

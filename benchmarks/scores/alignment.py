@@ -6,14 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
-from numpy.typing import NDArray
 
 from ...base import InputError
+from ...base.shapes import FloatVolume, VolumeMask
 from ...geometry import Grid
-
-Volume = Float[NDArray, "z y x"]
-Mask = Bool[NDArray, "z y x"]
 
 
 @dataclass(frozen=True)
@@ -23,12 +19,12 @@ class GreyMap:
     gain: float
     offset: float
 
-    def __call__(self, volume: Volume) -> Volume:
+    def __call__(self, volume: FloatVolume) -> FloatVolume:
         """The mapped volume, float32."""
         return (self.gain * volume + self.offset).astype(np.float32)
 
 
-def fit_grey(volume: Volume, reference: Volume, mask: Mask | None = None) -> GreyMap:
+def fit_grey(volume: FloatVolume, reference: FloatVolume, mask: VolumeMask | None = None) -> GreyMap:
     """The least-squares affine grey map of ``volume`` onto ``reference`` inside ``mask``: what an unknown grey window can hide.
 
     A constant volume maps to the reference's mean. It flatters a wrong volume (a blank one scores the reference's spread), so scores with
@@ -53,7 +49,7 @@ class Motion:
     translation_mm: tuple[float, ...]
 
 
-def register(volume: Volume, reference: Volume, grid: Grid, *, steps: int = 100) -> tuple[Volume, Motion]:
+def register(volume: FloatVolume, reference: FloatVolume, grid: Grid, *, steps: int = 100) -> tuple[FloatVolume, Motion]:
     """Rigid registration of ``volume`` to ``reference``, both on ``grid``, by SimpleITK (mutual information, three resolutions).
 
     Returns the moved volume (linear interpolation, zero outside) and the motion. Needs the extra ``bone``.
@@ -80,7 +76,7 @@ def register(volume: Volume, reference: Volume, grid: Grid, *, steps: int = 100)
     return moved.astype(np.float32), Motion(tuple(map(float, angles)), tuple(map(float, found.GetTranslation())))
 
 
-def _image(sitk: Any, volume: Volume, grid: Grid) -> Any:
+def _image(sitk: Any, volume: FloatVolume, grid: Grid) -> Any:
     image = sitk.GetImageFromArray(np.ascontiguousarray(volume, dtype=np.float32))
     image.SetSpacing((grid.voxel_mm,) * 3)
     image.SetOrigin(tuple(map(float, grid.origin_mm)))

@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float
-from numpy.typing import NDArray
+from jaxtyping import Float
 from torch import Tensor
 
 from ...base import InputError
+from ...base.shapes import AnyViews, FloatVolume, Images, VolumeMask
 from ...geometry import Grid
 from .alignment import fit_grey
 from .perceptual import Perceptual
 from .volume_metrics import SurfaceDistance, surface_distance
-
-Volume = Float[NDArray, "z y x"]
-Views = Float[NDArray, "view row col"]
 
 
 @dataclass(frozen=True)
@@ -53,10 +50,10 @@ class VolumePair:
     Raises InputError for shapes that differ from the grid's, and for a reference that is constant inside the mask.
     """
 
-    volume: Volume
-    reference: Volume
+    volume: FloatVolume
+    reference: FloatVolume
     grid: Grid
-    mask: Bool[NDArray, "z y x"]
+    mask: VolumeMask
     yardstick: Yardstick
 
     def __post_init__(self) -> None:
@@ -67,17 +64,17 @@ class VolumePair:
             raise InputError("the reference is constant", expected="a reference with structure inside the field of view")
 
     @cached_property
-    def inside(self) -> Volume:
+    def inside(self) -> FloatVolume:
         """The volume, zero outside the mask."""
         return np.where(self.mask, self.volume, 0).astype(np.float32)
 
     @cached_property
-    def target(self) -> Volume:
+    def target(self) -> FloatVolume:
         """The reference, zero outside the mask."""
         return np.where(self.mask, self.reference, 0).astype(np.float32)
 
     @cached_property
-    def grey_fitted(self) -> Volume:
+    def grey_fitted(self) -> FloatVolume:
         """The volume after the best gain and offset."""
         return fit_grey(self.volume, self.reference, self.mask)(self.volume)
 
@@ -91,8 +88,8 @@ class VolumePair:
 class ViewPair:
     """Rendered and measured views, both clipped to a fixed window of line integrals that spans ``data_range``."""
 
-    rendered: Views
-    measured: Views
+    rendered: AnyViews
+    measured: AnyViews
     data_range: float
 
 
@@ -100,8 +97,8 @@ class ViewPair:
 class ImagePair:
     """Images and their references with the window that maps them to 0..1, and the network that judges them."""
 
-    images: Views
-    reference: Views
+    images: Images
+    reference: Images
     window: tuple[float, float]
     network: Perceptual
 

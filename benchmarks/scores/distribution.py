@@ -11,12 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...base import InputError, MissingBackendError
-
-Images = Float[NDArray, "image row col"]
+from ...base.shapes import Images
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,9 @@ def random_features(width: int = 64, seed: int = 0) -> Features:
 
 
 def random_kernels(widths: Sequence[int], seed: int) -> list[Float[Tensor, "out in 5 5"]]:
-    """Gaussian 5x5 kernels from ``widths[k]`` to ``widths[k + 1]`` channels, of a variance that keeps the size of rectified maps."""
+    """Random weights of 5 x 5 kernels from ``widths[k]`` to ``widths[k + 1]`` channels, with a variance that keeps the size of rectified
+    maps.
+    """
     generator = torch.Generator().manual_seed(seed)
     return [torch.randn(o, i, 5, 5, generator=generator) * (2 / (25 * i)) ** 0.5 for i, o in itertools.pairwise(widths)]
 

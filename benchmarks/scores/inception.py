@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -30,8 +31,8 @@ class Unit(nn.Module):
         self.conv = nn.Conv2d(inputs, outputs, (high, wide), stride, padding, bias=False)
         self.bn = nn.BatchNorm2d(outputs, eps=0.001)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[n, inputs, h, w] -> [n, outputs, h', w']."""
+    def forward(self, x: Float[Tensor, "n inputs h w"]) -> Float[Tensor, "n outputs h2 w2"]:
+        """The feature maps that this unit makes of ``inputs`` feature maps."""
         return functional.relu(self.bn(self.conv(x)))
 
 
@@ -44,8 +45,8 @@ class Block(nn.Module):
             self.add_module(name, unit)
         self.chains, self.pool = chains, pool
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Every chain on ``x``, then the pooled branch (projected where the block has a ``branch_pool``)."""
+    def forward(self, x: Float[Tensor, "n inputs h w"]) -> Float[Tensor, "n outputs h2 w2"]:
+        """The feature maps of every chain, then those of the pooled branch (projected where the block has a ``branch_pool``)."""
         parts = []
         for chain in self.chains:
             y = x
@@ -129,7 +130,7 @@ class FidInception(nn.Module):
         self.Mixed_7b, self.Mixed_7c = _block_e(1280, _average), _block_e(2048, _maximum)
         self.fc = nn.Linear(2048, 1008)  # not used for features; part of the published file
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n feature"]:
         """Features; the images are resized to 299 x 299 (bilinear) and scaled to -1..1, as the FID network was trained."""
         x = functional.interpolate(images, size=(299, 299), mode="bilinear", align_corners=False)
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(2 * x - 1)))

@@ -6,16 +6,17 @@ import math
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
 from ...base import InputError
 from ...base.psnr import psnr_db
 
-Array = NDArray[np.floating]
-Mask = NDArray[np.bool_]
+Values = Float[NDArray, "*shape"]  # a volume in 1/mm, or an image; both that are compared have the same shape
+Inside = Bool[NDArray, "*shape"]  # true where the comparison counts
 
 
-def psnr(volume: Array, reference: Array, *, data_range: float, mask: Mask | None = None) -> float:
+def psnr(volume: Values, reference: Values, *, data_range: float, mask: Inside | None = None) -> float:
     """Peak signal-to-noise ratio in dB (`base.psnr`) over the voxels of ``mask`` (default: all); inf if equal.
 
     ``data_range`` is the span of values that the quantity can take (the same for every method compared), in the volume's unit.
@@ -27,7 +28,7 @@ def psnr(volume: Array, reference: Array, *, data_range: float, mask: Mask | Non
     return psnr_db(float(np.mean((volume[inside] - reference[inside]) ** 2)), data_range)
 
 
-def ssim(volume: Array, reference: Array, *, data_range: float, mask: Mask | None = None) -> float:
+def ssim(volume: Values, reference: Values, *, data_range: float, mask: Inside | None = None) -> float:
     """Structural similarity (Wang et al. 2004, 7-wide uniform window in 2-D or 3-D, as scikit-image computes it), its mean over ``mask``.
 
     The map is computed on the whole array and averaged over the mask (default: all but the window's border, as scikit-image does).
@@ -42,7 +43,7 @@ def ssim(volume: Array, reference: Array, *, data_range: float, mask: Mask | Non
     return float(mean) if mask is None else float(similarity[inside].mean())
 
 
-def _checked(volume: Array, reference: Array, data_range: float, mask: Mask | None) -> tuple[Array, Array, Mask]:
+def _checked(volume: Values, reference: Values, data_range: float, mask: Inside | None) -> tuple[Values, Values, Inside]:
     volume, reference = np.asarray(volume, dtype=np.float64), np.asarray(reference, dtype=np.float64)
     if volume.shape != reference.shape:
         raise InputError(f"a volume of shape {volume.shape}", expected=f"{reference.shape}, the shape of the reference")

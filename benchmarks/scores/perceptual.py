@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...base import InputError, MissingBackendError
+from ...base.shapes import Images
 from .distribution import random_kernels
 
-Images = Float[NDArray, "image row col"]
 LEAST_PIXELS = 32  # AlexNet's stride leaves nothing of a smaller image for its last maps
 
 
@@ -43,7 +42,9 @@ def alexnet() -> nn.Sequential:
 
 
 def lpips_of(network: nn.Sequential, heads: Sequence[Tensor], label: str = "alexnet") -> Perceptual:
-    """The distance over the five rectified maps of ``network``, with the images scaled as its training images were."""
+    """The distance over the five rectified maps of ``network``, with weights [channel] for each map and the images scaled as its training
+    images were.
+    """
     shift = torch.tensor([-0.030, -0.088, -0.188])[:, None, None]
     scale = torch.tensor([0.458, 0.448, 0.450])[:, None, None]
 
@@ -80,7 +81,9 @@ def load_lpips(weights: str | Path | None = None) -> Perceptual:
 
 
 def published_heads() -> list[Tensor]:
-    """The learned weights of AlexNet's five layers, LPIPS v0.1 (BSD-2-Clause, R. Zhang et al.), as torchmetrics carries them."""
+    """The learned weights [channel] of the five layers of AlexNet, LPIPS v0.1 (BSD-2-Clause, R. Zhang et al.), as torchmetrics carries
+    them.
+    """
     place = files("torchmetrics.functional.image") / "lpips_models" / "alex.pth"
     with place.open("rb") as file:
         stored = torch.load(file, weights_only=True, map_location="cpu")

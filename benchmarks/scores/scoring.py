@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
+from ...base.shapes import FloatVolume, ViewIndices, VolumeMask
 from ...data import Projections
 from ...geometry import Grid
 from ...recon import Operator
@@ -22,19 +22,18 @@ from .alignment import fit_grey, register
 from .compared import ViewPair, VolumePair, Yardstick
 from .metric_table import scores_of
 
-Volume = Float[NDArray, "z y x"]
 Scores = dict[str, float]
 
 
-def heldout_views(total: int, given: NDArray[np.intp], most: int) -> NDArray[np.intp]:
-    """At most ``most`` views, evenly chosen, of those that were not given; empty when all were."""
+def heldout_views(total: int, given: ViewIndices, most: int) -> NDArray[np.intp]:
+    """At most ``most`` indices (k,) of views, evenly chosen among those that were not given; empty where all were given."""
     rest = np.setdiff1d(np.arange(total), given)
     if len(rest) <= most:
         return rest
     return rest[np.floor(np.linspace(0, len(rest) - 1, most) + 0.5).astype(np.intp)]
 
 
-def rendered(volume: Volume, grid: Grid, measured: Projections, yardstick: Yardstick) -> ViewPair:
+def rendered(volume: FloatVolume, grid: Grid, measured: Projections, yardstick: Yardstick) -> ViewPair:
     """The volume's projections beside the measured ones, both clipped to the fixed window."""
     seen = Operator(measured.scan, grid)(np.ascontiguousarray(volume, dtype=np.float32))
     low, high = yardstick.line_window
@@ -53,14 +52,14 @@ class Compared:
     """Scores per protocol; the volume as it was compared, and how it was brought to the reference; images for FID, KID and LPIPS."""
 
     scores: Mapping[str, Scores]
-    volume: Volume
+    volume: FloatVolume
     alignment: Mapping[str, Any]
     images: Mapping[str, NDArray[np.float32]]
 
 
 def aligned(
-    volume: Volume, reference: Volume, grid: Grid, mask: Bool[NDArray, "z y x"], yardstick: Yardstick
-) -> tuple[Volume, dict[str, Any]]:
+    volume: FloatVolume, reference: FloatVolume, grid: Grid, mask: VolumeMask, yardstick: Yardstick
+) -> tuple[FloatVolume, dict[str, Any]]:
     """The volume moved (``register``), then mapped in grey (``grey_fit``) to the reference, as far as the yardstick asks, and both maps."""
     how: dict[str, Any] = {}
     if yardstick.register:
@@ -73,7 +72,7 @@ def aligned(
 
 
 def all_scores(
-    volume: Volume, grid: Grid, reference: Volume, whole: Projections, given: NDArray[np.intp], yardstick: Yardstick
+    volume: FloatVolume, grid: Grid, reference: FloatVolume, whole: Projections, given: ViewIndices, yardstick: Yardstick
 ) -> Compared:
     """Scores per protocol, and the image pairs that FID, KID and LPIPS need: axial slices, and rendered held-out views.
 

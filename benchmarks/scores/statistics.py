@@ -25,7 +25,7 @@ class Interval:
 
 
 def bootstrap_mean(values: ArrayLike, *, level: float = 0.95, draws: int = 2000, seed: int = 0) -> Interval:
-    """Percentile bootstrap of the mean over animals (Efron 1979); values that are not finite are refused.
+    """Percentile bootstrap (Efron 1979) of the mean of values (n,), one for each animal; values that are not finite are refused.
 
     >>> bootstrap_mean([1.0, 1.0, 1.0])
     Interval(mean=1.0, low=1.0, high=1.0, count=3)

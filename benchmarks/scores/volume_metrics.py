@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from ...base import InputError
-
-Volume = Float[NDArray, "z y x"]
-Mask = Bool[NDArray, "z y x"]
+from ...base.shapes import FloatVolume, VolumeMask
 
 
 def _pair(volume: NDArray, reference: NDArray) -> tuple[NDArray, NDArray]:
@@ -25,7 +22,7 @@ def _pair(volume: NDArray, reference: NDArray) -> tuple[NDArray, NDArray]:
     return np.asarray(volume, dtype=np.float64), np.asarray(reference, dtype=np.float64)
 
 
-def nrmse(volume: Volume, reference: Volume, mask: Mask | None = None) -> float:
+def nrmse(volume: FloatVolume, reference: FloatVolume, mask: VolumeMask | None = None) -> float:
     """Root mean square error over the root mean square of the reference, inside ``mask``."""
     x, y = _pair(volume, reference)
     inside = np.ones(x.shape, bool) if mask is None else mask
@@ -35,7 +32,7 @@ def nrmse(volume: Volume, reference: Volume, mask: Mask | None = None) -> float:
     return float(np.sqrt(np.mean((x - y)[inside] ** 2)) / scale)
 
 
-def edge_error(volume: Volume, reference: Volume, voxel_mm: float, mask: Mask | None = None) -> float:
+def edge_error(volume: FloatVolume, reference: FloatVolume, voxel_mm: float, mask: VolumeMask | None = None) -> float:
     """Root mean square difference of the gradients (1/mm^2) over that of the reference's gradient: 0 is exact, 1 is a blank volume."""
     x, y = _pair(volume, reference)
     inside = np.ones(x.shape, bool) if mask is None else mask
@@ -46,7 +43,7 @@ def edge_error(volume: Volume, reference: Volume, voxel_mm: float, mask: Mask | 
     return float(np.sqrt(np.mean((gx - gy)[:, inside] ** 2)) / scale)
 
 
-def dice(volume: Volume, reference: Volume, threshold: float) -> float:
+def dice(volume: FloatVolume, reference: FloatVolume, threshold: float) -> float:
     """Overlap 2|A and B| / (|A| + |B|) of what lies above ``threshold`` (1/mm) in each; NaN when neither has any.
 
     >>> dice(np.array([[[0., 1.]]]), np.array([[[1., 1.]]]), 0.5)
@@ -66,7 +63,7 @@ class SurfaceDistance:
     p95_mm: float
 
 
-def surface_distance(volume: Volume, reference: Volume, threshold: float, voxel_mm: float) -> SurfaceDistance:
+def surface_distance(volume: FloatVolume, reference: FloatVolume, threshold: float, voxel_mm: float) -> SurfaceDistance:
     """Symmetric distance between the surfaces of what lies above ``threshold``; infinite when only one has a surface, NaN when none has."""
     x, y = _pair(volume, reference)
     shells = [mask & ~ndimage.binary_erosion(mask) for mask in (x > threshold, y > threshold)]
@@ -87,7 +84,7 @@ class ShellCorrelation:
     resolution_mm: float
 
 
-def fourier_shell_correlation(volume: Volume, reference: Volume, voxel_mm: float) -> ShellCorrelation:
+def fourier_shell_correlation(volume: FloatVolume, reference: FloatVolume, voxel_mm: float) -> ShellCorrelation:
     """Correlation of the two spectra shell by shell (Harauz & van Heel 1986), with a smooth window against wrap-around.
 
     The resolution is 1 / (frequency where the curve first falls below 0.5), never finer than two voxels.

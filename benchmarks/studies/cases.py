@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from ...base import InputError
 from ...base.record import sha256
+from ...base.shapes import Volume, VolumeMask
 from ...data import Projections
 from ...data.volumes.attenuation import GreyScale, as_attenuation
 from ...data.volumes.formats.nifti import whole_nifti
@@ -23,7 +23,6 @@ from ...recon import simulate
 from ..scores.compared import VolumePair, Yardstick
 from ..scores.metric_table import scores_of
 
-Volume = NDArray[np.float32]
 AtLeast8 = Annotated[int, Field(ge=8)]
 VOLUMES = ("BALB_CBYJ_", "BTBR_T_Itpr3tf_j_", "C3H_HEJ_", "C57BL_6NJ_", "CBA_CAJ_", "DBA_2J_", "FVB_NJ_", "SJL_J_")
 MU_MAX, SOURCE_VOXEL_MM, BONE, RANGE = 0.20, 0.141, 0.04, 0.20  # 1/mm, mm, 1/mm, 1/mm
@@ -41,7 +40,7 @@ class Case:
     scan: Projections
     grid: Grid
     truth: Volume
-    inside: NDArray[np.bool_]
+    inside: VolumeMask
 
     def views(self, count: int) -> Projections:
         """``count`` views, evenly chosen, both ends among them."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ...base import MissingBackendError
 from ...base.settings import Count, checked
+from ...base.shapes import Volume
 from ...data import Projections
 from ...recon import Progress, reconstruct
 from ..peers.rtk import rtk_geometry, rtk_image
@@ -26,7 +27,6 @@ from ..sweeps.records import Record
 from ..sweeps.study import Study
 from .cases import MEASURE, VOLUMES, AtLeast8, Case, case_of, find_volumes, volume_path
 
-Volume = NDArray[np.float32]
 CG = "ConjugateGradientConeBeamReconstructionFilter"
 ADMM = "ADMMTotalVariationConeBeamReconstructionFilter"
 SHOWN, GIVEN = (3, 5, 8, 12, 20, 40), 0.007

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ...base import InputError
 from ...base.record import sha256
 from ...base.settings import Count, Several, checked
+from ...base.shapes import LineIntegrals
 from ...data import Projections
 from ...data.self_check import WRONG
 from ...data.volumes.attenuation import GreyScale
@@ -139,7 +140,7 @@ def faulty(given: Simulated, count: int) -> Iterator[tuple[str, str, Projections
     yield f"roll {ROLL_DEG:g} deg", "roll", Projections(values, correct(scan, 0, 0, ROLL_DEG))
 
 
-def inverted(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def inverted(values: LineIntegrals) -> LineIntegrals:
     """Line integrals of a scan whose 16-bit counts were inverted (air at 57 000 of 65 535)."""
     counts = 65535.0 - np.clip(57000.0 * np.exp(-values.astype(np.float64)), 0, 65534)
     return np.log(np.percentile(counts, 99.9) / counts).astype(np.float32)

@@ -8,13 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...base import UnknownNameError
 from ..peers.contenders import peer_contenders
-from ..peers.work import OURS, TASKS, Contender, make_work, own_contenders
-
-Array = NDArray[np.float32]
+from ..peers.work import OURS, TASKS, Contender, Result, make_work, own_contenders
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ def _row(runner: Contender, seconds: float, gups: float, ours: float, likeness: 
     return SpeedRow(runner.task, runner.name, len(runner.work.scan), seconds, gups, ours / gups, likeness, same)
 
 
-def _likeness(runner: Contender, result: Array) -> float:
+def _likeness(runner: Contender, result: Result) -> float:
     """Correlation with fewview's result away from the border of the volume, where implementations differ by convention."""
     own = next(c for c in own_contenders(runner.work) if c.task == runner.task).run()
     inner = tuple(slice(n // 16, n - n // 16) for n in own.shape) if runner.task != "forward" else (slice(None),) * 3

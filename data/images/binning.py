@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from jaxtyping import Float, Real, Shaped
 from numpy.typing import NDArray
 
 from ...geometry.transform import whole_blocks
 
 
-def bin_views(values: NDArray[Any], rows: int, cols: int | None = None) -> NDArray[np.float32]:
+def bin_views(
+    values: Shaped[NDArray, "*views row col"], rows: int, cols: int | None = None
+) -> Float[NDArray[np.float32], "*views row2 col2"]:
     """Means of blocks of ``rows`` x ``cols`` pixels (``cols`` defaults to ``rows``) of [..., row, col], as float32.
 
     >>> bin_views(np.arange(8.0).reshape(1, 1, 8), 1, 3).tolist()  # eight columns: the first and the last are left over
@@ -33,7 +34,7 @@ def bin_views(values: NDArray[Any], rows: int, cols: int | None = None) -> NDArr
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
-def bin_counts(image: NDArray[Any], factor: int) -> NDArray[Any]:
+def bin_counts(image: Real[NDArray, "*views row col"], factor: int) -> Real[NDArray, "*views row2 col2"]:
     """`bin_views` of detector counts, where zero or less is no measurement: the mean of a block's positive pixels, 0 where it has none.
 
     NaN stays NaN; ``factor`` 1 gives the image back as it is.

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ...base import InputError
 from ...base.natural_key import natural_key
+from ...base.shapes import Image
 
 TIFF_ENDINGS = (".tif", ".tiff")
 IMAGE_ENDINGS = (*TIFF_ENDINGS, ".png", ".bmp")
@@ -26,7 +27,7 @@ def list_images(folder: Path, endings: Sequence[str] = IMAGE_ENDINGS) -> list[Pa
     return sorted(found, key=lambda p: natural_key(p.name))
 
 
-def read_image(path: str | Path) -> NDArray[Any]:
+def read_image(path: str | Path) -> Image:
     """One grey image [row, col], 8- or 16-bit or float, as the file says. A colour image with equal channels counts as grey.
 
     Raises FileNotFoundError, and InputError naming the file for one that is truncated, not an image, in colour, or has several pages.
@@ -110,7 +111,7 @@ def _one_channel(image: NDArray[Any], path: Path) -> NDArray[Any]:
     return np.ascontiguousarray(image, dtype=image.dtype.newbyteorder("="))
 
 
-def write_image(path: Path, image: NDArray[Any], pixel_mm: float | None = None) -> None:
+def write_image(path: Path, image: Image, pixel_mm: float | None = None) -> None:
     """Write one uint8 or uint16 grey image (BMP: uint8 only), in the format that the ending says; a TIFF keeps the pixel size."""
     if path.suffix.lower() in TIFF_ENDINGS:
         import tifffile
@@ -176,7 +177,7 @@ class ImageFiles:
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, index: int) -> NDArray[Any]:
+    def __getitem__(self, index: int) -> Image:
         image = read_image(self.files[index])
         if image.shape != self.shape[1:] or image.dtype != self.dtype:
             raise InputError(

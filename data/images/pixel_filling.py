@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from jaxtyping import Int
 from numpy.typing import NDArray
+
+from ...base.shapes import FloatImage, Image, PixelMask
 
 _AROUND_5 = np.array([(r, c) for r in range(-2, 3) for c in range(-2, 3)])
 _CHUNK = 200_000  # candidates looked at together: 5 x 5 neighbours each, in two arrays
@@ -14,7 +15,7 @@ LEAST_GOOD = 3  # of the 8 neighbours, for a pixel to count as isolated
 STUCK_VIEWS = 8  # with fewer views a pixel may well keep its count
 
 
-def stuck_pixels(least: NDArray[Any], most: NDArray[Any], views: int) -> NDArray[np.bool_]:
+def stuck_pixels(least: Image, most: Image, views: int) -> PixelMask:
     """Mask [row, col] of pixels whose count never changes while that of their neighbours does, or lies outside what those show.
 
     ``least`` and ``most`` are the extremes of each pixel over all views. Air around a noise-free object never changes either, nor
@@ -37,7 +38,7 @@ def stuck_pixels(least: NDArray[Any], most: NDArray[Any], views: int) -> NDArray
     return stuck
 
 
-def _neighbours(image: NDArray[np.float32], at: NDArray[np.intp], usable: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _neighbours(image: FloatImage, at: NDArray[np.intp], usable: PixelMask) -> NDArray[np.float32]:
     """(m, 8) values around the pixels ``at`` (flat indices), NaN where there is no usable one."""
     rows, cols = image.shape
     row, col = np.divmod(at, cols)
@@ -47,7 +48,7 @@ def _neighbours(image: NDArray[np.float32], at: NDArray[np.intp], usable: NDArra
     return np.where(inside & usable[r, c], image[r, c], np.float32(np.nan))
 
 
-def mend_isolated(image: NDArray[np.float32], bad: NDArray[np.intp], dead: NDArray[np.bool_], ceiling: float) -> int:
+def mend_isolated(image: FloatImage, bad: Int[NDArray[np.intp], "bad"], dead: PixelMask, ceiling: float) -> int:
     """Set the pixels ``bad`` (flat indices), in place, to the median of their usable neighbours; return how many were mended so.
 
     Those with fewer than three usable neighbours lie in a black region (photon starvation): they get ``ceiling``, the line integral
@@ -64,7 +65,7 @@ def mend_isolated(image: NDArray[np.float32], bad: NDArray[np.intp], dead: NDArr
     return int(isolated.sum())
 
 
-def mend_dead(image: NDArray[np.float32], dead: NDArray[np.bool_]) -> None:
+def mend_dead(image: FloatImage, dead: PixelMask) -> None:
     """Fill the pixels of the mask, both [row, col], in place, from their rim inwards with the median of the neighbours known so far."""
     left, usable = np.flatnonzero(dead), ~dead
     if left.size == dead.size:

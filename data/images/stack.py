@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Real, Shaped
 from numpy.typing import NDArray
 
 from ...base.memory import require_memory
+from ...base.shapes import Image
 
 
 @runtime_checkable
@@ -28,7 +30,7 @@ class ImageStack(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int, /) -> NDArray[Any]: ...
+    def __getitem__(self, index: int, /) -> Image: ...
 
     def name(self, index: int) -> str:
         """Where image ``index`` came from, for error messages; empty where nobody knows."""
@@ -39,7 +41,7 @@ class ImageStack(Protocol):
 class ArrayStack:
     """An array [image, row, col] as an `ImageStack`; ``source`` says where it came from."""
 
-    images: NDArray[Any]
+    images: Shaped[NDArray, "image row col"]
     source: str = ""
 
     @property
@@ -56,7 +58,7 @@ class ArrayStack:
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> NDArray[Any]:
+    def __getitem__(self, index: int) -> Image:
         return self.images[index]
 
     def name(self, index: int) -> str:
@@ -64,8 +66,8 @@ class ArrayStack:
         return self.source
 
 
-def load_images(stack: ImageStack, progress: bool = False) -> NDArray[Any]:
-    """All of a stack in one array [image, row, col]; InputError where the memory is too small."""
+def load_images(stack: ImageStack, progress: bool = False) -> Real[NDArray, "image row col"]:
+    """All images of a stack in one array [image, row, col], in the unit and type of the files; InputError where the memory is too small."""
     if isinstance(stack, ArrayStack):
         return stack.images
     count, rows, cols = stack.shape

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ...base.shapes import FloatImage, LineIntegrals
+
 LEAST = 0.5  # line integral: a pixel that is off by less hardly shows in the volume
 SIGMAS = 12.0  # of the noise at the brightness of its surroundings
 AROUND = 2  # pixels each way that a surrounding is made of
@@ -12,7 +14,7 @@ MOST = 2_000  # candidates in a view: more of them are the edges of an object
 OFTEN = 0.25  # of the views: what sticks out in so many is no accident, but in the object or the detector
 
 
-def stray_warnings(values: NDArray[np.float32], source: str) -> list[str]:
+def stray_warnings(values: LineIntegrals, source: str) -> list[str]:
     """One line about the pixels of line integrals [view, row, col] that stick out of their surroundings and of both neighbouring views."""
     if len(values) < 3:
         return []
@@ -31,7 +33,7 @@ def stray_warnings(values: NDArray[np.float32], source: str) -> list[str]:
     ]
 
 
-def _strays(values: NDArray[np.float32], view: int) -> NDArray[np.float32]:
+def _strays(values: LineIntegrals, view: int) -> NDArray[np.float32]:
     """How far the stray pixels of a view are off."""
     image = values[view]
     jump = np.abs(np.diff(image, axis=1))
@@ -55,7 +57,7 @@ def _strays(values: NDArray[np.float32], view: int) -> NDArray[np.float32]:
     return off[alone]
 
 
-def _surroundings(image: NDArray[np.float32], rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[np.float32]:
+def _surroundings(image: FloatImage, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[np.float32]:
     """The median of the pixels around each of these."""
     padded = np.pad(image, AROUND, mode="reflect") if min(image.shape) > AROUND else np.pad(image, AROUND, mode="edge")
     span = range(2 * AROUND + 1)

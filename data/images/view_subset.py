@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from ...base.shapes import Image, ViewIndices
 from .binning import bin_counts
 from .stack import ImageStack
 
@@ -14,7 +12,7 @@ from .stack import ImageStack
 class Subset:
     """``subset[i]`` is ``views[keep[i]]``, in blocks of ``binning`` x ``binning`` pixels averaged (float32 then)."""
 
-    def __init__(self, views: ImageStack, keep: NDArray[np.intp], binning: int = 1) -> None:
+    def __init__(self, views: ImageStack, keep: ViewIndices, binning: int = 1) -> None:
         self.views, self.keep, self.binning = views, keep, binning
         self.shape = (len(keep), views.shape[1] // binning, views.shape[2] // binning)
         self.dtype = views.dtype if binning == 1 else np.dtype(np.float32)
@@ -22,7 +20,7 @@ class Subset:
     def __len__(self) -> int:
         return len(self.keep)
 
-    def __getitem__(self, index: int) -> NDArray[Any]:
+    def __getitem__(self, index: int) -> Image:
         return bin_counts(np.asarray(self.views[int(self.keep[index])]), self.binning)
 
     def name(self, index: int) -> str:

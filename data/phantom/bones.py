@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
+from ...base.shapes import Points, Vector
 from .smooth_noise import Noise
 
-Array = NDArray[np.float32]
 NOTHING, CORTEX, TRABECULAE, MARROW, CARTILAGE = range(5)
 _SAMPLES = 512
 
@@ -95,8 +96,8 @@ class Bone:
     """One animal's bone: an `Anatomy` placed in the leg. ``frame`` rows are the bone's x, y and t axes; ``stretch`` its length factor."""
 
     anatomy: Anatomy
-    origin_mm: NDArray[np.float64]
-    frame: NDArray[np.float64]
+    origin_mm: Vector
+    frame: Float[NDArray[np.float64], "3 3"]
     stretch: float
     stout: float
     cortex_factor: float
@@ -105,18 +106,18 @@ class Bone:
     holes: Noise
     roughness: Noise
 
-    def local(self, points: Array) -> Array:
+    def local(self, points: Points) -> Points:
         """(3, n) leg points to the bone's own (x, y, t), in the mm of the unstretched anatomy along t."""
         q = (self.frame @ (points - self.origin_mm[:, None])).astype(np.float32)
         q[2] /= self.stretch
         return q
 
-    def to_leg(self, local: Sequence[float]) -> NDArray[np.float64]:
+    def to_leg(self, local: Sequence[float]) -> Vector:
         """A point of the bone's own frame as a leg point (x, y, z)."""
         x, y, t = local
         return self.frame.T @ np.array([x, y, t * self.stretch]) + self.origin_mm
 
-    def part(self, points: Array) -> NDArray[np.uint8]:
+    def part(self, points: Points) -> UInt8[NDArray, "point"]:
         """What is at each leg point (3, n): NOTHING, CORTEX, TRABECULAE, MARROW or CARTILAGE (the growth plates)."""
         a = self.anatomy
         found = np.zeros(points.shape[1], np.uint8)
@@ -130,14 +131,14 @@ class Bone:
         return found
 
     @cached_property
-    def _tables(self) -> dict[str, Array]:
+    def _tables(self) -> dict[str, NDArray[np.float32]]:
         """The stations' values joined by shape-preserving cubics, tabulated."""
         a = self.anatomy
         stations = np.linspace(a.t[0], a.t[-1], _SAMPLES)
         columns = ("half_x", "half_y", "cortex", "trabecular", "center_x", "center_y", "crest")
         return {name: PchipInterpolator(a.t, getattr(a, name))(stations).astype(np.float32) for name in columns}
 
-    def _profile(self, t: Array, name: str) -> Array:
+    def _profile(self, t: NDArray[np.float32], name: str) -> NDArray[np.float32]:
         a = self.anatomy
         place = (t - a.t[0]) * ((_SAMPLES - 1) / (a.t[-1] - a.t[0]))
         return np.interp(place, np.arange(_SAMPLES), self._tables[name]).astype(np.float32)
@@ -149,7 +150,7 @@ class Bone:
         angle = np.deg2rad(angle_deg)
         return center_x + off_axis * half_x * self.stout * np.cos(angle), center_y + off_axis * half_y * self.stout * np.sin(angle), t
 
-    def depth(self, q: Array) -> Array:
+    def depth(self, q: Points) -> Float[NDArray[np.float32], "point"]:
         """Depth below the outer surface in mm (negative outside), about a distance, at local points (3, n)."""
         a = self.anatomy
         x, y, t = q
@@ -168,7 +169,7 @@ class Bone:
             deep = -smooth_min(-deep, -inside * size, 0.15)
         return (deep + 0.03 * self.roughness(q)).astype(np.float32)
 
-    def _near(self, q: Array) -> NDArray[np.uint8]:
+    def _near(self, q: Points) -> UInt8[NDArray, "point"]:
         a = self.anatomy
         t = q[2]
         deep = self.depth(q)
@@ -189,7 +190,7 @@ class Bone:
         return part
 
 
-def smooth_min(a: Array, b: Array, width: float) -> Array:
+def smooth_min(a: Float[NDArray, "point"], b: Float[NDArray, "point"], width: float) -> Float[NDArray[np.float32], "point"]:
     """The smaller of two depths in mm (any shape), rounded where they meet (polynomial smooth minimum)."""
     h = np.clip(0.5 + 0.5 * (b - a) / width, 0, 1)
     return (b + (a - b) * h - width * h * (1 - h)).astype(np.float32)

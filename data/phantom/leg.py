@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-from .bones import CARTILAGE, FEMUR, FIBULA, MARROW, NOTHING, PATELLA, TIBIA, TRABECULAE, Array, Bone, grow_bone, smooth_min
+from ...base.shapes import Points, Vector
+from .bones import CARTILAGE, FEMUR, FIBULA, MARROW, NOTHING, PATELLA, TIBIA, TRABECULAE, Bone, grow_bone, smooth_min
 from .smooth_noise import Noise
 
 MATERIALS: Mapping[str, float] = {
@@ -51,8 +53,8 @@ class Leg:
     """An animal at a week, in its pose: scene = rotation @ (scale * leg) + shift, mirrored for a right leg; ``tube_mm``: (x, y, scale)."""
 
     bones: tuple[Bone, ...]
-    rotation: NDArray[np.float64]
-    shift_mm: NDArray[np.float64]
+    rotation: Float[NDArray[np.float64], "3 3"]
+    shift_mm: Vector
     scale: float
     mirrored: bool
     tube_mm: tuple[float, float, float] | None
@@ -65,12 +67,12 @@ class Leg:
         """The bone of this name."""
         return next(bone for bone in self.bones if bone.anatomy.name == name)
 
-    def to_scene(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_scene(self, point: Vector) -> Vector:
         """A leg point (x, y, z) in the scene, mm."""
         flip = np.array([-1.0 if self.mirrored else 1.0, 1.0, 1.0])
         return self.rotation @ (self.scale * flip * point) + self.shift_mm
 
-    def to_leg(self, points: NDArray[np.float64]) -> Array:
+    def to_leg(self, points: Points) -> Points:
         """Scene points (3, n) in mm as points (3, n) of the leg's frame, in mm of an adult mouse."""
         q = self.rotation.T @ (points - self.shift_mm[:, None]) / self.scale
         if self.mirrored:
@@ -78,7 +80,9 @@ class Leg:
         return q.astype(np.float32)
 
     def tube(self, x_mm: NDArray[np.float64], y_mm: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """The holder at scene points (3, n): a plastic tube along z, a little off the axis of rotation, or air."""
+        """The material at scene positions in mm (two arrays that broadcast to any shape): a plastic tube along z, a little off the axis, or
+        air.
+        """
         wall = np.zeros(np.broadcast_shapes(x_mm.shape, y_mm.shape), dtype=bool)
         if self.tube_mm is not None:
             x, y, scale = self.tube_mm
@@ -86,7 +90,7 @@ class Leg:
             wall = (rho >= _TUBE_INNER) & (rho <= _TUBE_INNER + _TUBE_WALL)
         return np.where(wall, INDEX["holder"], INDEX["air"]).astype(np.uint8)
 
-    def tissue(self, points: Array) -> NDArray[np.uint8]:
+    def tissue(self, points: Points) -> UInt8[NDArray, "point"]:
         """Index into NAMES of what is at each leg point (3, n); air outside the skin."""
         found = np.zeros(points.shape[1], np.uint8)
         depth = self.outline_depth(points)
@@ -111,7 +115,7 @@ class Leg:
         found[inside] = tissue
         return found
 
-    def outline_depth(self, q: Array) -> Array:
+    def outline_depth(self, q: Points) -> Float[NDArray[np.float32], "point"]:
         """Depth below the skin of the smooth outline in mm (negative outside), about a distance, at leg points (3, n)."""
         z = q[2]
         half_x, half_y, center_y = (self.girth * _outline(z, column) for column in _OUTLINE)
@@ -119,7 +123,7 @@ class Leg:
         return smooth_min(radial, np.minimum(z - _Z[0], _Z[-1] - z), 1.5)
 
 
-def _outline(z: Array, column: NDArray[np.float64]) -> Array:
+def _outline(z: NDArray[np.float32], column: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.interp(z, _STATIONS, column).astype(np.float32)
 
 

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 
 from ...base import InputError, UnknownNameError
+from ...base.shapes import Volume, VolumeMask
 from ...geometry import Grid
 from .leg import INDEX, MATERIALS, NAMES, Leg, grow_leg
 
@@ -48,14 +50,14 @@ class Phantom:
     ``materials`` maps a name to its attenuation in 1/mm (at 30 keV); ``lesions`` are those in the scene, with their positions.
     """
 
-    volume: NDArray[np.float32]
+    volume: Volume
     grid: Grid
-    labels: NDArray[np.uint8]
+    labels: UInt8[NDArray, "z y x"]
     materials: Mapping[str, float]
     names: tuple[str, ...]
     lesions: tuple[Lesion, ...] = ()
 
-    def mask(self, *names: str) -> NDArray[np.bool_]:
+    def mask(self, *names: str) -> VolumeMask:
         """[z, y, x]: the voxels whose centre is one of these materials; a word such as ``"tibia"`` means every material that contains
         it.
         """
@@ -172,14 +174,14 @@ def _near_leg(leg: Leg, grid: Grid, z: int) -> tuple[NDArray[np.intp], NDArray[n
     return y, x
 
 
-def _points(grid: Grid, z: int, y: NDArray[np.intp], x: NDArray[np.intp], fine: int) -> NDArray[np.float64]:
+def _points(grid: Grid, z: int, y: NDArray[np.intp], x: NDArray[np.intp], fine: int) -> Float[NDArray[np.float64], "3 sample voxel"]:
     """(3, sample, voxel) scene points: ``fine``^3 samples of each of a slice's voxels."""
     step = _offsets(fine) * grid.voxel_mm
     dz, dy, dx = (d.reshape(-1, 1) for d in np.meshgrid(step, step, step, indexing="ij"))
     return np.stack(np.broadcast_arrays(grid.x_mm[x] + dx, grid.y_mm[y] + dy, grid.z_mm[z] + dz))
 
 
-def _tissue(leg: Leg, lesions: tuple[Lesion, ...], points: NDArray[np.float64]) -> NDArray[np.uint8]:
+def _tissue(leg: Leg, lesions: tuple[Lesion, ...], points: Float[NDArray[np.float64], "3 *points"]) -> UInt8[NDArray, "*points"]:
     """Index into NAMES at scene points (3, ...), lesions included."""
     flat = points.reshape(3, -1)
     found = leg.tissue(leg.to_leg(flat))

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from math import floor
 
 import numpy as np
+from jaxtyping import Float
 from numba import njit
 from numpy.typing import NDArray
+
+from ...base.shapes import Points
 
 _PERIOD = 32  # a power of two, so that the lattice index wraps by a bit mask
 _SHRINK = 0.4794**1.5  # cubic B-spline weights at a random place, per axis, keep 0.4794 of the variance
@@ -29,7 +32,7 @@ class Noise:
         spacing = spacing_mm if isinstance(spacing_mm, tuple) else (spacing_mm, spacing_mm, spacing_mm)
         return cls((rng.standard_normal((_PERIOD,) * 3) / _SHRINK).astype(np.float32), spacing)
 
-    def __call__(self, points: NDArray[np.floating]) -> NDArray[np.float32]:
+    def __call__(self, points: Points) -> Float[NDArray[np.float32], "point"]:
         """Values at ``points`` (3, n) of (x, y, z) in mm."""
         return _evaluate(self.lattice, *(np.ascontiguousarray(points[i] / self.spacing_mm[i], dtype=np.float32) for i in range(3)))
 

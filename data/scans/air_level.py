@@ -6,9 +6,11 @@ import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
 from ...base import InputError
+from ...base.shapes import PerView
 
 BORDER = 0.02  # of the columns, on each side
 BLOCK_PIXELS = 64  # enough that a block's mean is an eighth as noisy as a pixel
@@ -32,7 +34,7 @@ class BorderAir:
     whole: float = 0.0
 
 
-def border_air(intensity: NDArray[np.floating]) -> BorderAir:
+def border_air(intensity: Float[NDArray, "row col"]) -> BorderAir:
     """The level of the brightest part of the left and right border of one view [row, col].
 
     Air is the brightest thing there is, but the brightest pixel is noise: the border is cut into blocks of at least 64 pixels, the
@@ -65,7 +67,7 @@ def border_air(intensity: NDArray[np.floating]) -> BorderAir:
     return BorderAir(float(np.average(mean[air], weights=n[air])), float(spread), sides, whole)
 
 
-def consistent_levels(border: list[BorderAir], reference: float | None = None) -> tuple[NDArray[np.float64], int, str]:
+def consistent_levels(border: list[BorderAir], reference: float | None = None) -> tuple[PerView, int, str]:
     """Air level of every view, from all borders together: (levels (n,), views whose border the object covers, how it was found).
 
     Views more than 2 % below the upper envelope of their neighbours have the object at both borders: they take the level
@@ -119,8 +121,10 @@ def _ratios(parts: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[
     return parts[good] / others[good]
 
 
-def given_levels(air: ArrayLike, views: int) -> NDArray[np.float64]:
-    """A level given by the caller, one for all views or one each; InputError unless positive and finite."""
+def given_levels(air: ArrayLike, views: int) -> PerView:
+    """The air level (view,) that the caller gives as one number for all views or one for each; InputError unless all are positive and
+    finite.
+    """
     levels = np.asarray(air, dtype=np.float64)
     if levels.shape not in ((), (views,)) or not (np.isfinite(levels).all() and (levels > 0).all()):
         raise InputError(f"air is {air!r}"[:120], expected=f"'auto', one positive number, or {views} of them (one a view)")

@@ -37,10 +37,11 @@ def open_bonemet(
     voxel_mm: float | None = None,
     angles_deg: Array | None = None,
 ) -> RawSource:
-    """The X-rays of one mouse and week: ``path`` is that folder, or the data set's root with ``animal`` and ``week``.
+    """The X-rays of one mouse in one week: ``path`` is that folder, or the root of the data set with ``animal`` and ``week``.
 
-    The data set has no geometry file: it is `skyscan_1276` for the images' own rows and columns. ``voxel_mm`` defaults to 0.0106 mm for
-    4032 columns and in proportion for binned images; ``angles_deg`` replaces 260 views at 0.8 deg. Row index increases with +z.
+    The data set has no geometry file. The scan is that of `skyscan_1276` with the rows and columns of the images. ``voxel_mm`` defaults to
+    0.0106 mm for 4032 columns and in proportion for binned images; ``angles_deg`` (view,) replaces the 260 views at 0.8 deg. The row index
+    increases with +z.
     """
     place = path
     if not _is_xray_folder(path):

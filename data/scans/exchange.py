@@ -12,6 +12,7 @@ from pydantic import Field
 
 from ...base import InputError
 from ...base.settings import Mm
+from ...base.shapes import Angles
 from ...geometry import Scan
 from ..hdf5_access import h5_dataset, h5_link, open_h5
 from ..volumes.voxel_size import unit_in_mm
@@ -100,7 +101,7 @@ def open_exchange(path: Path, *, pixel_mm: Mm | None = None, axis_shift_mm: Shif
     return RawSource(H5Views(path, "exchange/data"), scan, flat, dark, meta)
 
 
-def _degrees(theta: Any, path: Path) -> NDArray[np.float64]:
+def _degrees(theta: Any, path: Path) -> Angles:
     """Degrees, or radians where the file says so; InputError for another unit, and for angles that cannot be those of a scan."""
     angles = np.asarray(theta[()], dtype=np.float64).ravel()
     units = _text(theta.attrs.get("units", ""))

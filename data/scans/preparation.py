@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...base import InputError
 from ...base.memory import require_memory
+from ...base.shapes import FloatImage, Image, LineIntegrals, PerView, PixelMask
 from ...geometry import Scan
 from ..images.pixel_filling import mend_dead, mend_isolated, stuck_pixels
 from ..images.stack import ArrayStack, ImageStack, Shown, shown
@@ -61,7 +62,9 @@ def prepare_views(
     max_bad: float = 0.05,
     progress: Shown = False,
 ) -> Projections:
-    """`prepare` for images that are read one by one: one view in memory at a time."""
+    """The same as `prepare`, for images [row, col] that are read one after the other, so that only one view of counts is in memory at a
+    time.
+    """
     count = len(scan)
     if not 0 <= max_bad < 1:
         raise InputError(f"max_bad is {max_bad}", expected="a fraction of the pixels, from 0 to below 1")
@@ -132,7 +135,7 @@ class _Tally:
         return stuck_pixels(self.least, self.most, len(self.border))
 
 
-def _mend(values: NDArray[np.float32], tally: _Tally, unusable: NDArray[np.bool_], levels: NDArray[np.float64]) -> tuple[int, int]:
+def _mend(values: LineIntegrals, tally: _Tally, unusable: PixelMask, levels: PerView) -> tuple[int, int]:
     """Fill non-positive and unusable pixels in place: (pixels mended from neighbours, pixels clipped) of the non-positive ones."""
     mended = clipped = 0
     for view, black in enumerate(tally.black):
@@ -146,7 +149,7 @@ def _mend(values: NDArray[np.float32], tally: _Tally, unusable: NDArray[np.bool_
 
 def flat_field(
     flat: NDArray[Any] | None, dark: NDArray[Any] | None, shape: tuple[int, int]
-) -> tuple[Callable[[NDArray[Any]], NDArray[np.float32]], NDArray[np.bool_]]:
+) -> tuple[Callable[[Image], FloatImage], PixelMask]:
     """(image -> corrected float32 intensity, mask [row, col] of pixels whose flat is not above their dark). Several frames are averaged."""
     offset = _mean("dark", dark)
     if flat is None:
@@ -182,7 +185,7 @@ def _mean(name: str, frames: NDArray[Any] | None) -> NDArray[np.float32] | np.fl
     return np.asarray(frames if frames.ndim == 2 else frames.mean(axis=0, dtype=np.float64), dtype=np.float32)
 
 
-def check_image(image: NDArray[Any], where: str) -> tuple[float, float]:
+def check_image(image: Image, where: str) -> tuple[float, float]:
     """(least, most) count of one view; InputError for NaN, Inf or a constant image."""
     low, high = float(image.min()), float(image.max())
     if not (np.isfinite(low) and np.isfinite(high)):
@@ -208,7 +211,7 @@ def _place(views: ImageStack, view: int) -> str:
     return f"view {view} ({name})" if name else f"view {view}"
 
 
-def _refuse_line_integrals(image: NDArray[Any], high: float, where: str) -> None:
+def _refuse_line_integrals(image: Image, high: float, where: str) -> None:
     """Real numbers of the size of line integrals, and near 0 at the border: no counts, and no transmission (1 in air) either."""
     border = float(np.median(image[:, [0, -1]]))
     if not 0 < high < MOST_INTEGRAL or abs(border) > 0.25 * high or image.min() < -high:
@@ -232,7 +235,7 @@ def _known_level(flat: NDArray[Any] | None, meta: Mapping[str, Any], top: int | 
     return None, [f"the log's 'Reference Intensity' is {level:g}, images of {bits} bits hold at most {top}: it is not used"]
 
 
-def _levels(air: ArrayLike, border: list[BorderAir], known: float | None, count: int) -> tuple[NDArray[np.float64], int, str]:
+def _levels(air: ArrayLike, border: list[BorderAir], known: float | None, count: int) -> tuple[PerView, int, str]:
     if isinstance(air, str):
         if air != "auto":
             raise InputError(f"air is {air!r}", expected="'auto' or the intensity of air as a number")

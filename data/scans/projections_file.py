@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
@@ -15,6 +14,7 @@ from ...base import InputError
 from ...base.files import atomic_path
 from ...base.memory import require_memory
 from ...base.plain import from_json, to_json
+from ...base.shapes import LineIntegrals
 from ...geometry import Scan
 from ..hdf5_access import get_scan, h5_dataset, h5_link, new_h5, open_h5, put_scan
 from ..projections import Projections
@@ -126,7 +126,7 @@ def _get_arrays(value: Any, group: Any, path: Path) -> Any:
     return get_scan(stored, path) if "source" in getattr(stored, "keys", list)() else stored[()]
 
 
-def integral_doubts(values: NDArray[np.float32], source: str) -> list[str]:
+def integral_doubts(values: LineIntegrals, source: str) -> list[str]:
     """Warnings about numbers that can hardly be the line integrals of an object: all alike, as large as counts, or negative."""
     low, high, mean = float(values.min()), float(values.max()), float(values.mean(dtype=np.float64))
     if low == high:

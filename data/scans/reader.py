@@ -62,15 +62,15 @@ def read(
     progress: Shown = False,
     **options: Any,
 ) -> Projections:
-    """The line integrals and the geometry of a scan on disk: a SkyScan folder, a BoneMet folder, or an .h5 file.
+    """The line integrals [view, row, col] and the geometry of a scan on disk: a SkyScan folder, a BoneMet folder, or an .h5 file.
 
-    ``views`` reads some views only: a slice, indices, a mask, or a function of the scan, ``lambda scan: views.evenly(scan, 26)``.
-    ``binning`` averages blocks of that many pixels each way before anything else. ``air`` and ``max_bad`` are those of `prepare`, which
-    turns counts into line integrals view by view: memory holds no more than the line integrals. ``progress``: a bar on the terminal, or a
-    function of how many views are done, and of how many. ``options`` are those of the format's reader: `open_skyscan`, `open_bonemet`,
-    `open_exchange`.
+    ``views`` selects the views to read: a slice, indices, a mask, or a function of the scan such as ``lambda scan: views.evenly(scan,
+    26)``. ``binning`` averages blocks of that many pixels each way before anything else is done. ``air`` and ``max_bad`` are explained at
+    `prepare`, which turns counts into line integrals view by view, so that memory holds no more than the line integrals. ``progress`` is
+    True for a bar on the terminal, or a function that is called with how many views are done, and of how many. ``options`` are those of the
+    reader of the format: `open_skyscan`, `open_bonemet`, `open_exchange`.
 
-    Raises FileNotFoundError; InputError naming the file for anything broken, missing, ambiguous or unknown.
+    Raises FileNotFoundError, and InputError naming the file for anything that is broken, missing, ambiguous or unknown.
     """
     return line_integrals(open_scan(path, views=views, binning=binning, **options), air=air, max_bad=max_bad, progress=progress)
 
@@ -78,7 +78,7 @@ def read(
 def line_integrals(
     source: RawSource | Projections, *, air: ArrayLike = "auto", max_bad: float = 0.05, progress: Shown = False
 ) -> Projections:
-    """What `open_scan` gave, read: the second half of `read`."""
+    """The line integrals [view, row, col] of a scan that `open_scan` has opened: the second half of `read`."""
     place = str(source.meta.get("source", "the scan"))
     doubts: list[str] = []
     if isinstance(source, Projections):

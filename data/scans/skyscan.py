@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ...base import InputError
 from ...base.files import atomic_path
 from ...base.natural_key import natural_key
+from ...base.shapes import Image
 from ...geometry import SkyScanLog, format_skyscan_log, parse_skyscan_log
 from ...geometry.skyscan.files import choose_log, find_logs
 from ...geometry.skyscan.text import LogText
@@ -155,7 +156,7 @@ def write_skyscan(raw: RawScan, folder: str | Path, *, prefix: str = "scan_", fo
     return Path(folder)
 
 
-def _to_uint16(image: NDArray[Any], view: int) -> NDArray[np.uint16]:
+def _to_uint16(image: Image, view: int) -> NDArray[np.uint16]:
     low, high = float(image.min()), float(image.max())
     if low < -0.5 or high >= 65535.5 or high < 256:
         raise InputError(

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from jaxtyping import Float, Shaped
-from numpy.typing import NDArray
 from pydantic import Field
 
 from ...base import InputError
 from ...base.settings import NotNegative, Several, checked
+from ...base.shapes import AnyVolume, FloatVolume
 
 USUAL_MU_MAX = 0.20  # 1/mm: cortical bone of a mouse at 30 keV, near the brightest level of a micro-CT
 _MOST, _MUCH, _LEAST = 10.0, 1.0, 1e-3  # 1/mm: iron at 30 keV absorbs 6.4, bone 0.2, foam 0.002
@@ -60,12 +59,12 @@ class GreyScale:
 class Attenuation:
     """``volume`` [z, y, x] float32 in 1/mm, nowhere negative; ``largest``: the value that it can reach; ``why``: how that is known."""
 
-    volume: Float[NDArray, "z y x"]
+    volume: FloatVolume
     largest: float
     why: str
 
 
-def as_attenuation(stored: Shaped[NDArray, "z y x"], facts: Mapping[str, Any], name: str, scale: GreyScale | None = None) -> Attenuation:
+def as_attenuation(stored: AnyVolume, facts: Mapping[str, Any], name: str, scale: GreyScale | None = None) -> Attenuation:
     """The attenuation that the numbers ``stored`` mean, by the ``facts`` of `read_volume` and what the user says; ``name`` is the file's.
 
     Whole numbers that fill their type are grey levels, from 0 to `USUAL_MU_MAX` 1/mm unless ``scale`` says otherwise, with a warning that
@@ -112,7 +111,7 @@ def _unknown(name: str, low: float, high: float, kind: str, remedy: str) -> Inpu
     return InputError(f"{name} holds values from {low:g} to {high:g}, such as {kind}", expected="a known grey scale", remedy=remedy)
 
 
-def _of_labels(stored: NDArray[Any], name: str, mu: tuple[float, ...], low: float, high: float) -> Attenuation:
+def _of_labels(stored: AnyVolume, name: str, mu: tuple[float, ...], low: float, high: float) -> Attenuation:
     labels = np.rint(stored).astype(np.intp)
     if low < 0 or high > len(mu) - 1 or not np.array_equal(labels, stored):
         raise InputError(
@@ -121,12 +120,12 @@ def _of_labels(stored: NDArray[Any], name: str, mu: tuple[float, ...], low: floa
     return Attenuation(np.asarray(mu, dtype=np.float32)[labels], max(mu), f"labels 0 to {len(mu) - 1} with the attenuations of --mu")
 
 
-def _of_hounsfield(stored: NDArray[Any], mu_water: float, high: float) -> Attenuation:
+def _of_hounsfield(stored: AnyVolume, mu_water: float, high: float) -> Attenuation:
     values = np.maximum(np.float32(mu_water) * (1 + stored.astype(np.float32) / 1000), 0)
     return Attenuation(values, float(f"{mu_water * (1 + high / 1000):.2g}"), f"Hounsfield units with water at {mu_water:g} 1/mm")
 
 
-def _of_levels(stored: NDArray[Any], name: str, ends: tuple[float, float], bits: int | None, low: float, high: float) -> Attenuation:
+def _of_levels(stored: AnyVolume, name: str, ends: tuple[float, float], bits: int | None, low: float, high: float) -> Attenuation:
     """Grey levels; InputError where they leave two bits or more of their type unused and nobody says how many they have."""
     first, last = low, high
     if stored.dtype.kind in "bui" and low >= 0:
@@ -153,7 +152,7 @@ def _of_levels(stored: NDArray[Any], name: str, ends: tuple[float, float], bits:
     return Attenuation(np.maximum(values, 0), to, f"grey levels {first:g} to {last:g} are taken as {at:g} to {to:g} 1/mm")
 
 
-def _of_real(stored: NDArray[Any], name: str, low: float, high: float, said: bool) -> Attenuation:
+def _of_real(stored: AnyVolume, name: str, low: float, high: float, said: bool) -> Attenuation:
     """Real numbers as attenuation in 1/mm."""
     if not said and low >= 0 and high == 1:
         raise _unknown(name, low, high, "a volume scaled to 1", _SAY_WINDOW)

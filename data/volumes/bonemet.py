@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...base import InputError
 from ...base.files import atomic_path
+from ...base.shapes import AnyVolume
 from ..images.bonemet_folders import new_place, normal_component
 from ..images.grey import to_grey
 from ..images.image_files import write_image
 
 
 def write_bonemet_slices(
-    volume: NDArray[Any],
+    volume: AnyVolume,
     dataset_root: str | Path,
     component: str,
     animal: str | int,

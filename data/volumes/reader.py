@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...base import InputError
+from ...base.shapes import AnyVolume
 from ...geometry import Grid
 from .volume_format import format_to_read
 
 
-def read_volume(path: str | Path, *, voxel_mm: float | None = None, **options: Any) -> tuple[NDArray[Any], Grid, dict[str, Any]]:
+def read_volume(path: str | Path, *, voxel_mm: float | None = None, **options: Any) -> tuple[AnyVolume, Grid, dict[str, Any]]:
     """(volume [z, y, x], grid, facts) of a volume on disk, by its ending: see `fewview.data.volumes.formats`.
 
     The volume has the type that was stored, but slices with a known grey window become float32 in 1/mm (``facts["units"]`` says so).

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...base import InputError
 from ...base.memory import require_memory
+from ...base.shapes import AnyVolume
 from ...geometry import Grid
 from ...geometry.skyscan.text import LogText, parse_text
 from ..images.grey import GREY_TYPES, from_grey, to_grey
@@ -26,7 +26,7 @@ LOW, HIGH = "Minimum for CS to Image Conversion", "Maximum for CS to Image Conve
 
 
 def write_slices(
-    volume: NDArray[Any],
+    volume: AnyVolume,
     grid: Grid,
     folder: Path,
     *,
@@ -69,7 +69,7 @@ def write_slices(
     (folder / f"{stem}.log").write_text("\r\n".join([*text, ""]), encoding="utf-8", newline="")
 
 
-def _window(volume: NDArray[Any], window: tuple[float, float] | None) -> tuple[float, float]:
+def _window(volume: AnyVolume, window: tuple[float, float] | None) -> tuple[float, float]:
     if window is not None:
         if len(window) != 2:
             raise InputError(f"window is {window}", expected="(low, high) in 1/mm")
@@ -85,7 +85,7 @@ def read_slices(
     prefix: str | None = None,
     window: tuple[float, float] | None = None,
     progress: bool = False,
-) -> tuple[NDArray[Any], Grid, dict[str, Any]]:
+) -> tuple[AnyVolume, Grid, dict[str, Any]]:
     """(volume [z, y, x], grid, facts) of a folder of numbered TIFF, PNG or BMP slices; slice number increases with z, row with y.
 
     Where ``window`` (low, high) or a ``_rec.log`` says what the grey levels mean the volume is float32 in 1/mm, otherwise the files' own

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...base import InputError
+from ...base.shapes import AnyVolume
 from ...geometry import Grid, Scan
 
 Read = tuple[NDArray[Any], Grid, dict[str, Any]]
@@ -38,7 +39,7 @@ class Kept:
     """What some formats keep beside the volume: facts of the reconstruction, its standard deviation in 1/mm, its scan."""
 
     facts: Mapping[str, Any] = field(default_factory=dict)
-    std: NDArray[Any] | None = None
+    std: AnyVolume | None = None
     scan: Scan | None = None
 
 

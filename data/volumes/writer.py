@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ...base import InputError
 from ...base.files import atomic_path, refuse_existing
 from ...base.record import make_record, record_path, recorded_path
+from ...base.shapes import AnyVolume, Volume
 from ...geometry import Grid
 from .volume_format import Kept, VolumeFormat, format_to_write
 
@@ -23,7 +24,7 @@ class Result(Protocol):
     """A volume that knows where it came from: a `Reconstruction`."""
 
     @property
-    def volume(self) -> NDArray[np.float32]:
+    def volume(self) -> Volume:
         """[z, y, x] in 1/mm."""
         ...
 
@@ -99,7 +100,7 @@ def check_output(path: Path, force: bool = False, inputs: Iterable[str | Path] =
     return form
 
 
-def _checked(array: NDArray[Any], grid: Grid | None) -> tuple[NDArray[Any], Grid]:
+def _checked(array: NDArray[Any], grid: Grid | None) -> tuple[AnyVolume, Grid]:
     if grid is None:
         raise InputError("a plain array has no voxel size", expected="grid=Grid(shape, voxel_mm)", remedy="or give a Reconstruction")
     if array.shape != grid.shape:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...base import InputError
+from ...base.shapes import Angles
 from .plausible import check_angles
 from .text import LogText, switch
 
 
 @dataclass(frozen=True, eq=False)
 class Travel:
-    """Angles (n,) in degrees as if the rotation were counter-clockwise, and the first of them."""
+    """The angles of the views in degrees, as if the rotation were counter-clockwise, and the first of them."""
 
     start: float
-    angles: NDArray[np.float64]
+    angles: Angles
 
 
 def angles_of(text: LogText, images: int | None) -> tuple[Travel, bool, list[str], list[str]]:

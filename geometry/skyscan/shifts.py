@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...base import InputError
+from ...base.shapes import PerView
 
 
 @dataclass(frozen=True, eq=False)
 class ViewShifts:
-    """``cols_px`` and ``rows_px``, (n,) float64: one pair a view, in pixels, as the file writes them."""
+    """By how many columns and rows each view has to be moved, as the file says it."""
 
-    cols_px: NDArray[np.float64]
-    rows_px: NDArray[np.float64]
+    cols_px: PerView
+    rows_px: PerView
 
     def __len__(self) -> int:
         return int(self.cols_px.size)

@@ -34,7 +34,7 @@ class DenseGrids(nn.Module):
         return torch.cat(parts, 1)
 
     def on_grid(self, shape: tuple[int, int, int]) -> Float[Tensor, "n width"]:
-        """Features at the centres of ``shape`` voxels that fill the box, flattened: `forward`, several times faster."""
+        """The features at the centres of ``shape`` voxels that fill the box, flattened: the same as `forward`, but several times faster."""
         return torch.cat([_resized(grid, shape).flatten(2) for grid in self.grids], 1).squeeze(0).T
 
 
@@ -84,7 +84,7 @@ class HashGrids(nn.Module):
 
 
 def positional(x: Float[Tensor, "... d"], octaves: int) -> Float[Tensor, "... wide"]:
-    """x, and sine and cosine of pi 2^k x for k = 0 .. octaves - 1 (Mildenhall et al. 2020, equation 4): d (1 + 2 octaves) numbers.
+    """x with the sine and cosine of pi 2^k x for k = 0 .. octaves - 1 (Mildenhall et al. 2020, equation 4): d (1 + 2 octaves) features.
 
     >>> positional(torch.tensor([0.5]), 2).round(decimals=3).abs().tolist()
     [0.5, 1.0, 0.0, 0.0, 1.0]

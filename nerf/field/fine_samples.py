@@ -40,8 +40,10 @@ class Cells:
 
 
 def coarse_cells(rays: Rays, box: Float[Tensor, "2 3"], count: int, generator: Generator | None) -> tuple[Cells, Tensor]:
-    """One point in each of ``count`` equal steps through the box (in its middle without a ``generator``), and the indices of the rays
-    that meet the box: the cells are theirs alone."""
+    """The cells of the rays that meet the box (in mm), and the indices (n,) of these rays.
+
+    There is one point in each of ``count`` equal steps through the box: at a random place with a ``generator``, in the middle without one.
+    """
     inside = chords(rays, box)
     index = inside.hit.nonzero()[:, 0]
     length = inside.length[index]

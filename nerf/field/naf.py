@@ -9,12 +9,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from jaxtyping import Float
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ...base import InputError
 from ...base.settings import Count, NotNegative, Positive, Seed, Several, checked
+from ...base.shapes import Volume
 from ...data import Projections
 from ...data.multiresolution import bin_projections
 from ...geometry import Grid, Scan
@@ -107,13 +107,15 @@ class AttenuationField(nn.Module):
             self.head.compile()
 
     def forward(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
-        """Attenuation of points inside the box (outside it the border's value: ask only inside)."""
+        """The attenuation in 1/mm at points in mm inside the box. Outside it the border's value would be returned, so ask only inside."""
         box = self.get_buffer("box")
         unit = 2 * (points - box[0]) / (box[1] - box[0]) - 1
         return self._of_features(self.encoding(unit))
 
     def volume(self, grid: Grid) -> Float[Tensor, "z y x"]:
-        """The field at the voxel centres of the grid that it was made for, as `forward` gives it; dense grids are read level by level."""
+        """The field in 1/mm at the voxel centres of the grid that it was made for, equal to `forward` there; dense grids are read level by
+        level.
+        """
         if isinstance(self.encoding, DenseGrids):
             network, given = self._of_features, self.encoding.on_grid(grid.shape)
         else:
@@ -216,7 +218,7 @@ def _random_rays(
 
 
 @method_function(NafSettings)
-def naf(projections: Projections, grid: Grid, settings: NafSettings, callbacks: Sequence[Callback]) -> NDArray[np.float32]:
+def naf(projections: Projections, grid: Grid, settings: NafSettings, callbacks: Sequence[Callback]) -> Volume:
     """Fit, then read the field at the voxel centres."""
     usable_device(settings.device)
     field, _ = fit(projections, grid, settings, callbacks)

@@ -88,7 +88,7 @@ def box_of(grid: Grid, dtype: torch.dtype = torch.float32, device: torch.device 
 
 
 def chords(rays: Rays, box: Float[Tensor, "2 3"]) -> Chords:
-    """Where rays are inside the box, from the source onwards."""
+    """The part of each ray that is inside the box (its corners in mm), from the source onwards."""
     exact = box.to(rays.origin.dtype)
     safe = torch.where(rays.direction.abs() < 1e-12, torch.full_like(rays.direction, 1e-12), rays.direction)
     ends = (exact[:, None, :] - rays.origin[None]) / safe[None]
@@ -110,7 +110,7 @@ def sample(rays: Rays, box: Float[Tensor, "2 3"], count: int, generator: torch.G
 
 
 def uniform(shape: tuple[int, ...], generator: torch.Generator | None, like: Tensor) -> Tensor:
-    """Random numbers in 0..1 of this shape, with the dtype and device of ``like``; 0.5 everywhere without a generator (of any device)."""
+    """Random numbers in 0..1 of any shape, with the dtype and device of ``like``; without a generator (of any device) all are 0.5."""
     if generator is None:
         return torch.full(shape, 0.5, dtype=like.dtype, device=like.device)
     return torch.rand(shape, generator=generator, dtype=like.dtype, device=generator.device).to(like.device)

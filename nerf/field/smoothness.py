@@ -24,7 +24,7 @@ def total_variation(field: nn.Module, grid: Grid, patches: int, size: int, gener
 
 
 def variation(values: Float[Tensor, "patch z y x"]) -> Float[Tensor, ""]:
-    """Mean isotropic total variation of each step of one voxel; along an axis of one voxel nothing varies."""
+    """The mean isotropic total variation for a step of one voxel, in the unit of the values; an axis of one voxel adds nothing."""
     axes = [axis for axis in (3, 2, 1) if values.shape[axis] > 1]
     squares = [_step(values, axis, axes) ** 2 for axis in axes]
     return torch.sqrt(sum(squares, torch.full_like(values[:1, :1, :1, :1], 1e-12))).mean()

@@ -142,8 +142,8 @@ def _quarter(images: Images, which: int) -> Images:
     return images[..., row * half : (row + 1) * half, col * half : (col + 1) * half]
 
 
-def hinge(verdict: Tensor, real: bool, margin: float | Tensor = 1.0) -> Float[Tensor, ""]:
-    """What the discriminator minimises: max(0, margin - verdict) on real, max(0, margin + verdict) on generated images, mean."""
+def hinge(verdict: Float[Tensor, "image place"], real: bool, margin: float | Tensor = 1.0) -> Float[Tensor, ""]:
+    """The mean hinge loss of the discriminator: max(0, margin - verdict) on real images, max(0, margin + verdict) on generated ones."""
     return torch.relu(margin - verdict if real else margin + verdict).mean()
 
 

@@ -47,7 +47,7 @@ class ConditionedLinear(nn.Module):
         self.linear = nn.Linear(points + codes, out)
 
     def forward(self, parts: Sequence[Float[Tensor, "n _"]], code: Float[Tensor, "c"]) -> Float[Tensor, "n width"]:
-        """The layer at the points of one object: ``parts`` (their widths sum to ``points``) and the object's code."""
+        """The features of this layer at the points of one object, from ``parts`` (whose widths sum to ``points``) and the object's code."""
         weight, start = self.linear.weight, 0
         out = nn.functional.linear(code, weight[:, self.points :], self.linear.bias)
         for part in parts:
@@ -101,7 +101,7 @@ class ConditionedField(nn.Module):
         return field
 
 
-def attenuation(density: Tensor, brightness: Tensor, frame: Frame) -> Tensor:
+def attenuation(density: Float[Tensor, "point"], brightness: Float[Tensor, "point"], frame: Frame) -> Float[Tensor, "point"]:
     """Attenuation (point,) in 1/mm: the density, halved to doubled by the brightness that the appearance code decides."""
     return 2 * density * brightness / frame.radius_mm
 

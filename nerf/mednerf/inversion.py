@@ -116,7 +116,9 @@ def _best_start(
     return codes[int(torch.stack(errors).argmin())].clone()
 
 
-def view_psnr(network: ConditionedField, code: Tensor, data: Projections, grid: Grid, optics: Optics, view: int = 0) -> float:
+def view_psnr(
+    network: ConditionedField, code: Float[Tensor, "code"], data: Projections, grid: Grid, optics: Optics, view: int = 0
+) -> float:
     """PSNR in dB of one rendered view against the measured one, data range 2 on -1..1 of the fixed window."""
     seen = optics.view(network, code, data.scan, grid, view).cpu()
     return _psnr(((seen - optics.measured(torch.from_numpy(data.values[view].copy()))) ** 2).mean().item())

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from ...base import InputError, UnknownNameError
 from ...base.settings import checked
+from ...base.shapes import Images, Volume
 from ...data import Projections
 from ...geometry import Grid, Scan
 from ...recon.method import Callback, Progress, method_function
@@ -179,7 +179,7 @@ class MednerfLearner:
             fake = m.architecture.optics.patches(m.average, codes, whole, data.scan, example.grid)
             return -float(kernel_distance(m.architecture.optics.measured(whole.read(data.values)), fake.cpu()))
 
-    def samples(self, module: MedNerf, scan: Scan, n: int, generator: Generator) -> Float[NDArray[np.float32], "n row col"]:
+    def samples(self, module: MedNerf, scan: Scan, n: int, generator: Generator) -> Images:
         """X-rays (line integrals) of ``n`` random objects in random poses of ``scan``, by the averaged generator."""
         m = _own(module)
         if n < 1:
@@ -200,7 +200,7 @@ class MednerfSettings(TrainedSettings, Inversion):
 
 
 @method_function(MednerfSettings)
-def mednerf(projections: Projections, grid: Grid, settings: MednerfSettings, callbacks: Sequence[Callback]) -> NDArray[np.float32]:
+def mednerf(projections: Projections, grid: Grid, settings: MednerfSettings, callbacks: Sequence[Callback]) -> Volume:
     """The checkpoint's generator fitted to the projections; callbacks hear of the fit, and of the first view's PSNR before and after."""
     inversion = Inversion(**{f.name: getattr(settings, f.name) for f in fields(Inversion)})
 

@@ -22,7 +22,7 @@ class Optics:
     rendering: str
     window: float
 
-    def measured(self, values: Tensor) -> Tensor:
+    def measured(self, values: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
         """Line integrals (any shape) mapped to -1..1 of the window; never an image's own extremes, and nothing is clipped."""
         return 2 / self.window * values - 1
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ...base import InputError
+from ...base.shapes import LineIntegrals
 from ...geometry import Scan
 from ..field.rendering import Pose, Rays
 from .graf import Frame
@@ -45,7 +45,7 @@ class Patches:
         col = self.col.repeat(1, side).flatten()
         return Pose.of(scan, device=device).rays(view.to(device), row.to(device), col.to(device))
 
-    def read(self, values: NDArray[np.float32]) -> Float[Tensor, "patch 1 side side"]:
+    def read(self, values: LineIntegrals) -> Float[Tensor, "patch 1 side side"]:
         """The values [view, row, col] of a scan at the pixels, bilinear."""
         rows, cols = values.shape[1:]
         images = torch.from_numpy(np.ascontiguousarray(values[self.view.numpy()]))[:, None]

@@ -24,7 +24,7 @@ class Residual(nn.Module):
         self.around = nn.Identity() if same else _convolution(inside, outside, 1, stride, groups)
 
     def forward(self, images: Float[Tensor, "view channel row col"]) -> Float[Tensor, "view width r c"]:
-        """Half the size with a stride of 2."""
+        """The features of the images; with a stride of 2 the maps have half the size."""
         return torch.relu(self.around(images) + self.second(torch.relu(self.first(images))))
 
 
@@ -73,7 +73,9 @@ class Encoder(nn.Module):
 
 
 def enlarged(maps: Float[Tensor, "view channel r c"], rows: int, cols: int, factor: int) -> Float[Tensor, "view channel row col"]:
-    """Bilinear between maps whose [i, j] lies at [factor * i, factor * j] of the result; the border's value beyond the last."""
+    """The features between the pixels of the maps, bilinear: [i, j] of a map lies at [factor * i, factor * j] of the result, and the border
+    is repeated.
+    """
     down, across = (_tents(n, m, factor).to(maps) for n, m in ((rows, maps.shape[2]), (cols, maps.shape[3])))
     return down @ (maps @ across.T)
 

@@ -138,7 +138,7 @@ class PixelNerf(nn.Module):
     def lines(
         self, scene: Scene, cells: Cells, fine: int, generator: Generator | None
     ) -> tuple[Float[Tensor, "ray"] | None, Float[Tensor, "ray"]]:
-        """Line integrals along rays: of the coarse network (None where it is the fine one too), and of the fine one."""
+        """The line integrals along rays by the coarse network (None where it is also the fine one) and by the fine network."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and (self.architecture.own_fine or fine == 0)):
             first = self.attenuation(scene, cells.points, fine=False)
         if fine == 0:

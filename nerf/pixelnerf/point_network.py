@@ -15,7 +15,7 @@ class Residual(nn.Module):
         self.first, self.second = nn.Linear(width, width), nn.Linear(width, width)
 
     def forward(self, x: Float[Tensor, "... width"]) -> Float[Tensor, "... width"]:
-        """Same shape."""
+        """Features of the same shape."""
         return x + self.second(torch.relu(self.first(torch.relu(x))))
 
 
@@ -38,7 +38,7 @@ class PointNetwork(nn.Module):
     def forward(
         self, point: Float[Tensor, "point p"], views: Float[Tensor, "view point v"], seen: Bool[Tensor, "view point"]
     ) -> Float[Tensor, "point"]:
-        """One number a point, before its last activation. Views that do not see a point say nothing of it."""
+        """The output feature of each point, before its last activation. Views that do not see a point have no say in it."""
         state: Tensor = self.enter(point)[None]
         for told, block in zip(self.told, self.apart, strict=True):
             state = block(state + told(views))

@@ -55,7 +55,7 @@ class Cameras:
         return row, col, seen
 
     def turned(self, offsets: Float[Tensor, "point 3"]) -> Float[Tensor, "view point 3"]:
-        """Offsets (x, y, z) along the rows, the columns and the normal of every panel."""
+        """Offsets (x, y, z) in mm as offsets along the rows, the columns and the normal of every panel."""
         return torch.einsum("vij,pj->vpi", self.frame, offsets)
 
 

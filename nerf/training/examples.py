@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from ...base import InputError, UnknownNameError
 from ...base.memory import require_memory
 from ...base.record import sha256
+from ...base.shapes import ViewIndices
 from ...data import Projections, read_volume
 from ...data.pairs import Pair
 from ...data.volumes.resample import resample
@@ -67,7 +68,7 @@ def _truth(pair: Pair, fingerprint: str) -> tuple[NDArray[np.float32], Grid, str
     return volume, own, f"{fingerprint} truth {sha256(pair.truth)}"
 
 
-def draw_views(scan: Scan, counts: Sequence[int], selections: Sequence[str], generator: torch.Generator) -> Int[NDArray[np.intp], "view"]:
+def draw_views(scan: Scan, counts: Sequence[int], selections: Sequence[str], generator: torch.Generator) -> ViewIndices:
     """A count of ``counts`` and a selection of ``selections``, drawn at random: the views that one training step sees.
 
     "evenly": spaced by no less than a share of the scan and no more than from its first view to its last, from a random first view;
@@ -109,8 +110,8 @@ def augmented(example: Example, how: str, generator: torch.Generator) -> Example
     return replace(turned(moved, 90 * quarters), before=example, quarters=quarters, mirror=flip < 0.5)
 
 
-def moved_along(volume: NDArray[np.float32], example: Example) -> NDArray[np.float32]:
-    """``volume`` [..., y, x], made of the example as it was before it was mirrored and turned, as it would be made of it now."""
+def moved_along(volume: Float[NDArray[np.float32], "*channels z y x"], example: Example) -> Float[NDArray[np.float32], "*channels z y2 x2"]:
+    """A volume that was made of the example before it was mirrored and turned, as it would be made of it now; its unit does not change."""
     flipped = volume[..., ::-1] if example.mirror else volume
     return _own(np.rot90(flipped, example.quarters, axes=(-1, -2)))
 

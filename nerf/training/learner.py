@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
+from ...base.shapes import Volume
 from ...data import Projections
 from ...geometry import Grid, Scan
 
@@ -28,7 +29,7 @@ class Example:
     animal: str
     projections: Projections
     grid: Grid
-    reference: Float[NDArray[np.float32], "z y x"]
+    reference: Volume
     fingerprint: str = ""
     window: tuple[float, float] = (0.0, 0.3)
     before: Example | None = None

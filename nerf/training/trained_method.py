@@ -10,10 +10,10 @@ from typing import Any, ParamSpec
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ...base import InputError
 from ...base.settings import Seed, Whole, checked
+from ...base.shapes import Volume
 from ...data import Projections
 from ...data.volumes.resample import resample
 from ...geometry import Grid
@@ -25,7 +25,6 @@ from .checkpoint import module_of, read_checkpoint
 from .learner import Learner
 from .state import step_generator
 
-Volume = NDArray[np.float32]
 P = ParamSpec("P")
 
 

@@ -56,8 +56,8 @@ class Correction(nn.Module):
         sizes = [(inputs, width), (width, width), (width, outputs)]
         self.layers = nn.ModuleList(convolution(n, m, 3, padding=1) for n, m in sizes)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[n, inputs, ...] -> [n, outputs, ...]."""
+    def forward(self, x: Float[Tensor, "n inputs *space"]) -> Float[Tensor, "n outputs *space"]:
+        """``outputs`` feature maps from ``inputs`` feature maps of the same size."""
         for layer in list(self.layers)[:-1]:
             x = functional.leaky_relu(layer(x), 0.1)
         return self.layers[-1](x)
@@ -74,7 +74,7 @@ class PrimalDual(nn.Module):
         self.pace = nn.Parameter(torch.full((a.steps,), 0.3))
 
     def forward(self, views: Float[Tensor, "view row col"], first: Float[Tensor, "z y x"], back: Back) -> Float[Tensor, "z y x"]:
-        """``back`` knows the geometry."""
+        """The volume in the networks' unit, from the views, a first volume, and ``back``, which knows the geometry."""
         a = self.architecture
         volume = first
         seen = torch.zeros(len(views), a.memory, *views.shape[1:], device=views.device)

@@ -16,6 +16,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from ...base.settings import Count, NotNegative, Positive, Whole, checked
+from ...base.shapes import Volume
 from ...data import Projections
 from ...geometry import Grid
 from ...recon.analytic.feldkamp import filtered_backprojection
@@ -92,7 +93,9 @@ class ResidualUNet(nn.Module):
         self.blur = nn.Conv3d(inputs, 1, 3, padding=1, bias=False)
 
     def forward(self, x: Float[Tensor, "n c z y x"]) -> Float[Tensor, "n z y x"]:
-        """Padded by repetition to a multiple of the coarsest voxel, and cut back."""
+        """The corrected volume in the network's unit. Inside, the volumes are padded to a multiple of the coarsest voxel, and the result is
+        cut back.
+        """
         size, step = x.shape[2:], 2**self.architecture.levels
         pad = [(-n) % step for n in size]
         full = functional.pad(x, (0, pad[2], 0, pad[1], 0, pad[0]), mode="replicate") if any(pad) else x
@@ -130,7 +133,7 @@ def _kept(module: ResidualUNet, example: Example, given: Int[NDArray[np.intp], "
     return seen[key]
 
 
-def patches(reference: NDArray[np.float32], a: Architecture, generator: Generator) -> Iterator[tuple[slice, slice, slice]]:
+def patches(reference: Volume, a: Architecture, generator: Generator) -> Iterator[tuple[slice, slice, slice]]:
     """Cubes (or what the volume has of one) that hold a random voxel of the upper half of the values that are not air."""
     bright = np.flatnonzero(reference > 0.25 * a.unit)
     for _ in range(a.patches):
@@ -150,7 +153,9 @@ def reach(a: Architecture) -> int:
 
 
 def tiled(module: ResidualUNet, volumes: Float[Tensor, "c z y x"], tile: int = TILE, margin: int | None = None) -> Float[Tensor, "z y x"]:
-    """The network's output, computed on tiles of at most ``tile``^3 voxels, each seen with ``margin`` (`reach`) voxels around it."""
+    """The output of the network in its unit, computed on tiles of at most ``tile``^3 voxels, each seen with ``margin`` (`reach`) voxels
+    around it.
+    """
     a = module.architecture
     margin = reach(a) if margin is None else margin
     voxels = int(np.prod([min(n, tile + 2 * margin) for n in volumes.shape[1:]]))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ...base.shapes import LineIntegrals
 from ...data import Projections
 from ...data.images.binning import bin_views
 from ...geometry import Scan
@@ -47,7 +48,7 @@ def axis_estimate(
     return best, scores if sense else {}, before, curve
 
 
-def _prepared(flat: NDArray[np.float32], scan: Scan, factor: int) -> tuple[Reprojection, Corrected]:
+def _prepared(flat: LineIntegrals, scan: Scan, factor: int) -> tuple[Reprojection, Corrected]:
     small = bin_pixels(scan, 1, factor)
     return Reprojection(bin_views(flat, 1, factor), small, refinements=2, smooth_px=1.0), Corrected(small)
 
@@ -57,7 +58,7 @@ def _tries(reach_px: float, factor: int) -> int:
 
 
 def _search(
-    flat: NDArray[np.float32], scan: Scan, factor: int, about_px: float, reach_px: float, reverse: bool, done: Steps
+    flat: LineIntegrals, scan: Scan, factor: int, about_px: float, reach_px: float, reverse: bool, done: Steps
 ) -> tuple[Estimate, Curve]:
     """The best shift within ``reach_px`` of ``about_px``, on columns binned by ``factor``, and the scores on the way."""
     test, geometry = _prepared(flat, scan, factor)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from ...base import InputError
+from ...base.shapes import LineIntegrals
 from ...data import Projections
 from ...geometry import Grid, Scan
 from ...geometry.skyscan.shifts import ViewShifts
@@ -18,8 +20,9 @@ from .epipolar import Epipolar, whitened
 from .hardening import consistent_percent
 from .search import binned
 
-Array = NDArray[np.float64]
 _DEGREE, _STEP_PX = 6, 0.5  # of the polynomials of slow drift; of the finite differences
+
+Columns = Float[NDArray[np.float64], "n *columns"]  # one column of numbers, or several
 
 
 def view_drift(projections: Projections, *, iterations: int = 10, cols: int = 96) -> ViewShifts:
@@ -58,7 +61,7 @@ def view_drift(projections: Projections, *, iterations: int = 10, cols: int = 96
     return ViewShifts(best[0] * factor, best[1] * factor)
 
 
-def slow_drift(values: NDArray[np.float32], scan: Scan, *, steps: int = 4) -> Array:
+def slow_drift(values: LineIntegrals, scan: Scan, *, steps: int = 4) -> Float[NDArray[np.float64], "2 view"]:
     """Shifts of columns and rows (2, view) in pixels, polynomials of the view's number, that make views [view, row, col] agree best.
 
     Gauss-Newton on the differences of `epipolar`; an axis shift is fitted beside them, and not given back.
@@ -79,18 +82,18 @@ def slow_drift(values: NDArray[np.float32], scan: Scan, *, steps: int = 4) -> Ar
     return np.stack([columns[:, 1:] @ x[1:count], without(np.ones((len(scan), 1)), basis @ x[count:])])
 
 
-def without(basis: Array, values: Array) -> Array:
-    """``values`` (n,) without their part in the span of the columns of ``basis`` (n, k)."""
+def without(basis: Float[NDArray[np.float64], "n k"], values: Columns) -> Columns:
+    """``values`` without their part in the span of the columns of ``basis``, in the unit of ``values``."""
     return np.asarray(values - basis @ np.linalg.lstsq(basis, values, rcond=None)[0], dtype=np.float64)
 
 
-def _slow(scan: Scan) -> Array:
+def _slow(scan: Scan) -> Float[NDArray[np.float64], "view degree"]:
     """(view, degree): Legendre polynomials of the view's number."""
     terms = np.polynomial.legendre.legvander(np.linspace(-1, 1, len(scan)), min(_DEGREE, len(scan) // 4))
     return np.asarray(terms, dtype=np.float64)
 
 
-def _gauge(scan: Scan) -> Array:
+def _gauge(scan: Scan) -> Float[NDArray[np.float64], "view 3"]:
     """(view, 3): constant, and the column shifts that moving the object would give."""
     axis = scan.axis
     arm = scan.source - axis.point_mm
@@ -99,13 +102,13 @@ def _gauge(scan: Scan) -> Array:
     return np.column_stack([np.ones(len(scan)), columns @ across.T])
 
 
-def _reprojected(values: NDArray[np.float32], scan: Scan) -> NDArray[np.float32]:
+def _reprojected(values: LineIntegrals, scan: Scan) -> LineIntegrals:
     grid = Grid.fit(scan)
     volume = filtered_backprojection(Projections(values, scan), grid, filter="hann")
     return Operator(scan, grid)(volume)
 
 
-def _registered(measured: NDArray[np.float32], model: NDArray[np.float32]) -> Array:
+def _registered(measured: LineIntegrals, model: LineIntegrals) -> Float[NDArray[np.float64], "2 view"]:
     """(2, view): pixels by which each measured view lies further along columns and rows than the model."""
     inner = (slice(None), slice(2, -2), slice(2, -2))
     across, along = (-np.gradient(model, axis=axis)[inner].reshape(len(model), -1).astype(np.float64) for axis in (2, 1))

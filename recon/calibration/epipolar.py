@@ -11,15 +11,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from numba import njit, prange
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, uniform_filter1d
 
+from ...base.shapes import Floats, LineIntegrals, ViewValues
 from ...geometry import Scan
 
-Array = NDArray[np.float64]
 _CUT = 0.02  # what is left of the largest value at the panel's edge and counts as nothing
+
+Differences = Float[NDArray[np.float64], "pair plane"]  # of line integrals over the planes that two views share, in their unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +31,11 @@ class LineTable:
     """
 
     values: NDArray[np.float32]
-    slopes: Array
-    intercepts: Array
+    slopes: Floats
+    intercepts: Floats
 
     @classmethod
-    def of(cls, smooth: Float[NDArray[np.float32], "view row col"], scan: Scan, steepest: float = 0.6) -> LineTable:
+    def of(cls, smooth: LineIntegrals, scan: Scan, steepest: float = 0.6) -> LineTable:
         """Lines of cosine-weighted views, up to ``steepest`` rows a column; ``scan`` gives the weights."""
         rows, cols = scan.shape
         oblong = float(np.linalg.norm(scan.v, axis=1).mean() / np.linalg.norm(scan.u, axis=1).mean())
@@ -47,8 +49,8 @@ class LineTable:
         return cls(across.astype(np.float32), slopes, intercepts)
 
 
-def _cosines(scan: Scan) -> NDArray[np.float32]:
-    """(view, row, col): cosine between each ray and the panel's normal."""
+def _cosines(scan: Scan) -> ViewValues:
+    """The cosine between each ray and the panel's normal."""
     rows, cols = scan.shape
     col, row = (np.arange(cols) - (cols - 1) / 2)[None, None, :], (np.arange(rows) - (rows - 1) / 2)[None, :, None]
     center = scan.detector - scan.source
@@ -71,7 +73,7 @@ class Epipolar:
 
     def __init__(
         self,
-        values: NDArray[np.float32],
+        values: LineIntegrals,
         scan: Scan,
         smooth_px: float,
         *,
@@ -94,8 +96,8 @@ class Epipolar:
         """Take the cosine weights from a better geometry."""
         self.table = LineTable.of(self.smooth, scan, self.steepest)
 
-    def sides(self, scan: Scan) -> Array:
-        """What either view of each pair says of their common planes [pair, plane, 2], NaN where it cannot tell."""
+    def sides(self, scan: Scan) -> Float[NDArray[np.float64], "pair plane 2"]:
+        """What either view of each pair says of their common planes (line integrals summed, dimensionless), NaN where it cannot tell."""
         _, half, _ = scan.field_of_view_mm
         heights = scan.field_of_view_height_mm + 0.95 * half * np.linspace(-1, 1, self.planes)
         out = np.empty((len(self.pairs), self.planes, 2))
@@ -108,7 +110,7 @@ class Epipolar:
         return out
 
 
-def view_pairs(scan: Scan, most: int, widest_deg: float = 175.0) -> NDArray[np.int64]:
+def view_pairs(scan: Scan, most: int, widest_deg: float = 175.0) -> Int[NDArray[np.int64], "pair 2"]:
     """(pair, 2): pairs of views 20 to ``widest_deg`` apart around the axis, thinned evenly to ``most``."""
     first, second = np.triu_indices(len(scan), 1)
     apart = apart_deg(scan, np.stack([first, second], axis=1))
@@ -118,7 +120,7 @@ def view_pairs(scan: Scan, most: int, widest_deg: float = 175.0) -> NDArray[np.i
     return np.stack([first[kept], second[kept]], axis=1).astype(np.int64)
 
 
-def apart_deg(scan: Scan, pairs: NDArray[np.integer]) -> Array:
+def apart_deg(scan: Scan, pairs: Int[NDArray, "pair 2"]) -> Float[NDArray[np.float64], "pair"]:
     """(pair,): the angle around the axis between the sources of two views, 0 to 180."""
     axis = scan.axis
     arm = scan.source - axis.point_mm
@@ -127,7 +129,7 @@ def apart_deg(scan: Scan, pairs: NDArray[np.integer]) -> Array:
     return np.degrees(np.arccos(np.clip(np.einsum("ij,ij->i", arm[pairs[:, 0]], arm[pairs[:, 1]]), -1, 1)))
 
 
-def whitened(difference: Array, valid: NDArray[np.bool_]) -> Array:
+def whitened(difference: Differences, valid: Bool[NDArray, "pair plane"]) -> Differences:
     """Differences [pair, plane] summed along the planes, less their running mean, so that white noise of the detector stays white."""
     width = max(5, difference.shape[1] // 2)
     filled = np.where(valid, difference, 0.0)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...base import InputError, UnknownNameError
+from ...base.shapes import LineIntegrals
 from ...data import Projections
 from ...data.projections import require_projections
 from ...geometry import Scan, views
@@ -130,7 +131,7 @@ def _calibrate_cone(
     return _result(scan, best, scores, before, curves, search.geometry.pixel_mm, fine, notes, percent)
 
 
-def _both_senses(values: NDArray[np.float32], scan: Scan, free: list[int], sense: bool, reach: float, done: Steps) -> list[Estimate]:
+def _both_senses(values: LineIntegrals, scan: Scan, free: list[int], sense: bool, reach: float, done: Steps) -> list[Estimate]:
     rough = Search(Epipolar(values, scan, 4.0, most_pairs=600), free)
     better = Search(Epipolar(values, scan, 2.0, most_pairs=2000), free)
     found = []
@@ -144,9 +145,7 @@ def _both_senses(values: NDArray[np.float32], scan: Scan, free: list[int], sense
     return found
 
 
-def _straightened(
-    values: NDArray[np.float32], scan: Scan, free: list[int], best: Estimate, hardening: bool
-) -> tuple[Search, Estimate, float]:
+def _straightened(values: LineIntegrals, scan: Scan, free: list[int], best: Estimate, hardening: bool) -> tuple[Search, Estimate, float]:
     """(search, its minimum, percent): geometry and beam hardening in turns, for an error in one biases the other."""
     steps, percent = (0.5, 1.5, 0.3), 0.0
     for _ in range(2 if hardening else 0):
@@ -171,7 +170,7 @@ def _sharpened(chosen: Projections, best: Estimate, factor: int, sharp: list[int
     return test.refine(geometry, best.scaled(factor / coarse), sharp, steps).scaled(coarse / factor)
 
 
-def _row(values: NDArray[np.float32], scan: Scan, best: Estimate, percent: float, roll_free: bool) -> Estimate:
+def _row(values: LineIntegrals, scan: Scan, best: Estimate, percent: float, roll_free: bool) -> Estimate:
     """``best`` with its row from straightened views, and an error that knows how much the straightening moved it."""
     found = row_found(linearise(values, percent), scan, best, 5000, roll_free)
     if not percent:

@@ -9,16 +9,14 @@ terms' line sums are known, so that b is the smallest eigenvector of a 2 x 2 pro
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import eigh
 
+from ...base.shapes import Floats, LineIntegrals
 from ...geometry import Scan
 from .epipolar import Epipolar, whitened
 
-Array = NDArray[np.float64]
 
-
-def consistent_percent(values: NDArray[np.float32], scan: Scan, smooth_px: float = 1.0, most_pairs: int = 2000) -> float:
+def consistent_percent(values: LineIntegrals, scan: Scan, smooth_px: float = 1.0, most_pairs: int = 2000) -> float:
     """The percentage for `beam_hardening.linearise`, from 0 to 100, that makes views [view, row, col] contradict each other least.
 
     The contradiction is taken relative to what the views say, so that making all values smaller gains nothing.
@@ -38,5 +36,5 @@ def consistent_percent(values: NDArray[np.float32], scan: Scan, smooth_px: float
     return float(np.clip(100 * second / (first * top), 0, 100)) if first else 0.0
 
 
-def _products(vectors: list[Array]) -> Array:
+def _products(vectors: list[Floats]) -> Floats:
     return np.array([[a @ b for b in vectors] for a in vectors])

@@ -11,23 +11,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from ...base.shapes import Floats, LineIntegrals, PerView, Volume
 from ...data import Projections
 from ...geometry import Grid, Scan
 from ..analytic.feldkamp import filtered_backprojection
 from ..projector.operator import Operator
 from .search import GROUPS, Estimate, design_points, jackknife, minimum
 
-Array = NDArray[np.float64]
-Geometry = Callable[[Array, bool], Scan]
+Geometry = Callable[[Floats, bool], Scan]
 
 
 class Reprojection:
     """The residual after ``refinements`` FDK steps, view by view, as a function of the geometry of (binned) views."""
 
-    def __init__(self, values: NDArray[np.float32], scan: Scan, refinements: int = 3, smooth_px: float = 0.7) -> None:
+    def __init__(self, values: LineIntegrals, scan: Scan, refinements: int = 3, smooth_px: float = 0.7) -> None:
         rows = scan.shape[0]
         blur = (0, smooth_px if rows > 8 else 0, smooth_px)
         self.values: NDArray[np.float32] = np.asarray(gaussian_filter(np.asarray(values, dtype=np.float32), blur), dtype=np.float32)
@@ -38,7 +39,7 @@ class Reprojection:
         edge = 2 if rows > 8 else 0
         self.inside = (slice(None), slice(edge, rows - edge), slice(1, -1))
 
-    def volume(self, values: NDArray[np.float32], scan: Scan) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def volume(self, values: LineIntegrals, scan: Scan) -> tuple[Volume, LineIntegrals]:
         """(volume, what is left of the views)."""
         project = Operator(scan, self.grid)
         volume, left = np.zeros(self.grid.shape, np.float32), values
@@ -47,15 +48,17 @@ class Reprojection:
             left = values - project(volume)
         return volume, left
 
-    def energy(self, values: NDArray[np.float32], scan: Scan) -> Array:
+    def energy(self, values: LineIntegrals, scan: Scan) -> PerView:
         """(view,): squared residual, relative to the energy of all views."""
         left = self.volume(values, scan)[1][self.inside].astype(np.float64)
         return (left**2).sum(axis=(1, 2)) / max(float((values[self.inside].astype(np.float64) ** 2).sum()), 1e-300)
 
     def shift(
-        self, values: NDArray[np.float32], geometry: Geometry, at: Estimate, free: Sequence[int], steps: Array
-    ) -> tuple[Array, Array]:
-        """(move to the minimum near ``at``, the same with each fifth of the views left out of the sum)."""
+        self, values: LineIntegrals, geometry: Geometry, at: Estimate, free: Sequence[int], steps: Float[NDArray[np.float64], "free"]
+    ) -> tuple[Float[NDArray[np.float64], "free"], Float[NDArray[np.float64], "group free"]]:
+        """The move to the minimum near ``at``, in the units of the parameters, and the same with each fifth of the views left out of the
+        sum.
+        """
         design = design_points(len(free))
         energies = []
         for e in design:

@@ -7,14 +7,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 
+from ...base.shapes import Floats, LineIntegrals, NewViews
 from ...data.images.binning import bin_views
 from ...geometry import Scan
 from ...geometry.transform import bin_pixels, correct, reverse_rotation
 from .epipolar import Epipolar, apart_deg, whitened
 
-Array = NDArray[np.float64]
+Parameters = Float[NDArray[np.float64], "parameter"]  # axis shift (px), row shift (px), roll (deg)
+Scores = Float[NDArray[np.float64], "point"]  # the score of each point that was tried, dimensionless
+GroupScores = Float[NDArray[np.float64], "point group"]  # the same with each group of views left out in turn
 NAMES = ("axis_shift", "row_shift", "roll")
 GROUPS = 5
 _WEIGH_AGAIN = (0.5, 0.5, 0.3)  # px, px, deg: what moves the cosine weights by 3 in 10 000
@@ -28,14 +32,14 @@ class Estimate:
     ``parts`` [group, 3] is what is found where each group of views in turn is left out: the jackknife's values.
     """
 
-    values: Array
-    errors: Array
+    values: Parameters
+    errors: Parameters
     score: float
     reverse: bool
-    parts: Array
+    parts: Float[NDArray[np.float64], "group parameter"]
 
     @classmethod
-    def at(cls, values: Array, score: float, reverse: bool) -> Estimate:
+    def at(cls, values: Parameters, score: float, reverse: bool) -> Estimate:
         """An estimate at these values (3,) whose error and score are not known yet."""
         return cls(values, np.zeros(3), score, reverse, np.tile(values, (GROUPS, 1)))
 
@@ -56,7 +60,7 @@ class Corrected:
         self.scan, self.reversed = scan, reverse_rotation(scan)
         self.pixel_mm = np.array([np.linalg.norm(step, axis=1).mean() for step in (scan.u, scan.v)])
 
-    def __call__(self, x: Array, reverse: bool) -> Scan:
+    def __call__(self, x: Floats, reverse: bool) -> Scan:
         """The corrected scan."""
         base = self.reversed if reverse else self.scan
         return correct(base, float(x[0] * self.pixel_mm[0]), float(x[1] * self.pixel_mm[1]), float(x[2]))
@@ -65,12 +69,12 @@ class Corrected:
 class Search:
     """Scores of corrections to a (binned) scan. ``free`` are the indices into `NAMES` that may move, ``weight`` [pair] what pairs count."""
 
-    def __init__(self, test: Epipolar, free: Sequence[int], weight: Array | None = None) -> None:
+    def __init__(self, test: Epipolar, free: Sequence[int], weight: Floats | None = None) -> None:
         self.test, self.free, self.geometry = test, list(free), Corrected(test.scan)
         self.weight = np.ones(len(test.pairs)) if weight is None else weight
         self.weighed_at = np.zeros(3)
 
-    def scores(self, points: Sequence[Array], reverse: bool) -> tuple[Array, Array]:
+    def scores(self, points: Sequence[Parameters], reverse: bool) -> tuple[Scores, GroupScores]:
         """The score of each point (3,), and of each point with each group of views left out in turn, on the planes that all points see.
 
         The score is the energy of the contradiction over the energy of what the views say: 0 no contradiction, 1 nothing in common.
@@ -83,7 +87,7 @@ class Search:
         groups = np.array([[e[k].sum() / max(whole[k].sum(), 1e-300) for k in keep] for e in energy])
         return np.array([e.sum() / max(whole.sum(), 1e-300) for e in energy]), groups
 
-    def scores_of_group(self, points: Sequence[Array], reverse: bool, group: int) -> Array:
+    def scores_of_group(self, points: Sequence[Parameters], reverse: bool, group: int) -> Scores:
         """The score of each point (3,) over the pairs with a view of one group, which the estimate without this group did not see."""
         touched = np.any(self.test.pairs % GROUPS == group, axis=1)
         said = [self.test.sides(self.geometry(x, reverse))[touched] for x in points]
@@ -125,14 +129,14 @@ class Search:
             score = float(scores[0])
         return Estimate(x, errors, score, start.reverse, parts)
 
-    def curve(self, best: Estimate, which: int, reach: float, count: int = 9) -> tuple[Array, Array]:
-        """(values, scores) of one parameter about the best, the others held."""
+    def curve(self, best: Estimate, which: int, reach: float, count: int = 9) -> tuple[Floats, Floats]:
+        """(values, scores), both (count,), of one parameter around the best one while the others are held."""
         offsets = np.linspace(-reach, reach, count)
         points = [best.values + offset * np.eye(3)[which] for offset in offsets]
         return best.values[which] + offsets, self.scores(points, best.reverse)[0]
 
 
-def row_found(values: NDArray[np.float32], scan: Scan, start: Estimate, most_pairs: int, roll_free: bool) -> Estimate:
+def row_found(values: LineIntegrals, scan: Scan, start: Estimate, most_pairs: int, roll_free: bool) -> Estimate:
     """``start`` with a better row shift, from the views [view, row, col] in pairs up to nearly opposite ones.
 
     A row shift turns the lines of two views against each other by tan(apart / 2) over the source's distance: so little between views a
@@ -150,19 +154,21 @@ def row_found(values: NDArray[np.float32], scan: Scan, start: Estimate, most_pai
     return start.changed(values=row, errors=errors, parts=parts)
 
 
-def jackknife(partial: Array) -> Array:
-    """(k,): standard errors from what is found with each group of views left out in turn, (group, k)."""
+def jackknife(partial: Float[NDArray[np.float64], "group k"]) -> Float[NDArray[np.float64], "k"]:
+    """Standard errors of the parameters (px, px, deg), from what is found with each group of views left out in turn."""
     return np.asarray(np.sqrt((GROUPS - 1) / GROUPS * ((partial - partial.mean(axis=0)) ** 2).sum(axis=0)), dtype=np.float64)
 
 
-def design_points(n: int) -> Array:
-    """Points (point, parameter) in units of the steps: the middle, both ways along each axis and along the diagonals of each pair."""
+def design_points(n: int) -> Float[NDArray[np.float64], "point parameter"]:
+    """Points to try, as multiples of the steps (dimensionless): the middle, both ways along each axis and along the diagonals of each pair
+    of axes.
+    """
     eye = np.eye(n)
     mixed = [s * (eye[i] + eye[j]) for i in range(n) for j in range(i) for s in (1, -1)]
     return np.array([np.zeros(n), *eye, *-eye, *mixed])
 
 
-def minimum(design: Array, scores: Array) -> Array:
+def minimum(design: Float[NDArray[np.float64], "point parameter"], scores: Scores) -> Parameters:
     """Where the quadratic through ``scores`` (point,) at ``points`` (point, parameter) is least, at most 3 steps away; negative curvature
     counts as a small positive one.
     """
@@ -178,7 +184,7 @@ def minimum(design: Array, scores: Array) -> Array:
     return np.clip(-basis @ ((basis.T @ found[1 : 1 + n]) / curvature), -3, 3)
 
 
-def binned(values: NDArray[np.float32], scan: Scan, factor: int) -> tuple[NDArray[np.float32], Scan]:
+def binned(values: LineIntegrals, scan: Scan, factor: int) -> tuple[NewViews, Scan]:
     """Block means of the views [view, row, col], and their scan."""
     if factor == 1:
         return values, scan

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from ...base import InputError
 from ...base.settings import NotNegative, Positive, checked
+from ...base.shapes import LineIntegrals, Volume
 from ...data import Projections, RawScan
 from ...geometry import Grid
 from .beam_hardening import correct_two_materials, linearise, search_grid
@@ -25,20 +26,23 @@ Account = list[dict[str, Any]]
 
 @checked(kind="correction setting")
 class Corrections:
-    """What to correct, in the words of NRecon; 0 switches a step off, and all but the dead pixels are off by default.
+    """What to correct, in the words of NRecon. 0 switches a step off; the steps that are on run in this order.
 
-    ``dead_pixels``      threshold in robust standard deviations, see `find_dead_pixels`
-    ``rings``            0 to 20, *Ring Artifact Correction*; ``ring_method`` is static, sorting (algotom) or tomopy, see `reduce_rings`
-    ``scatter``          the share of what the object takes out of the beam that comes back as a veil; ``scatter_width`` is how far it
-                         spreads, as a share of the panel's width; see `subtract_scatter`
-    ``smoothing``        0 to 10, *Smoothing*, the radius in pixels; ``smoothing_kernel`` is gaussian or box, see `smooth`
-    ``beam_hardening``   0 to 100, *Beam Hardening Correction (%)*, a polynomial, see `linearise`
-    ``bone_hardening``   passes of the correction from the spectrum, see `correct_two_materials`; instead of ``beam_hardening``
-    ``voltage_kv``, ``filter_mm_al``, ``scintillator_mm``, ``reference_kev``   the spectrum for it; voltage and filter come from the
-                         scan's meta where they are None
-    ``median``           radius in voxels of the median of the volume, see `correct_volume`
-
-    `Corrections.off` switches everything off. Steps run in this order.
+    Args:
+        dead_pixels: mend pixels that stick out by this many robust standard deviations (10 is careful); 0 is off.
+        rings: ring reduction as NRecon's Ring Artifact Correction, from 0 (off) to 20.
+        ring_method: static, sorting (needs algotom), or tomopy.
+        scatter: the share of what the object takes out of the beam that comes back as a veil, such as 0.005; 0 is off.
+        scatter_width: how far the veil spreads, as a share of the width of the panel.
+        smoothing: radius in pixels of the smoothing of the views, from 0 (off) to 10.
+        smoothing_kernel: gaussian or box.
+        beam_hardening: polynomial correction in percent, from 0 (off) to 100; 20 to 40 is usual for bone.
+        bone_hardening: passes of the correction from the spectrum of the tube, instead of beam_hardening; 0 is off.
+        voltage_kv: of the tube, for that spectrum; by default what the scan says.
+        filter_mm_al: thickness of the aluminium filter, for that spectrum; by default what the scan says.
+        scintillator_mm: thickness of the scintillator (caesium iodide), for that spectrum.
+        reference_kev: energy for which the corrected values hold.
+        median: radius in voxels of a median filter of the volume, up to 5; 0 is off.
     """
 
     dead_pixels: Annotated[float, Field(ge=0, description="a positive threshold, or 0 to switch it off")] = 10.0
@@ -124,7 +128,7 @@ def correct(
     return Projections(values, projections.scan, {**projections.meta, "corrections": [*before, *account]}), account
 
 
-def correct_volume(volume: NDArray[np.float32], corrections: Corrections) -> tuple[NDArray[np.float32], Account]:
+def correct_volume(volume: Volume, corrections: Corrections) -> tuple[Volume, Account]:
     """(volume, account) after the steps that work on the reconstruction: the median."""
     if not corrections.median:
         return volume, []
@@ -156,7 +160,7 @@ def _beam_settings(settings: Corrections, meta: Mapping[str, Any]) -> dict[str, 
     return found
 
 
-def _bone_hardening(projections: Projections, settings: Corrections, beam: Mapping[str, float], grid: Grid) -> NDArray[np.float32]:
+def _bone_hardening(projections: Projections, settings: Corrections, beam: Mapping[str, float], grid: Grid) -> LineIntegrals:
     from ..physics.tables import tube_beam
 
     spectrum = tube_beam(beam["voltage_kv"], beam["filter_mm_al"], beam["scintillator_mm"]).binned(24)

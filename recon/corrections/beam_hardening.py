@@ -10,20 +10,19 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from ...base import InputError
+from ...base.shapes import LineIntegrals, ViewValues
 from ...data import Projections
 from ...geometry import Grid, Scan
 from ..physics.tables import Beam, attenuation
 
-Stack = Float[NDArray[np.float32], "view row col"]
 _MOST_VOXELS = 1 << 27
 
 
-def linearise(values: Stack, percent: float) -> Stack:
+def linearise(values: LineIntegrals, percent: float) -> LineIntegrals:
     """Line integrals p of one material made proportional to its path length: ``p (1 + percent / 100 p)``, percent from 0 (off) to 100.
 
     So the percentage is what is added to a line integral of 1, and thin objects stay as they are. It plays the part of NRecon's *Beam
@@ -134,7 +133,7 @@ class _Table:
         return cls(np.stack(rows), bone[1], excess[1], alone)
 
 
-def _soft_path(values: Stack, bone_mm: Stack, beam: Beam) -> Stack:
+def _soft_path(values: LineIntegrals, bone_mm: ViewValues, beam: Beam) -> ViewValues:
     """Solve p(soft, bone) = value for the soft path, in mm; it goes on linearly below zero, so that noise in air stays unbiased."""
     table = _Table.build(beam, float(bone_mm.max()), float(values.max()))
     out = np.empty_like(values)

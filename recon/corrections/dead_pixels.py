@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from ...base import InputError
+from ...base.shapes import AnyViews, LineIntegrals, PixelMask
 from ...data.images.pixel_filling import mend_dead
 
 _VIEWS = 64  # enough for a median over the views; keeps the cost independent of the length of the scan
@@ -17,7 +17,7 @@ _LEAST_OFFSET = 0.1  # of the range of the mean image: gain errors of a few per 
 _LEAST_RATIO = 5.0  # of the fluctuation over the views, against the neighbours
 
 
-def find_dead_pixels(values: NDArray[Any], sigmas: float = 10.0) -> Bool[NDArray[np.bool_], "row col"]:
+def find_dead_pixels(values: AnyViews, sigmas: float = 10.0) -> PixelMask:
     """Mask of the pixels that disagree with their 5 x 5 neighbourhood in most views.
 
     ``values`` [view, row, col] are counts, transmissions or line integrals. A pixel is dead when its median over the views, or the
@@ -62,9 +62,7 @@ def _outliers(image: NDArray[np.floating[Any]], sigmas: float, least: float) -> 
     return (away > sigmas * sigma) & (away > max(least, 1e-12))
 
 
-def mend_pixels(
-    values: Float[NDArray[np.float32], "view row col"], mask: Bool[NDArray[np.bool_], "row col"]
-) -> Float[NDArray[np.float32], "view row col"]:
+def mend_pixels(values: LineIntegrals, mask: PixelMask) -> LineIntegrals:
     """A copy of views [view, row, col] whose masked pixels [row, col] are filled, from the rim inwards, by the median of good ones around.
 
     Raises InputError when the mask does not fit, or leaves no good pixel.

@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ...base import InputError, MissingBackendError, UnknownNameError
+from ...base.shapes import LineIntegrals
 
 RING_METHODS = ("static", "sorting", "tomopy")
-Stack = Float[NDArray[np.float32], "view row col"]
 
 _SIGMAS = (0.6, 1.2, 2.4, 4.8)  # pixels; each band lies between two of them
 _ROWS = 8  # a panel of fewer rows is taken row by row
 _BLOCK_BYTES = 64 << 20
 
 
-def reduce_rings(values: Stack, level: int, method: str = "static") -> Stack:
+def reduce_rings(values: LineIntegrals, level: int, method: str = "static") -> LineIntegrals:
     """Line integrals with the ring pattern reduced; ``level`` 0 (off) to 20 (strongest), as NRecon's *Ring Artifact Correction*.
 
     ``static``   `static_pattern` is subtracted; the level is how much of what object and detector share is given to the detector
@@ -50,7 +50,7 @@ def reduce_rings(values: Stack, level: int, method: str = "static") -> Stack:
     return _tomopy(values, window) if method == "tomopy" else _algotom(values, window)
 
 
-def static_pattern(values: Stack, greed: float = 1.0) -> Float[NDArray[np.float64], "row col"]:
+def static_pattern(values: LineIntegrals, greed: float = 1.0) -> Float[NDArray[np.float64], "row col"]:
     """The detector's own pattern, an estimate of -ln(gain) [row, col] without what varies slowly over the panel.
 
     After Weiss, *Deriving intrinsic images from image sequences* (ICCV 2001): where the scene moves and the pattern does not, the median
@@ -71,7 +71,7 @@ def static_pattern(values: Stack, greed: float = 1.0) -> Float[NDArray[np.float6
     return pattern
 
 
-def _median_bands(values: Stack) -> list[NDArray[np.float64]]:
+def _median_bands(values: LineIntegrals) -> list[NDArray[np.float64]]:
     """Median over the views of each band of each view, [row, col]; blocks of rows, so that memory stays small."""
     views, rows, cols = values.shape
     halo = int(np.ceil(4 * _SIGMAS[-1]))  # as far as the widest kernel reaches
@@ -101,7 +101,7 @@ def _white_power(panel: bool) -> list[float]:
     return power
 
 
-def _algotom(values: Stack, window: int) -> Stack:
+def _algotom(values: LineIntegrals, window: int) -> LineIntegrals:
     try:
         from algotom.prep.removal import remove_stripe_based_sorting
     except ImportError as error:
@@ -109,7 +109,7 @@ def _algotom(values: Stack, window: int) -> Stack:
     return _each_sinogram(values, lambda sinogram: remove_stripe_based_sorting(sinogram, size=window))
 
 
-def _tomopy(values: Stack, window: int) -> Stack:
+def _tomopy(values: LineIntegrals, window: int) -> LineIntegrals:
     try:
         from tomopy.prep.stripe import remove_stripe_based_sorting  # pyright: ignore[reportMissingImports]
     except ImportError as error:
@@ -119,7 +119,7 @@ def _tomopy(values: Stack, window: int) -> Stack:
     return np.ascontiguousarray(remove_stripe_based_sorting(values.copy(), size=window), dtype=np.float32)
 
 
-def _each_sinogram(values: Stack, function: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Stack:
+def _each_sinogram(values: LineIntegrals, function: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> LineIntegrals:
     out = np.empty_like(values)
     for row in range(values.shape[1]):
         out[:, row] = function(values[:, row])

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from ...base import InputError
+from ...base.shapes import LineIntegrals
 
-Stack = Float[NDArray[np.float32], "view row col"]
 _ROUNDS = 3
 _LEAST = 0.05  # of the measured signal, that always stays
 
 
-def subtract_scatter(values: Stack, fraction: float, width: float = 0.15) -> Stack:
+def subtract_scatter(values: LineIntegrals, fraction: float, width: float = 0.15) -> LineIntegrals:
     """Line integrals [view, row, col] without the veil that scattered photons lay over each view; ``fraction`` 0 is off.
 
     The veil is ``fraction`` of what the object takes out of the beam, spread by a Gaussian whose standard deviation is ``width`` times

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from ...base import InputError, UnknownNameError
+from ...base.shapes import LineIntegrals, Volume
 
 KERNELS = ("gaussian", "box")
 
 
-def smooth(
-    values: Float[NDArray[np.float32], "view row col"], level: int, kernel: str = "gaussian"
-) -> Float[NDArray[np.float32], "view row col"]:
+def smooth(values: LineIntegrals, level: int, kernel: str = "gaussian") -> LineIntegrals:
     """Line integrals smoothed within each view; ``level`` 0 (nothing) to 10, the radius of the kernel in pixels, as NRecon's *Smoothing*.
 
     ``box`` is the mean over (2 level + 1) x (2 level + 1) pixels; ``gaussian`` has the same radius at two standard deviations. The panel's
@@ -32,7 +29,7 @@ def smooth(
     return np.asarray(ndimage.gaussian_filter(values, sigma=(0, level / 2, level / 2), mode="nearest", truncate=2.0), dtype=np.float32)
 
 
-def median_volume(volume: Float[NDArray[np.float32], "z y x"], radius: int) -> Float[NDArray[np.float32], "z y x"]:
+def median_volume(volume: Volume, radius: int) -> Volume:
     """The volume with each voxel replaced by the median of its (2 radius + 1)^3 neighbourhood; ``radius`` 0 changes nothing."""
     if not 0 <= radius <= 5 or radius != int(radius):
         raise InputError(f"median radius is {radius}", expected="a whole number of voxels from 0 (off) to 5")

@@ -8,17 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ...base import InputError
 from ...base.settings import checked, is_checked
+from ...base.shapes import Volume
 from ...data import Projections
 from ...data.projections import require_projections
 from ...geometry import Grid
 from ...geometry.grid import require_grid
 
-Volume = NDArray[np.float32]
 P = ParamSpec("P")
 S = TypeVar("S")
 Kind = Literal["analytic", "iterative", "field", "learned", "control", "own"]

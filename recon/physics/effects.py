@@ -6,16 +6,18 @@ import dataclasses
 from typing import Annotated, Any, Literal
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy.ndimage import gaussian_filter
 
 from ...base import InputError
 from ...base.settings import Positive, checked
+from ...base.shapes import AnyViews, ViewValues
 from ...geometry import Scan, transform
 from .tables import Beam, attenuation, tube_beam
 
-Array = NDArray[np.float32]
+Values = Float[NDArray[np.float32], "*shape"]  # one number for each voxel, of any part of a volume
 
 
 def _within(low: float, high: float) -> Any:
@@ -112,8 +114,8 @@ class Physics:
         return tube_beam(self.voltage_kv, self.filter_mm_al, self.scintillator_mm)
 
 
-def split_materials(mu: Array, mu_soft: float, mu_bone: float) -> tuple[Array, Array]:
-    """(soft, bone): volume fractions of the two materials in voxels of attenuation ``mu``, so that soft mu_soft + bone mu_bone = mu.
+def split_materials(mu: Values, mu_soft: float, mu_bone: float) -> tuple[Values, Values]:
+    """The volume fractions (soft, bone) of two materials in voxels of attenuation ``mu`` (1/mm), so that soft mu_soft + bone mu_bone = mu.
 
     Up to ``mu_soft`` a voxel is soft tissue of less density; from there to ``mu_bone`` a mixture by volume; beyond, denser bone.
     """
@@ -123,10 +125,8 @@ def split_materials(mu: Array, mu_soft: float, mu_bone: float) -> tuple[Array, A
     return np.where(over, 0, soft).astype(np.float32), np.where(over, mu / mu_bone, bone).astype(np.float32)
 
 
-def transmission(soft_mm: Array, bone_mm: Array, beam: Beam) -> Array:
-    """[view, row, col]: share of the open beam's signal behind path lengths of soft tissue and bone in mm (Beer-Lambert, summed over the
-    energies).
-    """
+def transmission(soft_mm: ViewValues, bone_mm: ViewValues, beam: Beam) -> ViewValues:
+    """The share of the open beam's signal behind path lengths of soft tissue and bone in mm (Beer-Lambert, summed over the energies)."""
     mu_soft, mu_bone = attenuation("soft", beam.energy_kev), attenuation("bone", beam.energy_kev)
     total = np.zeros(soft_mm.shape, np.float32)
     for weight, soft, bone in zip(beam.weight, mu_soft, mu_bone, strict=True):
@@ -134,7 +134,7 @@ def transmission(soft_mm: Array, bone_mm: Array, beam: Beam) -> Array:
     return total
 
 
-def true_scan(scan: Scan, physics: Physics, jitter_px: NDArray[np.float64]) -> Scan:
+def true_scan(scan: Scan, physics: Physics, jitter_px: Float[NDArray[np.float64], "view 2"]) -> Scan:
     """The scan as it really ran: misaligned, and each view's image shifted by its ``jitter_px`` (view, (col, row))."""
     if not (physics.axis_shift_mm or physics.row_shift_mm or physics.roll_deg or jitter_px.any()):
         return scan
@@ -142,7 +142,7 @@ def true_scan(scan: Scan, physics: Physics, jitter_px: NDArray[np.float64]) -> S
     return transform.shift_views(moved, jitter_px[:, 0], jitter_px[:, 1])
 
 
-def detect(signal: Array, physics: Physics, seed: int) -> tuple[NDArray[Any], dict[str, Any]]:
+def detect(signal: ViewValues, physics: Physics, seed: int) -> tuple[AnyViews, dict[str, Any]]:
     """Transmission [view, row, col] to the scanner's grey values (uint16, or float32 for ``bits`` 0), and the truth about the detector.
 
     Each effect draws from its own random stream: switching one off leaves the others as they were.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 
+from ...base.shapes import LineIntegrals
 from ...data import Projections
 
 
-def ripple(values: NDArray[np.float32]) -> float:
+def ripple(values: Float[NDArray[np.float32], "*images row col"]) -> float:
     """Standard deviation of white noise in images [..., row, col], robustly, whatever smooth structure is below it.
 
     The mask [1 -2 1] x [1 -2 1] cancels planes and edges along the axes; its answer to white noise has 6 times the standard deviation
@@ -28,8 +30,8 @@ def ripple(values: NDArray[np.float32]) -> float:
     return float(np.median(np.abs(v))) / 0.6744897501960817 / gain
 
 
-def ray_variance(projections: Projections) -> NDArray[np.float32] | None:
-    """The variance of each line integral [view, row, col], exp(p) / photons, where ``meta["photons"]`` says how many photons an empty pixel
+def ray_variance(projections: Projections) -> LineIntegrals | None:
+    """The variance of each line integral, exp(p) / photons, where ``meta["photons"]`` says how many photons an empty pixel
     counts.
     """
     photons = projections.meta.get("photons")
@@ -38,7 +40,7 @@ def ray_variance(projections: Projections) -> NDArray[np.float32] | None:
     return np.asarray(np.exp(np.maximum(projections.values, 0)) / np.float32(photons), dtype=np.float32)
 
 
-def noise_level(projections: Projections, weights: NDArray[np.float32] | None = None) -> float:
+def noise_level(projections: Projections, weights: LineIntegrals | None = None) -> float:
     """Root mean square of the noise of a line integral (weighted by ``weights`` [view, row, col]): the residual that a perfect volume would
     leave.
     """

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...base import InputError
 from ...base.memory import require_memory
+from ...base.shapes import NewVolume, ViewValues, Volume
 from ...data import Projections, RawScan
 from ...data.scans.preparation import prepare
+from ...data.volumes.resample import refine
 from ...geometry import Grid, Scan
 from ..projector.operator import Operator
 from .effects import Physics, detect, split_materials, transmission, true_scan
@@ -44,24 +46,26 @@ def simulate(volume: ArrayLike, grid: Grid, scan: Scan, physics: Physics | None 
 
 
 def simulate_raw(volume: ArrayLike, grid: Grid, scan: Scan, physics: Physics | None = None, *, seed: int = 0, **changes: Any) -> RawScan:
-    """Detector counts (16-bit, flat-corrected as a SkyScan's, air near 57 000) that ``scan`` would have measured; see `simulate`.
+    """The detector counts that ``scan`` would have measured of ``volume`` [z, y, x] in 1/mm: 16-bit, flat-corrected as a SkyScan's, air
+    near 57 000.
 
-    ``meta["truth"]`` holds the scan as it really ran (``scan``), its misalignment, each pixel's ``gain`` and ``dead`` mask, and the
-    refinement that was used; ``meta["per_view"]`` the tube's ``flux`` and each view's ``jitter_col_px`` and ``jitter_row_px``.
+    The arguments are those of `simulate`. ``meta["truth"]`` holds the scan as it really ran (``scan``), its misalignment, the ``gain`` and
+    the ``dead`` mask of the pixels, and the refinement that was used; ``meta["per_view"]`` holds the ``flux`` of the tube and the
+    ``jitter_col_px`` and ``jitter_row_px`` of each view.
     """
     physics = (Physics() if physics is None else physics).changed(**changes)
     mu = _checked(volume, grid)
     jitter = np.random.default_rng([seed, 1]).normal(0.0, 1.0, (len(scan), 2)) * physics.jitter_px
     real = true_scan(scan, physics, jitter)
     pixel_mm = scan.field_of_view_mm.pixel_mm
-    refine = physics.refine or (2 if grid.voxel_mm > 0.75 * pixel_mm else 1)
-    arrays = 4 * (3 if physics.polychromatic else 2) * mu.size * refine**3 + 8 * len(scan) * scan.shape[0] * scan.shape[1]
+    factor = physics.refine or (2 if grid.voxel_mm > 0.75 * pixel_mm else 1)
+    arrays = 4 * (3 if physics.polychromatic else 2) * mu.size * factor**3 + 8 * len(scan) * scan.shape[0] * scan.shape[1]
     require_memory(arrays + 16 * _BLOCK_RAYS, f"the refined volume and the views of {len(scan)} x {scan.shape[0]} x {scan.shape[1]} pixels")
-    signal = _open_beam_share(*refined(*cropped(mu, grid), refine), real, physics)
+    signal = _open_beam_share(*refine(*cropped(mu, grid), factor), real, physics)
     grey, detector = detect(signal, physics, seed)
     truth = {
         "scan": real, "axis_shift_mm": physics.axis_shift_mm, "row_shift_mm": physics.row_shift_mm, "roll_deg": physics.roll_deg,
-        "gain": detector["gain"], "dead": detector["dead"], "refine": refine, "grid": grid, "seed": seed,
+        "gain": detector["gain"], "dead": detector["dead"], "refine": factor, "grid": grid, "seed": seed,
     }  # fmt: skip
     meta = {
         "source": "simulated", "voltage_kv": physics.voltage_kv, "current_ua": physics.current_ua, "exposure_ms": physics.exposure_ms,
@@ -73,7 +77,7 @@ def simulate_raw(volume: ArrayLike, grid: Grid, scan: Scan, physics: Physics | N
     return RawScan(grey, scan, meta=meta)
 
 
-def _checked(volume: ArrayLike, grid: Grid) -> NDArray[np.float32]:
+def _checked(volume: ArrayLike, grid: Grid) -> Volume:
     mu = np.asarray(volume)
     if mu.shape != grid.shape:
         raise InputError(f"the volume has shape {mu.shape}", expected=f"{grid.shape} (z, y, x), as the grid says")
@@ -85,7 +89,7 @@ def _checked(volume: ArrayLike, grid: Grid) -> NDArray[np.float32]:
     return mu
 
 
-def cropped(mu: NDArray[np.float32], grid: Grid) -> tuple[NDArray[np.float32], Grid]:
+def cropped(mu: Volume, grid: Grid) -> tuple[NewVolume, Grid]:
     """The volume [z, y, x] without the empty voxels around it (one is kept), and its grid: the same object, but less to project."""
     window = []
     for axis in range(3):
@@ -98,36 +102,8 @@ def cropped(mu: NDArray[np.float32], grid: Grid) -> tuple[NDArray[np.float32], G
     return part, Grid(part.shape, grid.voxel_mm, (x, y, z))  # type: ignore[arg-type]
 
 
-def refined(mu: NDArray[np.float32], grid: Grid, factor: int) -> tuple[NDArray[np.float32], Grid]:
-    """The volume [z, y, x] in 1/mm on voxels ``factor`` times smaller, by cubic convolution (Keys 1981), kept within the range of the
-    input.
-    """
-    if factor == 1:
-        return mu, grid
-    low, high = mu.min(), mu.max()
-    for axis in range(3):
-        mu = _refined_along(mu, axis, factor)
-    nz, ny, nx = (n * factor for n in grid.shape)
-    return np.clip(mu, low, high), Grid((nz, ny, nx), grid.voxel_mm / factor, grid.center_mm)
-
-
-def _refined_along(mu: NDArray[np.float32], axis: int, factor: int) -> NDArray[np.float32]:
-    count = mu.shape[axis]
-    place = (np.arange(count * factor) + 0.5) / factor - 0.5
-    base = np.floor(place).astype(int)
-    f = (place - base).astype(np.float32)
-    weights = (f * (-0.5 + f * (1 - 0.5 * f)), 1 + f * f * (-2.5 + 1.5 * f), f * (0.5 + f * (2 - 1.5 * f)), f * f * (-0.5 + 0.5 * f))
-    shape = [1, 1, 1]
-    shape[axis] = -1
-    terms = (np.take(mu, np.clip(base + k - 1, 0, count - 1), axis) * w.reshape(shape) for k, w in enumerate(weights))
-    total = next(terms)
-    for term in terms:
-        total += term
-    return total
-
-
-def _open_beam_share(mu: NDArray[np.float32], grid: Grid, scan: Scan, physics: Physics) -> NDArray[np.float32]:
-    """[view, row, col]: the share of the open beam's signal that each pixel still gets, mean over its rays."""
+def _open_beam_share(mu: Volume, grid: Grid, scan: Scan, physics: Physics) -> ViewValues:
+    """The share of the open beam's signal that each pixel still gets, mean over its rays."""
     rows, cols = scan.shape
     n = physics.rays
     fine = Scan((rows * n, cols * n), scan.source, scan.detector, scan.u / n, scan.v / n, scan.angles_deg)
@@ -140,7 +116,7 @@ def _open_beam_share(mu: NDArray[np.float32], grid: Grid, scan: Scan, physics: P
     return signal
 
 
-def _share(mu: NDArray[np.float32], grid: Grid, physics: Physics) -> Callable[[Scan], NDArray[np.float32]]:
+def _share(mu: Volume, grid: Grid, physics: Physics) -> Callable[[Scan], ViewValues]:
     """The function scan -> transmitted share of the signal along each ray."""
     if not physics.polychromatic:
         return lambda scan: np.exp(-Operator(scan, grid)(mu))

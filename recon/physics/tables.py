@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
 from ...base import InputError, MissingBackendError, UnknownNameError
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def _import(name: str) -> Any:
         ) from error
 
 
-def attenuation(material: str, energy_kev: ArrayLike) -> Array:
+def attenuation(material: str, energy_kev: ArrayLike) -> Float[NDArray[np.float64], "energy"]:
     """Linear attenuation coefficients (n,) in 1/mm of a material of MATERIALS at energies (n,) in keV (Elam tables, by xraydb)."""
     if material not in MATERIALS:
         raise UnknownNameError("material", material, MATERIALS)
@@ -64,8 +63,8 @@ def attenuation(material: str, energy_kev: ArrayLike) -> Array:
 class Beam:
     """What the detector sees of an open beam: ``weight`` (sums to 1) of the signal at each ``energy_kev``; ``energy_kev`` ascending."""
 
-    energy_kev: Array
-    weight: Array
+    energy_kev: Float[NDArray[np.float64], "energy"]
+    weight: Float[NDArray[np.float64], "energy"]
 
     @property
     def mean_kev(self) -> float:

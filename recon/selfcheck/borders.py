@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...base.shapes import LineIntegrals
 from ..physics.noise import ripple
 
 _PARTS = 8  # of the height, each judged by its mean
@@ -25,7 +25,7 @@ class Borders:
     cut_views: float
 
 
-def borders(values: NDArray[np.float32], full_turn: bool = False) -> Borders:
+def borders(values: LineIntegrals, full_turn: bool = False) -> Borders:
     """Judge views [view, row, col] by their outermost columns against their middle half.
 
     In a full turn the object may reach over one border: from behind, the other one sees that side of it.

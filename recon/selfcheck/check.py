@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...base.shapes import Volume
 from ...data import Projections
 from ...data.self_check import DOUBTFUL, OK, UNSEEN, WRONG, SelfCheck, Suspicion
 from ...geometry import Grid
@@ -26,7 +26,7 @@ _CAUSES = ("inverted", "repeated", "sense", "axis", "step", "roll")  # these exp
 _SMOOTHING_GAIN = 0.16  # of white noise's variance by the smoothing of `OppositeRays`
 
 
-def self_check(projections: Projections, volume: NDArray[np.float32], grid: Grid) -> SelfCheck:
+def self_check(projections: Projections, volume: Volume, grid: Grid) -> SelfCheck:
     """Check ``volume`` [z, y, x] in 1/mm on ``grid`` against the views [view, row, col] that it was made from.
 
     Four small tests: rays that were measured from both sides (`opposite_rays`; where there are none, planes that views share,

@@ -11,14 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from ...base.shapes import Angles, Floats, LineIntegrals
 from ...geometry import Scan
 from ...geometry.transform import turn_views
 from .small_views import SmallViews
 
-Array = NDArray[np.float64]
 _SAME_RAY_DEG, _MOST_APART_DEG = 1.0, 3.0
 _MOST_PAIRS, _MOST_VIEWS, _MOST_OFFSETS, _ROW_STEP, _MOST_ROWS = 160, 360, 5, 2, 5
 _PAIRS_FOR_ALL = 14
@@ -52,7 +53,7 @@ class OppositeRays:
             step = float(np.median(np.abs(np.diff(self.travelled)))) if len(self.scan) > 1 else 0.0
             self.reach = float(np.clip(1.05 * step, _SAME_RAY_DEG, _MOST_APART_DEG)) / 2 * per_degree
         self.spread = float(self.values.var(dtype=np.float64))
-        self._known: dict[tuple[float, bool], list[tuple[Array, Array]]] = {}
+        self._known: dict[tuple[float, bool], list[tuple[Floats, Floats]]] = {}
         self.candidates = self._facing_pairs(reverse=False), self._facing_pairs(reverse=True)
 
     @property
@@ -83,7 +84,7 @@ class OppositeRays:
         pairs = pairs[on]
         return pairs[np.linspace(0, len(pairs) - 1, _MOST_PAIRS).round().astype(np.intp)] if len(pairs) > _MOST_PAIRS else pairs
 
-    def _epipoles(self, pairs: NDArray[np.intp], change: Change) -> list[tuple[Array, Array]]:
+    def _epipoles(self, pairs: NDArray[np.intp], change: Change) -> list[tuple[Floats, Floats]]:
         """(col, row) in either view of the line through both sources, in the changed geometry without its axis shift and roll."""
         moved = self._turned(change)
         out = []
@@ -105,7 +106,7 @@ class OppositeRays:
         further = change.step_percent / 100
         return turn_views(self.scan, self.travelled * (-2 - further if change.reverse else further))
 
-    def sides(self, change: Change) -> tuple[Array, Array]:
+    def sides(self, change: Change) -> tuple[Float[NDArray[np.float64], "pair ray row"], Float[NDArray[np.float64], "pair ray row"]]:
         """The line integrals [pair, ray, row] of the same rays in either view, NaN where one does not see them."""
         pairs = self.candidates[change.reverse]
         key = change.step_percent, change.reverse  # the axis and the roll move what is read, not where the sources are
@@ -122,7 +123,7 @@ class OppositeRays:
             said.append(_between_pixels(self.values, view[:, None, None], at_row, at_col))
         return said[0], said[1]
 
-    def _offsets(self, col_1: Array, col_2: Array) -> Array:
+    def _offsets(self, col_1: Floats, col_2: Floats) -> Floats:
         """[pair, ray]: columns from the common ray to rays that are nearly opposite and on both panels, NaN where there are none."""
         last = self.scan.shape[1] - 1
         low = np.maximum(np.maximum(-self.reach, -col_1), col_2 - last)
@@ -140,7 +141,7 @@ class OppositeRays:
         return float(((one[seen] - two[seen]) ** 2).mean()) / self.spread if self.spread > 0 else np.nan
 
 
-def _between_pixels(values: NDArray[np.float32], view: NDArray[np.intp], row: Array, col: Array) -> Array:
+def _between_pixels(values: LineIntegrals, view: NDArray[np.intp], row: Floats, col: Floats) -> Floats:
     """Bilinear samples of the views at (row, col), NaN beyond the outer pixels' centres."""
     _, rows, cols = values.shape
     if rows == 1:  # all rays are in the plane of the source, but for rounding
@@ -158,7 +159,7 @@ def _between_pixels(values: NDArray[np.float32], view: NDArray[np.intp], row: Ar
     return np.where(inside, upper * (1 - f) + lower * f, np.nan)
 
 
-def travelled_deg(scan: Scan) -> Array:
+def travelled_deg(scan: Scan) -> Angles:
     """(view,): signed angle about the axis from the first view, unwrapped with the help of the labels ``angles_deg``."""
     axis = scan.axis
     arm = scan.source - axis.point_mm

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...base.shapes import LineIntegrals, Volume
 from ...data import Projections
+from ...data.volumes.resample import thumbnail
 from ...geometry import Grid
 from ..projector.operator import Operator
-from .small_views import block_mean, whole_views
+from .small_views import whole_views
 
 _COLS, _VIEWS, _MOST_VOXELS_A_SIDE = 64, 8, 96
 _INNER_ROWS = 0.6  # of the panel: rays beyond it leave the volume through its top or bottom
@@ -30,15 +31,15 @@ class ProjectedBack:
     errors: dict[int, float]
     scale: float
     whole: bool
-    views: NDArray[np.float32]
+    views: LineIntegrals
 
 
-def project_back(projections: Projections, volume: NDArray[np.float32], grid: Grid) -> ProjectedBack:
+def project_back(projections: Projections, volume: Volume, grid: Grid) -> ProjectedBack:
     """Compare ``volume`` [z, y, x] in 1/mm on ``grid`` with evenly chosen views of ``projections``, binned to about 64 columns."""
     count = len(projections)
     chosen = np.unique(np.linspace(0, count - 1, min(count, _VIEWS)).round().astype(np.intp))
     small = whole_views(projections, chosen, _COLS)
-    coarse, coarse_grid = coarse_volume(volume, grid)
+    coarse, coarse_grid = thumbnail(volume, grid, _MOST_VOXELS_A_SIDE)
     said = Operator(small.scan, coarse_grid)(coarse)
     rows = small.scan.shape[0]
     edge = round(rows * (1 - _INNER_ROWS) / 2)
@@ -52,23 +53,6 @@ def project_back(projections: Projections, volume: NDArray[np.float32], grid: Gr
     scale = common / power if power > 0 else np.nan
     scaled = float(np.sqrt(max(0.0, 1 - common**2 / (power * total)))) if power > 0 and total > 0 else error
     return ProjectedBack(error, scaled, each, scale, _covers(projections, grid), small.values)
-
-
-def coarse_volume(volume: NDArray[np.float32], grid: Grid) -> tuple[NDArray[np.float32], Grid]:
-    """A coarse copy of a volume [z, y, x] and its grid: means over whole blocks, at most 96 voxels a side."""
-    factor = max(1, -(-max(grid.shape) // _MOST_VOXELS_A_SIDE))
-    factors = [min(factor, n) if n >= factor else 1 for n in grid.shape]
-    if len(set(factors)) > 1:  # a slice or two: voxels are cubes, so that a thin grid stays as it is
-        return volume, grid
-    if factor >= 4:  # two slices stand for each block: half of the volume is not even read
-        whole, quarter = grid.shape[0] // factor * factor, factor // 4
-        near = volume[quarter:whole:factor] + volume[factor - 1 - quarter : whole : factor]
-        small = block_mean(near, (1, factor, factor)) / 2
-    else:
-        small = block_mean(volume, tuple(factors))
-    lost = [n - m * factor for n, m in zip(grid.shape, small.shape, strict=True)]
-    center = tuple(c - lost[2 - axis] * grid.voxel_mm / 2 for axis, c in enumerate(grid.center_mm))
-    return small, Grid(small.shape, grid.voxel_mm * factor, center)  # type: ignore[arg-type]
 
 
 def _covers(projections: Projections, grid: Grid) -> bool:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...base.shapes import Floats
 from .opposite_rays import Change, OppositeRays
 
-Array = NDArray[np.float64]
 _AROUND = np.array([-1.0, 0.0, 1.0])
 _NEAR = {"axis_px": 0.5, "step_percent": 1.0, "roll_deg": 0.5}
 _LATTICE = {"axis_px": 1.0, "step_percent": 1.0, "roll_deg": 0.5}
@@ -83,7 +82,7 @@ def _fit(test: OppositeRays, names: tuple[str, ...], reach_px: float, reverse: b
     return fit
 
 
-def _best_of(test: OppositeRays, base: Change, name: str, ticks: Array, between: bool = False) -> Fit:
+def _best_of(test: OppositeRays, base: Change, name: str, ticks: Floats, between: bool = False) -> Fit:
     energies = np.array([test.energy(replace(base, **{name: float(tick)})) for tick in ticks])
     if not np.isfinite(energies).any():
         return Fit(base, np.nan)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from ...base.shapes import Angles, Floats, LineIntegrals
+
 _APART_DEG = 4.5  # views this far apart differ by more than the noise, whatever the step
 _STILL = 0.44  # of the usual difference
 _WINDOW = 5  # pairs on either side from which the usual difference is taken
@@ -23,7 +23,7 @@ class Repeats:
     all_alike: bool = False
 
 
-def repeated_views(values: NDArray[np.float32], travelled_deg: Array) -> Repeats:
+def repeated_views(values: LineIntegrals, travelled_deg: Angles) -> Repeats:
     """Views [view, row, col] that hardly differ from one that was taken some degrees before, or that are the very same image as another."""
     count = len(values)
     if count < 3:
@@ -42,7 +42,7 @@ def repeated_views(values: NDArray[np.float32], travelled_deg: Array) -> Repeats
     return Repeats(tuple(sorted(still | same)), float(relative.min()))
 
 
-def _usual(change: Array, lag: int) -> Array:
+def _usual(change: Floats, lag: int) -> Floats:
     """The median change around each pair, and not less than 0.6 of that of all: a long stop must not become usual."""
     half = _WINDOW * lag
     padded = np.pad(change, half, mode="reflect") if change.size > half else np.pad(change, half, mode="edge")
@@ -50,7 +50,7 @@ def _usual(change: Array, lag: int) -> Array:
     return np.maximum(around, 0.6 * float(np.median(change)))
 
 
-def _identical(values: NDArray[np.float32], travelled_deg: Array) -> set[int]:
+def _identical(values: LineIntegrals, travelled_deg: Angles) -> set[int]:
     """Views that are, bit by bit, an earlier one taken at another angle."""
     first: dict[bytes, int] = {}
     found = set()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...base.shapes import LineIntegrals, ViewIndices
 from ...data import Projections
 from ...data.images.binning import bin_views
 from ...geometry import Scan
@@ -17,26 +17,12 @@ from ...geometry.transform import bin_pixels, central_hit, crop
 class SmallViews:
     """``values`` [view, row, col] float32, line integrals, of ``scan``; ``factor`` detector pixels a side make one of theirs."""
 
-    values: NDArray[np.float32]
+    values: LineIntegrals
     scan: Scan
     factor: int
 
 
-def block_mean(values: NDArray[np.float32], factors: tuple[int, ...]) -> NDArray[np.float32]:
-    """Means [view, row, col] over blocks of ``factors`` elements along each axis; incomplete blocks at the far ends are left out."""
-    for axis, factor in enumerate(factors):
-        if factor == 1:
-            continue
-        whole = values.shape[axis] // factor * factor
-        before = (slice(None),) * axis
-        total = values[(*before, slice(0, whole, factor))].astype(np.float32)
-        for k in range(1, factor):  # faster than a mean over a short axis
-            total += values[(*before, slice(k, whole, factor))]
-        values = total * np.float32(1 / factor)
-    return values
-
-
-def whole_views(projections: Projections, views: NDArray[np.intp], cols: int) -> SmallViews:
+def whole_views(projections: Projections, views: ViewIndices, cols: int) -> SmallViews:
     """The chosen views [view, row, col] binned to about ``cols`` columns."""
     return _binned(projections, views, slice(0, projections.scan.shape[0]), max(1, projections.scan.shape[1] // cols))
 
@@ -52,7 +38,7 @@ def middle_rows(projections: Projections, cols: int, rows: int) -> SmallViews:
     return _binned(projections, np.arange(len(scan)), slice(first, first + count), factor)
 
 
-def _binned(projections: Projections, views: NDArray[np.intp], rows: slice, factor: int) -> SmallViews:
+def _binned(projections: Projections, views: ViewIndices, rows: slice, factor: int) -> SmallViews:
     down = factor if rows.stop - rows.start >= factor else 1
     every = views.size == len(projections)
     scan = projections.scan if every else projections.scan[views]

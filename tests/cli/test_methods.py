@@ -10,6 +10,7 @@ import pytest
 from fewview.cli.main import available, main
 from fewview.pipeline.explained import groups, settings_of, unit_of
 from fewview.recon import METHODS
+from fewview.recon.corrections import Corrections
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -96,6 +97,12 @@ def test_a_mistake_leads_to_the_list(
     assert main(words) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert where in line
+
+
+def test_every_correction_is_an_option_of_recon(capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys, "recon", "--help")
+    for setting in settings_of(Corrections):
+        assert f"--{setting.name.replace('_', '-')} " in text, setting.name
 
 
 def test_help_points_to_methods_and_flags_read_the_right_way_round(capsys: pytest.CaptureFixture[str]) -> None:

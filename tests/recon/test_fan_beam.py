@@ -9,21 +9,25 @@ import numba
 import numpy as np
 import pytest
 import torch
+from fewview.data import Projections
 from fewview.geometry import Grid, Scan
-from fewview.recon import Operator, dottest
-from fewview.recon.projector import fan_numba
+from fewview.recon import Operator, dottest, fdk
+from fewview.recon.projector.compiled import backprojection, fan_pair
+from fewview.recon.projector.compiled.fan_slices import backproject_slices, rows_met
 from fewview.recon.projector.joseph_rays import Rays
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _one_torch_thread() -> Iterator[None]:
-    """Tensors here are tiny: threads only wait for each other."""
-    before = torch.get_num_threads()
+def _one_thread() -> Iterator[None]:
+    """Arrays here are tiny: threads only wait for each other, for seconds on a busy machine."""
+    before = torch.get_num_threads(), numba.get_num_threads()
     torch.set_num_threads(1)
+    numba.set_num_threads(1)
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(before[0])
+    numba.set_num_threads(before[1])
 
 
 def fan(cols: int = 31, **changes: object) -> Scan:
@@ -41,7 +45,7 @@ def swung(scan: Scan, degrees: float, height_mm: float = 0.0) -> Scan:
 
 def close(scan: Scan, grid: Grid, seed: int = 0) -> None:
     """The pair is matched, and each half is the plain reference's in double precision."""
-    assert fan_numba.supports(Rays.of(scan, grid))
+    assert fan_pair.supports(Rays.of(scan, grid))
     fast, plain = Operator(scan, grid, "numba"), Operator(scan, grid, "torch")
     assert dottest(fast, seed) <= 1e-6
     random = np.random.default_rng(seed)
@@ -166,7 +170,7 @@ def test_which_scans_are_flat() -> None:
     grid = Grid((3, 20, 20), 1.0)
 
     def flat(scan: Scan) -> bool:
-        return fan_numba.supports(Rays.of(scan, grid))
+        return fan_pair.supports(Rays.of(scan, grid))
 
     assert flat(fan())
     assert flat(fan(axis_shift_mm=4.0))
@@ -180,10 +184,78 @@ def test_the_number_of_threads_does_not_change_a_bit() -> None:
     A = Operator(fan(), Grid((1, 70, 50), 0.5), "numba")
     random = np.random.default_rng(0)
     x, y = random.random(A.domain_shape, np.float32), random.random(A.range_shape, np.float32)
-    many, before = (A(x), A.T(y)), numba.get_num_threads()
-    numba.set_num_threads(1)
+    one = A(x), A.T(y)
+    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)  # as many as there are
     try:
-        one = A(x), A.T(y)
+        many = A(x), A.T(y)
     finally:
-        numba.set_num_threads(before)
+        numba.set_num_threads(1)
     assert all((a == b).all() for a, b in zip(one, many, strict=True))
+
+
+def interpolated(values: np.ndarray, scan: Scan, grid: Grid, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The sum over views (view, row, col) of weight / w^2 times what each voxel sees, from the definition of a pixel in `Scan` and in
+    double precision; and where a voxel lies so near to a panel's edge that rounding decides whether it is seen."""
+    z, y, x = np.meshgrid(grid.z_mm, grid.y_mm, grid.x_mm, indexing="ij")
+    total, doubtful = np.zeros(grid.shape), np.zeros(grid.shape, bool)
+    rows, cols = scan.shape
+    for v in range(len(scan)):
+        frame = np.stack([scan.u[v], scan.v[v], scan.first_pixel[v] - scan.source[v]], axis=1)
+        a, b, w = np.linalg.solve(frame, (np.stack([x, y, z], axis=-1) - scan.source[v]).reshape(-1, 3).T).reshape(3, *grid.shape)
+        col, row = a / w, b / w
+        fade = np.clip(np.minimum(row + 2, rows + 1 - row), 0, 1)  # a row more at either end, and to zero within the next
+        c, r = np.clip(col, 0, cols - 1), np.clip(row, 0, rows - 1)
+        c0, r0 = np.minimum(c.astype(int), max(cols - 2, 0)), np.minimum(r.astype(int), max(rows - 2, 0))
+        c1, r1 = np.minimum(c0 + 1, cols - 1), np.minimum(r0 + 1, rows - 1)
+        line = [values[v, k, c0] + (c - c0) * (values[v, k, c1] - values[v, k, c0]) for k in (r0, r1)]
+        seen = (col >= -0.5) & (col <= cols - 0.5)
+        total += weight[v] / w**2 * seen * fade * (line[0] + (r - r0) * (line[1] - line[0]))
+        doubtful |= np.minimum(np.abs(col + 0.5), np.abs(col - cols + 0.5)) < 1e-3
+    return total, doubtful
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 10**6),
+    cols=st.integers(1, 300),
+    shape=st.tuples(st.integers(1, 70), st.integers(1, 70)),
+    parallel=st.booleans(),
+    pixel=st.floats(0.3, 3),
+    swing=st.floats(-40, 40),
+)
+def test_the_sum_of_filtered_views_in_a_slice(
+    seed: int, cols: int, shape: tuple[int, int], parallel: bool, pixel: float, swing: float
+) -> None:
+    random = np.random.default_rng(seed)
+    dso, rows, slices = (1e8, 4, 5) if parallel else (120.0, int(random.integers(1, 4)), 1)
+    scan = Scan.circular(
+        dso_mm=dso, dsd_mm=dso + 100.0, rows=rows, cols=cols, pixel_mm=pixel, angles_deg=random.uniform(0, 360, 5), axis_shift_mm=1.3
+    )
+    scan, grid = swung(scan, swing), Grid((slices, *shape), 1.0, (2.0, -3.0, 0.4 if parallel else 0.0))
+    values, weight = random.standard_normal((5, rows, cols)).astype(np.float32), random.uniform(0.5, 1.5, 5)
+    matrices = backprojection.projection_matrices(scan)
+    met = rows_met(grid, matrices)
+    assert met is not None
+    found = np.ones(grid.shape, np.float32)  # what is there already stays
+    backproject_slices(found, grid, values, matrices, weight, met)
+    expected, doubtful = interpolated(values, scan, grid, weight)
+    gap = np.abs(found - 1 - expected) * ~doubtful
+    assert gap.max() <= (1e-3 if parallel else 3e-5) * max(1.0, np.abs(expected).max())
+
+
+def test_fdk_of_a_fan_beam_takes_these_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And scans whose slices see several heights do not: their loops are named in the error that this test puts there."""
+
+    def others(*arguments: object) -> None:
+        raise AssertionError("loops along z")
+
+    monkeypatch.setattr(backprojection, "backproject", others)
+    angles = np.arange(40) * 9.0
+    for rows, shape, fits in ((1, (1, 20, 20), True), (5, (1, 20, 20), True), (5, (2, 20, 20), False), (5, (9, 20, 20), False)):
+        scan = fan(rows=rows, angles_deg=angles)
+        measured = Projections(np.ones((40, rows, 31), np.float32), scan)
+        if fits:
+            assert fdk(measured, Grid(shape, 1.0)).any()
+        else:
+            with pytest.raises(AssertionError, match="loops along z"):
+                fdk(measured, Grid(shape, 1.0))

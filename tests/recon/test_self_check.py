@@ -15,7 +15,7 @@ from fewview.recon.selfcheck.borders import borders
 from fewview.recon.selfcheck.check import self_check
 from fewview.recon.selfcheck.opposite_rays import Change, OppositeRays, travelled_deg
 from fewview.recon.selfcheck.repeated_views import repeated_views
-from fewview.recon.selfcheck.small_views import SmallViews, block_mean, middle_rows
+from fewview.recon.selfcheck.small_views import SmallViews, middle_rows
 
 PIXEL = 0.4452  # 96 x 64 pixels of the 1276
 PHOTONS = 20_000
@@ -249,5 +249,4 @@ def test_small_views_are_means_with_the_geometry_that_goes_with_them() -> None:
     assert small.values[1, 2, 7] == pytest.approx(p.values[1, 15:17, 14:16].mean(), rel=1e-6)
     center = transform.pixel_centers(p.scan, 1)[15:17, 14:16].mean(axis=(0, 1))
     assert np.allclose(transform.pixel_centers(small.scan, 1)[2, 7], center)
-    assert np.array_equal(block_mean(np.arange(10, dtype=np.float32), (4,)), [1.5, 5.5])
     assert travelled_deg(p.scan) == pytest.approx(p.scan.angles_deg, abs=1e-6)

@@ -11,11 +11,11 @@ from fewview.benchmarks.datasets.subjects import scene_of_volume
 from fewview.data import prepare
 from fewview.data.images.grey import from_grey, to_grey
 from fewview.data.volumes.attenuation import GreyScale
-from fewview.data.volumes.resample import resample
+from fewview.data.volumes.resample import refine, resample
 from fewview.geometry import Grid, InputError, MissingBackendError, Scan, UnknownNameError, skyscan_1276
 from fewview.recon import fdk, simulate
 from fewview.recon.physics.effects import Physics, split_materials
-from fewview.recon.physics.simulator import cropped, refined, simulate_raw
+from fewview.recon.physics.simulator import cropped, simulate_raw
 from fewview.recon.physics.tables import attenuation, tube_beam
 from scipy.ndimage import binary_erosion, gaussian_filter
 
@@ -284,7 +284,7 @@ def test_blur_keeps_the_mean_and_scatter_fills_the_shadow() -> None:
 def test_refining_and_cropping_keep_the_object() -> None:
     grid = Grid((6, 7, 8), 0.5, (1.0, -2.0, 0.3))
     x = np.broadcast_to(grid.x_mm, grid.shape).astype(np.float32)
-    fine, fine_grid = refined(x, grid, 3)
+    fine, fine_grid = refine(x, grid, 3)
     assert fine_grid.size_mm == pytest.approx(grid.size_mm)
     np.testing.assert_allclose(fine[:, :, 6:-6], np.broadcast_to(fine_grid.x_mm, fine.shape)[:, :, 6:-6], atol=1e-5)
     volume = np.zeros(grid.shape, np.float32)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
+
+from ....base.shapes import FloatImage, Image, PerView
 
 ROWS, BLOCKS = 32, 64  # rows that are looked at, and blocks of columns that are averaged: below 2 % of the time that reading takes
 
@@ -20,11 +22,11 @@ class ViewSamples:
     are equal; ``pixels``: columns in a block; ``counts`` (n,): median raw count.
     """
 
-    maps: NDArray[np.float32]
-    noise: NDArray[np.float64]
+    maps: Float[NDArray[np.float32], "view row block"]
+    noise: PerView
     keys: tuple[int, ...]
     pixels: int
-    counts: NDArray[np.float64]
+    counts: PerView
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -45,7 +47,7 @@ class Sampler:
         self.keys: list[int] = []
         self.counts: list[float] = []
 
-    def add(self, image: NDArray[Any], intensity: NDArray[np.float32]) -> None:
+    def add(self, image: Image, intensity: FloatImage) -> None:
         """``image``: the counts as they were read; ``intensity``: after flat and dark field."""
         seen = np.ascontiguousarray(image[self.rows])
         self.keys.append(zlib.crc32(seen.view(np.uint8).data))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
 
 EDGE = 0.1  # attenuation at the border, as a share of the largest: heads within the field reach 0.03, foam and tubes stay below
 SLOPE = 0.015  # of the largest attenuation, over the outermost two blocks of columns: beside an object the border is flat
 
 
-def truncation(line: NDArray[np.float32], noise: float, level_known: bool) -> list[str]:
+def truncation(line: Float[NDArray[np.float32], "view row block"], noise: float, level_known: bool) -> list[str]:
     """Warnings about truncation from ``line`` [view, row, block], line integrals with ``noise``; ``level_known``: that of air is."""
     top = float(np.percentile(line, 99))
     left, right = (np.percentile(line[:, :, side], 90, axis=1) for side in (0, -1))
@@ -33,8 +32,10 @@ def truncation(line: NDArray[np.float32], noise: float, level_known: bool) -> li
     ]
 
 
-def long_object(line: NDArray[np.float32]) -> list[str]:
-    """What to know of an object that leaves the panel at its first or last row, as long bones do: no fault of the scan."""
+def long_object(line: Float[NDArray[np.float32], "view row block"]) -> list[str]:
+    """A note about an object that leaves the panel at its first or last row, as long bones do, from line integrals; that is no fault of the
+    scan.
+    """
     top = float(np.percentile(line, 99))
     ends = [name for name, row in (("first", 0), ("last", -1)) if line.shape[1] > 1 and np.percentile(line[:, row], 90) > EDGE * top > 0]
     if not ends:
@@ -45,7 +46,7 @@ def long_object(line: NDArray[np.float32]) -> list[str]:
     ]
 
 
-def _no_air(profiles: NDArray[np.float32], top: float, noise: float) -> bool:
+def _no_air(profiles: Float[NDArray[np.float32], "view block"], top: float, noise: float) -> bool:
     """Whether the profiles [view, block] rise from the outermost block on, at both sides of nearly all views."""
     if profiles.shape[1] < 8:
         return False
@@ -53,7 +54,7 @@ def _no_air(profiles: NDArray[np.float32], top: float, noise: float) -> bool:
     return bool(np.mean(rise > max(SLOPE * top, 5 * noise)) > 0.9)
 
 
-def _share_outside(profiles: NDArray[np.float32]) -> float | None:
+def _share_outside(profiles: Float[NDArray[np.float32], "view block"]) -> float | None:
     """Part of the object's attenuation beyond the panel, from the profiles [view, block] of cut views; the median over them.
 
     Each side goes on as the ellipse about the profile's centroid that has the value and the slope of the last sixth of the columns.
@@ -70,7 +71,7 @@ def _share_outside(profiles: NDArray[np.float32]) -> float | None:
     return float(np.median(shares)) if shares else None
 
 
-def _beyond(x: Floats, profile: Floats) -> float:
+def _beyond(x: NDArray[np.float64], profile: NDArray[np.float64]) -> float:
     """The area of the ellipse p^2 = a - b x^2 beyond the last x; 0 where the profile has come down to air."""
     last = slice(-max(3, len(x) // 6), None)
     slope, offset = np.polyfit(x[last], profile[last], 1)

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from ....base import InputError
+from ....base.shapes import Angles, PerView
 from .samples import ViewSamples
 from .truncation import long_object, truncation
-
-Floats = NDArray[np.float64]
 
 DARK = 0.1  # a view whose brightest part has less than this share of the other views' brightest part got no beam
 CLOSED = 0.02  # of the known level of air: not even the thinnest part of any view lets more through
@@ -36,21 +36,21 @@ class Judged:
     """What the rules look at: ``line`` [view, row, block] line integrals by the air ``levels`` (n,); ``known``: air as it should be."""
 
     samples: ViewSamples
-    line: NDArray[np.float32]
-    levels: Floats
-    border: Floats
+    line: Float[NDArray[np.float32], "view row block"]
+    levels: PerView
+    border: PerView
     known: float | None
-    angles_deg: Floats
+    angles_deg: Angles
     given_air: bool
     name: Callable[[int], str]
 
 
 def judge_views(
     samples: ViewSamples,
-    levels: Floats,
-    border: Floats,
+    levels: PerView,
+    border: PerView,
     known: float | None,
-    angles_deg: Floats,
+    angles_deg: Angles,
     given_air: bool,
     name: Callable[[int], str],
 ) -> tuple[list[str], list[str]]:
@@ -78,7 +78,7 @@ def _listed(views: Sequence[int] | NDArray[np.intp], name: Callable[[int], str])
     return f"{len(views)} views ({first}, then {more})"
 
 
-def _brightest(scan: Judged) -> Floats:
+def _brightest(scan: Judged) -> PerView:
     return np.percentile(scan.samples.maps, 95, axis=(1, 2)).astype(np.float64)
 
 
@@ -192,7 +192,7 @@ def _stalled(scan: Judged) -> list[str]:
     ]
 
 
-def _abrupt(motion: Floats, low: NDArray[np.bool_], pair: int, moving: float) -> bool:
+def _abrupt(motion: NDArray[np.float64], low: NDArray[np.bool_], pair: int, moving: float) -> bool:
     """Whether the nearest pairs that are not low move on: an object seen along its motion hardly changes, but comes to that smoothly."""
     before, after = np.flatnonzero(~low[:pair]), np.flatnonzero(~low[pair:])
     ends = [*motion[before[-1:]], *motion[pair + after[:1]]]
@@ -204,7 +204,7 @@ def _noise(scan: Judged) -> float:
     return float(np.median(scan.samples.noise)) / float(np.sqrt(scan.samples.pixels))
 
 
-def _change(line: NDArray[np.float32], lag: int) -> Floats:
+def _change(line: Float[NDArray[np.float32], "view row block"], lag: int) -> NDArray[np.float64]:
     """(n - lag,): mean square difference of views ``lag`` apart, whatever their levels, weighted so that its noise is that of air."""
     step = line[lag:] - line[:-lag]
     step -= np.median(step, axis=(1, 2), keepdims=True)

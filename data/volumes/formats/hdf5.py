@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ....base import InputError
 from ....base.memory import require_memory
 from ....base.plain import from_json, to_json
+from ....base.shapes import AnyVolume
 from ....geometry import Grid, Scan
 from ...hdf5_access import h5_dataset, h5_format, h5_link, new_h5, open_h5, put_scan
 from ..volume_format import Kept, Option, VolumeFormat, text
@@ -21,12 +22,12 @@ VOLUME = "fewview volume 1"
 
 
 def write_h5_volume(
-    volume: NDArray[Any],
+    volume: AnyVolume,
     grid: Grid,
     path: Path,
     *,
     facts: Mapping[str, Any] | None = None,
-    std: NDArray[Any] | None = None,
+    std: AnyVolume | None = None,
     scan: Scan | None = None,
 ) -> None:
     """Write [z, y, x] as dataset ``volume`` with the grid as attributes; ``facts`` as JSON; where given, ``std`` and the scan."""
@@ -41,7 +42,7 @@ def write_h5_volume(
             put_scan(file.create_group("scan"), scan)
 
 
-def read_h5_volume(path: Path, voxel_mm: float | None = None, *, dataset: str | None = None) -> tuple[NDArray[Any], Grid, dict[str, Any]]:
+def read_h5_volume(path: Path, voxel_mm: float | None = None, *, dataset: str | None = None) -> tuple[AnyVolume, Grid, dict[str, Any]]:
     """(volume, grid, facts) of our own file, or of the 3-D ``dataset`` of any HDF5 file (then ``voxel_mm`` is needed)."""
     kind = h5_format(path)
     with open_h5(path) as file:
@@ -97,7 +98,7 @@ def _facts(file: Any, path: Path) -> dict[str, Any]:
     return facts
 
 
-def _write(volume: NDArray[Any], grid: Grid, path: Path, kept: Kept) -> None:
+def _write(volume: AnyVolume, grid: Grid, path: Path, kept: Kept) -> None:
     write_h5_volume(volume, grid, path, facts=kept.facts, std=kept.std, scan=kept.scan)
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ....base import InputError
 from ....base.memory import require_memory
 from ....base.outputs.ownership import SIGNATURE
+from ....base.shapes import AnyVolume
 from ....geometry import Grid
 from ..volume_format import VolumeFormat
 from ..voxel_size import SAY_VOXEL, center_of, grid_of, one_size
@@ -25,7 +26,7 @@ _PIXDIM = ("pixdim[1]", "pixdim[2]", "pixdim[3]")
 _UNIT_MM = {"unknown": 1.0, "mm": 1.0, "micron": 1e-3, "meter": 1e3}
 
 
-def write_nifti(volume: NDArray[Any], grid: Grid, path: Path) -> None:
+def write_nifti(volume: AnyVolume, grid: Grid, path: Path) -> None:
     """Write [z, y, x]; world coordinates are the grid's own x, y, z in mm."""
     import nibabel
 
@@ -37,7 +38,7 @@ def write_nifti(volume: NDArray[Any], grid: Grid, path: Path) -> None:
     nibabel.save(image, path)
 
 
-def read_nifti(path: Path, voxel_mm: float | None = None) -> tuple[NDArray[Any], Grid, dict[str, Any]]:
+def read_nifti(path: Path, voxel_mm: float | None = None) -> tuple[AnyVolume, Grid, dict[str, Any]]:
     """(volume [z, y, x] of the file's type, grid, facts). Axes that run towards -x, -y, -z or are permuted are turned; an oblique
     orientation is left out, with a warning. Raises InputError naming the file where it is not a whole NIfTI file, or where the edges
     of a voxel in its affine (sform, qform) and in its pixdim disagree; ``voxel_mm`` decides without either.

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ....base import InputError
 from ....base.memory import require_memory
 from ....base.outputs.ownership import SIGNATURE
+from ....base.shapes import AnyVolume
 from ....geometry import Grid
 from ...images.image_files import resolution_tags
 from ..volume_format import Option, VolumeFormat, one_of
@@ -29,7 +30,7 @@ _IMAGEJ_EDGES = ("1/XResolution", "1/YResolution", "spacing of slices")
 _LONGEST_XML = 64 * 2**20  # characters; a thousand planes of Bio-Formats are under one of these MiB
 
 
-def write_ome_tiff(volume: NDArray[Any], grid: Grid, path: Path, *, compression: str | None = None) -> None:
+def write_ome_tiff(volume: AnyVolume, grid: Grid, path: Path, *, compression: str | None = None) -> None:
     """Write [z, y, x]; ``compression`` is None or "zlib". Programs that know no OME find the pixel size in the resolution tags."""
     import tifffile
 
@@ -42,7 +43,7 @@ def write_ome_tiff(volume: NDArray[Any], grid: Grid, path: Path, *, compression:
     tifffile.imwrite(path, volume, compression=compression, metadata=facts, **own, **resolution_tags(grid.voxel_mm))
 
 
-def read_tiff_volume(path: Path, voxel_mm: float | None = None) -> tuple[NDArray[Any], Grid, dict[str, Any]]:
+def read_tiff_volume(path: Path, voxel_mm: float | None = None) -> tuple[AnyVolume, Grid, dict[str, Any]]:
     """(volume [z, y, x] of the file's type, grid, facts) of an OME-TIFF, an ImageJ TIFF or any multi-page TIFF.
 
     Raises InputError naming the file where it is broken, not one volume, or says nothing of its voxel size and ``voxel_mm`` is not given.
@@ -90,7 +91,7 @@ def _check_whole(tif: Any, path: Path) -> None:
         )
 
 
-def _read_planes(tif: Any, path: Path) -> NDArray[Any]:
+def _read_planes(tif: Any, path: Path) -> AnyVolume:
     """[z, y, x] of all pages; pages of any kind are z. InputError for colour, several kinds of images, or more than three axes."""
     page = tif.pages[0]
     if page.samplesperpixel != 1 or page.photometric not in (0, 1):

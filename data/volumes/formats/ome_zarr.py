@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ....base import InputError, MissingBackendError
 from ....base.memory import require_memory
+from ....base.shapes import AnyVolume
 from ....geometry import Grid
 from ..volume_format import Option, VolumeFormat, one_of
 from ..voxel_size import SAY_VOXEL, center_of, grid_of, one_size, unit_in_mm
@@ -31,7 +31,7 @@ def _ngff() -> Any:
     return ngff_zarr
 
 
-def write_ome_zarr(volume: NDArray[Any], grid: Grid, path: Path) -> None:
+def write_ome_zarr(volume: AnyVolume, grid: Grid, path: Path) -> None:
     """Write [z, y, x] at one resolution in chunks of 128; scale and translation (the centre of the first voxel) in mm."""
     ngff = _ngff()
     x, y, z = (float(c) for c in grid.origin_mm)
@@ -62,7 +62,7 @@ def _add_fact(file: Path, place: tuple[str, ...], name: str, value: int) -> None
         file.write_text(json.dumps(facts, indent=4), encoding="utf-8")
 
 
-def read_ome_zarr(path: Path, voxel_mm: float | None = None, *, missing: str = "refuse") -> tuple[NDArray[Any], Grid, dict[str, Any]]:
+def read_ome_zarr(path: Path, voxel_mm: float | None = None, *, missing: str = "refuse") -> tuple[AnyVolume, Grid, dict[str, Any]]:
     """(volume [z, y, x] of the stored type, grid, facts) of the finest resolution; time and channel axes must have length 1.
 
     A chunk that is not there reads as its fill value: it may have been left out because it is empty, or be what a copy that broke off

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
+from ....base.shapes import AnyVolume
 from ....geometry import Grid
 from ...images.bonemet_folders import VOXEL_MM, choose_place, component_of, find_bonemet
 from ...images.image_files import list_images
@@ -24,7 +23,7 @@ def read_slice_folder(
     part: str | None = None,
     prefix: str | None = None,
     window: tuple[float, float] | None = None,
-) -> tuple[NDArray[Any], Grid, dict[str, Any]]:
+) -> tuple[AnyVolume, Grid, dict[str, Any]]:
     """`read_slices` of a folder of slices, or of one animal's ``component`` below the root of a BoneMet data set.
 
     Slices inside a BoneMet tree that have no log are on its voxels of 0.0106 mm, unless ``voxel_mm`` says otherwise.
@@ -37,7 +36,7 @@ def read_slice_folder(
     return read_slices(path, voxel_mm, prefix=prefix, window=window)
 
 
-def _write(volume: NDArray[Any], grid: Grid, path: Path, kept: Kept, **options: Any) -> None:
+def _write(volume: AnyVolume, grid: Grid, path: Path, kept: Kept, **options: Any) -> None:
     method = {"Method": kept.facts["method"]} if "method" in kept.facts else {}
     write_slices(volume, grid, path, facts=method, **options)
 

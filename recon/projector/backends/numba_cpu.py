@@ -15,21 +15,27 @@ Array = NDArray[np.float32]
 
 
 def _project(volume: Tensor, scan: Scan, grid: Grid) -> Tensor:
-    from ..joseph_numba import project
+    from ..compiled.pair import project
 
     return torch.from_numpy(project(volume.numpy(), Rays.of(scan, grid)))
 
 
 def _backproject(projections: Tensor, scan: Scan, grid: Grid) -> Tensor:
-    from ..joseph_numba import backproject
+    from ..compiled.pair import backproject
 
     return torch.from_numpy(backproject(projections.numpy(), Rays.of(scan, grid)))
 
 
 def _fdk_sum(volume: Array, scan: Scan, grid: Grid, views: Array, weights: NDArray[np.float64]) -> None:
-    from ..voxel_driven_numba import backproject
+    from ..compiled.backprojection import backproject, projection_matrices
+    from ..compiled.fan_slices import backproject_slices, rows_met
 
-    backproject(volume, scan, grid, views, weights)
+    matrices = projection_matrices(scan)
+    rows = rows_met(grid, matrices)
+    if rows is not None:
+        backproject_slices(volume, grid, views, matrices, weights, rows)
+    else:
+        backproject(volume, scan, grid, views, weights)
 
 
 BACKEND = Backend(

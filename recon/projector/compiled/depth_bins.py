@@ -1,10 +1,11 @@
 """Depth bins: what lets the kernels for upright panels read and write nothing but contiguous memory.
 
 A ray of detector row r is at height z = z_source + t h(r) at depth t (0 at the source, 1 on the panel). The rows sample a line of voxels
-along z at a spacing that changes with the depth, which would mean a scattered read for every sample. Instead, lines are added up in a few
-depth bins t_m, each line shared between its two neighbours in proportion, and the rows are read from the bins, once for each bin instead
-of once for each line. Because z is linear in t, the two heights of a shared line have the right mean; what is left is a blur along z of
-at most ``(h dt)^2 / 8`` times the second derivative, as of linear interpolation itself with samples ``h dt`` apart. Back-projection does the same with the magnification 1 / t, in which the row is linear.
+along z at a spacing that changes with the depth, which would mean a scattered read for every sample. Instead, lines are added up in a
+few depth bins t_m, each line shared between its two neighbours in proportion, and the rows are read from the bins, once for each bin
+instead of once for each line. Because z is linear in t, the two heights of a shared line have the right mean; what is left is a blur
+along z of at most ``(h dt)^2 / 8`` times the second derivative, as of linear interpolation itself with samples ``h dt`` apart.
+Back-projection does the same with the magnification 1 / t, in which the row is linear.
 """
 
 from __future__ import annotations

@@ -48,6 +48,13 @@ def four_to_one(a, i0, i1, i2, i3, w0, w1, w2, w3, out, j, n):
 
 
 @njit(**FLAGS)
+def four_to(a, i0, i1, i2, i3, w0, w1, w2, w3, out, j, n):
+    """Write a blend of four runs of ``a`` to one run of ``out``."""
+    for z in range(n):
+        out[j + z] = w0 * a[i0 + z] + w1 * a[i1 + z] + w2 * a[i2 + z] + w3 * a[i3 + z]
+
+
+@njit(**FLAGS)
 def blend_to(a, i0, i1, w0, w1, out, j, n):
     """Write a blend of two runs of ``a`` to one run of ``out``."""
     for c in range(n):

@@ -13,11 +13,12 @@ import math
 import numpy as np
 from numba import njit, prange
 
-from .loops import FLAGS, U, add_blend, clear, copy, four_to_one, turn, two_to_two
+from .loops import FLAGS, U, add_blend, clear, copy, four_to, four_to_one, turn, two_to_two
 from .paths import clip_in_front, clip_to, column_path, neighbours
 
 COLUMNS, VIEWS = 64, 4  # that walk together
-SLICES = 32  # of the main axis, that one thread adds to
+WIDE_COLUMNS = 96  # of the transpose, which writes each bin by itself
+MOST_SLICES = 64  # of the main axis, that one thread adds to at once
 
 
 @njit(**FLAGS)
@@ -105,13 +106,17 @@ def _write_rows(values, at, cols, width, ray, depth, nz, rows, plane, pitch):
         one, two = (z - 1.0 - bottom) * inverse, (z + 1.0 - bottom) * inverse
         first, last = max(0.0, math.ceil(min(one, two))), min(rows - 1.0, math.floor(max(one, two)))
         j = U(z + 1) * pitch
-        clear(plane, j, width)
+        if first > last:
+            clear(plane, j, width)
         for r in range(int(first), int(last) + 1, 4):
             w0, w1 = _share(bottom + r * step - z, True), _share(bottom + (r + 1) * step - z, r + 1 <= last)
             w2, w3 = _share(bottom + (r + 2) * step - z, r + 2 <= last), _share(bottom + (r + 3) * step - z, r + 3 <= last)
             i0, i1 = at + U(r) * cols, at + U(min(r + 1, rows - 1)) * cols
             i2, i3 = at + U(min(r + 2, rows - 1)) * cols, at + U(min(r + 3, rows - 1)) * cols
-            four_to_one(values, i0, i1, i2, i3, w0, w1, w2, w3, plane, j, width)
+            if r == int(first):
+                four_to(values, i0, i1, i2, i3, w0, w1, w2, w3, plane, j, width)
+            else:
+                four_to_one(values, i0, i1, i2, i3, w0, w1, w2, w3, plane, j, width)
 
 
 @njit(**FLAGS)
@@ -166,7 +171,7 @@ def project_upright(lines, pitch, shape, packed, views, targets, first, step, co
 
 @njit(parallel=True, **FLAGS)
 def weighted(projections, sources, packed, views, voxel_mm, out):
-    """Write ``projections[sources]`` times the lengths of the rays of ``views`` from slice to slice to ``out`` (view of these, row, col)."""
+    """Write ``projections[sources]`` times how far the rays of ``views`` run from slice to slice to ``out`` (view of these, row, col)."""
     _, rows, cols = projections.shape
     for j in prange(len(views)):
         ray = packed[views[j]]
@@ -208,19 +213,22 @@ def _add_block(
 
 
 @njit(parallel=True, **FLAGS)
-def backproject_upright(values, packed, views, first, step, count, along, shape, pitch, lines):
-    """Add to ``lines`` what `weighted` ``values`` of the given views give in columns whose main axis is ``along``; a slab a thread."""
+def backproject_upright(values, packed, views, first, step, count, along, slab, shape, pitch, lines):
+    """Add to ``lines`` what `weighted` ``values`` of the given views give in columns whose main axis is ``along``.
+
+    One thread at a time takes ``slab`` slices; their number does not change a bit of the result.
+    """
     nz, ny, nx = shape
     size, cols = (nx if along == 0 else ny), values.shape[2]
-    for slab in prange((size + SLICES - 1) // SLICES):
-        slices = (slab * SLICES, min(size, (slab + 1) * SLICES))
-        wide = min(COLUMNS, cols)
+    for job in prange((size + slab - 1) // slab):
+        slices = (job * slab, min(size, (job + 1) * slab))
+        wide = min(WIDE_COLUMNS, cols)
         bins, plane = np.zeros(2 * wide * pitch, np.float32), np.zeros((nz + 2) * (wide + 8), np.float32)
         paths, walk = np.empty((wide, 7)), np.empty((wide, 3), np.int64)
         panel = np.empty(values.shape[1] * (wide + 8), np.float32)
         for group in range(0, len(views), VIEWS):
-            for begin in range(0, cols, COLUMNS):
-                n = min(COLUMNS, cols - begin)
+            for begin in range(0, cols, WIDE_COLUMNS):
+                n = min(WIDE_COLUMNS, cols - begin)
                 for j in range(group, min(len(views), group + VIEWS)):
                     v = views[j]
                     _add_block(

@@ -73,7 +73,7 @@ def _read_rows(panel, at, rows, cols, row, slope, nz, width, plane, pitch):
 
 @njit(**FLAGS)
 def _read_bins(m, views, view, rows, cols, first, step, nz, pitch, lowest, highest, low, high, start, space, plane, panel):
-    """Write what each bin needs to ``space``, a line along z for each column from ``start`` of the bin; returns it, made larger if needed."""
+    """Write what each bin needs to ``space``, a line along z for each column from ``start`` of the bin; returns it, maybe made larger."""
     size, left, right = 0, cols, -1
     for b in range(lowest, highest + 1):
         start[b] = size

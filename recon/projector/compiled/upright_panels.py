@@ -59,8 +59,8 @@ def rectify(rays: Rays) -> Rectified | None:
     low, high = np.floor(seen.min(axis=2)) - MARGIN, np.ceil(seen.max(axis=2)) + MARGIN
     cols, rows = (int(n) + 1 for n in (high - low).max(axis=0))
     first = middle + low[:, :1] * u + low[:, 1:] * v
-    to_upright = np.linalg.solve(np.stack([u, v, first], axis=2), given)
-    return Rectified(replace(rays, first=first, u=u, v=v, rows=rows, cols=cols), to_upright, np.linalg.inv(to_upright))
+    to_upright: NDArray[np.float64] = np.linalg.solve(np.stack([u, v, first], axis=2), given).astype(np.float64)
+    return Rectified(replace(rays, first=first, u=u, v=v, rows=rows, cols=cols), to_upright, np.linalg.inv(to_upright).astype(np.float64))
 
 
 @njit(inline="always", **FLAGS)
@@ -118,8 +118,8 @@ def spread(given, to_upright, chosen, out):
 def straightened(given, to_given, out):
     """Write to ``out`` (view, row', col') what upright panels show of filtered views on the ``given`` panels, over w^2.
 
-    As in `voxel_driven`, a panel is extended by one row at either end, fades to zero within the next, and ends half a pixel beyond its
-    first and last column.
+    As in `backprojection_upright`, a panel is extended by one row at either end, fades to zero within the next, and ends half a pixel
+    beyond its first and last column.
     """
     views, rows, cols = out.shape
     _, given_rows, given_cols = given.shape

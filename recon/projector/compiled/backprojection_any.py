@@ -12,7 +12,7 @@ from .loops import FLAGS
 def backproject_any(views, matrices, weights, volume):
     """Add to ``volume`` (z, y, x) the filtered ``views`` (view, row, col), each times its weight over w^2, bilinearly interpolated.
 
-    ``matrices`` (view, 3, 4): voxel (x, y, z, 1) to (col w, row w, w). The panel's edges are those of `voxel_driven`.
+    ``matrices`` (view, 3, 4): voxel (x, y, z, 1) to (col w, row w, w). The panel's edges are those of `backprojection_upright`.
     """
     nz, ny, nx = volume.shape
     number, rows, cols = views.shape

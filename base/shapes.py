@@ -1,0 +1,39 @@
+"""Shapes, types and units of the arrays that functions take and return: one name for each kind of array, the same in every room.
+
+A name stands for a shape as well: where a function is annotated with `Volume` and `VolumeMask`, both have the same ``z``, ``y`` and ``x``.
+The tests check that in every call where ``FEWVIEW_CHECK_SHAPES=1`` is set (`tests/shape_checks.py`); otherwise nothing is checked here, and
+what a user gives is checked by the code that reads it. Shapes that one function alone has are written beside it, with jaxtyping.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Real, Shaped
+from numpy.typing import NDArray
+
+# Volumes: the index increases with +z, +y and +x.
+Volume = Float[NDArray[np.float32], "z y x"]  # attenuation in 1/mm
+AnyVolume = Shaped[NDArray, "z y x"]  # as a file stores it: attenuation in 1/mm of any precision, grey levels, or labels
+FloatVolume = Float[NDArray, "z y x"]  # attenuation in 1/mm, in single or double precision
+VolumeMask = Bool[NDArray, "z y x"]  # true for the voxels that count
+VoxelValues = Float[NDArray[np.float32], "z y x"]  # one number for each voxel, in the unit that its name or the docstring says
+NewVolume = Float[NDArray[np.float32], "z2 y2 x2"]  # attenuation in 1/mm, on another grid than the `Volume` beside it
+
+# Projections: one image for each view.
+LineIntegrals = Float[NDArray[np.float32], "view row col"]  # -ln(I / I0), dimensionless
+ViewValues = Float[NDArray[np.float32], "view row col"]  # one number for each pixel, in the unit that its name or the docstring says
+AnyViews = Real[NDArray, "view row col"]  # line integrals of any precision (dimensionless), or counts of the detector
+NewViews = Float[NDArray[np.float32], "view row2 col2"]  # the same views in other pixels
+Images = Float[NDArray, "image row col"]  # slices of volumes (1/mm) or views (dimensionless) that are scored as pictures
+Image = Real[NDArray, "row col"]  # one view or one slice: counts, grey levels, line integrals (dimensionless) or attenuation in 1/mm
+FloatImage = Float[NDArray[np.float32], "row col"]  # the same in single precision
+PixelMask = Bool[NDArray, "row col"]  # true for the pixels that are meant
+
+# One entry for each view, or a point of space.
+Vectors = Float[NDArray[np.float64], "view 3"]  # (x, y, z) in mm
+Vector = Float[NDArray[np.float64], "3"]  # (x, y, z): a point in mm, or a direction without a unit
+Angles = Float[NDArray[np.float64], "view"]  # degrees, counter-clockwise about +z
+PerView = Float[NDArray[np.float64], "view"]  # one number for each view, in the unit that its name says
+ViewIndices = Int[NDArray[np.intp], "kept"]  # which views of a scan, counted from 0
+Points = Float[NDArray, "3 point"]  # the x, y and z of points, in mm
+Floats = Float[NDArray[np.float64], "..."]  # numbers in an array whose shape the docstring of the function says

@@ -1,4 +1,4 @@
-"""What every room needs: errors, atomic files, memory, run records, plain JSON."""
+"""What every room needs: errors, files that are written whole or not at all, memory, run records, plain JSON, and names for arrays."""
 
 from .errors import InputError, MissingBackendError, UnknownNameError
 

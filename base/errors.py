@@ -1,4 +1,4 @@
-"""One way to say what is wrong with an input: what was given, what was expected, the remedy."""
+"""One way to say what is wrong with an input: what was given, what was expected, and what to do about it."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class InputError(ValueError):
         super().__init__("; ".join(part for part in parts if part))
 
     def see(self, where: str) -> Self:
-        """The same error, its message ending in where to read on."""
+        """The same error with a message that ends with the place to read on."""
         self.args = (f"{self.args[0]}; {where}",)
         return self
 
 
 class UnknownNameError(InputError, KeyError):
-    """A name that is not one of the known ones; the message lists the nearest and all of them."""
+    """A name that is not among the known ones. The message lists all of them and suggests the nearest."""
 
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
         names = sorted(known)
@@ -46,12 +46,12 @@ class UnknownNameError(InputError, KeyError):
 
 
 class MissingBackendError(InputError, RuntimeError):
-    """A backend, device or optional package that was asked for and is not here."""
+    """A backend, device or optional package that was asked for is not available on this machine."""
 
 
 @contextmanager
 def about(path: str | Path) -> Iterator[None]:
-    """An InputError inside that does not name the file or folder is raised anew with its name in front.
+    """An InputError in the block that does not name the file or folder is raised again with that name in front.
 
     >>> with about("scan.h5"):
     ...     raise InputError("u has 3 rows", expected="52")
@@ -71,8 +71,10 @@ def about(path: str | Path) -> Iterator[None]:
 
 @contextmanager
 def reading(path: str | Path) -> Iterator[None]:
-    """`about`, for what takes a foreign file apart: an error that no reader expected, such as a text where a number belongs, comes from
-    what the file holds. It becomes an InputError that names the file, and stays its cause.
+    """The same as `about`, for code that takes a foreign file apart.
+
+    An error that no reader expected, such as a text where a number belongs, comes from the contents of the file. It becomes an InputError
+    that names the file, and the original error stays its cause.
     """
     try:
         with about(path):

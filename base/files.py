@@ -1,4 +1,6 @@
-"""Write to a temporary name, then rename: nothing half-written is ever left under the final name, and nothing of anybody else's is lost."""
+"""Files are written under a temporary name and then renamed, so that the final name never holds a half-written file and nobody's files are
+lost.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,15 @@ _THERE = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
 
 
 class UnwrittenError(OSError):
-    """An output that was not written to its end, by a library that does not say why."""
+    """A library stopped before an output was complete and did not say why."""
 
 
 def refuse_existing(path: str | Path, force: bool, inputs: Iterable[str | Path] = ()) -> Path:
-    """The path, or FileExistsError where something is there that must stay: to be asked before the work, and asked again by `atomic_path`.
+    """The path, or FileExistsError where something is there that must stay.
 
-    Without ``force`` anything stays. With it goes only what fewview wrote and nobody changed (see docs/outputs.md), and never one of the
-    ``inputs``, a folder that holds one, the home or the current folder, or a link.
+    Ask before the work begins; `atomic_path` asks again when it is done. Without ``force`` everything stays. With ``force`` only what
+    fewview wrote and nobody changed may go (see docs/outputs.md), and never one of the ``inputs``, a folder that holds one, the home
+    folder, the current folder, or a link.
     """
     path = Path(path)
     if not os.path.lexists(path):
@@ -38,10 +41,11 @@ def refuse_existing(path: str | Path, force: bool, inputs: Iterable[str | Path] 
 
 @contextmanager
 def atomic_path(path: str | Path, *, force: bool = False, inputs: Iterable[str | Path] = (), marked: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` (same ending) to write a file or a folder to; rename it on success, delete it on any failure.
+    """Yield a temporary path beside ``path``, with the same ending, for a file or folder; it is renamed on success and deleted on any
+    failure.
 
-    A folder gets the marker that lets a later ``force`` replace it; ``marked=False`` is for a layout that has no place for one. Where
-    another process wrote ``path`` in the meantime, that stays and FileExistsError says so; with ``force`` the last one stays.
+    A folder gets the marker that lets a later ``force`` replace it; ``marked=False`` is for a layout that has no place for one. If another
+    process has written ``path`` in the meantime, its file stays and FileExistsError says so; with ``force`` the last one to finish wins.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder, atomic_path(Path(folder) / "a.txt") as temporary:
@@ -62,7 +66,7 @@ def atomic_path(path: str | Path, *, force: bool = False, inputs: Iterable[str |
 
 @contextmanager
 def own_path(path: str | Path) -> Iterator[Path]:
-    """`atomic_path` for a file that is rewritten as the work goes on, inside a folder that is known to be fewview's own."""
+    """The same as `atomic_path`, for a file that is rewritten again and again inside a folder that is known to be fewview's own."""
     with _on_its_way(Path(path)) as pending:
         yield pending.temporary
         with RENAMING:
@@ -70,7 +74,7 @@ def own_path(path: str | Path) -> Iterator[Path]:
 
 
 def refuse_strange_folder(folder: str | Path, proof: str, names: Iterable[str]) -> Path:
-    """The folder, whose files ``names`` are rewritten as work goes on; FileExistsError where one is there and our ``proof`` is not."""
+    """The folder in which files called ``names`` are rewritten during the work; FileExistsError where one exists without our ``proof``."""
     folder = Path(folder)
     found = [name for name in names if os.path.lexists(folder / name)]
     if found and not (folder / proof).exists():
@@ -80,7 +84,7 @@ def refuse_strange_folder(folder: str | Path, proof: str, names: Iterable[str]) 
 
 @contextmanager
 def _on_its_way(final: Path) -> Iterator[Pending]:
-    """Names to write to; whatever goes wrong, nothing is left of them, nor of folders that were made for them."""
+    """Temporary names to write to. Whatever goes wrong, neither they nor folders that were made for them are left behind."""
     made = [parent for parent in final.parents if not parent.exists()]
     final.parent.mkdir(parents=True, exist_ok=True)
     pending = Pending.of(final)
@@ -102,7 +106,7 @@ def _on_its_way(final: Path) -> Iterator[Pending]:
 
 
 def _naming(error: OSError, pending: Pending) -> OSError | None:
-    """The error with the name that the user knows: of what did not fit, and never that of a temporary file."""
+    """The error with the final name, which the user knows, in place of the temporary one."""
     if error.errno is None:
         return UnwrittenError(f"{pending.final} could not be written ({error}): is the disk full?") if type(error) is OSError else None
     hidden = str(error.filename or "").startswith(str(pending.temporary))
@@ -112,7 +116,7 @@ def _naming(error: OSError, pending: Pending) -> OSError | None:
 
 
 def _take_free_name(temporary: Path, final: Path) -> None:
-    """Rename without replacing: of two processes one wins, and the other says that it lost."""
+    """Rename without replacing anything: of two processes one wins, and the other reports that it lost."""
     try:
         if temporary.is_dir():
             os.rename(temporary, final)  # of folders it replaces none but an empty one
@@ -151,7 +155,9 @@ def _rename_file(temporary: Path, final: Path) -> None:
 
 
 def _replace(pending: Pending) -> None:
-    """Put the new one in place of the old: a file in one step; a folder, which has none, by way of a name beside it."""
+    """Put the new output in place of the old one. A file takes one step; a folder cannot be replaced in one, so the old one is put aside
+    first.
+    """
     temporary, old, final = pending.temporary, pending.old, pending.final
     if os.path.lexists(final) and (reason := foreign(final)):
         raise FileExistsError(f"fewview never replaces {final}: {reason}; give another name")

@@ -11,7 +11,7 @@ GIB = 2**30
 
 
 def available_bytes() -> int | None:
-    """Memory that can still be allocated without swapping, within the limit of a container; None where the system does not say."""
+    """The memory that can still be allocated without swapping, within the limit of a container; None where the system does not say."""
     found = [value for value in (_meminfo(), _cgroup()) if value is not None]
     if found:
         return min(found)
@@ -27,7 +27,9 @@ def require_memory(
     remedy: str = "use fewer views, bin the detector, or a machine with more memory",
     available: int | None = None,
 ) -> None:
-    """Raise InputError, with both numbers and the remedy, where ``needed_bytes`` are not to be had (``available``: elsewhere than here)."""
+    """Raise InputError, with both numbers and a remedy, where ``needed_bytes`` are not free (``available``: on another device than this
+    machine).
+    """
     available = available_bytes() if available is None else available
     if available is not None and needed_bytes > available:
         raise InputError(f"{what} need {_gib(needed_bytes)} of memory and {_gib(available)} are free", remedy=remedy)
@@ -46,7 +48,7 @@ def _meminfo() -> int | None:
 
 
 def _cgroup() -> int | None:
-    """Room left under a version-2 control group's limit; files kept in the page cache can be dropped and count as free."""
+    """The memory left under the limit of a version-2 control group; the page cache can be dropped and counts as free."""
     root = Path("/sys/fs/cgroup")
     try:
         limit = (root / "memory.max").read_text().strip()

@@ -1,4 +1,4 @@
-"""What a notebook shows of an object: a title, a few facts and grey pictures, as one piece of HTML that needs nothing else."""
+"""What a notebook shows of an object: a title, a few facts and grey pictures, as one piece of HTML that needs no other file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Picture:
 
 
 def card(title: str, facts: Mapping[str, str], pictures: Mapping[str, Picture] | None = None, svg: str = "") -> str:
-    """HTML of the title, the pictures with their captions, a drawing (SVG text, taken as it is) and a table of facts; text is escaped.
+    """The HTML of a title, pictures with captions, a drawing (SVG text, taken as it is) and a table of facts. Text is escaped.
 
     >>> card("a < b", {"views": "26"})
     '<div><strong>a &lt; b</strong><table><tr><td>views</td><td>26</td></tr></table></div>'

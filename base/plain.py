@@ -15,7 +15,7 @@ _NOT_FINITE = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
 
 
 def plain(value: Any) -> Any:
-    """``value`` as what JSON knows: mappings, lists, strings, numbers; arrays become lists, dataclasses mappings, the rest its repr.
+    """``value`` in terms of JSON: mappings, lists, strings and numbers. Arrays become lists, dataclasses mappings, and all else its repr.
 
     JSON has no infinity and no NaN: they become the words "Infinity", "-Infinity" and "NaN", which ``float`` and `from_json` understand.
 
@@ -46,13 +46,13 @@ def _number(value: float) -> float | str:
 
 
 def to_json(value: Any, indent: int | None = None, *, sort_keys: bool = False) -> str:
-    """Strict JSON text of ``plain(value)``, in UTF-8 as it is; bytes of a file name that are no UTF-8 are escaped."""
+    """``plain(value)`` as strict JSON text in UTF-8; bytes of a file name that are not UTF-8 are escaped."""
     text = json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False, sort_keys=sort_keys)
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def from_json(text: str) -> Any:
-    """What `to_json` was given, as far as JSON tells: the words for infinity and NaN are numbers again."""
+    """What `to_json` was given, as far as JSON can tell: the words for infinity and NaN become numbers again."""
     return _numbers(json.loads(text))
 
 

@@ -1,4 +1,4 @@
-"""Peak signal-to-noise ratio: the one formula, for every room."""
+"""Peak signal-to-noise ratio: the one formula that all rooms use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A mapping that cannot be changed, and that pickles and copies, which `types.MappingProxyType` does not."""
+"""A mapping that cannot be changed. Unlike `types.MappingProxyType` it can be pickled and copied."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class ReadOnly(Mapping[str, Any]):
-    """A copy of a mapping, read-only. Only the names are fixed: what they stand for is not copied.
+    """A read-only copy of a mapping. Only the names are fixed; the values are not copied.
 
     >>> facts = ReadOnly({"photons": 20_000})
     >>> facts["photons"], {**facts, "seed": 1}

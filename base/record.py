@@ -1,4 +1,4 @@
-"""The run record: what made an output, in enough detail to make it again."""
+"""The run record: how an output was made, in enough detail to make it again."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def make_record(
 
 
 def record_path(output: str | Path) -> Path:
-    """Where the record of an output lies: ``<output>.record.json`` beside it."""
+    """The path of the record of an output: ``<output>.record.json`` beside it."""
     output = Path(output)
     return output.with_name(output.name + ".record.json")
 
@@ -64,7 +64,7 @@ def write_record(record: Mapping[str, Any], output: str | Path) -> Path:
 
 
 def record_text(record: Mapping[str, Any]) -> str:
-    """What stands in the file of a record: strict JSON, by which fewview knows it again (see `ownership`)."""
+    """The text of a record file: strict JSON, by which fewview recognises its own records (see `ownership`)."""
     mark = {} if "peak_memory_mib" in record and next(iter(record)) == "command" else {"written_by": "fewview"}
     return to_json({**mark, **record}, indent=2) + "\n"
 
@@ -73,7 +73,9 @@ def record_text(record: Mapping[str, Any]) -> str:
 def recorded_path(
     output: str | Path, record: Callable[[], Mapping[str, Any]], *, force: bool = False, inputs: Iterable[str | Path] = ()
 ) -> Iterator[Path]:
-    """`atomic_path` with the record beside the output: both are written before either takes its final name, the output first."""
+    """The same as `atomic_path`, with the record beside the output. Both are written before either takes its final
+    name, the output first.
+    """
     with atomic_path(record_path(output), force=True) as note, atomic_path(output, force=force, inputs=inputs) as temporary:
         yield temporary
         note.write_text(record_text(record()), encoding="utf-8")
@@ -96,10 +98,9 @@ def kept_warnings() -> Iterator[Sequence[str]]:
 
 
 def sha256(path: str | Path) -> str:
-    """SHA-256 of a file's bytes; of a folder, of the lines ``<hash of file>  <relative name>`` of all its files in natural
-    order, but for the marker of fewview, which is no data.
+    """SHA-256 of the bytes of a file; of a folder, that of the lines ``<hash of file>  <relative name>`` of all its files in natural order.
 
-    Raises FileNotFoundError.
+    The marker that fewview leaves in folders is no data and is left out. Raises FileNotFoundError.
     """
     path = Path(path)
     if not path.exists():
@@ -117,7 +118,7 @@ def sha256(path: str | Path) -> str:
 
 
 def versions() -> dict[str, str | None]:
-    """Python and the packages that decide the numbers; None for one that is not installed."""
+    """The versions of Python and of the packages on which the numbers depend; None for one that is not installed."""
     found: dict[str, str | None] = {"python": sys.version.split()[0]}
     for name in PACKAGES:
         try:
@@ -138,7 +139,7 @@ def peak_memory_mib() -> float | None:
 
 
 def git_revision() -> dict[str, Any] | None:
-    """The revision of the checkout that fewview runs from and whether it was changed since; None for an installed wheel."""
+    """The revision of the checkout that fewview runs from, and whether files were changed since; None for an installed wheel."""
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return None

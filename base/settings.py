@@ -1,9 +1,9 @@
-"""Settings that cannot be wrong: a frozen record whose types, bounds and choices are checked however it is made.
+"""Settings that cannot be wrong: frozen records whose types, bounds and choices are checked however they are made.
 
 A class under `checked` is a frozen pydantic dataclass. Its constructor, ``dataclasses.replace`` and the command line all go through the
-same strict check, and what is wrong becomes an `InputError` that names the setting, the value given and what was expected; an unknown
-name becomes an `UnknownNameError` with the nearest ones. Imported where settings are defined, not by ``fewview.base`` itself: pydantic
-takes a tenth of a second to import, which a geometry does not need.
+same strict check. What is wrong becomes an `InputError` that names the setting, the value given and what was expected; an unknown name
+becomes an `UnknownNameError` with the nearest ones. This module is imported where settings are defined and not by ``fewview.base`` itself,
+because pydantic takes a tenth of a second to import and a geometry does not need it.
 """
 
 from __future__ import annotations
@@ -67,10 +67,11 @@ Unbounded = Annotated[float, Field(allow_inf_nan=True), AfterValidator(_no_nan)]
 def checked(*, of: str = "", kind: str = "") -> Callable[[C], C]:
     """Make a class of annotated fields with defaults a frozen record of checked settings, those ``of`` a method (or a ``kind``).
 
-    Bounds are ``Annotated[float, Field(ge=0)]`` (the names above are the usual ones), choices are ``Literal["tv", "huber"]``; a ``Field``
-    with a ``description`` says in its words what is expected, such as "0 (off) to 20". Numbers of numpy are numbers, 2.0 is 2 for an int
-    and a list is a tuple; nothing else is converted: 1.5 is no whole number, 1 and "yes" are not true. What concerns several settings is
-    checked in ``__post_init__``, which may raise InputError. A plain dataclass given here is subclassed, not changed.
+    Bounds are written ``Annotated[float, Field(ge=0)]`` (the usual ones have names above), and choices ``Literal["tv", "huber"]``. The
+    ``description`` of a ``Field`` says in words what is expected, such as "0 (off) to 20". Numbers of numpy count as numbers, 2.0 as 2
+    where an int is expected, and a list as a tuple. Nothing else is converted: 1.5 is not a whole number, and 1 and "yes" are not true.
+    Rules about several settings are checked in ``__post_init__``, which may raise InputError. A plain dataclass given here is subclassed,
+    not changed.
 
     >>> @checked(of="sirt")
     ... class SirtSettings:
@@ -109,7 +110,7 @@ def is_checked(cls: type) -> bool:
 
 
 def names_of(cls: type) -> list[str]:
-    """The names that a settings class takes."""
+    """The names of the settings that a class has."""
     return [f.name for f in dataclasses.fields(cls) if f.init]
 
 
@@ -124,7 +125,7 @@ def expected_of(cls: type, name: str) -> str:
 
 
 def _normal(value: Any) -> Any:
-    """What means the same in fewer types: numbers of numpy, floats that are whole, lists."""
+    """The same value in one of fewer types: numpy numbers become Python numbers, whole floats ints, lists tuples."""
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
@@ -132,7 +133,7 @@ def _normal(value: Any) -> Any:
 
 
 def _ours(error: ValidationError, cls: Any, args: tuple[Any, ...], given: Mapping[str, Any], of: str, kind: str) -> Exception:
-    """The first complaint of pydantic as one of our errors."""
+    """The first complaint of pydantic, as one of our errors."""
     names = names_of(cls)
     first = error.errors(include_url=False)[0]
     own = first.get("ctx", {}).get("error")
@@ -172,7 +173,7 @@ def _takes_any_text(hint: Any) -> bool:
 
 
 def words_of(hint: Any, metadata: Iterable[Any] = ()) -> str:
-    """The type and its bounds in words: "a whole number of 1 or more, or none"; a description of the type goes before both."""
+    """The type and its bounds in words: "a whole number of 1 or more, or none". A description of the type takes precedence over both."""
     described = next((m.description for m in metadata if getattr(m, "description", None)), None)
     if described:
         return described
@@ -207,10 +208,10 @@ def _least_length(metadata: Iterable[Any]) -> int:
 
 
 def check_arguments(function: Callable[..., Any], given: Mapping[str, Any], called: Callable[[str], str] = str) -> None:
-    """Hold arguments to the annotations of a function before it is called: InputError for a wrong type, or a value beyond the bounds.
+    """Check arguments against the annotations of a function before it is called: InputError for a wrong type or a value beyond the bounds.
 
-    ``called`` gives the name under which the user knows an argument. Arguments of other types than those that settings are made of, such
-    as arrays and records of settings, are left to the function.
+    ``called`` returns the name under which the user knows an argument. Arguments of other types than those that settings have, such as
+    arrays and records of settings, are left to the function.
 
     >>> def command(*, seed: Seed = 0) -> None: ...
     >>> check_arguments(command, {"seed": -1}, lambda name: f"--{name}")
@@ -229,7 +230,7 @@ def check_arguments(function: Callable[..., Any], given: Mapping[str, Any], call
 
 
 def _short(value: Any) -> str:
-    """A value as it is shown to a person: one that is pages long is cut."""
+    """A value as it is shown to a person; one that would fill pages is cut."""
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:160]} ... ({len(text)} characters)"
 
@@ -244,7 +245,7 @@ def _is_plain(hint: Any) -> bool:
 
 
 def _without_none(hint: Any) -> Any:
-    """The type of a value that was given: an option that may be left out is not None then."""
+    """The type of a value that was given, without the None that stands for an option that was left out."""
     if typing.get_origin(hint) is Annotated:
         return _without_none(typing.get_args(hint)[0]) if _is_optional(typing.get_args(hint)[0]) else hint
     return next(part for part in typing.get_args(hint) if part is not type(None)) if _is_optional(hint) else hint

@@ -1,8 +1,8 @@
-"""Shapes, types and units of the arrays that functions take and return: one name for each kind of array, the same in every room.
+"""The arrays that functions take and return, by name: each name states shape, type and unit, and means the same in every room.
 
-A name stands for a shape as well: where a function is annotated with `Volume` and `VolumeMask`, both have the same ``z``, ``y`` and ``x``.
-The tests check that in every call where ``FEWVIEW_CHECK_SHAPES=1`` is set (`tests/shape_checks.py`); otherwise nothing is checked here, and
-what a user gives is checked by the code that reads it. Shapes that one function alone has are written beside it, with jaxtyping.
+A function that is annotated with both `Volume` and `VolumeMask` takes arrays with the same numbers of ``z``, ``y`` and ``x``. With
+``FEWVIEW_CHECK_SHAPES=1`` the tests check that in every call (`tests/shape_checks.py`). Otherwise nothing is checked here: what a user
+gives is checked by the code that reads it. A shape that only one module has is written in that module, with jaxtyping.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`fewview bench NAME`: any study of the table of studies, and the race of speed."""
+"""`fewview bench NAME`: any study in the table of studies, and the comparison of speeds."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .outputs import command_line
 
 @dataclass(frozen=True)
 class Place:
-    """Where a study runs, and which records it may take over.
+    """Where a study runs, and which earlier records it may reuse.
 
     Args:
-        workers: local processes; 0 is this one.
+        workers: number of local processes; 0 runs everything in this one.
         scheduler: address of a dask scheduler.
-        accept_code: names of other code whose records in OUT are taken as they are; without it they are made again.
+        accept_code: versions of the code whose records in OUT are reused; records of any other version are made again.
     """
 
     workers: int = 0
@@ -37,7 +37,7 @@ SharedPlace = Annotated[Place, tyro.conf.OmitArgPrefixes]
 
 
 def study_command(name: str) -> Callable[..., None]:
-    """The command of a study whose options are the fields of its plan: ``--out``, those, and where it runs."""
+    """The command of a study. Its options are ``--out``, the fields of its plan, and where it runs."""
     from ..benchmarks.studies.study_table import STUDIES, find_study
 
     study = find_study(name)
@@ -71,7 +71,7 @@ def study_command(name: str) -> Callable[..., None]:
 
 
 def run_and_tell(study: Any, plan: Any, out: Path, place: Place) -> None:
-    """Run a study with a bar of progress, then print its page."""
+    """Run a study with a progress bar, then print its page."""
     from ..benchmarks.sweeps.study import run_study
     from ..benchmarks.sweeps.sweep import Where
 
@@ -83,7 +83,7 @@ def run_and_tell(study: Any, plan: Any, out: Path, place: Place) -> None:
 
 
 class Bar:
-    """The bar of progress of a sweep, on the terminal only."""
+    """The progress bar of a sweep, shown on a terminal only."""
 
     def __enter__(self) -> Bar:
         from tqdm import tqdm
@@ -101,21 +101,22 @@ class Bar:
         self._bar.update(max(0, done - self._bar.n))
 
 
-def speed(*, size: str = "A", peers: bool = False, rounds: int = 3, out: MaybePath = None, force: bool = False) -> None:
-    """Forward, adjoint and FDK in giga voxel-views per second, medians, after a warm-up.
+def speed(*, size: tuple[str, ...] = ("A", "F"), peers: bool = False, rounds: int = 3, out: MaybePath = None, force: bool = False) -> None:
+    """Measure the speed of forward projection, adjoint and FDK: the median in giga voxel-views per second, after a warm-up.
 
     Examples:
       fewview bench speed
-      fewview bench speed --peers --out speed.txt
+      fewview bench speed --size F --peers --out speed.txt
 
     Args:
-        size: A (256 x 256 x 171 voxels, 260 views of 384 x 256), medium or small.
-        peers: also every other implementation that is installed here (itk-rtk, mbirjax, ASTRA), on the same data, in turn.
-        rounds: timed repetitions.
-        out: write the table to this file too.
-        force: replace the file if it is there, but only one that fewview wrote (docs/outputs.md).
+        size: A (256 x 256 x 171 voxels, 260 views of 384 x 256), medium or small, and F, a fan beam (256 x 256, 180 views of 560 x 1).
+        peers: also measure every other implementation that is installed here (itk-rtk, mbirjax, ASTRA), on the same data, in turn.
+        rounds: number of timed repetitions.
+        out: also write the table to this file.
+        force: replace the file if it exists, but only one that fewview wrote (docs/outputs.md).
     """
     from ..base import InputError
+    from ..benchmarks.peers.work import make_work
     from ..benchmarks.studies.speed import run_speed, speed_table
     from ..benchmarks.sweeps.provenance import describe, machine
 
@@ -123,9 +124,12 @@ def speed(*, size: str = "A", peers: bool = False, rounds: int = 3, out: MaybePa
         raise InputError(f"--rounds {rounds}", expected="1 or more")
     if out is not None:
         refuse_existing(out, force)
-    rows, remarks = run_speed(size, peers=peers, rounds=rounds, report=_tell_line())
+    lines: list[str] = []
+    for name in size:
+        rows, remarks = run_speed(name, peers=peers, rounds=rounds, report=_tell_line())
+        lines += [f"work {name}: {make_work(name)}", speed_table(rows), *remarks, ""]
     here = machine()
-    table = "\n".join([speed_table(rows), *remarks, describe(here)])
+    table = "\n".join([*lines, describe(here)])
     print(table)
     if out is not None:
         made, extra = {"size": size, "rounds": rounds, "peers": peers}, {"machine": here}
@@ -134,5 +138,5 @@ def speed(*, size: str = "A", peers: bool = False, rounds: int = 3, out: MaybePa
 
 
 def _tell_line() -> Callable[[str], None]:
-    """What is being done, on the terminal only."""
+    """Show what is being done, on a terminal only."""
     return (lambda line: print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)) if sys.stderr.isatty() else (lambda line: None)

@@ -1,4 +1,4 @@
-"""`fewview calibrate`: what the log does not say, from the projections themselves."""
+"""`fewview calibrate`: what the log of a scan does not say, found from the projections themselves."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def calibrate(
 ) -> None:
     """Find axis shift, optical row, detector roll and sense of rotation from a scan's own projections.
 
-    What any two views say about the same planes must agree; the corrections that make the contradiction smallest are found, with their
-    standard errors. Nothing is changed: `fewview recon --calibrate` finds and uses the same.
+    Any two views must agree about the planes that both see. The corrections that make their contradiction smallest are found, with
+    standard errors. Nothing is changed; `fewview recon --calibrate` finds the same corrections and uses them.
 
     Examples:
       fewview calibrate my_scan
@@ -42,15 +42,15 @@ def calibrate(
 
     Args:
         scan: a SkyScan folder, a BoneMet folder, or an .h5 file.
-        views: use these views only: 26 (evenly spread), every:10, random:26:SEED, wedge:90.
-        fit: what may change: axis_shift, row_shift, roll.
-        keep_sense: take the sense of rotation as the log gives it.
-        keep_hardening: search on the line integrals as they are, not straightened for beam hardening.
-        drift: also find how far each view is off by itself, in pixels along columns and rows.
+        views: use only these views: 26 (evenly spread), every:10, random:26:SEED, wedge:90.
+        fit: the corrections to search for: axis_shift, row_shift, roll.
+        keep_sense: take the sense of rotation from the log.
+        keep_hardening: search on the line integrals as they are, without straightening them for beam hardening.
+        drift: also find how far each single view is off, in pixels along columns and rows.
         search_px: how far off axis and row may be, in detector pixels; by default a twentieth of the columns.
         out: write the result to this .json file, and a picture of the score to the same name with .png.
         read_as: options of the reader, such as direction=CW or part=1.
-        force: replace the outputs if they are there, but only what fewview wrote (docs/outputs.md).
+        force: replace the outputs if they exist, but only what fewview wrote (docs/outputs.md).
     """
     from ..recon import calibrate as find
 

@@ -1,4 +1,4 @@
-"""`fewview bench table2` and `bench views`: methods over animals and numbers of views, the same for every method."""
+"""`fewview bench table2` and `bench views`: methods compared over animals and numbers of views, on the same terms for every method."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .outputs import command_line
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared and how it is tuned: the same for both commands.
+    """What is compared and how it is tuned, the same for both commands.
 
     Args:
-        methods: names, control-mean, control-one-view, or my_file.py:my_function; by default all that run here, and the controls.
-        size: voxels across.
-        animals: at most so many test animals.
-        budget: tuning candidates for each method, the same for all; 0 is no tuning.
-        grey_fit: fit each volume's greys to the reference (gain and offset) before volumes are compared.
-        register: move each volume rigidly onto the reference before volumes are compared.
-        no_bin: take the detector as it is; by default pixels are averaged while two of them fit into a voxel, for all methods alike.
-        checkpoints: folder of METHOD.pt for the methods that were trained; by default `checkpoints` in the results.
-        train: train the methods whose checkpoint is missing there first (small presets, on the training animals).
-        train_steps: so many steps of training; by default what each preset says.
+        methods: names, control-mean, control-one-view, or my_file.py:my_function; by default all methods that run here, and the controls.
+        size: voxels across the field of view.
+        animals: use at most this many test animals.
+        budget: number of tuning candidates, the same for each method; 0 means no tuning.
+        grey_fit: fit the grey values of each volume to the reference (gain and offset) before they are compared.
+        register: move each volume rigidly onto the reference before they are compared.
+        no_bin: use the detector as it is; by default pixels are averaged while two of them fit into a voxel, for all methods alike.
+        checkpoints: folder with a METHOD.pt for each trained method; by default `checkpoints` in the results.
+        train: first train the methods whose checkpoint is missing there (small presets, on the training animals).
+        train_steps: number of training steps; by default what each preset says.
         set: settings of methods, METHOD.KEY=VALUE (fewview methods METHOD lists them).
     """
 
@@ -57,10 +57,10 @@ def table2(
     how: Shared = Comparison(),
     place: SharedPlace = HERE,
 ) -> None:
-    """The paper's Table 2 beside ours, per protocol, with intervals over animals; and the report.
+    """Make the paper's Table 2 beside ours, for each protocol, with intervals over animals; and the report.
 
     DATA is a BoneMet-layout folder (`fewview simulate ... --layout bonemet` makes one). Methods are tuned on its training animals and
-    compared on its test animals. A run that was stopped goes on where it was.
+    compared on its test animals. A run that was stopped continues where it was.
 
     Examples:
       fewview simulate heads/*.nii.gz --layout bonemet --out paired && fewview bench table2 --data paired --out results --quick
@@ -70,9 +70,9 @@ def table2(
     Args:
         data: the data set.
         out: the folder of results; an earlier run there is continued.
-        views: counts of views.
-        features: of FID, KID and LPIPS: inception (published weights; a column says where they are absent), random (labelled), or none.
-        quick: a rehearsal of a few minutes: few methods, two view counts, small volumes.
+        views: the numbers of views to compare.
+        features: for FID, KID and LPIPS: inception (published weights; a column says where they are absent), random (labelled), or none.
+        quick: a rehearsal of a few minutes with few methods, two numbers of views and small volumes.
         how: what is compared and how it is tuned.
         place: where it runs.
     """
@@ -91,7 +91,7 @@ def views(
     how: Shared = Comparison(),
     place: SharedPlace = HERE,
 ) -> None:
-    """Quality against the number of views, or against how a fixed dose is spread over them.
+    """Measure quality against the number of views, or against how a fixed dose is spread over them.
 
     Examples:
       fewview bench views --data paired --out curve
@@ -100,10 +100,10 @@ def views(
     Args:
         data: a BoneMet-layout folder.
         out: the folder of results; an earlier run there is continued.
-        views: counts of views.
+        views: the numbers of views to compare.
         selections: evenly, random, or wedge (the first views, one after the other).
-        total_photons: mean count of an unattenuated pixel over all views together: few views are then less noisy each.
-        features: of FID, KID and LPIPS: inception, random, or none.
+        total_photons: mean count of an unattenuated pixel, summed over all views; few views are then less noisy each.
+        features: the features for FID, KID and LPIPS: inception, random, or none.
         how: what is compared and how it is tuned.
         place: where it runs.
     """
@@ -119,7 +119,7 @@ def _plan(how: Comparison, **more: Any) -> Any:
 
 
 def per_method(pairs: tuple[tuple[str, ...], ...]) -> dict[str, dict[str, Any]]:
-    """``--set fista_tv.iterations=50`` to {method: {setting: value}}.
+    """``--set fista_tv.iterations=50`` as {method: {setting: value}}.
 
     >>> per_method((("fdk.filter=hann", "unet.checkpoint=a.pt"),))
     {'fdk': {'filter': 'hann'}, 'unet': {'checkpoint': 'a.pt'}}

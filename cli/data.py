@@ -12,7 +12,7 @@ from .options import MaybePath
 
 
 def list_(name: tyro.conf.Positional[str] = "", /) -> None:
-    """List the data sets of the manifest: size, licence, what they are for; or all that is known of one.
+    """List the data sets of the manifest with size, licence and purpose; or show all that is known about one of them.
 
     Nothing is downloaded. What nobody has verified is listed as unknown.
 
@@ -21,7 +21,7 @@ def list_(name: tyro.conf.Positional[str] = "", /) -> None:
       fewview data list fid-inception
 
     Args:
-        name: tell everything about this one.
+        name: show everything about this one.
     """
     manifest = load_manifest()
     if name:
@@ -43,7 +43,7 @@ def fetch(
     mirror: MaybePath = None,
     force: bool = False,
 ) -> None:
-    """Download a data set, or a part of it; a download that was cut off goes on where it stopped, and each file is checked.
+    """Download a data set, or a part of it. A download that was cut off resumes where it stopped, and each file is checked.
 
     Without a network: `--mirror FOLDER`, or the environment variable FEWVIEW_DATA, names a folder that has the files already.
 
@@ -57,10 +57,10 @@ def fetch(
         animal: only these animals: 851, 85*, 851L.
         week: only these weeks: 0.
         files: only files whose name fits one of these patterns: *.log.
-        everything: all of a data set of terabytes.
-        to: the folder; by default ~/.cache/fewview. The files go to a folder with the data set's name in it.
+        everything: take all of a data set that has terabytes.
+        to: the folder, by default ~/.cache/fewview; the files go to a subfolder with the name of the data set.
         mirror: take the files from this folder.
-        force: replace files that are there and wrong.
+        force: replace files that exist and are wrong.
     """
     from ..data.catalogue.fetch import fetch as bring
     from ..data.catalogue.remote import Selection
@@ -72,7 +72,7 @@ def fetch(
 
 
 def verify(name: tyro.conf.Positional[str], *, to: MaybePath = None) -> int:
-    """Check downloaded files against the manifest and against what was fetched; needs no network.
+    """Check downloaded files against the manifest and against the record of what was fetched. This needs no network.
 
     The exit code is 1 if a file is missing or wrong.
 
@@ -82,7 +82,7 @@ def verify(name: tyro.conf.Positional[str], *, to: MaybePath = None) -> int:
 
     Args:
         name: as `fewview data list` shows it.
-        to: the folder that it was fetched to; by default ~/.cache/fewview.
+        to: the folder to which it was fetched; by default ~/.cache/fewview.
     """
     from ..data.catalogue.fetch import verify as check
 
@@ -96,7 +96,7 @@ def verify(name: tyro.conf.Positional[str], *, to: MaybePath = None) -> int:
 
 
 def _size(count: int | str) -> str:
-    """Bytes for a person.
+    """A number of bytes as text for a person.
 
     >>> _size(95_628_359), _size("unknown")
     ('95.6 MB', 'unknown')

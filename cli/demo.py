@@ -1,4 +1,4 @@
-"""`fewview demo`: simulate a scan, write it as the scanner would, read it back, reconstruct it from fewer and fewer views, report."""
+"""`fewview demo`: simulate a scan, write it as the scanner would, read it back, reconstruct it from fewer and fewer views, and report."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def demo(
     """Simulate a scan, reconstruct it from 260, 52 and 26 views, and write one page that shows how good each is.
 
     A mouse hind limb (or a volume of yours) is scanned in software by a SkyScan 1276, written as a scan folder, read back like any
-    scan, and reconstructed by FDK, and from 26 views by total variation too. The folder then holds the scan, the volumes, and report.html.
+    scan, and reconstructed by FDK and, from 26 views, also by total variation. The folder then holds scan, volumes and report.html.
 
     Examples:
       fewview demo
@@ -40,12 +40,12 @@ def demo(
         volume_voxel_mm: edge of a voxel of that volume, where its file does not state it or is wrong.
         grey: what the numbers of that volume mean.
         read_as: options of the volume reader, such as dataset=recon/mu for an .h5 file of others.
-        rows: detector rows.
-        cols: detector columns; 3/2 of the rows give the whole panel.
-        voxel_mm: pixel of the scan at the rotation axis, and voxel of the reconstructions; by default the object fills the field of view.
-        seed: of the phantom and of the noise.
-        fdk_only: leave the reconstruction by total variation out.
-        force: replace the folder if it is there, but only one that fewview wrote (docs/outputs.md).
+        rows: number of detector rows.
+        cols: number of detector columns; 3/2 of the number of rows is the whole panel.
+        voxel_mm: size of a pixel at the rotation axis and of a voxel of the volumes; by default the object fills the field of view.
+        seed: seed of the phantom and of the noise.
+        fdk_only: leave out the reconstruction by total variation.
+        force: replace the folder if it exists, but only one that fewview wrote (docs/outputs.md).
     """
     from ..benchmarks.demo.make import Wanted, make_demo
 

@@ -33,7 +33,7 @@ _SIMD = ("SSE42", "AVX2", "FMA3", "AVX512F", "NEON", "ASIMD", "SVE")
 
 
 def doctor(*, quick: bool = False) -> int:
-    """What this machine offers, and a self-check: adjoint, and FDK of a sphere whose projections are known exactly.
+    """Show what this machine offers, and check the adjoint and FDK on a sphere whose projections are known exactly.
 
     Examples:
       fewview doctor
@@ -42,7 +42,7 @@ def doctor(*, quick: bool = False) -> int:
     The exit code is 0 when the self-check passes, 1 when it does not.
 
     Args:
-        quick: leave the self-check out.
+        quick: leave out the self-check.
     """
     for title, lines in (
         ("versions", _versions()),
@@ -138,7 +138,7 @@ def _installed(name: str) -> bool:
 
 
 def self_check() -> Iterator[tuple[str, bool, str]]:
-    """(name, passed, figures) of a few seconds of computing against exact values."""
+    """(name, passed, figures) of tests that compare a few seconds of computing with exact values."""
     from ..data import Projections
     from ..recon import Operator, dottest, fdk
 
@@ -165,7 +165,9 @@ def self_check() -> Iterator[tuple[str, bool, str]]:
 
 
 def sphere_projections(scan: Scan, radius_mm: float, value: float) -> NDArray[np.float32]:
-    """[view, row, col]: exact integrals of a uniform sphere at the origin, ``2 value sqrt(r^2 - d^2)``, d the ray's distance from it."""
+    """Exact line integrals [view, row, col] of a uniform sphere at the origin: ``2 value sqrt(r^2 - d^2)`` with d the ray's distance from
+    it.
+    """
     pixel = np.stack([pixel_centers(scan, view) for view in range(len(scan))])
     source = np.broadcast_to(scan.source[:, None, None], pixel.shape)
     ray = pixel - source

@@ -15,7 +15,7 @@ from .outputs import require_ending
 def info(
     scan: tyro.conf.Positional[Path], /, *, views: str = "all", draw: MaybePath = None, read_as: Pairs = (), force: bool = False
 ) -> None:
-    """The geometry of a scan, each assumption made to get it, and the grey levels of three of its images; nothing is changed.
+    """Show the geometry of a scan, each assumption behind it, and the grey levels of three of its images. Nothing is changed.
 
     Examples:
       fewview info my_scan
@@ -26,7 +26,7 @@ def info(
         views: only these views: 26 (evenly spread), every:10, random:26:SEED, wedge:90.
         draw: write a drawing of the geometry to this .svg file.
         read_as: options of the reader, such as direction=CW or part=1.
-        force: replace the drawing if it is there, but only one that fewview wrote (docs/outputs.md).
+        force: replace the drawing if it exists, but only one that fewview wrote (docs/outputs.md).
     """
     from ..base.files import atomic_path, refuse_existing
     from ..data import Projections

@@ -16,24 +16,24 @@ from typing import Any, NoReturn
 
 from ..base.outputs.leftovers import drop_all
 
-GRACE_S = 1.5  # from the first signal; what is left of two seconds is for cleaning up
+GRACE_S = 1.5  # seconds after the first signal; the rest of two seconds is for cleaning up
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 @dataclass
 class Heard:
-    """The first signal that asked the command to end; None so far."""
+    """The first signal that asked the command to end, or None."""
 
     number: int | None = None
 
 
 @contextmanager
 def ended_by_signals(lost: str = "", grace_s: float = GRACE_S) -> Iterator[Heard]:
-    """The first signal raises KeyboardInterrupt, as Ctrl-C does; after ``grace_s``, or at the second one, the process ends in any case.
+    """The first signal raises KeyboardInterrupt, as Ctrl-C does. After ``grace_s``, or at a second signal, the process ends in any case.
 
-    Python hears a signal between two of its own steps, and compiled code may run for minutes. A thread that waits for the signal itself
-    then drops what is half-written and ends the process; ``lost`` is what it says of it. It needs Python's lock for that, which is why
-    the compiled loops of this package let it go (``nogil``), as those of torch and numpy do.
+    Python handles a signal only between two of its own steps, and compiled code may run for minutes. Then a thread that waits for the
+    signal deletes what is half-written and ends the process; ``lost`` is what it says about lost work. The thread needs Python's lock for
+    that, which is why the compiled loops of this package release it (``nogil``), as those of torch and numpy do.
     """
     if threading.current_thread() is not threading.main_thread():
         yield Heard()
@@ -41,7 +41,9 @@ def ended_by_signals(lost: str = "", grace_s: float = GRACE_S) -> Iterator[Heard
     heard, (ours, theirs) = Heard(), socket.socketpair()
     theirs.setblocking(False)
     known = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
-    numbers = [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]  # nohup, and jobs in the background
+    numbers = [
+        number for number in known if signal.getsignal(number) is not signal.SIG_IGN
+    ]  # ignored already, as under nohup and in background jobs
 
     def hear(number: int, frame: Any) -> None:
         if heard.number is None:
@@ -61,14 +63,14 @@ def ended_by_signals(lost: str = "", grace_s: float = GRACE_S) -> Iterator[Heard
 
 
 def leave(number: int) -> NoReturn:
-    """End the process now that all is cleaned up: taking Python, torch and threads down in order may take seconds of its own."""
+    """End the process at once when everything is cleaned up; an orderly end of Python, torch and all threads could take seconds."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(128 + number)
 
 
 def _watch(ours: socket.socket, numbers: frozenset[int], grace_s: float, lost: str) -> None:
-    """Wait for signals; return where the command ends by itself, and end the process where it does not."""
+    """Wait for signals. Return where the command ends by itself, and end the process where it does not."""
     first, until = None, None
     with ours:
         while until is None or time.monotonic() < until:

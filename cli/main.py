@@ -1,4 +1,4 @@
-"""`fewview`: find the command, run it, and turn what goes wrong into one line and an exit code."""
+"""`fewview`: find the command, run it, and turn errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _INTERRUPTED = "interrupted; nothing half-written is left under a final name"
 
 @dataclass(frozen=True)
 class Command:
-    """Where a command's function is (``module:function`` beside this file, imported when it is run) and what it does, in a line.
+    """The place of a command's function (``module:function`` beside this file, imported when it is run), and what it does in one line.
 
     ``study``: the function makes the command of this study.
     """
@@ -36,7 +36,7 @@ class Command:
     study: str = ""
 
     def load(self) -> Callable[..., Any]:
-        """The function; its annotations and docstring are the command's arguments and help."""
+        """The function. Its annotations and docstring become the arguments and the help of the command."""
         module, _, name = self.place.partition(":")
         found = getattr(importlib.import_module(f".{module}", __package__), name)
         return found(self.study) if self.study else found
@@ -75,10 +75,10 @@ def available() -> dict[str, Command]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line; the exit code: 0 done, 1 a fault of fewview or of a method, 2 bad input, 130 Ctrl-C, 143 SIGTERM.
+    """Run one command line. The exit code is 0 done, 1 a fault of fewview or of a method, 2 bad input, 130 Ctrl-C, 143 SIGTERM.
 
-    Without ``argv`` it is the process's own command line, and signals end the process in two seconds whatever it does. With ``argv``
-    the process is somebody else's, and so are its signals.
+    Without ``argv`` it is the command line of the process, and signals end the process within two seconds whatever it is doing. With
+    ``argv`` the process belongs to the caller, and so do its signals.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
@@ -112,20 +112,20 @@ def _outcome(words: list[str], debug: bool, heard: Heard) -> int:
             except Exception:
                 if heard.number is None:
                     raise
-                raise KeyboardInterrupt from None  # compiled code made something else of the signal
+                raise KeyboardInterrupt from None  # compiled code turned the signal into another error
     except KeyboardInterrupt:
         return _fail(_INTERRUPTED, 130, debug, label="")
     except BrokenPipeError:  # `fewview info SCAN | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if heard.number is not None:  # a library made another error of the interruption
+        if heard.number is not None:  # a library turned the interruption into another error
             return _fail(_INTERRUPTED, 130, debug, label="")
         return _fail(*_explained(error), debug)
 
 
 def _explained(error: Exception) -> tuple[str, int]:
-    """The one line for an error, and the exit code."""
+    """The line that explains an error, and the exit code."""
     if isinstance(error, ModuleNotFoundError):
         if (error.name or "").startswith("fewview"):
             return _fault(error), 1
@@ -168,7 +168,7 @@ def _split(words: list[str], known: dict[str, Command]) -> tuple[str, list[str]]
 
 
 def _call(name: str, function: Callable[..., Any], words: list[str]) -> int:
-    """Parse the words by the function's signature and call it; its return value, if it is a number, is the exit code."""
+    """Parse the words according to the function's signature and call it; a number that it returns is the exit code."""
     import tyro
 
     from ..base.settings import check_arguments
@@ -199,7 +199,7 @@ def _call(name: str, function: Callable[..., Any], words: list[str]) -> int:
 
 
 def overview(commands: dict[str, Command]) -> str:
-    """The help page: every command in a line."""
+    """The help page with every command in one line."""
     width = max(map(len, commands))
     lines = [f"  {name:<{width}}  {command.summary}" for name, command in commands.items()]
     return "\n".join(
@@ -232,16 +232,16 @@ def _fault(error: Exception) -> str:
 
 
 def _unbox(text: str, page: str) -> str:
-    """The message inside the box that tyro draws around a parse error, as one line that ends with the ``page`` to look at.
+    """The message inside the box that tyro draws around a parse error, in one line that ends with the ``page`` to look at.
 
-    On a terminal that knows no letter beyond ASCII the box is a title and lines of hyphens.
+    On a terminal that has only ASCII, the box is a title and lines of hyphens.
     """
     body = re.sub(r"[╭╰].*|[│╮╯]", "", text) if "╭" in text else re.sub(r"\A[^\n]*\n\s*-{3,}", "", text)
     body = re.sub(r"(?s)Got errors:.*?(?=[─-]{3,})", "", body)
     parts = [" ".join(part.split()).rstrip(".") for part in re.split(r"[─-]{3,}", body)]
     said = "; ".join(part for part in parts if part and not part.startswith(("For full helptext", "Argument helptext")))
     said = re.sub(r"Perhaps you meant: (--[\w-]+).*", r"did you mean \1?", said)
-    if group := re.match(r"Error parsing (\w+): (?=\w)", said):  # settings that check themselves: their names are those of the options
+    if group := re.match(r"Error parsing (\w+): (?=\w)", said):  # a settings class that checks itself; its names are those of the options
         said = re.sub(r"^(\w+)(?= of| is)", lambda found: f"--{found[1].replace('_', '-')}", said[group.end() :])
         from ..pipeline.explained import groups
 

@@ -1,4 +1,4 @@
-"""`fewview methods`: what there is to reconstruct with, and every setting of it."""
+"""`fewview methods`: the methods there are, and all settings."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import tyro
 
 
 def methods(name: tyro.conf.Positional[str] = "", /) -> None:
-    """The methods with their papers; or one of them with its settings, defaults, units and bounds.
+    """List the methods with their papers, or show one of them with its settings, defaults, units and bounds.
 
-    Also what else can be set by NAME=VALUE: `corrections` (recon --correct), `physics` (simulate --physics), `training` (train --set).
+    What else can be set by NAME=VALUE: `corrections` (recon --correct), `physics` (simulate --physics), `training` (train --set).
 
     Examples:
       fewview methods
@@ -17,7 +17,7 @@ def methods(name: tyro.conf.Positional[str] = "", /) -> None:
       fewview methods my_file.py:METHOD
 
     Args:
-        name: a method, my_file.py:my_function, corrections, physics, or training; by default all of them in a line each.
+        name: a method, my_file.py:my_function, corrections, physics, or training; by default a list of all methods.
     """
     from ..pipeline.explained import account, overview
 

@@ -1,4 +1,4 @@
-"""What several commands take: types with their placeholders, and the ``KEY=VALUE`` pairs of ``--set``."""
+"""Options of several commands: types with their placeholders, and the ``KEY=VALUE`` pairs of ``--set``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..data.volumes.attenuation import GreyScale
 from ..data.volumes.volume_format import readable, written
 from ..recon.corrections import Corrections
 
-# What an option may be: `check_arguments` holds every command line to these before the command runs.
+# The bounds of options: `check_arguments` checks every command line against them before the command runs.
 Pixels = Annotated[int, Field(ge=1, le=40_000, description="a whole number of pixels, from 1 to 40000")]
 Replicas = Annotated[int, Field(ge=0, le=1000, description="0 (off), or 2 to 1000 replicas")]
 SearchPixels = Annotated[float, Field(gt=0, le=10_000, description="pixels, above 0 and up to 10000")]
@@ -39,7 +39,7 @@ Pairs = Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, tyro.c
 
 @contextmanager
 def explained_by(name: str) -> Iterator[None]:
-    """What is wrong with a setting in the block points to the command that lists all of them."""
+    """An error about a setting inside the block ends with the command that lists all settings."""
     try:
         yield
     except InputError as error:
@@ -47,7 +47,7 @@ def explained_by(name: str) -> Iterator[None]:
 
 
 def settings(pairs: Iterable[Iterable[str]]) -> dict[str, Any]:
-    """``--set iterations=50 weight=1e-3`` to a mapping; values are numbers, true/false/none, lists, or text.
+    """``--set iterations=50 weight=1e-3`` as a mapping. Values are numbers, true/false/none, lists, or text.
 
     >>> settings([["iterations=50", "filter=hann"], ["weight=1e-3", "positive=true"]])
     {'iterations': 50, 'filter': 'hann', 'weight': 0.001, 'positive': True}

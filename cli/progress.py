@@ -1,4 +1,4 @@
-"""What a long stage says while it works: a bar on a terminal, and in a log a line every few seconds with step, share and time left."""
+"""Progress of a long stage: a bar on a terminal, and in a log a line every few seconds with step, share and time left."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 from ..recon import Progress
 
-EVERY_S = 5.0  # between two lines of a log; a stage that is over sooner says nothing
+EVERY_S = 5.0  # seconds between two lines of a log; a stage that is over sooner says nothing
 
 
 @dataclass
 class _Stage:
-    """A stage under way: when it began, when its first step was reported, and the latest report."""
+    """A running stage: when it began, when its first step was reported, and the latest report."""
 
     label: str
     clock: Callable[[], float] = time.monotonic
@@ -32,7 +32,7 @@ class _Stage:
         self.latest = progress
 
     def line(self) -> str:
-        """``fista_tv: step 12 of 60 (20 %), 8 s so far, about 32 s left, residual 0.04``."""
+        """The progress in one line: ``fista_tv: step 12 of 60 (20 %), 8 s so far, about 32 s left, residual 0.04``."""
         now = self.clock()
         so_far = f"{self.label}: {spoken(now - self.began)} so far"
         if self.latest is None or self.first is None:
@@ -48,7 +48,7 @@ class _Stage:
 
 
 def spoken(seconds: float) -> str:
-    """A time as a person says it.
+    """A duration in the words of a person.
 
     >>> spoken(8.4), spoken(200), spoken(9000)
     ('8 s', '3.3 min', '2.5 h')
@@ -60,7 +60,7 @@ def spoken(seconds: float) -> str:
 
 @contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[Progress], None]]:
-    """A callback for `reconstruct` that shows how far the method is, and its latest numbers."""
+    """A callback for `reconstruct` that shows how far the method is, with its latest numbers."""
     shown = _bar(label) if sys.stderr.isatty() else _log_lines(label)
     with shown as report:
         yield report
@@ -83,7 +83,7 @@ def _bar(label: str) -> Iterator[Callable[[Progress], None]]:
 
 @contextmanager
 def _log_lines(label: str) -> Iterator[Callable[[Progress], None]]:
-    """A line to stderr every few seconds, from a thread, so that a long silence before the first step shows too."""
+    """Print a line to stderr every few seconds from a thread, so that there is no long silence before the first step."""
     stage, over = _Stage(label), threading.Event()
 
     def speak() -> None:
@@ -101,7 +101,9 @@ def _log_lines(label: str) -> Iterator[Callable[[Progress], None]]:
 
 @contextmanager
 def step(what: str) -> Iterator[None]:
-    """Tell a stage and its seconds in one line: as it begins on a terminal, when it is over in a log, where other lines come between."""
+    """Report a stage and its seconds in one line: on a terminal when it begins, in a log when it is over, because
+    other lines come between.
+    """
     start, terminal = time.perf_counter(), sys.stdout.isatty()
     print(f"{what} ..." if terminal else "", end=" " if terminal else "", flush=True)
     try:

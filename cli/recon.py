@@ -52,18 +52,18 @@ def recon(
         method: a name (`fewview methods` lists them), or my_file.py:my_function with my_function(projections, grid) -> volume.
         views: 26 (evenly spread), every:10, random:26:SEED, wedge:90, or all; only these are read.
         set: settings of the method (fewview methods NAME lists them); may be given several times.
-        voxel_mm: voxel edge; by default the detector pixel scaled to the axis.
+        voxel_mm: edge of a voxel; by default the detector pixel scaled to the axis.
         grid: NZ,NY,NX voxels about the axis, instead of the whole field of view.
         box: X0:X1,Y0:Y1,Z0:Z1 in mm, instead of the whole field of view.
         calibrate: find axis shift, optical row, roll and sense of rotation from the views first, and use them.
-        drift: find how far each view is off by itself, and use it (after calibrate, where both are asked for).
+        drift: find how far each single view is off, and use it (after calibrate, where both are asked for).
         correct: the same settings of the corrections as NAME=VALUE (fewview methods corrections lists them).
         std: also estimate each voxel's standard deviation, from this many replicas (8 is usual); 0 is off.
         std_kind: what the replicas differ in: views (groups left out in turn), rays (noise), or members (seeds of naf, dropout of unet).
-        std_scale: factor on it, such as `fewview bench intervals` finds for the method and the number of views; it is recorded.
-        binning: average blocks of this many detector pixels each way first.
+        std_scale: factor on that, such as `fewview bench intervals` finds for the method and the number of views; it is recorded.
+        binning: first average blocks of this many detector pixels each way.
         read_as: options of the reader, such as direction=CW, part=1, or air=57000 (the grey value of air).
-        force: replace the output if it is there, but only one that fewview wrote (docs/outputs.md).
+        force: replace the output if it exists, but only one that fewview wrote (docs/outputs.md).
     """
     with explained_by("corrections"):
         corrections = corrections.changed(**settings(correct))

@@ -20,6 +20,6 @@ def report(results: tyro.conf.Positional[Path], *, out: MaybePath = None, force:
     Args:
         results: the folder that `fewview bench` wrote to.
         out: the page; by default RESULTS/report.html.
-        force: replace the page if it is there, but only one that fewview wrote (docs/outputs.md).
+        force: replace the page if it exists, but only one that fewview wrote (docs/outputs.md).
     """
     print(f"wrote {write_page(results, out, force=force)}")

@@ -1,4 +1,4 @@
-"""`fewview simulate`: volumes to the scan folders that a scanner would have written."""
+"""`fewview simulate`: from volumes to the scan folders that a scanner would have written."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def simulate(
     physics: Pairs = (),
     force: bool = False,
 ) -> None:
-    """Scan volumes in software: with spectrum, noise, blur, rings, dead pixels and scatter, each a setting.
+    """Scan volumes in software, with spectrum, noise, blur, rings, dead pixels and scatter, each of which can be set.
 
     A volume holds attenuation in 1/mm at 30 keV, or whole numbers as grey levels. It should be finer than the scan's pixel at the axis.
 
@@ -58,17 +58,17 @@ def simulate(
         phantom: seeds of mouse-hind-limb phantoms to scan, beside or instead of volumes.
         layout: skyscan (16-bit TIFFs and a log), or bonemet (Imagery_Dataset/ with X-rays and the CT made from them).
         scanner: skyscan_1276.
-        rows: detector rows.
-        cols: detector columns.
-        voxel_mm: pixel of the scan at the rotation axis (the voxel of its reconstruction); by default the volume fills the field of view
+        rows: number of detector rows.
+        cols: number of detector columns.
+        voxel_mm: size of a pixel at the rotation axis (the voxel of a reconstruction); by default the volume fills the field of view
             (layout bonemet: 0.2226 mm at 192 columns).
         volume_voxel_mm: edge of a voxel of the volumes, where their files do not state it or are wrong.
         grey: what the numbers of the volumes mean.
         read_as: options of the volume reader, such as dataset=recon/mu for an .h5 file of others.
-        seed: of the noise.
+        seed: seed of the noise.
         weeks: weeks in which each phantom is scanned (layout bonemet).
         physics: settings of the simulated physics (fewview methods physics lists them).
-        force: replace the output if it is there, but only one that fewview wrote (docs/outputs.md).
+        force: replace the output if it exists, but only one that fewview wrote (docs/outputs.md).
     """
     if layout not in LAYOUTS:
         raise UnknownNameError("layout", layout, LAYOUTS)

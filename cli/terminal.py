@@ -1,4 +1,4 @@
-"""What the program says, on whatever terminal it runs: every letter is printed or spelled, and an error is one line."""
+"""Output for any terminal: every letter is printed or spelled out, and an error is one line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def any_letter() -> Iterator[None]:
-    """A letter that the terminal does not know (LANG=C), or a file name that is no text, is printed as its code and stops nothing."""
+    """A letter that the terminal does not have (LANG=C), or a file name that is not text, is printed as its code and stops nothing."""
     streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, io.TextIOWrapper)]
     before = [stream.errors for stream in streams]
     for stream in streams:

@@ -1,4 +1,4 @@
-"""`fewview train`: a neural method learns from a folder of paired scans."""
+"""`fewview train`: train a neural method on a folder of paired scans."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def train(
 ) -> int:
     """Train a neural method on paired scans in the BoneMet layout, and keep the weights that are best on held-out animals.
 
-    Animals are parted as the folder's split.json says, or by chance (70, 15, 15 %); those of the part `test` are never read. Each step
-    sees another subset of the views of another scan, turned and mirrored. Ctrl-C keeps what was learned: --resume goes on from there, to
-    the same result. The checkpoint carries settings, geometry, hashes of the data and versions.
+    Animals are split as the folder's split.json says, or at random (70, 15, 15 %); those of the part `test` are never read. Each step
+    sees another subset of the views of another scan, turned and mirrored. Ctrl-C keeps what was learned, and --resume continues from
+    there to the same result. The checkpoint holds settings, geometry, hashes of the data and versions.
 
     Examples:
       fewview simulate volumes/*.nii.gz --layout bonemet --out heads
@@ -62,19 +62,19 @@ def train(
     Args:
         method: a method that learns: unet, lpd, pixelnerf, mednerf.
         data: a data set in the BoneMet layout (a download, or what fewview simulate --layout bonemet wrote).
-        out: the checkpoint to write; beside it lie a run record and, until the end, OUT.state to go on from.
+        out: the checkpoint to write; beside it lie a run record and, until training ends, OUT.state to resume from.
         preset: small (a CPU will do), paper, or another of the method's (docs/training.md).
         size: voxels across the field of view; the detector is binned to match.
-        steps: training steps; by default what the method's preset says.
+        steps: number of training steps; by default what the method's preset says.
         views: numbers of views, one of which is drawn each step; by default what the method's preset says.
-        batch: scans a step, one after the other.
-        seed: of weights, views and augmentation: the same seed gives the same checkpoint on the same machine (on a GPU: to rounding).
+        batch: scans in one step, one after the other.
+        seed: seed of weights, views and augmentation; the same seed gives the same checkpoint on the same machine (on a GPU: to rounding).
         set: other settings of the training (fewview methods training lists them), such as augment=any precision=bf16.
         target: what to learn: recon-ct (the CT of all views), or truth (the scanned volume, where a simulated data set kept it).
         window: grey window in 1/mm of the slices, for a data set that does not state it.
         device: cpu, or cuda.
         log: a folder for TensorBoard (needs the extra `bench`).
-        resume: go on with an unfinished run of the same settings.
+        resume: continue an unfinished run with the same settings.
         force: replace the checkpoint, or an unfinished run, if it exists.
     """
     from ..nerf.device import usable_device
@@ -130,7 +130,7 @@ def train(
 
 @contextmanager
 def _report(label: str) -> Iterator[Callable[[Progress], None]]:
-    """A bar with the time left on a terminal; elsewhere a line for each check."""
+    """A progress bar with the time left on a terminal; elsewhere a line for each check."""
     begin: list[tuple[float, int]] = []
     with progress_bar(label) as bar:
 

@@ -1,4 +1,4 @@
-"""HDF5 files, whoever wrote them: opened, looked at and written with errors that name the file, and a scan kept in a group."""
+"""HDF5 files of any origin, opened, inspected and written with errors that name the file; and a scan stored in a group."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _VECTORS = ("source", "detector", "u", "v", "angles_deg")
 
 @contextmanager
 def open_h5(path: Path) -> Iterator[Any]:
-    """An HDF5 file to read; whatever the library says about a broken one becomes an InputError that names the file."""
+    """An HDF5 file opened for reading. Whatever the library says about a broken file becomes an InputError that names it."""
     import h5py
 
     try:
@@ -36,7 +36,7 @@ def open_h5(path: Path) -> Iterator[Any]:
 
 @contextmanager
 def new_h5(path: Path) -> Iterator[Any]:
-    """A new HDF5 file; a full disk is an OSError, as for any other file."""
+    """A new HDF5 file. A full disk is an OSError, as for any other file."""
     import h5py
 
     with willing_file(path) as disk, h5py.File(disk, "w") as file:
@@ -44,7 +44,7 @@ def new_h5(path: Path) -> Iterator[Any]:
 
 
 def h5_format(path: Path) -> str:
-    """What an HDF5 file says it is: the text of its attribute ``format``, ``DATA_EXCHANGE``, or ``""``; InputError for a broken file."""
+    """The format that an HDF5 file claims to have: its attribute ``format``, ``DATA_EXCHANGE``, or ``""``; InputError for a broken file."""
     with open_h5(path) as file:
         if h5_link(file, "exchange/data", path):
             return DATA_EXCHANGE
@@ -80,7 +80,7 @@ def h5_link(file: Any, name: str, path: Path) -> bool:
 
 
 def h5_dataset(file: Any, name: str, path: Path, *, expected: str = "numbers") -> Any:
-    """The dataset ``name`` of numbers, its values unread; InputError naming file and dataset for anything else."""
+    """The dataset ``name`` of numbers, whose values are not read yet; InputError naming file and dataset for anything else."""
     import h5py
 
     if not h5_link(file, name, path):
@@ -102,7 +102,7 @@ def h5_dataset(file: Any, name: str, path: Path, *, expected: str = "numbers") -
 
 
 def _require_sources(dataset: Any, name: str, path: Path) -> None:
-    """The files that a virtual dataset is put together from must be there: HDF5 reads the parts of a missing one as zeros."""
+    """Raise an error where a file is missing of which a virtual dataset is composed; HDF5 would read its part as zeros."""
     sources = dataset.virtual_sources() if dataset.is_virtual else []
     for file_name in sorted({source.file_name for source in sources} - {"."}):
         if not (path.parent / file_name).exists():
@@ -114,15 +114,15 @@ def _require_sources(dataset: Any, name: str, path: Path) -> None:
 
 
 def put_scan(group: Any, scan: Scan) -> None:
-    """The vectors of a scan as datasets of a group, its shape as an attribute."""
+    """Store the vectors of a scan as datasets of a group, and its shape as an attribute."""
     group.attrs["shape"] = scan.shape
     group.attrs["units"] = "mm"
     for name in _VECTORS:
-        group.create_dataset(name, data=getattr(scan, name), fletcher32=True)  # a changed byte is then an error and not another geometry
+        group.create_dataset(name, data=getattr(scan, name), fletcher32=True)  # so that a changed byte is an error and not another geometry
 
 
 def get_scan(group: Any, path: Path) -> Scan:
-    """The scan that `put_scan` stored; InputError naming the file where a part of it is missing or is no scan."""
+    """The scan that `put_scan` stored; InputError naming the file where a part of it is missing or is not a scan."""
     there = (*getattr(group, "attrs", ()), *(group if hasattr(group, "keys") else ()))
     missing = [name for name in ("shape", *_VECTORS) if name not in there]
     if missing:

@@ -16,7 +16,7 @@ from .volumes.resample import coarsen as coarsen
 
 
 def bin_detector(values: AnyViews, factor: int) -> NewViews:
-    """`bin_views` of [view, row, col] by ``factor`` both ways; a side shorter than that stays as it is."""
+    """The views binned by ``factor`` both ways with `bin_views`; a side shorter than ``factor`` stays as it is."""
     return bin_views(values, *_steps(values.shape[1:], factor))
 
 
@@ -37,7 +37,7 @@ def _steps(shape: tuple[int, ...], factor: int) -> tuple[int, int]:
 
 
 def coarsening(projections: Projections, grid: Grid, most_voxels: int = 300_000, most_rays: int = 4 << 20) -> int:
-    """The least power of two that brings grid and rays to these numbers, with 32 detector columns or more left."""
+    """The smallest power of two that brings grid and rays below these numbers, as long as 32 or more detector columns are left."""
     factor, cols = 1, projections.scan.shape[1]
     while cols // (2 * factor) >= 32 and (
         np.prod(grid.coarser(factor).shape, dtype=float) > most_voxels or projections.values.size > most_rays * factor**2

@@ -1,4 +1,4 @@
-"""Paired scans: the X-rays of an animal and week, and the CT that goes with them, in a BoneMet-shaped folder."""
+"""Pairs of the X-rays of an animal in one week and the CT volume that goes with them, in a folder with the layout of BoneMet."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Pair:
-    """One scan of one animal: folders of its X-rays and of its Recon-CT slices, and the grey window of those in 1/mm.
+    """One scan of one animal: the folders of its X-rays and of its Recon-CT slices, and the grey window of the slices in 1/mm.
 
-    ``truth`` is the volume that a simulated scan was made from, where the builder kept it; ``photons`` the mean count of an
+    ``truth`` is the volume from which a simulated scan was made, where the builder kept it. ``photons`` is the mean count of an
     unattenuated pixel, where a record states it.
     """
 
@@ -40,7 +40,7 @@ class Pair:
 
     @property
     def name(self) -> str:
-        """``851 week 0``."""
+        """The name of the pair, such as ``851 week 0``."""
         return f"{self.animal} week {self.week}"
 
     def projections(self, **options: Any) -> Projections:
@@ -49,7 +49,9 @@ class Pair:
         return p if self.photons is None else Projections(p.values, p.scan, {**p.meta, "photons": self.photons})
 
     def reference(self, whole: Grid | None = None) -> tuple[FloatVolume, Grid]:
-        """Recon-CT in 1/mm. It covers ``whole``, its scan's ``Grid.fit``, when it has that many voxels; InputError where it has not."""
+        """The Recon-CT volume in 1/mm. It covers ``whole``, the ``Grid.fit`` of its scan, if it has that many
+        voxels; otherwise InputError.
+        """
         volume, _, _ = read_slices(self.recon, voxel_mm=1.0, window=self.window)
         grid = Grid.fit(self.projections().scan) if whole is None else whole
         if volume.shape != grid.shape:
@@ -61,17 +63,17 @@ class Pair:
         return volume, grid
 
     def fingerprint(self) -> str:
-        """SHA-256 of all X-rays and slices and of the window: what a result follows from."""
+        """SHA-256 of all X-rays, of all slices and of the window, on which results depend."""
         import hashlib
 
         return hashlib.sha256(f"{sha256(self.xrays)} {sha256(self.recon)} {self.window}".encode()).hexdigest()
 
 
 def find_pairs(root: str | Path, *, window: tuple[float, float] | None = None) -> list[Pair]:
-    """All scans below ``root`` that have both X-rays and Recon-CT, by animal and week.
+    """All scans below ``root`` that have both X-rays and Recon-CT, sorted by animal and week.
 
-    ``window`` (low, high) in 1/mm is what 0 and 255 of the slices mean; a data set that fewview built states its own.
-    Raises FileNotFoundError for no folder; InputError for no pair, or a window that nobody states.
+    ``window`` (low, high) in 1/mm is the meaning of the grey levels 0 and 255 of the slices; a data set that fewview built states its own.
+    Raises FileNotFoundError where there is no folder, and InputError where there is no pair or nobody states the window.
     """
     root = Path(root)
     if not root.is_dir():
@@ -104,13 +106,13 @@ def _photons(root: Path, animal: str, week: int) -> float | None:
 
 
 def dataset_facts(root: str | Path) -> Mapping[str, Any]:
-    """What ``dataset.json`` says of a data set that fewview built; empty for others."""
+    """The contents of ``dataset.json`` of a data set that fewview built; empty for others."""
     path = Path(root) / "dataset.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def _stated_split(path: Path) -> dict[str, list[str]]:
-    """Part -> animals, as a split.json says."""
+    """Part -> animals, as a split.json file says."""
     expected = f'a JSON object such as {{"train": ["851"], "test": ["852"]}} with the parts {", ".join(PARTS)}'
     try:
         stated = json.loads(path.read_text(encoding="utf-8"))
@@ -123,9 +125,9 @@ def _stated_split(path: Path) -> dict[str, list[str]]:
 
 
 def split_pairs(root: str | Path, pairs: list[Pair], seed: int = 0) -> dict[str, list[Pair]]:
-    """Part -> pairs, by animal: as ``split.json`` says, or where there is none drawn with ``seed`` (70, 15, 15 % of the animals).
+    """Part -> pairs, split by animal: as ``split.json`` says, or otherwise drawn with ``seed`` (70, 15, 15 % of the animals).
 
-    Raises InputError for fewer than two animals (nothing could be held out), and for an animal that the split does not name.
+    Raises InputError for fewer than two animals, because none could be held out, and for an animal that the split does not name.
     """
     animals = sorted({pair.animal for pair in pairs}, key=int)
     if len(animals) < 2:

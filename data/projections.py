@@ -1,4 +1,4 @@
-"""Projections: measured or simulated line integrals, kept together with the scan they belong to."""
+"""Projections: measured or simulated line integrals together with the scan to which they belong."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from ..geometry.scan import view_indices
 
 @dataclass(frozen=True, eq=False)
 class Projections:
-    """``values`` [view, row, col] float32, line integrals -ln(I/I0), dimensionless; ``scan`` their geometry.
+    """Line integrals -ln(I/I0) in ``values`` [view, row, col], float32 and dimensionless, with their geometry ``scan``.
 
-    ``meta`` records facts about the whole scan (``photons``: mean count of an unattenuated pixel; ``voltage_kv``; ``source``: path; ...);
-    ``meta["per_view"]`` maps a name to one number a view and follows every subset. Values are read-only.
+    ``meta`` holds facts about the whole scan, such as ``photons`` (mean count of an unattenuated pixel), ``voltage_kv`` or ``source``
+    (path). ``meta["per_view"]`` maps a name to one number for each view, and a subset of the views takes its part of them. Values are
+    read-only.
 
     Raises InputError for a wrong shape, or for NaN or Inf (one such pixel smears through whole slices).
     """
@@ -64,7 +65,7 @@ class Projections:
         return len(self.scan)
 
     def __getitem__(self, index: slice | int | ArrayLike) -> Projections:
-        """A subset of the views: values, geometry and per-view facts together."""
+        """Some of the views, with their values, geometry and facts."""
         keep = view_indices(len(self), index)
         meta = dict(self.meta)
         if "per_view" in meta:
@@ -86,7 +87,7 @@ class Projections:
 
 
 def require_projections(thing: object) -> Projections:
-    """The projections themselves; for anything else an InputError that says how to make projections of it."""
+    """The projections themselves; for anything else an InputError that says how to make projections from it."""
     if isinstance(thing, Projections):
         return thing
     expected, told = "Projections: line integrals together with their scan", f"a {type(thing).__name__}"

@@ -1,4 +1,4 @@
-"""Reconstruction: a volume with all that is needed to say where it came from."""
+"""Reconstruction: a volume with everything that is needed to say how it was made."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .volumes.writer import write_volume
 
 @dataclass(frozen=True, eq=False)
 class Reconstruction:
-    """``volume`` [z, y, x] float32 in 1/mm on ``grid``, made from ``scan`` by ``method`` with ``settings``.
+    """A ``volume`` [z, y, x], float32 in 1/mm, on ``grid``, reconstructed from ``scan`` by ``method`` with ``settings``.
 
-    ``settings`` are those that were used (automatic choices resolved); ``history`` has one mapping an iteration
-    (iteration, seconds, and what the method reports); ``seconds`` is the wall time; ``std`` a per-voxel standard deviation
-    in 1/mm where one was asked for; ``check`` how well volume and views agree (None where that was not asked for).
+    ``settings`` are those that were used, with automatic choices resolved. ``history`` has one mapping for each iteration (iteration,
+    seconds, and what the method reports), and ``seconds`` is the wall time. ``std`` is the standard deviation of each voxel in 1/mm, where
+    it was asked for. ``check`` says how well volume and views agree; it is None where no check was asked for.
     """
 
     volume: Volume
@@ -42,14 +42,14 @@ class Reconstruction:
                 raise InputError(f"the {name} of {self.method} has shape {array.shape}", expected=f"{self.grid.shape}, as the grid says")
 
     def kept(self) -> Kept:
-        """What a file may keep beside the volume."""
+        """The facts that a file may keep beside the volume."""
         facts: dict[str, Any] = {"method": self.method, "settings": self.settings, "seconds": self.seconds, "views": len(self.scan)}
         if self.check is not None:
             facts["check"] = self.check.as_record()
         return Kept({**facts, "history": list(self.history)}, self.std, self.scan)
 
     def save(self, path: str | Path, *, force: bool = False, **options: Any) -> Path:
-        """Write the volume, and the run record beside it, as `write_volume` does: the ending of ``path`` says the format."""
+        """Write the volume with its run record beside it, as `write_volume` does. The ending of ``path`` decides the format."""
         return write_volume(self, path, force=force, **options)
 
     def _repr_html_(self) -> str:

@@ -1,4 +1,4 @@
-"""What a reconstruction's self-check found: how well volume and views agree, and what a disagreement usually means."""
+"""The result of a reconstruction's self-check: how well volume and views agree, and what a disagreement usually means."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ UNSEEN = (
 
 @dataclass(frozen=True)
 class Suspicion:
-    """One thing that is probably wrong: ``name`` for programs, ``size`` in ``unit`` (NaN where there is none), ``text`` for people.
+    """One thing that is probably wrong: a ``name`` for programs, a ``size`` in ``unit`` (NaN where there is none), and a ``text`` for
+    people.
 
     Names: axis, roll, sense, step, inverted, repeated, truncation, contradiction, volume, scale.
     """
@@ -57,14 +58,14 @@ class SelfCheck:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing speaks against the volume."""
+        """Whether nothing was found that speaks against the volume."""
         return self.level == OK
 
     def __str__(self) -> str:
         return self.message
 
     def as_record(self) -> dict[str, Any]:
-        """The same as a mapping that strict JSON can hold: None in place of NaN."""
+        """The same as a mapping for strict JSON, with None in place of NaN."""
         return _finite(
             {
                 "level": self.level,

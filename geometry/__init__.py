@@ -1,4 +1,4 @@
-"""Where everything is: scans, grids, view selections, log files. numpy only."""
+"""Where everything is: scans, grids, selections of views, and log files. It needs numpy only."""
 
 from ..base import InputError, MissingBackendError, UnknownNameError
 from . import transform, views

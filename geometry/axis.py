@@ -12,7 +12,7 @@ from ..base.shapes import Vector, Vectors
 
 @dataclass(frozen=True)
 class Axis:
-    """A point of the axis in the plane of the sources (mm), and its unit direction (along +z for an unmoved scan)."""
+    """The rotation axis: its point in the plane of the sources (mm), and its unit direction (+z for a scan that was not moved)."""
 
     point_mm: Vector
     direction: Vector
@@ -27,13 +27,13 @@ class _Fit:
 
 
 def rotation_axis(source: Vectors, u: Vectors, v: Vectors) -> Axis:
-    """The axis of rotation from the vectors ``source``, ``u`` and ``v`` (n, 3) in mm, also of a scan that was moved rigidly.
+    """The axis of rotation from the vectors ``source``, ``u`` and ``v`` in mm, also for a scan that was moved rigidly.
 
-    Two fits, and the one with the smaller standard error counts: the circle through the sources (best for long arcs, blind to how
-    the panels were turned), and the rigid rotation that carries panel and source from view to view (works from two views on, and
-    stays accurate in short arcs with jitter, where a circle is hardly curved). One view, or views that differ by no rotation, define no
-    axis: it is then z through the origin, the convention of every scan that was not moved. The direction has a non-negative z
-    (or y, or x) component.
+    Two fits are made, and the one with the smaller standard error is taken. One is the circle through the sources: it is best for long arcs
+    and does not depend on how the panels were turned. The other is the rigid rotation that carries panel and source from view to view: it
+    works from two views on, and stays accurate for short arcs with jitter, where a circle is hardly curved. One view, or views between
+    which nothing turns, define no axis; it is then taken as z through the origin, as for every scan that was not moved. The direction has a
+    non-negative z (or y, or x) component.
     """
     fits = [fit for fit in (_circle(source), _rigid(source, u, v)) if fit is not None]
     if not fits:
@@ -52,7 +52,7 @@ def _frozen(point: Vector, direction: Vector) -> Axis:
 
 
 def _error(residual: NDArray[np.float64], design: NDArray[np.float64], unknowns: int, size: float) -> float:
-    """Standard error of the first ``unknowns`` columns of a least-squares fit; rounding counts as scatter."""
+    """The standard error of the first ``unknowns`` columns of a least-squares fit, with rounding errors counted as scatter."""
     freedom = max(1, residual.size - np.linalg.matrix_rank(design))
     variance = float((residual**2).sum()) / freedom + (1e-15 * size) ** 2
     covariance = np.linalg.pinv(design.T @ design, rcond=1e-13, hermitian=True)
@@ -60,7 +60,7 @@ def _error(residual: NDArray[np.float64], design: NDArray[np.float64], unknowns:
 
 
 def _circle(source: Vectors) -> _Fit | None:
-    """Circle through three or more sources: its centre and normal (algebraic fit, Kasa 1976)."""
+    """The circle through three or more sources: its centre and normal (algebraic fit, Kasa 1976)."""
     if len(source) < 3:
         return None
     mean = source.mean(axis=0)
@@ -79,7 +79,9 @@ def _circle(source: Vectors) -> _Fit | None:
 
 
 def _rigid(source: Vectors, u: Vectors, v: Vectors) -> _Fit | None:
-    """Source i = point + F_i w, with F_i the frame of panel i and w constant; the axis is the direction that all frames share."""
+    """The axis from ``source i = point + F_i w``, with F_i the frame of panel i and w constant: it is the
+    direction that all frames share.
+    """
     frames = _frames(u, v)
     left, shared, _ = np.linalg.svd(frames.mean(axis=0))
     if shared[1] > 1 - 1e-10:  # arcs below a thousandth of a degree
@@ -95,7 +97,7 @@ def _rigid(source: Vectors, u: Vectors, v: Vectors) -> _Fit | None:
 
 
 def _frames(u: Vectors, v: Vectors) -> NDArray[np.float64]:
-    """(n, 3, 3) orthonormal frames of the panels, columns u, v, normal."""
+    """Orthonormal frames of the panels (n, 3, 3) with the columns u, v, normal."""
     first = u / np.linalg.norm(u, axis=1, keepdims=True)
     normal = np.cross(first, v)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)

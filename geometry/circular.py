@@ -1,4 +1,4 @@
-"""The recipe of a circular scan, and the vectors it stands for."""
+"""The few numbers that define a circular scan, and the vectors that follow from them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from ..base import InputError
 from ..base.shapes import Angles, Vectors
 
-MOST_DEG = 1e6  # of travel: a continuous scan of a thousand turns is below, and an angle is still known to a millionth of a degree
+MOST_DEG = 1e6  # more than a continuous scan of a thousand turns; angles of this size are still exact to a millionth of a degree
 _LIMITS = (
     ("dso_mm", 1e-9, 1e12, "1e-9 to 1e12 mm; a parallel beam has its source 10 000 panel widths away"),
     ("dsd_mm", 1e-9, 1e12, "1e-9 to 1e12 mm"),
@@ -20,7 +20,7 @@ _LIMITS = (
     ("axis_shift_mm", 0, 1e9, "a shift on the panel, in mm"),
     ("row_shift_mm", 0, 1e9, "a shift on the panel, in mm"),
     ("roll_deg", 0, 360, "-360 to 360 deg"),
-)  # from the beamline to the ship: beyond these, a number has lost its unit
+)  # from a beamline to a scanner for ships: a number beyond these limits is in the wrong unit
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A picture of a scan: from above and from the side, to scale, as SVG text."""
+"""A drawing of a scan from above and from the side, to scale, as SVG text."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _SOURCE, _PANEL, _GRID, _RAY = "#c2410c", "#1d4ed8", "#15803d", "#94a3b8"
 
 
 def draw_svg(scan: Scan, grid: Grid | None = None, *, title: str = "") -> str:
-    """The SVG text (no file is written): left the view along -z, right along +y; sources, panels, the first view's fan and the grid's box.
+    """The drawing as SVG text; no file is written. The left half looks along -z, the right half along +y.
 
-    At most about 60 panels are drawn; the first view's are thick. Each plane is to scale and has a bar that says its scale; a legend says
-    what is what.
+    It shows sources, panels, the fan of the first view and the box of the grid. At most about 60 panels are drawn, and those of the first
+    view are thick. Each half is to scale and has a scale bar; a legend explains the marks.
     """
     grid = Grid.fit(scan) if grid is None else grid
     corners = _panel_corners(scan)
@@ -47,7 +47,7 @@ def draw_svg(scan: Scan, grid: Grid | None = None, *, title: str = "") -> str:
 
 
 def _legend(y: int, many: bool) -> str:
-    """A line of marks and what they are."""
+    """One line with the marks and their meanings."""
     first = " (first view: large)" if many else ""
     thick = " (first view: thick)" if many else ""
     marks = [
@@ -67,7 +67,7 @@ def _legend(y: int, many: bool) -> str:
 
 
 def _scale_bar(mm_to_px: float, left: float) -> str:
-    """A bar of a round length, at most a quarter of the plane, in the plane's lower left corner."""
+    """A scale bar of a round length, at most a quarter of the plane, in its lower left corner."""
     length_mm = _round_length(_SIZE / 4 / mm_to_px)
     x, y, long = left + _MARGIN, _SIZE - 10, length_mm * mm_to_px
     bar = f'<path d="M{x:g} {y - 4} v8 m0 -4 h{long:.2f} m0 -4 v8" fill="none" stroke="black" stroke-width="1.5"/>'
@@ -75,7 +75,7 @@ def _scale_bar(mm_to_px: float, left: float) -> str:
 
 
 def _round_length(most_mm: float) -> float:
-    """The largest of 1, 2, 5, 10, 20, 50 ... that is not more.
+    """The largest of 1, 2, 5, 10, 20, 50 ... that does not exceed the given length.
 
     >>> [_round_length(x) for x in (0.3, 7.0, 49.0)]
     [0.2, 5.0, 20.0]
@@ -85,7 +85,7 @@ def _round_length(most_mm: float) -> float:
 
 
 def _panel_corners(scan: Scan) -> NDArray[np.float64]:
-    """(n, 4, 3): the corners of each panel, around."""
+    """The corners of each panel in order around it, (n, 4, 3) in mm."""
     rows, cols = scan.shape
     across, up = scan.u * cols / 2, scan.v * rows / 2
     return np.stack([scan.detector + a * across + b * up for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))], axis=1)
@@ -127,7 +127,7 @@ def _plane(
 
 
 def save_svg(path: str | Path, scan: Scan, grid: Grid | None = None, *, title: str = "") -> Path:
-    """Write `draw_svg` to a file that is not there yet; FileExistsError otherwise."""
+    """Write `draw_svg` to a new file; FileExistsError where the file exists already."""
     path = Path(path)
     with path.open("x", encoding="utf-8") as stream:
         stream.write(draw_svg(scan, grid, title=title))

@@ -1,7 +1,7 @@
 """What a scan sees: a cylinder about its axis, and the part of that cylinder that every view sees.
 
-The two differ by some 15 % of the volume for a SkyScan 1276: a cone is lower on the near side of the axis, so the rims of the cylinder
-leave the views in which they lie towards the source. Scores of the benchmarks are taken inside what every view sees.
+For a SkyScan 1276 the two differ by some 15 % of the volume. A cone is lower on the near side of the axis than on the far side, so the rims
+of the cylinder are outside those views in which they lie towards the source. Benchmarks take their scores inside what every view sees.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 class FieldOfView(NamedTuple):
-    """Radius and half height (mm, at the axis) of the cylinder that a scan sees, and the detector pixel scaled to the axis (mm)."""
+    """Radius and half height (mm, at the axis) of the cylinder that a scan sees, and the size of a detector pixel
+    scaled to the axis (mm).
+    """
 
     radius_mm: float
     half_height_mm: float
@@ -50,7 +52,7 @@ def seen_by_every_view(grid: Grid, scan: Scan) -> VolumeMask:
 
 
 def _about_axis(grid: Grid, scan: Scan) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Height along the scan's axis from the plane of the sources, and distance from the axis, of every voxel centre, in mm."""
+    """For every voxel centre, in mm: its height along the axis above the plane of the sources, and its distance from the axis."""
     z, y, x = np.meshgrid(grid.z_mm, grid.y_mm, grid.x_mm, indexing="ij", sparse=True)
     (px, py, pz), (dx, dy, dz) = scan.axis.point_mm, scan.axis.direction
     x, y, z = x - px, y - py, z - pz

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Grid:
-    """Isotropic voxels. ``shape`` is (nz, ny, nx); ``voxel_mm`` the edge; ``center_mm`` the (x, y, z) of the middle.
+    """Isotropic voxels: ``shape`` is (nz, ny, nx), ``voxel_mm`` the edge of a voxel, and ``center_mm`` the (x, y, z) of the middle.
 
-    The volume is an array ``[z, y, x]`` in 1/mm whose index increases with +z, +y, +x. It covers ``center_mm +- n * voxel_mm / 2`` along
-    each axis; voxel centres lie half a voxel inside that.
+    The volume is an array ``[z, y, x]`` in 1/mm whose indices increase with +z, +y, +x. It covers ``center_mm +- n * voxel_mm / 2`` along
+    each axis; the outermost voxel centres lie half a voxel inside that.
 
     >>> Grid(shape=(2, 4, 4), voxel_mm=0.5).x_mm
     array([-0.75, -0.25,  0.25,  0.75])
@@ -48,7 +48,7 @@ class Grid:
 
     @property
     def size_mm(self) -> tuple[float, float, float]:
-        """Edge lengths (x, y, z) in mm."""
+        """The lengths of the edges along (x, y, z) in mm."""
         nz, ny, nx = self.shape
         return (nx * self.voxel_mm, ny * self.voxel_mm, nz * self.voxel_mm)
 
@@ -77,7 +77,7 @@ class Grid:
         return self._axis(2)
 
     def coarser(self, factor: int) -> Grid:
-        """The same box with voxels ``factor`` times as large (shape rounded up, centre kept)."""
+        """The same box with voxels ``factor`` times as large. The shape is rounded up, and the centre stays."""
         if factor < 1:
             raise InputError(f"factor is {factor}", expected="a whole number of 1 or more")
         nz, ny, nx = (-(-n // factor) for n in self.shape)
@@ -85,9 +85,9 @@ class Grid:
 
     @classmethod
     def fit(cls, scan: Scan, voxel_mm: float | None = None) -> Grid:
-        """The grid that holds the scan's field of view: the box around the cylinder about the axis that every view sees.
+        """The grid that holds the field of view of a scan: the box around the cylinder about the axis that the scan sees.
 
-        ``voxel_mm`` defaults to the detector pixel scaled to the rotation axis, the natural resolution.
+        ``voxel_mm`` defaults to the detector pixel scaled to the rotation axis, which is the natural resolution.
         """
         radius_mm, half_height_mm, pixel_mm = scan.field_of_view_mm
         voxel = float(f"{pixel_mm:.12g}") if voxel_mm is None else float(voxel_mm)
@@ -103,7 +103,7 @@ class Grid:
 
     @classmethod
     def across(cls, scan: Scan, size: int) -> Grid:
-        """The scan's field of view with ``size`` voxels across: the size that benchmarks and training speak of.
+        """The grid of the field of view of a scan with ``size`` voxels across, which is how benchmarks and training state a size.
 
         >>> from fewview.geometry import Scan
         >>> scan = Scan.circular(dso_mm=100, dsd_mm=200, rows=8, cols=16, pixel_mm=1.0, angles_deg=[0, 120, 240])
@@ -124,7 +124,7 @@ class Grid:
 
 
 def require_grid(thing: object) -> Grid:
-    """The grid itself; for anything else an InputError that says how to make a grid of it."""
+    """The grid itself; for anything else an InputError that says how to make a grid from it."""
     if isinstance(thing, Grid):
         return thing
     expected = "a Grid: shape (nz, ny, nx) and voxel_mm"

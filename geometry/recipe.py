@@ -1,4 +1,4 @@
-"""From vectors back to the few numbers of a circular scan."""
+"""From the vectors of a scan back to the few numbers of a circular one."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from .scan import Scan
 
 
 def circular_recipe(scan: Scan) -> Circular:
-    """The `Circular` numbers that rebuild this scan's vectors with its own ``angles_deg``, whatever made it.
+    """The numbers from which `Scan.circular` makes the vectors of this scan again (with its own ``angles_deg``), however it was made.
 
-    So a binned, cropped, shifted or rolled circular scan has a recipe again. Raises InputError where none exists within 1e-9 of the
-    source distance: a moved or tilted scan, per-view shifts, another trajectory, rows running down, oblong pixels.
+    In this way a circular scan still has a recipe after it was binned, cropped, shifted or rolled. Raises InputError where no recipe is
+    right within 1e-9 of the source distance: for a scan that was moved or tilted, has shifts for single views, follows another trajectory,
+    or has rows that run down or oblong pixels.
     """
     rows, cols = scan.shape
     b = np.deg2rad(scan.angles_deg)
@@ -48,5 +49,5 @@ def _frame(b: PerView) -> tuple[Vectors, Vectors]:
 
 
 def _clean(value: float, size: float) -> float:
-    """Without the rounding noise of the way here: 12 significant digits, and nothing below 1e-13 of the scan's size."""
+    """The value without the rounding errors of the calculation: 12 significant digits, and nothing below 1e-13 of the scan's size."""
     return 0.0 if abs(value) < 1e-13 * abs(size) else float(f"{value:.13g}")

@@ -1,4 +1,4 @@
-"""How the source went round the object: view angles and fan angles, read from the vectors of a scan and not from its labels."""
+"""How the source went round the object: view angles and fan angles, taken from the vectors of a scan and not from its labels."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from . import Scan
 
 @dataclass(frozen=True)
 class Orbit:
-    """Source positions about the rotation axis, per view.
+    """The position of the source about the rotation axis in each view.
 
-    ``angle`` (n,) radians in [0, 2 pi), counter-clockwise about ``axis`` (3,); ``outward`` (n, 3) unit vector from the axis to the source;
-    ``tangent`` (n, 3) unit vector ``axis x outward``; ``dso_mm`` (n,) distance of the source from the axis; ``height_mm`` (n,) of the
-    source along it. In the frame of an unmoved scan outward is (sin b, -cos b, 0) and tangent (cos b, sin b, 0).
+    ``angle`` is in radians from 0 to 2 pi, counter-clockwise about ``axis``; ``outward`` is the unit vector from the axis to the source;
+    ``tangent`` is the unit vector ``axis x outward``; ``dso_mm`` is the distance of the source from the axis, and ``height_mm`` its height
+    along the axis. For a scan that was not moved, outward is (sin b, -cos b, 0) and tangent (cos b, sin b, 0).
     """
 
     axis: Vector
@@ -29,7 +29,7 @@ class Orbit:
 
     @classmethod
     def of(cls, scan: Scan) -> Orbit:
-        """The orbit of a scan about its own axis. InputError where a source lies on the axis."""
+        """The orbit of a scan about its own axis; InputError where a source lies on the axis."""
         found = scan.axis
         axis, radial = found.direction, scan.source - found.point_mm
         height = radial @ axis
@@ -48,10 +48,10 @@ class Orbit:
 
 
 def pixel_directions(scan: Scan, orbit: Orbit, views: slice) -> tuple[Vectors, Vectors, Vectors]:
-    """The vectors from source to pixel as (depth, across, along) coefficients, each (view, 3), in mm.
+    """The vectors from the source to the pixels, as coefficients (depth, across, along) in mm.
 
-    A pixel's coordinate is ``c[:, 0] + col c[:, 1] + row c[:, 2]``; depth points from the source to the axis, across along the
-    orbit's tangent, along the axis.
+    The coordinate of a pixel is ``c[:, 0] + col c[:, 1] + row c[:, 2]``. Depth points from the source to the axis, across along the tangent
+    of the orbit, and along follows the axis.
     """
     steps = np.stack([scan.first_pixel[views] - scan.source[views], scan.u[views], scan.v[views]], axis=1)
     depth = -np.einsum("vij,vj->vi", steps, orbit.outward[views])

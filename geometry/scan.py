@@ -1,4 +1,4 @@
-"""The scan: where the source and the detector were in every view. Nothing else in the toolkit assumes a geometry."""
+"""The scan: where the source and the detector were in every view. No other part of the toolkit assumes a geometry."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from .axis import Axis, rotation_axis
 from .circular import MOST_DEG, Circular, angles_text, circular_vectors
 from .field_of_view import FieldOfView
 
-FARTHEST_MM = 1e12  # a source this far away is as good as at infinity, and squares are still numbers
+FARTHEST_MM = 1e12  # a source this far away is as good as at infinity, and squares of lengths still fit a float
 _VECTORS = ("source", "detector", "u", "v")
-_SCREEN = 1000  # characters: what a screen shows at a glance
+_SCREEN = 1000  # characters that a screen shows at a glance
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Scan:
-    """Per-view geometry of a flat-panel scan, in mm and degrees; frozen, arrays are read-only.
+    """The geometry of every view of a flat-panel scan, in mm and degrees. It is frozen, and its arrays are read-only.
 
-    ``shape`` is (rows, cols). ``source``, ``detector`` (the panel's centre), ``u`` (step from one column to the next)
-    and ``v`` (step from one row to the next) are (n, 3) float64 arrays of (x, y, z). The centre of pixel
-    ``[view, row, col]`` is ``detector + (col - (cols - 1) / 2) u + (row - (rows - 1) / 2) v``.
-    ``angles_deg`` is a label kept with each view; the vectors alone decide where the rays run.
+    ``shape`` is (rows, cols). ``source``, ``detector`` (the centre of the panel), ``u`` (the step from one column to the next) and ``v``
+    (the step from one row to the next) are float64 arrays (n, 3) of (x, y, z). The centre of pixel ``[view, row, col]`` is ``detector +
+    (col - (cols - 1) / 2) u + (row - (rows - 1) / 2) v``. ``angles_deg`` is a label of each view; only the vectors decide where the rays
+    run.
 
     >>> scan = Scan.circular(dso_mm=100, dsd_mm=200, rows=4, cols=6, pixel_mm=0.5, angles_deg=[0, 90])
     >>> scan.source.round(6).tolist()
@@ -82,12 +82,12 @@ class Scan:
         row_shift_mm: float = 0.0,
         roll_deg: float = 0.0,
     ) -> Scan:
-        """A circular cone-beam scan about the z axis (one row: fan beam; a large ``dso_mm``: parallel beam).
+        """A circular cone-beam scan about the z axis. With one row it is a fan beam, and with a large ``dso_mm`` a parallel beam.
 
-        Source at ``dso_mm (sin b, -cos b, 0)`` for view angle b, counter-clockwise positive; rows increase with +z. The central ray (from
-        the source through the axis, in the plane z = 0) meets the panel at column ``(cols - 1) / 2 + axis_shift_mm / pixel_mm`` and row
-        ``(rows - 1) / 2 + row_shift_mm / pixel_mm``; the panel is turned about that ray by ``roll_deg`` (u towards v). Shifts are measured
-        on the panel, along its own u and v.
+        The source of view angle b is at ``dso_mm (sin b, -cos b, 0)``, counter-clockwise positive, and rows increase with +z. The central
+        ray (from the source through the axis, in the plane z = 0) meets the panel at column ``(cols - 1) / 2 + axis_shift_mm / pixel_mm``
+        and row ``(rows - 1) / 2 + row_shift_mm / pixel_mm``. The panel is turned about that ray by ``roll_deg`` (u towards v). Shifts are
+        measured on the panel, along its own u and v. ``angles_deg`` is an array (n,).
         """
         for name, count in (("rows", rows), ("cols", cols)):
             if not np.isfinite(count) or int(count) != count:
@@ -109,7 +109,7 @@ class Scan:
         return int(self.angles_deg.size)
 
     def __getitem__(self, index: slice | int | ArrayLike) -> Scan:
-        """A subset of the views, each with its own vectors and angle: a slice, an index list, one index, or a mask."""
+        """Some of the views, each with its own vectors and angle. The index is a slice, a list of indices, one index, or a mask."""
         keep = view_indices(len(self), index)
         part = Scan(self.shape, self.source[keep], self.detector[keep], self.u[keep], self.v[keep], self.angles_deg[keep])
         object.__setattr__(part, "_circular", self._circular)
@@ -128,7 +128,7 @@ class Scan:
         return _restored, (self.shape, *(getattr(self, name) for name in (*_VECTORS, "angles_deg")), self._circular)
 
     def expression(self) -> str:
-        """Python text that makes this scan again, bit for bit, however long that is."""
+        """Python text that makes this scan again bit for bit, however long it is."""
         angles = angles_text(self.angles_deg)
         if self._circular is not None:
             return f"Scan.circular({self._circular.arguments()}, angles_deg={angles})"
@@ -136,7 +136,7 @@ class Scan:
         return f"Scan(shape={self.shape}, {rows}, angles_deg={angles})"
 
     def __repr__(self) -> str:
-        """The `expression` where it fits a screen, else what the scan is in a line."""
+        """The `expression` where it fits on a screen, otherwise a description in one line."""
         text = self.expression()
         return text if len(text) <= _SCREEN else f"<Scan: {self}; expression() is the text that makes it again>"
 
@@ -169,22 +169,22 @@ class Scan:
 
     @property
     def axis_point_mm(self) -> Vector:
-        """(x, y, z) of the point of the rotation axis in the plane of the sources."""
+        """The point (x, y, z) of the rotation axis in the plane of the sources, in mm."""
         return self.axis.point_mm
 
     @property
     def dso_mm(self) -> float:
-        """Source to rotation axis, mean over the views."""
+        """The distance from the source to the rotation axis, averaged over the views."""
         return float(np.linalg.norm(self.source - self.axis_point_mm, axis=1).mean())
 
     @property
     def dsd_mm(self) -> float:
-        """Source to detector along the panel's normal, mean over the views."""
+        """The distance from the source to the detector along the normal of the panel, averaged over the views."""
         return float(np.abs(np.einsum("ij,ij->i", self.detector - self.source, self.normal)).mean())
 
     @property
     def normal(self) -> Vectors:
-        """The unit normal of the panel in each view, pointing away from the source."""
+        """The unit normal (direction) of the panel in each view, pointing away from the source."""
         n = np.cross(self.u, self.v)
         n /= np.linalg.norm(n, axis=1, keepdims=True)
         return n * np.sign(np.einsum("ij,ij->i", n, self.detector - self.source))[:, None]
@@ -197,16 +197,18 @@ class Scan:
 
     @property
     def cone_angles_deg(self) -> tuple[float, float]:
-        """Full opening angles (across the columns, across the rows) of a centred panel, as NRecon prints them."""
+        """The full opening angles (across the columns, across the rows) of a centred panel, as NRecon prints them."""
         (rows, cols), dsd = self.shape, self.dsd_mm
         half = [n * np.linalg.norm(step, axis=1).mean() / 2 / dsd for n, step in ((cols, self.u), (rows, self.v))]
         return float(2 * np.degrees(np.arctan(half[0]))), float(2 * np.degrees(np.arctan(half[1])))
 
     @property
     def field_of_view_mm(self) -> FieldOfView:
-        """``radius_mm``, ``half_height_mm`` and ``pixel_mm`` at the rotation axis: the cylinder of the field of view, and the pixel there.
+        """The cylinder that the scan sees: ``radius_mm`` and ``half_height_mm`` at the rotation axis, and ``pixel_mm``, the size of a pixel
+        there.
 
-        A panel shifted off the axis sees, over a full turn, the wider side; that wider radius is given.
+        A panel that is shifted to one side sees more on that side; over a full turn it sees the larger radius everywhere, which is the one
+        returned.
         """
         dso, dsd, (rows, cols) = self.dso_mm, self.dsd_mm, self.shape
         off = self._off_center()
@@ -217,7 +219,9 @@ class Scan:
 
     @property
     def field_of_view_height_mm(self) -> float:
-        """How far along the axis the middle of the field of view lies from ``axis_point_mm``: a panel not centred in height."""
+        """How far along the axis the middle of the field of view lies from ``axis_point_mm``; not zero for a panel that is not centred in
+        height.
+        """
         height = float(-(self._off_center() @ self.axis.direction).mean() * self.dso_mm / self.dsd_mm)
         return 0.0 if abs(height) < 1e-9 * self.dso_mm else height
 
@@ -229,7 +233,7 @@ class Scan:
 
 
 def _restored(shape: tuple[int, int], *arrays: Any) -> Scan:
-    """A scan from what `Scan.__reduce__` kept, its arrays read-only again."""
+    """A scan from what `Scan.__reduce__` kept, with read-only arrays again."""
     *vectors, circular = arrays
     scan = Scan(shape, *vectors)
     object.__setattr__(scan, "_circular", circular)

@@ -1,6 +1,7 @@
-"""A scan after something was done to it: moved, binned, cropped, shifted, turned, flipped. Scan in, scan out; any per-view geometry.
+"""A scan after it was moved, binned, cropped, shifted, turned or flipped. Every function takes a scan of any geometry and returns a new
+one.
 
-Each function is the geometry's half of a change. Where the pixel values change too, the docstring says how.
+Each function is the geometrical half of a change. Where the pixel values change too, the docstring says how.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ def _unit(a: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _turn(vectors: Vectors, about: Vectors, degrees: ArrayLike) -> Vectors:
-    """Rodrigues' rotation of (n, 3) vectors about unit vectors, by degrees (one, or one a view)."""
+    """Rodrigues' rotation of vectors (n, 3) about unit vectors, by one angle in degrees or one for each view."""
     angle = np.deg2rad(np.asarray(degrees, dtype=np.float64)).reshape(-1, 1)
     along = about * np.einsum("ij,ij->i", about, vectors)[:, None]
     return along + np.cos(angle) * (vectors - along) + np.sin(angle) * np.cross(about, vectors)
 
 
 def rotation_matrix(axis: ArrayLike, degrees: float) -> Float[NDArray[np.float64], "3 3"]:
-    """The (3, 3) matrix that turns by ``degrees`` about ``axis`` (x, y, z), right-handed.
+    """The matrix of the right-handed rotation by ``degrees`` about ``axis`` (x, y, z).
 
     >>> rotation_matrix((0, 0, 1), 90).round(6) @ [1, 0, 0]
     array([0., 1., 0.])
@@ -55,7 +56,8 @@ def move(scan: Scan, rotation: ArrayLike | None = None, translation_mm: ArrayLik
 
 
 def whole_blocks(size: int, factor: int) -> slice:
-    """The pixels of a side that blocks of ``factor`` fill: its middle ones. What is left over goes at both ends, the odd one at the last.
+    """The pixels along a side that whole blocks of ``factor`` fill, in the middle. The rest is dropped at both ends, an odd pixel at the
+    last one.
 
     >>> whole_blocks(8, 3), whole_blocks(7, 2)
     (slice(1, 7, None), slice(0, 6, None))
@@ -65,9 +67,9 @@ def whole_blocks(size: int, factor: int) -> slice:
 
 
 def bin_pixels(scan: Scan, rows: int, cols: int | None = None) -> Scan:
-    """The scan whose pixels are ``rows`` x ``cols`` old ones (``cols`` defaults to ``rows``), cropped in the middle, see `whole_blocks`.
+    """The scan whose pixels are ``rows`` x ``cols`` old ones (``cols`` defaults to ``rows``), cropped in the middle as `whole_blocks` says.
 
-    The values to go with it are the means of the blocks: `data.images.binning.bin_views`.
+    The values that go with it are the means of the blocks: `data.images.binning.bin_views`.
     """
     cols = rows if cols is None else cols
     for name, factor, size in (("rows", rows, scan.shape[0]), ("cols", cols, scan.shape[1])):
@@ -104,8 +106,8 @@ def flip_cols(scan: Scan) -> Scan:
 def shift_views(scan: Scan, cols_px: ArrayLike = 0.0, rows_px: ArrayLike = 0.0) -> Scan:
     """The scan of images whose content lies ``cols_px`` columns and ``rows_px`` rows further along than ``scan`` says.
 
-    Each is one number of pixels, or an array (n,) with one for each view. The values stay as they are: the panel takes the shift. Positive
-    shifts have the sign of ``axis_shift_mm`` and ``row_shift_mm`` of `Scan.circular`.
+    Each is one number of pixels, or an array (n,) with one for each view. The values of the images stay as they are, and the panel is moved
+    instead. Positive shifts have the sign of ``axis_shift_mm`` and ``row_shift_mm`` of `Scan.circular`.
     """
     shifts = []
     for name, given in (("cols_px", cols_px), ("rows_px", rows_px)):
@@ -127,12 +129,12 @@ def central_hit(scan: Scan) -> Vectors:
 
 
 def roll(scan: Scan, degrees: ArrayLike) -> Scan:
-    """Turn each panel in its own plane by degrees (one number, or (n,)), u towards v, about the point where the central ray meets it."""
+    """Each panel turned in its own plane by degrees (one number, or (n,)), u towards v, about the point where the central ray meets it."""
     return _turn_panel(scan, _unit(np.cross(scan.u, scan.v)), degrees)
 
 
 def tilt(scan: Scan, about_u_deg: ArrayLike = 0.0, about_v_deg: ArrayLike = 0.0) -> Scan:
-    """Tip each panel by degrees (one number, or (n,)) about its row direction u, then about its column direction v.
+    """Each panel tipped by degrees (one number, or (n,)) about its row direction u, and then about its column direction v.
 
     Both axes go through the point where the central ray meets the panel.
     """
@@ -150,7 +152,7 @@ def _turn_panel(scan: Scan, about: Vectors, degrees: ArrayLike) -> Scan:
 
 
 def correct(scan: Scan, axis_shift_mm: float = 0.0, row_shift_mm: float = 0.0, roll_deg: float = 0.0) -> Scan:
-    """Add to a scan's axis shift, row shift and roll, each as `Scan.circular` defines it.
+    """The scan with these amounts added to its axis shift, row shift and roll, each defined as in `Scan.circular`.
 
     >>> args = dict(dso_mm=90, dsd_mm=120, rows=4, cols=6, pixel_mm=0.5, angles_deg=[0, 120, 240])
     >>> whole = Scan.circular(axis_shift_mm=0.3, row_shift_mm=-0.2, roll_deg=1.0, **args)
@@ -163,7 +165,7 @@ def correct(scan: Scan, axis_shift_mm: float = 0.0, row_shift_mm: float = 0.0, r
 
 
 def reverse_rotation(scan: Scan) -> Scan:
-    """The scan that the same images belong to if the rotation ran the other way; the first view keeps its place."""
+    """The scan to which the same images belong if the rotation ran the other way; the first view keeps its place."""
     axis = scan.axis
     arm = scan.source - axis.point_mm
     arm = arm - np.outer(arm @ axis.direction, axis.direction)
@@ -195,7 +197,7 @@ def pixel_centers(scan: Scan, view: int) -> Float[NDArray[np.float64], "row col 
 
 
 def turn_count(scan: Scan) -> float:
-    """How far the sources go around the axis, in turns (signed, right-handed about the axis' direction)."""
+    """How many turns the sources make about the axis (signed, right-handed about the direction of the axis)."""
     axis = scan.axis
     arm = scan.source - axis.point_mm
     step = np.arctan2(np.cross(arm[:-1], arm[1:]) @ axis.direction, np.einsum("ij,ij->i", arm[:-1], arm[1:]))

@@ -18,7 +18,7 @@ def _check_count(scan: Scan, count: int) -> int:
 
 
 def evenly(scan: Scan, count: int) -> ViewIndices:
-    """``count`` views spread evenly over the scan; the first and the last view are kept (one view: the middle one).
+    """``count`` views spread evenly over the scan, including the first and the last one (a single view is the middle one).
 
     >>> from fewview.geometry import skyscan_1276
     >>> evenly(skyscan_1276(rows=2, cols=3, voxel_mm=1.0), 3)
@@ -31,14 +31,14 @@ def evenly(scan: Scan, count: int) -> ViewIndices:
 
 
 def every(scan: Scan, step: int) -> ViewIndices:
-    """Every ``step``-th view, from the first: 0, step, 2 step, ..."""
+    """Every ``step``-th view, beginning with the first: 0, step, 2 step, ..."""
     if int(step) != step or step < 1:
         raise InputError(f"step is {step}", expected="a whole number of 1 or more")
     return np.arange(0, len(scan), int(step))
 
 
 def random(scan: Scan, count: int, seed: int = 0) -> ViewIndices:
-    """``count`` different views drawn at random; the same seed gives the same views."""
+    """``count`` different views drawn at random; the same seed draws the same views."""
     count = _check_count(scan, count)
     return np.sort(np.random.default_rng(seed).permutation(len(scan))[:count])
 

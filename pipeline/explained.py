@@ -1,4 +1,4 @@
-"""What can be set, in a table for a person: the settings of a method, of the simulated physics, of the corrections, of a training."""
+"""What can be set, as a table for a person: the settings of methods, of the simulated physics, of the corrections, and of training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UNITS = {
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting as it is shown: ``unit`` is "" for a number without one, ``expected`` says type, bounds and choices in words."""
+    """A setting as it is shown. ``unit`` is "" for a number without one; ``expected`` states type, bounds and choices in words."""
 
     name: str
     default: str
@@ -28,7 +28,7 @@ class Setting:
 
 
 def settings_of(cls: type) -> list[Setting]:
-    """Every setting of a settings class, in its order.
+    """All settings of a settings class, in their order.
 
     >>> from fewview.recon.corrections import Corrections
     >>> settings_of(Corrections)[1]
@@ -50,7 +50,7 @@ def _default(field: Any) -> str:
 
 
 def unit_of(name: str) -> str:
-    """The unit that the end of a name states.
+    """The unit that the end of a name states, or "".
 
     >>> unit_of("axis_shift_mm"), unit_of("filter_mm_al"), unit_of("photons")
     ('mm', 'mm of Al', '')
@@ -59,7 +59,7 @@ def unit_of(name: str) -> str:
 
 
 def explanation(cls: type) -> str:
-    """The words of a settings class and of those it inherits settings from, as text."""
+    """The docstring of a settings class, and of the classes from which it inherits settings, as plain text."""
     own = [c for c in cls.__mro__ if dataclasses.is_dataclass(c) and vars(c).get("__doc__")]
     seen = dict.fromkeys(inspect.cleandoc(c.__doc__ or "") for c in own)
     texts = (text for text in seen if not text.startswith(f"{cls.__name__}("))
@@ -67,7 +67,7 @@ def explanation(cls: type) -> str:
 
 
 def groups() -> dict[str, tuple[type, str]]:
-    """What can be set beside methods: name -> (settings class, where it is given)."""
+    """What can be set besides methods: name -> (settings class, how it is given on the command line)."""
     from ..nerf.training.settings import TrainSettings
     from ..recon.corrections import Corrections
     from ..recon.physics.effects import Physics
@@ -83,7 +83,7 @@ def groups() -> dict[str, tuple[type, str]]:
 
 
 def overview() -> Iterator[str]:
-    """What each method does, with its paper below, and what else can be set."""
+    """Lines that say what each method does, with its paper below, and what else can be set."""
     for name in METHODS:
         try:
             method = METHODS[name]
@@ -99,7 +99,9 @@ def overview() -> Iterator[str]:
 
 
 def account(name: str) -> Iterator[str]:
-    """What a method (or corrections, physics, training) is, its paper, and each setting with default, unit and what is expected."""
+    """Lines about a method (or corrections, physics, training): what it is, its paper, and each setting with default, unit and expected
+    values.
+    """
     special = groups()
     if name in special:
         cls, how = special[name]

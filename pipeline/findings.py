@@ -1,4 +1,4 @@
-"""What is known and what was assumed about a scan, in lines for a person: the same for `info`, for `recon` and in the record."""
+"""What is known and what was assumed about a scan, in lines for a person: the same in `info`, in `recon` and in the record."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from ..geometry import Grid, Scan
 
 @dataclass(frozen=True)
 class Findings:
-    """``warnings``: contradictions, and what is hardly plausible; ``gaps``: what the views leave out; ``assumptions``: what was taken
-    for granted. The worst come first.
+    """What there is to say about a scan, the most serious first.
+
+    ``warnings`` are contradictions and numbers that are hardly plausible, ``gaps`` is what the views leave out, and ``assumptions`` is what
+    was taken for granted.
     """
 
     warnings: tuple[str, ...] = ()
@@ -22,12 +24,12 @@ class Findings:
     assumptions: tuple[str, ...] = ()
 
     def notes(self) -> tuple[str, ...]:
-        """All but the warnings, each with its kind before it."""
+        """Everything but the warnings, each line with its kind in front."""
         return (*(f"views: {line}" for line in self.gaps), *(f"assumed: {line}" for line in self.assumptions))
 
 
 def findings(scan: Scan, meta: Mapping[str, Any]) -> Findings:
-    """What the readers left in ``meta`` (``warnings``, ``assumptions``) and what the geometry itself says, each line once.
+    """What the readers left in ``meta`` (``warnings``, ``assumptions``) and what follows from the geometry, with each line once.
 
     >>> scan = Scan.circular(dso_mm=100, dsd_mm=200, rows=8, cols=16, pixel_mm=1.0, angles_deg=range(0, 360, 10))
     >>> findings(scan, {"assumptions": ["the axis is at the middle column"]}).notes()
@@ -39,7 +41,7 @@ def findings(scan: Scan, meta: Mapping[str, Any]) -> Findings:
 
 
 def geometry_lines(scan: Scan) -> Iterator[str]:
-    """What a scan is."""
+    """Lines that describe the geometry of a scan."""
     across, up = scan.cone_angles_deg
     radius, half, pixel = scan.field_of_view_mm
     grid = Grid.fit(scan)
@@ -57,7 +59,7 @@ def geometry_lines(scan: Scan) -> Iterator[str]:
 
 
 def covered_deg(scan: Scan) -> float:
-    """The range that the views cover, in degrees: a view stands for its cell, so N views of a step cover N steps.
+    """The range in degrees that the views cover. A view stands for its angular cell, so N views cover N steps.
 
     >>> covered_deg(Scan.circular(dso_mm=100, dsd_mm=200, rows=8, cols=16, pixel_mm=1.0, angles_deg=range(0, 90, 10)))
     90.0
@@ -68,7 +70,7 @@ def covered_deg(scan: Scan) -> float:
 
 
 def coverage(scan: Scan) -> tuple[bool, str]:
-    """Whether the angles suffice for the whole field of view, and a line on it."""
+    """Whether the angles suffice for the whole field of view, and a line that says so."""
     gaps, covered = np.diff(np.sort(scan.angles_deg)), covered_deg(scan)
     needed = 180 + scan.cone_angles_deg[0]
     if covered >= 360 - 1e-6:

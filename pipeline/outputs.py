@@ -21,12 +21,12 @@ def save(
     force: bool = False,
     extra: Mapping[str, Any] | None = None,
 ) -> None:
-    """`write_volume` with a full record; ``named`` gives the name that a path has once its folder is renamed."""
+    """The same as `write_volume`, with a full run record. ``named`` returns the name that a path has once its folder is renamed."""
     facts = {"method": rec.method, "views": len(rec.scan), "view_angles_deg": rec.scan.angles_deg, "grid": rec.grid, "scan": str(rec.scan)}
     facts |= {"last_step": list(rec.history)[-1:], "history": thinned_history(rec.history)}
     facts["check"] = rec.check.as_record() if rec.check is not None else None
     read = tuple(inputs)
-    hashed = () if "interrupted" in rec.settings else read  # after Ctrl-C there is no time to read everything again
+    hashed = () if "interrupted" in rec.settings else read  # after Ctrl-C there is no time to read all inputs again
     record = make_record(command, rec.settings, hashed, (named(path),), rec.seconds, {**facts, **(extra or {})})
     hashes = [entry["sha256"] for entry in record["inputs"]] or [None] * len(read)
     record["inputs"] = [{"path": str(named(place)), "sha256": found} for place, found in zip(read, hashes, strict=True)]

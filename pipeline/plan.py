@@ -1,4 +1,4 @@
-"""The plan of a reconstruction: everything that is wanted, in one frozen object that cannot exist with a mistake in it."""
+"""The plan of a reconstruction: everything that is wanted, in one frozen object that cannot be made with a mistake in it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ COUNT_OPTIONS = ("air", "max_bad")
 class Spread:
     """The standard deviation of each voxel, from ``replicas`` reconstructions (0: none; 8 is usual).
 
-    ``kind`` is what the replicas differ in: views (groups left out in turn), rays (noise) or members (seeds, dropout, checkpoints);
-    ``scale`` a factor on the deviations of the first two kinds.
+    ``kind`` is what the replicas differ in: views (groups left out in turn), rays (noise) or members (seeds, dropout, checkpoints).
+    ``scale`` is a factor on the deviations of the first two kinds.
     """
 
     replicas: int = 0
@@ -97,17 +97,17 @@ class ReconPlan:
 
     @property
     def source(self) -> Path:
-        """Where the scan is."""
+        """The path of the scan."""
         return Path(self.scan)
 
     @property
     def count_options(self) -> dict[str, Any]:
-        """What of ``read_as`` concerns how counts become line integrals."""
+        """The options in ``read_as`` that say how counts become line integrals."""
         return {name: value for name, value in self.read_as.items() if name in COUNT_OPTIONS}
 
     @property
     def open_options(self) -> dict[str, Any]:
-        """What of ``read_as`` is for the reader of the scan's format."""
+        """The options in ``read_as`` that are for the reader of the scan's format."""
         return {name: value for name, value in self.read_as.items() if name not in COUNT_OPTIONS}
 
     @property
@@ -118,17 +118,17 @@ class ReconPlan:
 
     @property
     def view_choice(self) -> ViewChoice:
-        """Which views, as `selection` understands the text."""
+        """The views, as `selection` understands the text."""
         return parse_views(str(self.views))
 
     @property
     def grid_choice(self) -> GridChoice:
-        """Which voxels, as `selection` understands the text."""
+        """The voxels, as `selection` understands the text."""
         return parse_grid(self.voxel_mm, self.grid, self.box)
 
     @property
     def output(self) -> Path:
-        """The volume that the run writes."""
+        """The path of the volume that the run writes."""
         if self.out is not None:
             return Path(self.out)
         stem = self.source.resolve().name.split(".")[0] or "scan"
@@ -136,7 +136,7 @@ class ReconPlan:
 
     @property
     def std_output(self) -> Path | None:
-        """The standard deviations that it writes too: ``few.ome.tif`` -> ``few_std.ome.tif``."""
+        """The path of the standard deviations that it also writes: ``few.ome.tif`` -> ``few_std.ome.tif``."""
         if not self.spread.replicas:
             return None
         stem, dot, ending = self.output.name.partition(".")
@@ -144,10 +144,10 @@ class ReconPlan:
 
     @property
     def outputs(self) -> tuple[Path, ...]:
-        """Every volume that the run writes."""
+        """The paths of all volumes that the run writes."""
         return (self.output,) if self.std_output is None else (self.output, self.std_output)
 
     def require_free_outputs(self) -> None:
-        """Refuse what is there already (without ``force``), before the work and not after it."""
+        """Refuse outputs that exist already (without ``force``), before the work and not after it."""
         for path in self.outputs:
             check_output(path, self.force, [self.source])

@@ -1,4 +1,4 @@
-"""What a plan asks of a scan that it cannot give, or can only give badly: errors and warnings before anything is read."""
+"""What a plan asks of a scan that the scan cannot give, or can only give badly: errors and warnings before anything is read."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from ..geometry import Grid, Scan
 from ..geometry.field_of_view import inside_cylinder
 from .plan import ReconPlan
 
-FEW_VIEWS = 16  # fewer than these leave an analytic reconstruction little but streaks
+FEW_VIEWS = 16  # views; with fewer, an analytic reconstruction is little but streaks
 COARSE = 8  # voxels across the field of view
-OUTSIDE = 0.6  # of a box: where less lies inside what the scan sees (a box about a cylinder: 0.79), it is told
-UNSEEN = 2e-3  # of the attenuation of a volume that is to be simulated
-SAMPLES = 48  # voxels along an axis that this is judged on
+OUTSIDE = 0.6  # share of a box (0.79 for a box about a cylinder); a warning where less of it lies inside what the scan sees
+UNSEEN = 2e-3  # share of the attenuation of a volume that is to be simulated
+SAMPLES = 48  # voxels along an axis on which this is judged
 
 
 def plan_doubts(plan: ReconPlan, scan: Scan, grid: Grid) -> list[str]:
-    """Warnings about views, binning and voxels of a plan for this scan (its chosen views, binned); InputError for what cannot be."""
+    """Warnings about the views, binning and voxels of a plan for this scan (its chosen views, binned); InputError
+    for what is impossible.
+    """
     return [*_view_doubts(plan, scan), *_binning_doubts(plan, scan), *_voxel_doubts(plan, scan, grid), *_place_doubts(plan, scan, grid)]
 
 
@@ -70,13 +72,13 @@ def _place_doubts(plan: ReconPlan, scan: Scan, grid: Grid) -> Iterator[str]:
 
 
 def seen_share(grid: Grid, scan: Scan) -> float:
-    """The share of a grid's box that lies in the cylinder which the scan sees."""
+    """The share of a grid's box that lies in the cylinder that the scan sees."""
     coarse = grid.coarser(max(1, -(-max(grid.shape) // SAMPLES)))
     return float(inside_cylinder(coarse, scan).mean())
 
 
 def unseen_share(volume: FloatVolume, grid: Grid, scan: Scan) -> float:
-    """The share of a volume's attenuation [z, y, x] that lies outside the cylinder which the scan sees."""
+    """The share of a volume's attenuation that lies outside the cylinder that the scan sees."""
     step = max(1, -(-max(grid.shape) // (2 * SAMPLES)))
     part = np.abs(volume[::step, ::step, ::step], dtype=np.float64)
     nz, ny, nx = part.shape
@@ -89,7 +91,7 @@ def unseen_share(volume: FloatVolume, grid: Grid, scan: Scan) -> float:
 
 
 def warn_of_outside(volume: FloatVolume, grid: Grid, scan: Scan, name: str) -> None:
-    """Warn where more than `UNSEEN` of what a volume attenuates lies beyond what the scan sees."""
+    """Warn where more than `UNSEEN` of a volume's attenuation lies outside what the scan sees."""
     outside = unseen_share(volume, grid, scan)
     if outside > UNSEEN:
         said = f"{name}: {outside:.1%} of its attenuation lies outside the field of view, where some views see it and others do not"

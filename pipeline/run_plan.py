@@ -1,4 +1,4 @@
-"""`run`: a plan becomes a volume on disk with its record, in one call."""
+"""`run` turns a plan into a volume on disk with its record, in one call."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ Watch = Callable[[str], AbstractContextManager[Callback]]
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """The reconstruction, the volume's file, that of its standard deviation (if any), the notes in the record, and the seconds in all."""
+    """The reconstruction, the file of the volume and that of its standard deviation (if any), the notes in the record, and the seconds in
+    all.
+    """
 
     reconstruction: Reconstruction
     path: Path
@@ -40,7 +42,7 @@ class Finished:
 
     @property
     def interrupted_at(self) -> int | None:
-        """The step whose volume was kept when Ctrl-C ended the run; None for a run that came to its end."""
+        """The step whose volume was kept when Ctrl-C ended the run; None for a run that was completed."""
         return self.reconstruction.settings.get("interrupted")
 
 
@@ -60,13 +62,14 @@ def run(
     command: str | None = None,
     named: Callable[[Path], Path] = lambda path: path,
 ) -> Finished:
-    """Read, calibrate, correct, reconstruct and write what the plan says, with a run record beside it.
+    """Read, calibrate, correct, reconstruct and write what the plan says, with a run record beside the volume.
 
-    ``tell`` gets each line for a person: what the scan is, what was assumed, what was found and written. ``watch`` makes, for a label, a
-    context with a callback for the method's progress. ``command`` is what the record calls the run; ``named`` gives the name that a path
-    has once the folder it lies in is renamed.
+    ``tell`` receives each line for a person: what the scan is, and what was assumed, found and written. ``watch`` makes, for a label, a
+    context with a callback for the progress of the method. ``command`` is the command line for the record; ``named`` returns the name that
+    a path has once the folder it lies in is renamed.
 
-    Raises what reading, the method and writing raise; FileExistsError before anything is read where an output is there without ``force``.
+    Raises the errors of reading, of the method and of writing, and FileExistsError before anything is read where an output exists and
+    ``force`` is not given.
     """
     start = time.perf_counter()
     plan.require_free_outputs()
@@ -78,7 +81,7 @@ def run(
         if plan.drift:
             with watch("drift of the views"):
                 part, notes["drift"] = without_drift(part, tell)
-        with watch("corrections"):  # last: looking for bone needs the right geometry
+        with watch("corrections"):  # last, because finding bone needs the right geometry
             part, notes["corrections"] = correct(part, plan.corrections, grid=grid)
         with watch(plan.reconstructor.name) as callback:
             rec = reconstructed(part, plan, grid, (callback,))
@@ -93,7 +96,7 @@ def run(
 
 
 def _read(plan: ReconPlan, tell: Tell, watch: Watch) -> tuple[Projections, Grid, dict[str, Any]]:
-    """(projections of the chosen views, grid, notes). What the geometry alone says comes before the images are read."""
+    """The projections of the chosen views, the grid, and notes. What follows from the geometry alone is said before the images are read."""
     source = open_scan(plan.source, views=plan.view_choice.of, binning=plan.binning, **plan.open_options)
     grid = plan.grid_choice.of(source.scan)
     nz, ny, nx = grid.shape
@@ -112,7 +115,7 @@ def _read(plan: ReconPlan, tell: Tell, watch: Watch) -> tuple[Projections, Grid,
 
 
 def _say(found: Findings, before: Findings, tell: Tell) -> None:
-    """What was not said before, the worst first: warnings as such, the rest as lines."""
+    """Say what was not said before, the most serious first: warnings as warnings, everything else as lines."""
     for line in found.warnings:
         if line not in before.warnings:
             warnings.warn(line, stacklevel=4)
@@ -123,7 +126,7 @@ def _say(found: Findings, before: Findings, tell: Tell) -> None:
 
 
 def _tell_check(rec: Reconstruction, tell: Tell) -> None:
-    """The line of the self-check against the data, unless it has been said as a warning."""
+    """Say the result of the self-check in a line, unless it was given as a warning."""
     if rec.check is not None and rec.check.level != WRONG:
         tell(f"self-check: {rec.check.message}")
 

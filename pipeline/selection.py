@@ -1,4 +1,4 @@
-"""Views and grids in a few words of text, as a plan and the command line hold them: "26", "every:10", "NZ,NY,NX", a box in mm."""
+"""Views and grids in a few words of text, as plans and the command line state them: "26", "every:10", "NZ,NY,NX", a box in mm."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ _BOX_HELP = "X0:X1,Y0:Y1,Z0:Z1 in mm with X0 < X1, such as -5:5,-5:5,0:8"
 
 @dataclass(frozen=True)
 class ViewChoice:
-    """Which views: ``kind`` is all, evenly, every, random or wedge, ``numbers`` what follows it. Made from text by `parse_views`."""
+    """A choice of views: ``kind`` is all, evenly, every, random or wedge, and ``numbers`` is what follows it. `parse_views` makes it from
+    text.
+    """
 
     kind: str
     numbers: tuple[float, ...] = ()
 
     def of(self, scan: Scan) -> ViewIndices:
-        """The indices of the chosen views of this scan; InputError where it has not so many."""
+        """The indices of the chosen views of this scan; InputError where it does not have so many."""
         try:
             return self._of(scan)
         except InputError as error:
@@ -44,7 +46,7 @@ class ViewChoice:
 
 
 def parse_views(text: str) -> ViewChoice:
-    """What ``--views`` asks for, before there is a scan.
+    """The choice that the text of ``--views`` states, before there is a scan.
 
     >>> parse_views("random:26:7")
     ViewChoice(kind='random', numbers=(26.0, 7.0))
@@ -68,7 +70,7 @@ def parse_views(text: str) -> ViewChoice:
 
 
 def select_views(scan: Scan, text: str) -> ViewIndices:
-    """The view indices that ``--views`` asks for.
+    """The indices of the views that ``--views`` asks for.
 
     >>> from fewview.geometry import skyscan_1276
     >>> select_views(skyscan_1276(rows=2, cols=3, voxel_mm=1.0), "every:100").tolist()
@@ -79,14 +81,16 @@ def select_views(scan: Scan, text: str) -> ViewIndices:
 
 @dataclass(frozen=True)
 class GridChoice:
-    """Which voxels: ``shape`` (nz, ny, nx) about the axis, or ``box_mm`` ((x0, x1), (y0, y1), (z0, z1)), or the scan's field of view."""
+    """A choice of voxels: ``shape`` (nz, ny, nx) about the axis, or ``box_mm`` ((x0, x1), (y0, y1), (z0, z1)), or
+    the scan's field of view.
+    """
 
     voxel_mm: float | None = None
     shape: tuple[int, int, int] | None = None
     box_mm: tuple[tuple[float, float], ...] | None = None
 
     def of(self, scan: Scan) -> Grid:
-        """The grid for this scan; the voxel edge defaults to the detector pixel scaled to the axis."""
+        """The grid for this scan. The edge of a voxel defaults to the detector pixel scaled to the axis."""
         fit = Grid.fit(scan, self.voxel_mm)
         if self.shape is not None:
             return Grid(self.shape, fit.voxel_mm, fit.center_mm)
@@ -98,7 +102,7 @@ class GridChoice:
 
 
 def parse_grid(voxel_mm: float | None = None, shape: str = "", box: str = "") -> GridChoice:
-    """What ``--voxel-mm``, ``--grid NZ,NY,NX`` and ``--box X0:X1,Y0:Y1,Z0:Z1`` (mm) ask for, before there is a scan.
+    """The choice that ``--voxel-mm``, ``--grid NZ,NY,NX`` and ``--box X0:X1,Y0:Y1,Z0:Z1`` (mm) state, before there is a scan.
 
     >>> parse_grid(0.5, shape="4,5,6")
     GridChoice(voxel_mm=0.5, shape=(4, 5, 6), box_mm=None)
@@ -111,7 +115,7 @@ def parse_grid(voxel_mm: float | None = None, shape: str = "", box: str = "") ->
 
 
 def make_grid(scan: Scan, voxel_mm: float | None, shape: str, box: str) -> Grid:
-    """`parse_grid` for a scan that is at hand."""
+    """The grid that `parse_grid` and this scan give."""
     return parse_grid(voxel_mm, shape, box).of(scan)
 
 

@@ -1,4 +1,4 @@
-"""The stages of a run, each a function from projections to projections and what the record says of it."""
+"""The stages of a run. Each is a function that returns projections (or a volume) and what the record says about them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Tell = Callable[[str], object]
 
 
 def counted(callback: Callback) -> Callable[[int, int], object]:
-    """A callback for a method's progress as one for how many things are done, and of how many."""
+    """A callback for the progress of a method, turned into one for the number of things done, and of how many."""
     return lambda done, total: callback(Progress(done, total))
 
 
 def calibrated(projections: Projections, tell: Tell, callbacks: Sequence[Callback] = ()) -> tuple[Projections, dict[str, Any]]:
-    """The projections with the geometry that they themselves tell, and what was changed."""
+    """The projections with the geometry that was found from them, and what was changed."""
     from ..recon import calibrate
 
     found = calibrate(projections, callbacks=callbacks)
@@ -31,7 +31,7 @@ def calibrated(projections: Projections, tell: Tell, callbacks: Sequence[Callbac
 
 
 def without_drift(projections: Projections, tell: Tell) -> tuple[Projections, dict[str, list[float]]]:
-    """The projections with each view's own shift taken out of the scan, and the shifts."""
+    """The projections with each view's own shift taken into the scan, and the shifts."""
     from ..recon.calibration.drift import view_drift
 
     found = view_drift(projections)
@@ -42,7 +42,7 @@ def without_drift(projections: Projections, tell: Tell) -> tuple[Projections, di
 
 
 def reconstructed(part: Projections, plan: ReconPlan, grid: Grid, callbacks: Sequence[Callback]) -> Reconstruction:
-    """The volume, with its standard deviation where the plan asks for it."""
+    """The reconstruction, with its standard deviation where the plan asks for it."""
     spread, method, settings = plan.spread, plan.reconstructor, dict(plan.settings)
     if not spread.replicas:
         return reconstruct(part, method, grid, callbacks, **settings)

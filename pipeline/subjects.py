@@ -1,4 +1,4 @@
-"""A volume on disk as attenuation: what `simulate` and `demo --volume` scan."""
+"""Volumes on disk as attenuation, which `simulate` and `demo --volume` scan."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..data import read_volume
 from ..data.volumes.attenuation import GreyScale, as_attenuation
 from ..geometry import Grid, Scan, skyscan_1276
 
-FINER = 1.5  # an object is simulated on voxels at least this much smaller than those it is reconstructed on
+FINER = 1.5  # an object is simulated on voxels that are smaller than those of its reconstruction by at least this factor
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """``volume`` [z, y, x] float32 in 1/mm on ``grid``, ``largest``: the value that it can reach, ``why``: the reason."""
+    """A ``volume`` in 1/mm on ``grid``; ``largest`` is the largest value that it can have, and ``why`` says how its meaning is known."""
 
     volume: Volume
     grid: Grid
@@ -25,7 +25,7 @@ class Sample:
 
 
 def read_sample(path: Path, scale: GreyScale | None = None, voxel_mm: float | None = None, **options: Any) -> Sample:
-    """The attenuation that a volume on disk means, its middle at the origin; see `as_attenuation` for what is asked or refused.
+    """The attenuation that a volume on disk means, with its middle at the origin; `as_attenuation` says what is asked for or refused.
 
     ``voxel_mm`` is the edge of its voxels, where the file does not state it or is wrong; ``options`` are those of `read_volume`.
     """
@@ -35,7 +35,9 @@ def read_sample(path: Path, scale: GreyScale | None = None, voxel_mm: float | No
 
 
 def fitting_scan(grid: Grid, rows: int, cols: int, voxel_mm: float | None = None) -> Scan:
-    """A SkyScan 1276 whose field of view holds the grid, its pixel at the axis at least `FINER` voxels of it; or of the given pixel."""
+    """A SkyScan 1276 whose field of view holds the grid, with the given pixel, or one of at least `FINER` voxels
+    of the grid at the axis.
+    """
     if voxel_mm is None:
         radius, half, _ = skyscan_1276(rows, cols, 1.0).field_of_view_mm
         wide, high = max(grid.size_mm[:2]), grid.size_mm[2]
@@ -44,7 +46,7 @@ def fitting_scan(grid: Grid, rows: int, cols: int, voxel_mm: float | None = None
 
 
 def scene(seed: int, rows: int, cols: int, voxel_mm: float | None) -> tuple[Sample, Scan]:
-    """The hind-limb phantom of a seed on a grid finer than the scan's pixel, and the scan that holds it (0.2226 mm at 192 columns)."""
+    """The hind-limb phantom of a seed on a grid finer than the pixel of the scan, and the scan that holds it (0.2226 mm at 192 columns)."""
     from ..data.phantom.limb import MATERIALS, hind_limb
 
     scan = skyscan_1276(rows, cols, voxel_mm or 0.2226 * 192 / cols)

@@ -1,1 +1,1 @@
-"""Outputs: whose they are, what a stopped run leaves of them, and how a full disk ends them."""
+"""Outputs: which of them are fewview's own, what a run that was stopped leaves behind, and what happens when the disk is full."""

@@ -1,4 +1,6 @@
-"""Temporary names, and what is left of them: dropped when a run is stopped, cleaned up or named when the next one finds them."""
+"""Outputs under temporary names: they are deleted when a run is stopped, and what a killed run left is cleaned up or reported by the next
+run.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ RENAMING = threading.Lock()
 
 @dataclass(frozen=True)
 class Pending:
-    """An output on its way: what is being written, where the old one waits if it is replaced, and the final name."""
+    """An output that is being written: its temporary name, the name under which an old output waits to be replaced, and the final name."""
 
     temporary: Path
     old: Path
@@ -36,14 +38,14 @@ class Pending:
 
     @classmethod
     def of(cls, final: Path) -> Pending:
-        """New names beside ``final`` with its ending, which say who made them."""
+        """New temporary names beside ``final``, with its ending, that tell which process made them."""
         start, end = f".fewview-{_where()}-{os.getpid()}-{uuid.uuid4().hex[:8]}", final.name
         while len(os.fsencode(end)) > _LONGEST:
             end = end[1:]
         return cls(final.with_name(f"{start}.part.{end}"), final.with_name(f"{start}.old.{end}"), final)
 
     def drop(self) -> None:
-        """Leave nothing but whole outputs: the old one goes back where the new one is not in place."""
+        """Leave only whole outputs: if the new one is not in place, the old one goes back."""
         remove(self.temporary)
         if os.path.lexists(self.old):
             if os.path.lexists(self.final):
@@ -57,17 +59,17 @@ _PENDING: set[Pending] = set()
 
 
 def remember(pending: Pending) -> None:
-    """Note an output on its way, for `drop_all`."""
+    """Register an output that is being written, so that `drop_all` finds it."""
     _PENDING.add(pending)
 
 
 def forget(pending: Pending) -> None:
-    """It is done, or dropped."""
+    """Remove an output from the register, because it is finished or was deleted."""
     _PENDING.discard(pending)
 
 
 def drop_all(patience_s: float = 0.3) -> None:
-    """Drop every output that is on its way in this process, also while another thread still writes to it."""
+    """Delete every unfinished output of this process, even while another thread is still writing to it."""
     until = time.monotonic() + patience_s
     held = RENAMING.acquire(timeout=patience_s)
     try:
@@ -83,7 +85,7 @@ def drop_all(patience_s: float = 0.3) -> None:
 
 
 def clean(folder: Path) -> None:
-    """Clean up in ``folder`` what killed runs of this machine left, with a warning that names it; others' leavings are only named."""
+    """Delete what killed runs of this machine left in ``folder``, with a warning that names it; what other machines left is only named."""
     if not folder.is_dir():
         return
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
@@ -116,7 +118,7 @@ def remove(path: Path) -> None:
 
 
 def _where() -> str:
-    """This machine, and on Linux this container: process numbers of another one say nothing here."""
+    """A name for this machine and, on Linux, this container, because process numbers of another one mean nothing here."""
     try:
         space = os.readlink("/proc/self/ns/pid")
     except OSError:

@@ -1,4 +1,4 @@
-"""Outputs without a mark: those of fewview before it left one, known by the records and logs that it did leave."""
+"""Outputs without a mark, from versions of fewview that did not leave one. They are known by the records and logs that they did leave."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DATA_SET = "fewview BoneMet-shaped data set, simulated"
 
 
 def foreign_in_older(folder: Path, files: Mapping[str, Path]) -> str:
-    """What in a folder without a marker fewview did not write, in words; "" where records or logs of ours account for all of it."""
+    """What fewview did not write in a folder without a marker, in words; "" where our records or logs account for all of it."""
     if _is_slices(files) or _is_demo(files) or _is_of_data_set(folder, files):
         return ""
     if vouched_for(folder, files.values()):
@@ -23,7 +23,7 @@ def foreign_in_older(folder: Path, files: Mapping[str, Path]) -> str:
 
 
 def vouched_for(output: Path, files: Iterable[Path]) -> bool:
-    """Whether a run record beside ``output`` names it, and none of its ``files`` was changed after the record was written."""
+    """Whether a run record beside ``output`` names it and none of its ``files`` was changed after the record was written."""
     record = output.with_name(output.name + ".record.json")
     found = _json(record)
     outputs = found.get("outputs")
@@ -36,7 +36,7 @@ def vouched_for(output: Path, files: Iterable[Path]) -> bool:
 
 
 def _is_slices(files: Mapping[str, Path]) -> bool:
-    """A series of slices with the log that `write_slices` leaves, and nothing else."""
+    """Whether a folder holds a series of slices with the log that `write_slices` leaves, and nothing else."""
     log = next((name for name in files if name.endswith("_rec.log")), None)
     if log is None or "Reconstruction Program=fewview" not in _text(files[log]).splitlines():
         return False
@@ -50,7 +50,7 @@ def _is_demo(files: Mapping[str, Path]) -> bool:
 
 
 def _is_of_data_set(folder: Path, files: Mapping[str, Path]) -> bool:
-    """``Imagery_Dataset/N. component/id/week N`` of a data set that `build_bonemet` made, and an animal of it."""
+    """Whether a folder is ``Imagery_Dataset/N. component/id/week N`` of a data set that `build_bonemet` made, and of an animal of it."""
     if len(folder.absolute().parents) < 4:
         return False
     week, animal, root = folder.name, folder.absolute().parent.name, folder.absolute().parents[3]

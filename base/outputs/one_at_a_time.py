@@ -1,4 +1,4 @@
-"""A folder in which files are written one after the other for a long time belongs to one run at a time."""
+"""A lock on a folder in which one run writes many files over a long time, so that no second run writes there too."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _NAME = ".fewview-at-work"
 
 @contextmanager
 def one_at_a_time(folder: str | Path) -> Iterator[None]:
-    """Work in ``folder``, which is there; FileExistsError where another process does.
+    """Work in ``folder``, which must exist; FileExistsError where another process is at work there.
 
-    The system keeps the lock and lets it go when the process ends, however that may be: nothing stale stays.
+    The system holds the lock and releases it when the process ends, for whatever reason, so that no stale lock is ever left.
     """
     path = Path(folder) / _NAME
     while True:

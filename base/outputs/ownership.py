@@ -1,4 +1,4 @@
-"""What ``--force`` may replace: what fewview wrote, and says so, and nothing else."""
+"""What ``--force`` may replace: only what fewview wrote and can prove that it wrote."""
 
 from __future__ import annotations
 
@@ -36,12 +36,13 @@ _SIGNED = tuple(
 
 
 def why_kept(path: Path, inputs: Iterable[str | Path] = ()) -> str:
-    """Why ``path``, which exists, must not be replaced whatever the user says; "" where it may be."""
+    """Why ``path``, which exists, must not be replaced whatever the user says; "" where it may be replaced."""
     return why_sacred(path, inputs) or foreign(path)
 
 
 def why_sacred(path: Path, inputs: Iterable[str | Path] = ()) -> str:
-    """Whether ``path`` is an input, or holds one, or the home or the current folder; in words, "" where it is none of them.
+    """Why ``path`` must not be touched: it is or holds an input, the home folder or the current folder. In words; "" where it is none of
+    them.
 
     Files are compared, not names: links, ``..``, trailing slashes and the case of letters make no difference.
     """
@@ -71,7 +72,7 @@ def _same(a: Path, b: Path) -> bool:
 
 
 def foreign(path: Path) -> str:
-    """What of ``path`` fewview did not write, in words; "" where it wrote all of it, or where there is nothing in it."""
+    """What in ``path`` fewview did not write, in words; "" where it wrote everything or there is nothing."""
     if path.is_symlink():
         return f"it is a link to {os.readlink(path)}"
     if path.is_dir():
@@ -99,7 +100,7 @@ def _foreign_in_folder(folder: Path) -> str:
 
 
 def _below(folder: Path, start: str = "") -> Iterator[tuple[str, Path]]:
-    """(name, path) of all files in a folder and its folders, and of the folders that are empty; links are not followed."""
+    """(name, path) of all files below a folder, and of all empty folders; links are not followed."""
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         name, path = f"{start}{entry.name}", Path(entry.path)
         if entry.is_dir(follow_symlinks=False) and any(os.scandir(path)):
@@ -109,19 +110,19 @@ def _below(folder: Path, start: str = "") -> Iterator[tuple[str, Path]]:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file; 0 for an empty folder, -1 for a link, which fewview never writes."""
+    """The bytes of a file; 0 for an empty folder, and -1 for a link, which fewview never writes."""
     return -1 if path.is_symlink() else 0 if path.is_dir() else path.stat().st_size
 
 
 def mark(folder: Path) -> None:
-    """Put the marker into a folder that was just written: names and sizes, the same for the same content."""
+    """Put the marker into a folder that was just written. It holds names and sizes, and is the same for the same content."""
     files = {name: _size(path) for name, path in _below(folder)}
     text = json.dumps({"format": _FORMAT, "files": files}, indent=0, ensure_ascii=True)
     (folder / MARKER).write_text(text + "\n", encoding="ascii")
 
 
 def read_mark(folder: Path) -> Mapping[str, int] | None:
-    """Name -> bytes of what fewview wrote into a folder; None where no marker says so."""
+    """Name -> bytes of what fewview wrote into a folder; None where there is no marker."""
     try:
         found = json.loads((folder / MARKER).read_text(encoding="ascii"))
         return {str(k): int(v) for k, v in found["files"].items()} if found["format"] == _FORMAT else None
@@ -135,7 +136,7 @@ def _is_signed(path: Path) -> bool:
 
 
 def _ends(path: Path) -> tuple[bytes, bytes]:
-    """The first and the last bytes of a file; of a gzip file the first that are in it."""
+    """The first and the last bytes of a file; of a gzip file, the first bytes of its contents."""
     with path.open("rb") as file:
         start = file.read(_NEAR)
         file.seek(max(0, path.stat().st_size - _NEAR))

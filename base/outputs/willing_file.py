@@ -1,4 +1,4 @@
-"""A file for libraries that cannot live with a full disk: they are told that all is well, and the error comes when they are done."""
+"""A file for libraries that crash on a full disk: every write seems to succeed, and the error is raised when they have finished."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class _WillingFile(io.RawIOBase):
-    """Takes every write; ``failed`` keeps the first error of the system, after which nothing is written any more."""
+    """A file that accepts every write. ``failed`` keeps the first error of the system, after which nothing more is written."""
 
     def __init__(self, path: Path) -> None:
         self.file = path.open("wb+", buffering=0)
@@ -57,9 +57,9 @@ class _WillingFile(io.RawIOBase):
 
 @contextmanager
 def willing_file(path: Path) -> Iterator[Any]:
-    """A new file for HDF5, which ends the process when it cannot write.
+    """A new file for HDF5, which would end the process where it cannot write.
 
-    Raises, after the block, the OSError of the first write that failed, whatever the library made of it.
+    After the block the OSError of the first write that failed is raised, whatever the library made of it.
     """
     with closing(_WillingFile(path)) as file:
         try:

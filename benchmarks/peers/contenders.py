@@ -1,7 +1,7 @@
-"""Other implementations of the same work, each optional and imported only when asked for: itk-rtk, mbirjax, ASTRA, our own on a GPU.
+"""Other implementations of the same work, each optional and imported only when asked for: itk-rtk, mbirjax, ASTRA, and our own on a GPU.
 
-Each gets the very rays and voxels of the `Work`; arrays are prepared, and results turned into fewview's axes, outside the timed call
-where that costs more than a view of the array. `studies.speed` then checks that the work done was the same.
+Each gets exactly the rays and voxels of the `Work`. Arrays are prepared, and results turned into fewview's axes, outside the timed call
+where that costs more than a view of the array. `studies.speed` then checks that all have done the same work.
 """
 
 from __future__ import annotations
@@ -21,14 +21,11 @@ from .work import Contender, Result, Work
 
 
 def peer_contenders(work: Work) -> tuple[list[Contender], list[str]]:
-    """The contenders of every implementation that is installed, and a remark for each that is not."""
+    """The contenders of every implementation that is installed, a remark for each that is not; of a fan beam only those with one."""
     found, remarks = [], []
-    makers: dict[str, Callable[[Work], list[Contender]]] = {
-        "itk-rtk": rtk_contenders,
-        "mbirjax": _mbirjax,
-        "ASTRA": _astra,
-        "fewview by Triton": _triton,
-    }
+    makers: dict[str, Callable[[Work], list[Contender]]] = {"ASTRA": _astra_2d, "fewview by Triton": _triton}
+    if work.scan.shape[0] > 1:
+        makers = {"itk-rtk": rtk_contenders, "mbirjax": _mbirjax, "ASTRA": _astra, "fewview by Triton": _triton}
     for name, make in makers.items():
         try:
             found += make(work)
@@ -38,7 +35,7 @@ def peer_contenders(work: Work) -> tuple[list[Contender], list[str]]:
 
 
 def _mbirjax(work: Work) -> list[Contender]:
-    """mbirjax, from every fifth view (it is slow); it has no short-scan weights, so only the pair takes part."""
+    """mbirjax, from every fifth view because it is slow. It has no short-scan weights, so only the projection pair takes part."""
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -56,7 +53,7 @@ def _mbirjax(work: Work) -> list[Contender]:
 
     return [
         Contender("mbirjax", "forward", part, lambda: np.asarray(model.forward_project(volume))),
-        Contender("mbirjax", "adjoint", part, adjoint, needs_correlation=0.95),  # transpose of a projector with wider footprints
+        Contender("mbirjax", "adjoint", part, adjoint, needs_correlation=0.95),  # the transpose of a projector with wider footprints
     ]
 
 
@@ -74,8 +71,30 @@ def _astra(work: Work) -> list[Contender]:
     ]
 
 
+def _astra_2d(work: Work) -> list[Contender]:
+    """ASTRA's 2-D projector for fan beams, on one core of the CPU, and its FBP after rebinning to a parallel beam, all that it takes."""
+    from ...recon import METHODS
+    from ...recon.projector import astra_backend
+
+    geometry = astra_backend.fan_geometry(work.scan)
+    measured, fbp = Projections(work.projections, work.scan), METHODS["fbp_astra"]
+
+    def adjoint() -> Result:
+        return astra_backend.run_2d("BP", work.projections[:, 0], geometry, work.grid, "line_fanflat")[None]
+
+    return [
+        Contender(
+            "ASTRA line_fanflat (1 core)", "forward", work, lambda: astra_backend.project_2d(work.volume[0], work.scan, work.grid)[:, None]
+        ),
+        Contender("ASTRA line_fanflat (1 core)", "adjoint", work, adjoint),
+        Contender(
+            "ASTRA FBP, rebinned (1 core)", "fdk", work, lambda: fbp.run(measured, work.grid, fbp.settings(), ()), needs_correlation=0.98
+        ),
+    ]
+
+
 def _triton(work: Work) -> list[Contender]:
-    """Our own pair on a CUDA device; like ASTRA's, its time includes the way there and back."""
+    """Our own pair on a CUDA device. As for ASTRA, its time includes the transfers to the device and back."""
     A = Operator(work.scan, work.grid, "triton")
     return [
         Contender("fewview (triton, CUDA)", "forward", work, lambda: A(work.volume)),

@@ -1,1 +1,1 @@
-"""External data sets: the manifest of what there is, and how its files are fetched and verified."""
+"""External data sets: the manifest that lists them, and how their files are fetched and verified."""

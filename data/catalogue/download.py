@@ -1,4 +1,6 @@
-"""One file over http, by pooch: goes on where it was cut off, is checked, and takes its final name only when it is right."""
+"""The download of one file over http with pooch: it resumes where it was cut off, and the file gets its final name
+only when it is right.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,12 @@ from urllib.parse import urlsplit
 from ...base import InputError, MissingBackendError
 
 OFFLINE_REMEDY = "on a machine without a network give --mirror FOLDER, or set FEWVIEW_DATA to a folder that holds the files"
-_CHUNK = 1 << 16  # what is lost at most when a connection breaks
-_ATTEMPTS = 4  # in a row without a single byte more
+_CHUNK = 1 << 16  # the most that is lost when a connection breaks
+_ATTEMPTS = 4  # attempts in a row that did not bring a single byte
 
 
 def file_hash(path: Path, kind: str = "sha256") -> str:
-    """``sha256:...`` (or md5) of a file."""
+    """The hash of a file as ``sha256:...`` (or md5)."""
     digest = hashlib.new(kind)
     with path.open("rb") as file:
         while block := file.read(_CHUNK):
@@ -26,7 +28,7 @@ def file_hash(path: Path, kind: str = "sha256") -> str:
 
 
 def check_file(path: Path, size: int | None, known_hash: str | None) -> None:
-    """Raise InputError, naming what was found and expected, unless size and hash are as stated (None: not known)."""
+    """Raise InputError, naming what was found and what was expected, unless size and hash are as stated (None: not known)."""
     found = path.stat().st_size
     if size is not None and found != size:
         raise InputError(f"{path.name} has {found} bytes", expected=f"{size}")
@@ -42,7 +44,7 @@ def check_file(path: Path, size: int | None, known_hash: str | None) -> None:
 
 
 def import_extra(name: str) -> Any:
-    """An optional package of the extra ``data``; MissingBackendError that says how to get it."""
+    """An optional package of the extra ``data``; where it is missing, a MissingBackendError that says how to get it."""
     import importlib
 
     try:
@@ -52,10 +54,10 @@ def import_extra(name: str) -> Any:
 
 
 def download(url: str, path: Path, size: int | None = None, known_hash: str | None = None, *, progress: bool = False) -> Path:
-    """Download ``url`` to ``path``, whose folder is made.
+    """Download ``url`` to ``path`` and create its folder.
 
-    What was received before an interruption stays beside it as ``.NAME.part``, and the next call asks the server for the rest. A wrong
-    size or hash, or a full disk, leaves nothing under the final name. Raises ConnectionError when the server cannot be reached or
+    What was received before an interruption stays beside it as ``.NAME.part``, and the next call asks the server for the rest. After a
+    wrong size or hash, or on a full disk, nothing is left under the final name. Raises ConnectionError when the server cannot be reached or
     stops, FileNotFoundError when it has no such file, InputError for a wrong hash, and OSError for a full disk.
     """
     pooch = import_extra("pooch")
@@ -83,7 +85,7 @@ def download(url: str, path: Path, size: int | None = None, known_hash: str | No
 
 
 class _Transfer:
-    """pooch's downloader protocol, ``(url, output file, pooch)``, that resumes."""
+    """A downloader for pooch, ``(url, output file, pooch)``, that resumes."""
 
     def __init__(self, path: Path, size: int | None, progress: bool) -> None:
         self.part = path.with_name(f".{path.name}.part")
@@ -123,7 +125,7 @@ class _Transfer:
         return ConnectionError(f"{host} stopped after {have}{total} bytes of {self.name}; run the same command again to go on from there")
 
     def _receive(self, requests: Any, url: str) -> None:
-        """Append to the part what is still missing; start anew where the server cannot continue, or the file has changed there."""
+        """Append what is still missing to the part; start again where the server cannot continue, or where its file has changed."""
         have = self._have()
         headers = {"Accept-Encoding": "identity"}
         if have:

@@ -1,4 +1,4 @@
-"""Fetch, find and verify the data sets of the manifest: from the network, or from a mirror folder where there is none."""
+"""Fetch, find and verify the data sets of the manifest, from the network or from a mirror folder."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from .manifest import HubSource, Manifest, Resource, load_manifest
 from .remote import ZENODO, RemoteFile, Selection, hub_error, mirrored_files, wanted_files
 
 MIRROR_VARIABLE = "FEWVIEW_DATA"
-_RECORD = ".fewview-files.json"  # what was fetched, with size and hash, so that it can be verified without a network
+_RECORD = ".fewview-files.json"  # names, sizes and hashes of what was fetched, so that it can be verified without a network
 
 
 @dataclass(frozen=True)
 class Check:
-    """``state`` of one file: ok, missing, wrong size, wrong hash, or unverified (present; the manifest does not know its hash)."""
+    """The ``state`` of one file: ok, missing, wrong size, wrong hash, or unverified (it is there, but the manifest
+    does not know its hash).
+    """
 
     path: Path
     state: str
@@ -31,7 +33,7 @@ class Check:
 
 
 def data_folder(folder: str | Path | None = None) -> Path:
-    """Where fetched files are kept: the argument, or ``fewview`` in the user's cache folder ($XDG_CACHE_HOME, ~/.cache)."""
+    """The folder for fetched files: the argument, or ``fewview`` in the user's cache folder ($XDG_CACHE_HOME, ~/.cache)."""
     if folder is not None:
         return Path(folder)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fewview"
@@ -56,14 +58,14 @@ def fetch(
     zenodo: str = ZENODO,
     hub: str | None = None,
 ) -> list[Path]:
-    """Bring the files of a resource to ``folder/NAME/``; return their paths. Files that are there and right are not fetched again.
+    """Bring the files of a resource to ``folder/NAME/`` and return their paths. Files that are there and right are not fetched again.
 
-    From the ``mirror`` (or FEWVIEW_DATA), where one is given, else from the network; a cut-off download goes on where it stopped. Sizes and
-    hashes are checked, as far as manifest, Zenodo or Hub state them, before a file takes its final name. A file that is there and wrong
-    is an InputError unless ``force`` replaces it. ``zenodo`` and ``hub`` are the addresses of the services.
+    They come from the ``mirror`` (or FEWVIEW_DATA), where there is one, and otherwise from the network; a download that was cut off resumes
+    where it stopped. Sizes and hashes are checked, as far as the manifest, Zenodo or the Hub state them, before a file gets its final name.
+    A file that is there and wrong is an InputError unless ``force`` replaces it. ``zenodo`` and ``hub`` are the addresses of the services.
 
     Raises UnknownNameError for an unknown resource, InputError for a BoneMet component without a ``selection`` (unless ``everything``),
-    FileNotFoundError when the selection fits nothing, ConnectionError without a network, OSError for a full disk.
+    FileNotFoundError when the selection matches nothing, ConnectionError without a network, and OSError for a full disk.
     """
     resource = (manifest or load_manifest())[name]
     selection = selection or Selection()
@@ -98,7 +100,7 @@ def fetch(
 
 
 def verify(name: str, folder: str | Path | None = None, *, manifest: Manifest | None = None) -> list[Check]:
-    """Check what is in ``folder/NAME/`` against the manifest and against the record that `fetch` keeps; needs no network."""
+    """Check what is in ``folder/NAME/`` against the manifest and against the record that `fetch` keeps. This needs no network."""
     resource = (manifest or load_manifest())[name]
     target = data_folder(folder) / resource.name
     known = {} if isinstance(resource.source, HubSource) else {f.path: f for f in resource.source.files}
@@ -112,9 +114,10 @@ def verify(name: str, folder: str | Path | None = None, *, manifest: Manifest | 
 
 
 def locate(name: str, path: str | None = None, *, folder: str | Path | None = None, mirror: str | Path | None = None) -> Path:
-    """A file of a resource (its only one by default) that is already here: fetched, or in the mirror. It is checked by hash.
+    """The path of a file of a resource (its only one by default) that is already on this machine, fetched or in the mirror. Its hash is
+    checked.
 
-    Raises FileNotFoundError that says how to fetch it, InputError for a file with the wrong hash.
+    Raises FileNotFoundError that says how to fetch it, and InputError for a file with the wrong hash.
     """
     resource = load_manifest()[name]
     pins = {} if isinstance(resource.source, HubSource) else {f.path: f for f in resource.source.files}
@@ -143,7 +146,7 @@ def _inside(target: Path, relative: str) -> Path:
 
 
 def _already(path: Path, file: RemoteFile, force: bool, fetched: bool) -> bool:
-    """Whether the file is here and right; a wrong one is an error, or with ``force`` makes room: for good only if `fetch` brought it."""
+    """Whether the file is here and right. A wrong file is an error, or with ``force`` is put aside, for good only if `fetch` brought it."""
     if not path.exists():
         return False
     try:
@@ -207,7 +210,7 @@ def _record(target: Path) -> dict[str, tuple[int, str]]:
 
 
 def _keep_record(target: Path, record: dict[str, tuple[int, str]]) -> None:
-    """Size and hash of what was fetched: the stated hash, or the one found where none is stated."""
+    """Record size and hash of what was fetched: the hash that was stated, or the one that was found where none was."""
     with own_path(target / _RECORD) as temporary:
         temporary.write_text(to_json(record, indent=1), encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""The manifest: every external data set and weight file that the toolkit can use, with where, how large, which hash and which licence."""
+"""The manifest: every external data set and weight file that the toolkit can use, with its address, size, hash and licence."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class _Strict(BaseModel):
 
 
 class Licence(_Strict):
-    """Short name (SPDX where there is one) and, optionally, the address of the text."""
+    """The short name of a licence (SPDX where there is one) and, optionally, the address of its text."""
 
     name: str
     path: Url | None = None
 
 
 class Geometry(_Strict):
-    """How the data were taken; lengths in mm. All are stated, where need be as ``unknown``."""
+    """How the data were measured, with lengths in mm. Every field is stated, if necessary as ``unknown``."""
 
     kind: Literal["cone", "fan", "parallel", "none"]
     note: str = ""
@@ -57,7 +57,9 @@ class Geometry(_Strict):
 
 
 class File(_Strict):
-    """One file of a resource: ``path`` below the resource's folder, size and hash (``sha256:...`` or ``md5:...``) or ``unknown``."""
+    """One file of a resource: its ``path`` in the folder of the resource, and size and hash (``sha256:...`` or
+    ``md5:...``) or ``unknown``.
+    """
 
     path: str
     bytes: Bytes
@@ -73,7 +75,7 @@ class File(_Strict):
 
 
 class HttpSource(_Strict):
-    """Files with an address each."""
+    """Files that each have an address of their own."""
 
     kind: Literal["http"]
     files: Annotated[tuple[File, ...], Field(min_length=1)]
@@ -88,7 +90,7 @@ class HttpSource(_Strict):
 
 
 class ZenodoSource(_Strict):
-    """Zenodo records, whose own listing names the files; ``files`` pins sizes and hashes that were verified."""
+    """Zenodo records, whose own listings name the files. ``files`` states sizes and hashes that were verified."""
 
     kind: Literal["zenodo"]
     records: Annotated[tuple[int, ...], Field(min_length=1)]
@@ -96,7 +98,7 @@ class ZenodoSource(_Strict):
 
 
 class HubSource(_Strict):
-    """A repository of the Hugging Face Hub; ``layout: bonemet`` selects by ``component``, animal and week."""
+    """A repository of the Hugging Face Hub. With ``layout: bonemet``, ``component``, animal and week select files."""
 
     kind: Literal["hub"]
     id: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
@@ -180,7 +182,7 @@ def load_manifest(path: str | Path | None = None) -> Manifest:
 
 
 def _place(loc: Sequence[int | str], content: dict[str, Any]) -> str:
-    """Where a pydantic error is, in words: entry by name, then the field."""
+    """The place of a pydantic error in words: the name of the entry, then the field."""
     parts = [str(part) for part in loc]
     if len(loc) > 1 and loc[0] == "resources" and isinstance(loc[1], int):
         entry = content["resources"][loc[1]]

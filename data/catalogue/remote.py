@@ -1,4 +1,4 @@
-"""Which files of a resource there are, and which of them are wanted: explicit lists, Zenodo records, the Hub, and a mirror folder."""
+"""The files that a resource has, and those that are wanted: from explicit lists, Zenodo records, the Hub, or a mirror folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ZENODO = "https://zenodo.org"
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """``path`` below the resource's folder; ``bytes`` and ``hash`` where they are known; ``url`` unless it comes from the Hub."""
+    """A ``path`` in the folder of the resource, ``bytes`` and ``hash`` where they are known, and a ``url`` unless it comes from the Hub."""
 
     path: str
     bytes: int | None = None
@@ -29,7 +29,9 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Selection:
-    """What to take of a resource, by shell patterns; empty takes all. ``animals`` (851, 85*, 851L) and ``weeks`` are BoneMet's."""
+    """The part of a resource to take, by shell patterns; empty means everything. ``animals`` (851, 85*, 851L) and ``weeks`` are for
+    BoneMet.
+    """
 
     files: tuple[str, ...] = ()
     animals: tuple[str, ...] = ()
@@ -39,17 +41,17 @@ class Selection:
         return bool(self.files or self.animals or self.weeks)
 
     def takes_file(self, path: str) -> bool:
-        """Whether the path, or its last part, fits one of the file patterns."""
+        """Whether the path, or its last part, matches one of the file patterns."""
         name = path.rpartition("/")[2]
         return not self.files or any(fnmatchcase(path, p) or fnmatchcase(name, p) for p in self.files)
 
     def takes_animal(self, animal: str, part: str) -> bool:
-        """Whether the id, alone or with its side (851L), fits: leading zeros do not matter, nor does the case."""
+        """Whether the id matches, alone or with its side (851L). Leading zeros and case do not matter."""
         names = {animal, animal + part[:1], f"{animal} {part}"}
         return not self.animals or any(fnmatchcase(n, p.strip().lower().lstrip("0")) for n in names for p in self.animals)
 
     def takes_week(self, week: int) -> bool:
-        """Whether the number of the week fits."""
+        """Whether the number of the week matches."""
         return not self.weeks or any(fnmatchcase(str(week), re.sub(r"^\s*(week\s*)?0*(?=\d)", "", p.lower())) for p in self.weeks)
 
 
@@ -58,7 +60,7 @@ Lister = Callable[[str], tuple[list[str], list[RemoteFile]]]
 
 
 def wanted_files(resource: Resource, selection: Selection, *, zenodo: str = ZENODO, hub: str | None = None) -> list[RemoteFile]:
-    """The files to fetch, asked of Zenodo or the Hub where the manifest leaves it to them. InputError when the selection fits none."""
+    """The files to fetch. Zenodo or the Hub is asked where the manifest leaves it to them. InputError when the selection matches none."""
     source = resource.source
     if (selection.animals or selection.weeks) and not (isinstance(source, HubSource) and source.layout == "bonemet"):
         raise InputError(f"{resource.name} has no animals and weeks", expected="a BoneMet component", remedy="select with --file PATTERN")
@@ -72,7 +74,7 @@ def wanted_files(resource: Resource, selection: Selection, *, zenodo: str = ZENO
 
 
 def mirrored_files(resource: Resource, selection: Selection, mirror: Path) -> tuple[Path, list[RemoteFile]]:
-    """(folder, files) of a resource in a mirror: below ``mirror/NAME`` or ``mirror`` itself; sizes and hashes from the manifest."""
+    """(folder, files) of a resource in a mirror, which is ``mirror/NAME`` or ``mirror`` itself, with sizes and hashes from the manifest."""
     if not mirror.is_dir():
         raise FileNotFoundError(f"the mirror {mirror} is not a folder")
     root = mirror / resource.name if (mirror / resource.name).is_dir() else mirror
@@ -104,7 +106,7 @@ def _pinned(file: File) -> RemoteFile:
 
 
 def _zenodo_files(source: ZenodoSource, base: str) -> Iterator[RemoteFile]:
-    """Files of the records by Zenodo's own listing; a pinned hash of the manifest goes before the record's checksum."""
+    """The files of the records as Zenodo lists them. A hash in the manifest takes precedence over the checksum of the record."""
     requests = import_extra("requests")
     pins = {file.path: _pinned(file) for file in source.files}
     for record in source.records:
@@ -177,7 +179,7 @@ def _below(root: Path) -> list[str]:
 
 
 def hub_lister(source: HubSource, endpoint: str | None = None) -> Lister:
-    """Folders and files of a repository of the Hub, a folder a request; sha256 where the file is stored as LFS."""
+    """A function that lists folders and files of a repository of the Hub, one request a folder, with sha256 for files stored as LFS."""
     hub: Any = import_extra("huggingface_hub")
     api = hub.HfApi(endpoint=endpoint)
     _require_reachable(api.endpoint, source.id)
@@ -198,7 +200,7 @@ def hub_lister(source: HubSource, endpoint: str | None = None) -> Lister:
 
 
 def _require_reachable(address: str, what: str) -> None:
-    """Ask once: the Hub's client would try for half a minute before it says that there is no network."""
+    """Ask once whether the Hub is reachable; its client would try for half a minute before it reports that there is no network."""
     requests = import_extra("requests")
     try:
         requests.head(address, timeout=10)
@@ -207,7 +209,7 @@ def _require_reachable(address: str, what: str) -> None:
 
 
 def hub_error(error: Exception, what: str) -> Exception:
-    """A plain sentence for what the Hub's client raises; anything else unchanged."""
+    """A plain sentence for an error of the Hub's client; any other error is returned as it is."""
     place = type(error).__module__.partition(".")[0]
     if place.startswith(("httpx", "httpcore", "requests", "urllib3")) or type(error).__name__ in (
         "LocalEntryNotFoundError",

@@ -1,1 +1,1 @@
-"""Single images and stacks of them: files, grey windows, views chosen and binned while they are read, unusable pixels filled."""
+"""Single images and stacks of them: files, grey windows, choosing and binning views while they are read, and filling unusable pixels."""

@@ -1,6 +1,6 @@
-"""The one way to bin a detector: means of blocks of pixels, cropped in the middle where the blocks do not fill it.
+"""Binning a detector: means of blocks of pixels, cropped in the middle where the blocks do not fill the panel.
 
-`geometry.transform.bin_pixels` is the geometry's half, and `geometry.transform.whole_blocks` says which pixels take part.
+`geometry.transform.bin_pixels` does the same to the geometry, and `geometry.transform.whole_blocks` says which pixels take part.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ...geometry.transform import whole_blocks
 def bin_views(
     values: Shaped[NDArray, "*views row col"], rows: int, cols: int | None = None
 ) -> Float[NDArray[np.float32], "*views row2 col2"]:
-    """Means of blocks of ``rows`` x ``cols`` pixels (``cols`` defaults to ``rows``) of [..., row, col], as float32.
+    """Means of blocks of ``rows`` x ``cols`` pixels (``cols`` defaults to ``rows``) of [..., row, col], as float32 in the same unit.
 
     >>> bin_views(np.arange(8.0).reshape(1, 1, 8), 1, 3).tolist()  # eight columns: the first and the last are left over
     [[[2.0, 5.0]]]
@@ -35,9 +35,10 @@ def bin_views(
 
 
 def bin_counts(image: Real[NDArray, "*views row col"], factor: int) -> Real[NDArray, "*views row2 col2"]:
-    """`bin_views` of detector counts, where zero or less is no measurement: the mean of a block's positive pixels, 0 where it has none.
+    """Detector counts binned with `bin_views`, where a count of zero or less is no measurement.
 
-    NaN stays NaN; ``factor`` 1 gives the image back as it is.
+    A block becomes the mean of its positive pixels, or 0 where it has none. NaN stays NaN; with ``factor`` 1 the image is returned as it
+    is.
 
     >>> bin_counts(np.array([[1.0, 3.0, 9.0], [0.0, 5.0, 9.0]]), 2).tolist()
     [[3.0]]

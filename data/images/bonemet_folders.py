@@ -1,7 +1,7 @@
-"""The folders of the BoneMet data set, in every spelling that occurs: found and named.
+"""The folders of the BoneMet data set, found and named in every spelling that occurs.
 
-``<component>/<id>/week N/*.PNG``, or transposed ``<component>/week N/<id>/`` or ``<component>/871 week 0 left tibia/``; components with or
-without a number before them, in any case; ids such as ``851``, ``001``, ``851 left tibia``, ``851R proximal tibia``.
+They are ``<component>/<id>/week N/*.PNG``, or the other way round ``<component>/week N/<id>/`` or ``<component>/871 week 0 left tibia/``.
+Components may have a number in front and any case; ids are such as ``851``, ``001``, ``851 left tibia``, ``851R proximal tibia``.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ COMPONENTS = {"rotationxray": "Rotation-X-ray", "reconct": "Recon-CT", "segct": 
 _NUMBERS = {name: i + 1 for i, name in enumerate(COMPONENTS.values())}
 _WEEK = re.compile(r"week[\s_-]*(\d+)", re.IGNORECASE)
 _SIDES = {"l": "left", "r": "right", "left": "left", "right": "right"}
-VOXEL_MM, COLS = 0.0106, 4032  # of the whole panel; a smaller image is a binning of it
+VOXEL_MM, COLS = 0.0106, 4032  # columns of the whole panel; a smaller image was binned
 
 
 @dataclass(frozen=True)
 class BoneMetFolder:
-    """One folder of images: ``animal`` without leading zeros, ``part`` such as "left tibia" ("" for the whole scan)."""
+    """One folder of images: ``animal`` without leading zeros, and ``part`` such as "left tibia" ("" for the whole scan)."""
 
     component: str
     animal: str
@@ -32,7 +32,7 @@ class BoneMetFolder:
 
 
 def component_of(name: str) -> str | None:
-    """The component that a folder's name spells, or None.
+    """The component that the name of a folder stands for, or None.
 
     >>> component_of("1. Rotation-X-ray"), component_of("5 ROI-CT"), component_of("week 1")
     ('Rotation-X-ray', 'RoI-CT', None)
@@ -41,7 +41,7 @@ def component_of(name: str) -> str | None:
 
 
 def parse_place(text: str) -> tuple[str, str, int] | None:
-    """(animal, part, week) of the folder names below a component, joined; None where animal or week is missing.
+    """(animal, part, week) from the joined names of the folders below a component; None where animal or week is missing.
 
     >>> parse_place("851R proximal tibia/week 11"), parse_place("871 week 0 left tibia"), parse_place("week 3/001")
     (('851', 'right proximal tibia', 11), ('871', 'left tibia', 0), ('1', '', 3))
@@ -60,7 +60,7 @@ def parse_place(text: str) -> tuple[str, str, int] | None:
 def find_bonemet(
     root: str | Path, *, component: str | None = None, animal: str | int | None = None, week: int | None = None, part: str | None = None
 ) -> list[BoneMetFolder]:
-    """All image folders below ``root`` (the data set, or one component) that fit, sorted. Images are not looked at."""
+    """All matching image folders below ``root`` (the data set, or one component), sorted. The images are not opened."""
     root = Path(root)
     wanted = None if component is None else normal_component(component)
     asked = None if animal is None else parse_place(f"{animal} week 0")
@@ -80,7 +80,7 @@ def find_bonemet(
 
 
 def normal_component(name: str) -> str:
-    """The data set's own spelling of a component; UnknownNameError otherwise."""
+    """The spelling that the data set itself uses for a component; UnknownNameError for an unknown one."""
     known = component_of(name)
     if known is None:
         raise UnknownNameError("BoneMet component", name, COMPONENTS.values())
@@ -88,7 +88,7 @@ def normal_component(name: str) -> str:
 
 
 def components_below(root: Path) -> list[tuple[Path, str]]:
-    """(folder, component) of the components in a folder, or of the folder itself where it is one."""
+    """(folder, component) for the components in a folder, or for the folder itself where it is one."""
     own = component_of(root.name)
     if own is not None:
         return [(root, own)]
@@ -97,7 +97,7 @@ def components_below(root: Path) -> list[tuple[Path, str]]:
 
 
 def _places(component: Path) -> list[tuple[str, Path]]:
-    """(names joined, folder) of the places of one component: one level deep where that says animal and week, else two."""
+    """(names joined, folder) for the places of one component: one level deep where that names animal and week, otherwise two."""
     places = []
     for first in _folders(component):
         if parse_place(first.name) is not None:
@@ -112,7 +112,7 @@ def _folders(path: Path) -> list[Path]:
 
 
 def choose_place(path: Path, component: str, animal: str | int | None, week: int | None, part: str | None) -> BoneMetFolder:
-    """The one folder that fits; InputError that lists what is there where none or several do."""
+    """The one folder that matches; where none or several do, an InputError that lists what is there."""
     found = find_bonemet(path, component=component, animal=animal, week=week, part=part)
     if len(found) != 1:
         there = found or find_bonemet(path, component=component)
@@ -126,7 +126,7 @@ def choose_place(path: Path, component: str, animal: str | int | None, week: int
 
 
 def new_place(root: str | Path, component: str, animal: str | int, week: int) -> Path:
-    """The folder that a component of an animal and week is written to; InputError for an id or a week that the layout cannot name."""
+    """The folder to which a component of an animal and week is written; InputError for an id or a week that the layout cannot express."""
     if parse_place(f"{animal} week {week}") is None:
         raise InputError(
             f"animal {animal!r}, week {week!r}", expected="an id such as '001' or '851 left tibia', and a whole number of weeks"

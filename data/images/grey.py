@@ -1,4 +1,4 @@
-"""The grey window: attenuation in 1/mm to 8- or 16-bit slices and back, as NRecon does it."""
+"""Grey windows: attenuation in 1/mm as 8- or 16-bit grey levels and back, as NRecon does it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ GREY_TYPES = {8: np.uint8, 16: np.uint16}
 
 
 def to_grey(volume: ArrayLike, low: float, high: float, bits: int = 8) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Grey levels (uint8 or uint16, any shape) of attenuations in 1/mm; below ``low`` is 0, above ``high`` is the brightest level.
+    """Grey levels (uint8 or uint16, any shape) of attenuations in 1/mm. Values below ``low`` become 0, values above ``high`` the brightest
+    level.
 
-    The inverse of `from_grey`, rounded to the nearest level: ``g = (mu - low) / (high - low) * (2**bits - 1)``. ``low`` and ``high`` are
-    the *Minimum* and *Maximum for CS to Image Conversion* of an NRecon log. Within the window the round trip is exact to half a level.
+    This is the inverse of `from_grey`, rounded to the nearest level: ``g = (mu - low) / (high - low) * (2**bits - 1)``. ``low`` and
+    ``high`` are the *Minimum* and *Maximum for CS to Image Conversion* of an NRecon log. Inside the window a round trip is exact to half a
+    level.
 
     Raises InputError for an empty window, a depth other than 8 or 16, or values that are not finite.
 
@@ -34,7 +36,7 @@ def to_grey(volume: ArrayLike, low: float, high: float, bits: int = 8) -> NDArra
 def from_grey(grey: ArrayLike, low: float, high: float, bits: int | None = None) -> NDArray[np.float32]:
     """Attenuations in 1/mm (float32, same shape) of grey levels: ``mu = low + g / (2**bits - 1) * (high - low)``.
 
-    ``bits`` is taken from the array's type (uint8, uint16) unless given.
+    ``bits`` follows from the type of the array (uint8, uint16) unless it is given.
 
     >>> from_grey(np.array([0, 51, 255], dtype=np.uint8), low=0.0, high=0.05).tolist() == np.float32([0, 0.01, 0.05]).tolist()
     True
@@ -49,7 +51,7 @@ def from_grey(grey: ArrayLike, low: float, high: float, bits: int | None = None)
 
 
 def _levels(low: float, high: float, bits: int) -> int:
-    """The brightest level, after checking the window."""
+    """The brightest level; the window is checked first."""
     if bits not in GREY_TYPES:
         raise InputError(f"bits is {bits}", expected="8 or 16")
     if not (math.isfinite(low) and math.isfinite(high) and low < high):

@@ -1,4 +1,4 @@
-"""Single grey images on disk (TIFF, PNG, BMP), read whole or by their headers, and a series of them as a stack."""
+"""Single grey images on disk (TIFF, PNG, BMP), read whole or only their headers, and a series of them as a stack."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ...base.shapes import Image
 
 TIFF_ENDINGS = (".tif", ".tiff")
 IMAGE_ENDINGS = (*TIFF_ENDINGS, ".png", ".bmp")
-_TIFF_MM = (1e-6, 1e5)  # TIFF states pixels a centimetre as a fraction of two 32-bit numbers
+_TIFF_MM = (1e-6, 1e5)  # limits of a TIFF, which states pixels per centimetre as a fraction of two 32-bit numbers
 
 
 def list_images(folder: Path, endings: Sequence[str] = IMAGE_ENDINGS) -> list[Path]:
@@ -28,9 +28,9 @@ def list_images(folder: Path, endings: Sequence[str] = IMAGE_ENDINGS) -> list[Pa
 
 
 def read_image(path: str | Path) -> Image:
-    """One grey image [row, col], 8- or 16-bit or float, as the file says. A colour image with equal channels counts as grey.
+    """One grey image [row, col] of 8-bit, 16-bit or float values, as the file has them. A colour image with equal channels counts as grey.
 
-    Raises FileNotFoundError, and InputError naming the file for one that is truncated, not an image, in colour, or has several pages.
+    Raises FileNotFoundError, and InputError naming the file for one that is truncated, not an image, in colour, or of several pages.
     """
     path = Path(path)
     with _decoding(path) as is_tiff:
@@ -39,7 +39,7 @@ def read_image(path: str | Path) -> Image:
 
 
 def image_header(path: str | Path) -> tuple[tuple[int, int], np.dtype[Any]]:
-    """((rows, cols), type) of a grey image from its header; its pixels are not read. Errors are those of `read_image`."""
+    """((rows, cols), type) of a grey image from its header, without reading pixels. The errors are those of `read_image`."""
     path = Path(path)
     with _decoding(path) as is_tiff:
         shape, dtype = _tiff_header(path) if is_tiff else _imageio_header(path)
@@ -50,7 +50,7 @@ def image_header(path: str | Path) -> tuple[tuple[int, int], np.dtype[Any]]:
 
 @contextmanager
 def _decoding(path: Path) -> Iterator[bool]:
-    """Whether the file is a TIFF; every decoder has its own exceptions, and all of them mean that the file cannot be read."""
+    """Whether the file is a TIFF. Each decoder has its own exceptions; here all of them mean that the file cannot be read."""
     if not path.is_file():
         raise FileNotFoundError(f"image {path} is not there")
     if path.suffix.lower() not in IMAGE_ENDINGS:
@@ -112,7 +112,7 @@ def _one_channel(image: NDArray[Any], path: Path) -> NDArray[Any]:
 
 
 def write_image(path: Path, image: Image, pixel_mm: float | None = None) -> None:
-    """Write one uint8 or uint16 grey image (BMP: uint8 only), in the format that the ending says; a TIFF keeps the pixel size."""
+    """Write one grey image of uint8 or uint16 (BMP: only uint8) in the format that the ending states. A TIFF keeps the pixel size."""
     if path.suffix.lower() in TIFF_ENDINGS:
         import tifffile
 
@@ -124,17 +124,17 @@ def write_image(path: Path, image: Image, pixel_mm: float | None = None) -> None
 
 
 def resolution_tags(pixel_mm: float | None) -> dict[str, Any]:
-    """The arguments of tifffile that put a pixel size into the tags that every reader of TIFF knows; none for a size they cannot hold."""
+    """Arguments for tifffile that write a pixel size into the tags that every TIFF reader knows; none for a size that does not fit them."""
     if pixel_mm is None or not _TIFF_MM[0] <= pixel_mm <= _TIFF_MM[1]:
         return {}
     return {"resolution": (10 / pixel_mm, 10 / pixel_mm), "resolutionunit": "CENTIMETER"}
 
 
 def _warn_of_odd_lengths(files: Sequence[Path], pixel_bytes: int) -> None:
-    """Warn of the few files among uncompressed TIFFs of one length that have another: bytes that came in or went out shift the pixels.
+    """Warn of the few files whose length differs among uncompressed TIFFs of one length: added or lost bytes shift the pixels.
 
-    Each image by itself still decodes (images shorter than their ``pixel_bytes`` do not, and say so when they are read). Lengths that
-    differ in many files come from the words in their headers.
+    Each such image still decodes by itself (one shorter than its ``pixel_bytes`` does not, and raises an error when it is read). Lengths
+    that differ in many files come from the texts in their headers.
     """
     lengths = [path.stat().st_size if path.is_file() else 0 for path in files]
     (usual, _), *_ = Counter(lengths).most_common(1)
@@ -161,7 +161,7 @@ def _compressed(path: Path) -> bool:
 
 
 class ImageFiles:
-    """Image files as an `ImageStack`: ``files[i]`` reads file i and checks it against the first, of which only the header is read.
+    """Image files as an `ImageStack`: ``files[i]`` reads file i and compares it with the first, of which only the header is read.
 
     Raises InputError naming the file whose size or type differs.
     """

@@ -1,4 +1,4 @@
-"""Pixels without a usable value, filled from their neighbours in the same view."""
+"""Pixels without a usable value are filled from their neighbours in the same view."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 from ...base.shapes import FloatImage, Image, PixelMask
 
 _AROUND_5 = np.array([(r, c) for r in range(-2, 3) for c in range(-2, 3)])
-_CHUNK = 200_000  # candidates looked at together: 5 x 5 neighbours each, in two arrays
+_CHUNK = 200_000  # candidates that are treated at once, each with 5 x 5 neighbours in two arrays
 _AROUND = np.array([(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if r or c])
-LEAST_GOOD = 3  # of the 8 neighbours, for a pixel to count as isolated
-STUCK_VIEWS = 8  # with fewer views a pixel may well keep its count
+LEAST_GOOD = 3  # usable pixels among the 8 neighbours of an isolated pixel
+STUCK_VIEWS = 8  # with fewer views a pixel may keep its count by chance
 
 
 def stuck_pixels(least: Image, most: Image, views: int) -> PixelMask:
-    """Mask [row, col] of pixels whose count never changes while that of their neighbours does, or lies outside what those show.
+    """The pixels whose count never changes although that of their neighbours does, or lies far outside theirs.
 
-    ``least`` and ``most`` are the extremes of each pixel over all views. Air around a noise-free object never changes either, nor
-    do its neighbours: that is not stuck.
+    ``least`` and ``most`` are the smallest and largest count of each pixel in all views. Air around a noise-free object never changes, and
+    neither do its neighbours; such pixels are not stuck.
     """
     stuck = np.zeros(least.shape, dtype=bool)
     same = least == most
@@ -39,7 +39,7 @@ def stuck_pixels(least: Image, most: Image, views: int) -> PixelMask:
 
 
 def _neighbours(image: FloatImage, at: NDArray[np.intp], usable: PixelMask) -> NDArray[np.float32]:
-    """(m, 8) values around the pixels ``at`` (flat indices), NaN where there is no usable one."""
+    """The values (m, 8) around the pixels ``at`` (flat indices), with NaN for neighbours that are not usable."""
     rows, cols = image.shape
     row, col = np.divmod(at, cols)
     r, c = row[:, None] + _AROUND[:, 0], col[:, None] + _AROUND[:, 1]
@@ -49,10 +49,10 @@ def _neighbours(image: FloatImage, at: NDArray[np.intp], usable: PixelMask) -> N
 
 
 def mend_isolated(image: FloatImage, bad: Int[NDArray[np.intp], "bad"], dead: PixelMask, ceiling: float) -> int:
-    """Set the pixels ``bad`` (flat indices), in place, to the median of their usable neighbours; return how many were mended so.
+    """Set the pixels ``bad`` (flat indices) to the median of their usable neighbours, in place; returns how many were mended in this way.
 
-    Those with fewer than three usable neighbours lie in a black region (photon starvation): they get ``ceiling``, the line integral
-    of the least intensity that was seen.
+    Pixels with fewer than three usable neighbours lie in a black region, where no photons arrived. They are set to ``ceiling``, the line
+    integral of the least intensity that was measured.
     """
     usable = ~dead
     usable.flat[bad] = False
@@ -66,7 +66,7 @@ def mend_isolated(image: FloatImage, bad: Int[NDArray[np.intp], "bad"], dead: Pi
 
 
 def mend_dead(image: FloatImage, dead: PixelMask) -> None:
-    """Fill the pixels of the mask, both [row, col], in place, from their rim inwards with the median of the neighbours known so far."""
+    """Fill the pixels of the mask in place, from their rim inwards, with the median of the neighbours known so far."""
     left, usable = np.flatnonzero(dead), ~dead
     if left.size == dead.size:
         return

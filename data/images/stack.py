@@ -1,4 +1,4 @@
-"""A stack of images that is read one by one: what the readers of scans and of volumes pass on, wherever the images are kept."""
+"""A stack of images that are read one by one. Readers of scans and of volumes return it, wherever the images are stored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from ...base.shapes import Image
 
 @runtime_checkable
 class ImageStack(Protocol):
-    """``stack[i]`` is image i, [row, col] of ``dtype``; ``shape`` is (images, rows, cols). Knowing shape and type reads no image."""
+    """``stack[i]`` is image i [row, col] of type ``dtype``, and ``shape`` is (images, rows, cols). Asking for shape and type reads no
+    image.
+    """
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -33,7 +35,7 @@ class ImageStack(Protocol):
     def __getitem__(self, index: int, /) -> Image: ...
 
     def name(self, index: int) -> str:
-        """Where image ``index`` came from, for error messages; empty where nobody knows."""
+        """Where image ``index`` came from, for error messages; empty where that is not known."""
         ...
 
 
@@ -79,11 +81,11 @@ def load_images(stack: ImageStack, progress: bool = False) -> Real[NDArray, "ima
 
 
 Shown = bool | Callable[[int, int], object]
-"""Whether to show a bar on the terminal, or a function that is called with how many are done, and of how many."""
+"""Whether to show a progress bar on the terminal, or a function that is called with the number done and the number in all."""
 
 
 def shown(items: Sequence[Any] | range, what: str, progress: Shown) -> Iterable[Any]:
-    """The items, with a progress bar on the terminal if asked, or telling a function of each that is done."""
+    """The items, with a progress bar on the terminal if asked for, or calling a function after each of them."""
     if not progress:
         return items
     if callable(progress):

@@ -1,4 +1,4 @@
-"""Pixels that stick out of one view and are in none of its neighbours: damaged files, stray counts. Nothing that is scanned does that."""
+"""Stray pixels, which stick out in one view and not in its neighbours: damaged files or stray counts, since no object looks like that."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from numpy.typing import NDArray
 
 from ...base.shapes import FloatImage, LineIntegrals
 
-LEAST = 0.5  # line integral: a pixel that is off by less hardly shows in the volume
-SIGMAS = 12.0  # of the noise at the brightness of its surroundings
-AROUND = 2  # pixels each way that a surrounding is made of
-MOST = 2_000  # candidates in a view: more of them are the edges of an object
-OFTEN = 0.25  # of the views: what sticks out in so many is no accident, but in the object or the detector
+LEAST = 0.5  # in line integral; a pixel that is off by less hardly shows in the volume
+SIGMAS = 12.0  # standard deviations of the noise at the brightness of the surroundings
+AROUND = 2  # pixels in each direction that form the surroundings
+MOST = 2_000  # candidates in a view; where there are more, they are edges of an object
+OFTEN = 0.25  # share of the views; what sticks out in so many belongs to the object or the detector
 
 
 def stray_warnings(values: LineIntegrals, source: str) -> list[str]:
-    """One line about the pixels of line integrals [view, row, col] that stick out of their surroundings and of both neighbouring views."""
+    """A warning about pixels of line integrals that stick out of their surroundings and of both neighbouring views; empty without any."""
     if len(values) < 3:
         return []
     all_views = {view: _strays(values, view) for view in range(len(values))}
@@ -34,7 +34,7 @@ def stray_warnings(values: LineIntegrals, source: str) -> list[str]:
 
 
 def _strays(values: LineIntegrals, view: int) -> NDArray[np.float32]:
-    """How far the stray pixels of a view are off."""
+    """By how much the stray pixels of a view deviate from their surroundings."""
     image = values[view]
     jump = np.abs(np.diff(image, axis=1))
     high = jump > LEAST
@@ -58,7 +58,7 @@ def _strays(values: LineIntegrals, view: int) -> NDArray[np.float32]:
 
 
 def _surroundings(image: FloatImage, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[np.float32]:
-    """The median of the pixels around each of these."""
+    """The median of the pixels around each of the given ones."""
     padded = np.pad(image, AROUND, mode="reflect") if min(image.shape) > AROUND else np.pad(image, AROUND, mode="edge")
     span = range(2 * AROUND + 1)
     return np.median(np.stack([padded[rows + dy, cols + dx] for dy in span for dx in span]), axis=0)

@@ -1,4 +1,4 @@
-"""Some views of a stack, binned on the way in: what a large scan costs in memory is what is asked of it."""
+"""Some views of a stack, binned while they are read, so that memory is needed only for what was asked for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .stack import ImageStack
 
 
 class Subset:
-    """``subset[i]`` is ``views[keep[i]]``, in blocks of ``binning`` x ``binning`` pixels averaged (float32 then)."""
+    """``subset[i]`` is ``views[keep[i]]``, averaged over blocks of ``binning`` x ``binning`` pixels (then in float32)."""
 
     def __init__(self, views: ImageStack, keep: ViewIndices, binning: int = 1) -> None:
         self.views, self.keep, self.binning = views, keep, binning

@@ -1,1 +1,1 @@
-"""A mouse hind limb made in software: smooth noise, bones, leg, and the scene that is scanned."""
+"""A mouse hind limb made by software: smooth noise, bones, a leg, and the scene that is scanned."""

@@ -1,6 +1,6 @@
-"""Bones as implicit shapes: a tapered tube along an axis, with cortex, marrow, trabecular network and growth plate.
+"""Bones as implicit shapes: a tapered tube along an axis, with cortex, marrow, trabecular network and growth plates.
 
-Lengths are those of an adult mouse, in mm, in the frame of the bone: t runs along the axis from the knee (t = 0), x is lateral, y anterior.
+Lengths are in mm for an adult mouse, in the frame of the bone: t runs along the axis from the knee (t = 0), x is lateral, y anterior.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _SAMPLES = 512
 class Anatomy:
     """The profile of a bone at stations ``t`` along its axis (mm): centre line, half-widths, cortical thickness, trabecular share.
 
-    ``crest`` is the anterior bulge (tibial tuberosity), as a share of the radius; ``plates`` the growth plates' t; ``balls`` ellipsoids
-    joined to the shaft (the condyles): (x, y, t, radius x, radius y, radius t).
+    ``crest`` is the anterior bulge (tibial tuberosity) as a share of the radius, ``plates`` are the positions t of the growth plates, and
+    ``balls`` are ellipsoids joined to the shaft (the condyles): (x, y, t, radius x, radius y, radius t).
     """
 
     name: str
@@ -93,7 +93,9 @@ PATELLA = Anatomy(
 
 @dataclass(frozen=True, eq=False)
 class Bone:
-    """One animal's bone: an `Anatomy` placed in the leg. ``frame`` rows are the bone's x, y and t axes; ``stretch`` its length factor."""
+    """The bone of one animal: an `Anatomy` placed in the leg. The rows of ``frame`` are its axes x, y and t, and ``stretch`` scales its
+    length.
+    """
 
     anatomy: Anatomy
     origin_mm: Vector
@@ -107,18 +109,18 @@ class Bone:
     roughness: Noise
 
     def local(self, points: Points) -> Points:
-        """(3, n) leg points to the bone's own (x, y, t), in the mm of the unstretched anatomy along t."""
+        """Points of the leg in the frame of the bone (x, y, t), in mm of the unstretched anatomy along t."""
         q = (self.frame @ (points - self.origin_mm[:, None])).astype(np.float32)
         q[2] /= self.stretch
         return q
 
     def to_leg(self, local: Sequence[float]) -> Vector:
-        """A point of the bone's own frame as a leg point (x, y, z)."""
+        """A point of the frame of the bone as a point (x, y, z) of the leg, in mm."""
         x, y, t = local
         return self.frame.T @ np.array([x, y, t * self.stretch]) + self.origin_mm
 
     def part(self, points: Points) -> UInt8[NDArray, "point"]:
-        """What is at each leg point (3, n): NOTHING, CORTEX, TRABECULAE, MARROW or CARTILAGE (the growth plates)."""
+        """The part of the bone at each point of the leg: NOTHING, CORTEX, TRABECULAE, MARROW or CARTILAGE (the growth plates)."""
         a = self.anatomy
         found = np.zeros(points.shape[1], np.uint8)
         x, y, t = self.local(points)
@@ -132,7 +134,7 @@ class Bone:
 
     @cached_property
     def _tables(self) -> dict[str, NDArray[np.float32]]:
-        """The stations' values joined by shape-preserving cubics, tabulated."""
+        """The values at the stations joined by shape-preserving cubics, as tables."""
         a = self.anatomy
         stations = np.linspace(a.t[0], a.t[-1], _SAMPLES)
         columns = ("half_x", "half_y", "cortex", "trabecular", "center_x", "center_y", "crest")
@@ -144,14 +146,16 @@ class Bone:
         return np.interp(place, np.arange(_SAMPLES), self._tables[name]).astype(np.float32)
 
     def surface_point(self, t: float, angle_deg: float, off_axis: float) -> tuple[float, float, float]:
-        """A local point at ``t``, ``off_axis`` of the way from the centre line (0) to the surface (1) in the direction ``angle_deg``."""
+        """The local point at ``t`` that lies ``off_axis`` of the way from the centre line (0) to the surface (1) in the direction
+        ``angle_deg``.
+        """
         at = np.array([t], np.float32)
         center_x, center_y, half_x, half_y = (float(self._profile(at, n)[0]) for n in ("center_x", "center_y", "half_x", "half_y"))
         angle = np.deg2rad(angle_deg)
         return center_x + off_axis * half_x * self.stout * np.cos(angle), center_y + off_axis * half_y * self.stout * np.sin(angle), t
 
     def depth(self, q: Points) -> Float[NDArray[np.float32], "point"]:
-        """Depth below the outer surface in mm (negative outside), about a distance, at local points (3, n)."""
+        """The depth below the outer surface in mm (negative outside) at local points; it is close to a distance."""
         a = self.anatomy
         x, y, t = q
         dx, dy = x - self._profile(t, "center_x"), y - self._profile(t, "center_y")
@@ -160,7 +164,7 @@ class Bone:
         radius = hx * hy / np.hypot(hy * np.cos(theta), hx * np.sin(theta))
         radius *= 1 + self._profile(t, "crest") * np.exp(-(((theta - np.pi / 2) / 0.45) ** 2))
         shaft = radius - np.hypot(dx, dy)
-        # The ends are rounded: the depth below the end plane counts too, blended over a third of a millimetre.
+        # The ends are rounded: the depth below the end plane is blended in over a third of a millimetre.
         end = np.minimum(t - a.t[0], a.t[-1] - t) * self.stretch
         deep = smooth_min(shaft, end, 0.15)
         for cx, cy, ct, rx, ry, rt in a.balls:
@@ -191,7 +195,7 @@ class Bone:
 
 
 def smooth_min(a: Float[NDArray, "point"], b: Float[NDArray, "point"], width: float) -> Float[NDArray[np.float32], "point"]:
-    """The smaller of two depths in mm (any shape), rounded where they meet (polynomial smooth minimum)."""
+    """The smaller of two depths in mm, rounded where they meet (polynomial smooth minimum)."""
     h = np.clip(0.5 + 0.5 * (b - a) / width, 0, 1)
     return (b + (a - b) * h - width * h * (1 - h)).astype(np.float32)
 
@@ -199,9 +203,9 @@ def smooth_min(a: Float[NDArray, "point"], b: Float[NDArray, "point"], width: fl
 def grow_bone(
     anatomy: Anatomy, origin_mm: Sequence[float], tilt_deg: tuple[float, float], up: bool, rng: np.random.Generator, age: float
 ) -> Bone:
-    """A bone of one animal: sizes and trabecular pattern drawn from ``rng``, the length times ``age`` (1 at week 0).
+    """A bone of one animal. Sizes and trabecular pattern are drawn from ``rng``, and the length is multiplied by ``age`` (1 at week 0).
 
-    ``tilt_deg`` leans the axis sideways (about y) and back (about x); ``up`` says whether t runs with +z or against it.
+    ``tilt_deg`` tilts the axis sideways (about y) and backwards (about x). ``up`` says whether t runs along +z or against it.
     """
     side, back = np.deg2rad(tilt_deg)
     sign = 1.0 if up else -1.0

@@ -1,4 +1,4 @@
-"""One animal's leg: bones in muscle, fat and skin, in a tube; and what is at any point of it."""
+"""The leg of one animal: bones in muscle, fat and skin, inside a tube; and the material at any point of it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ _TUBE_INNER, _TUBE_WALL = 10.6, 0.9
 
 @dataclass(frozen=True, eq=False)
 class Leg:
-    """An animal at a week, in its pose: scene = rotation @ (scale * leg) + shift, mirrored for a right leg; ``tube_mm``: (x, y, scale)."""
+    """The leg of an animal at a week, in its pose: scene = rotation @ (scale * leg) + shift, mirrored for a right leg; ``tube_mm`` is (x,
+    y, scale).
+    """
 
     bones: tuple[Bone, ...]
     rotation: Float[NDArray[np.float64], "3 3"]
@@ -64,16 +66,16 @@ class Leg:
     septa: Noise
 
     def bone(self, name: str) -> Bone:
-        """The bone of this name."""
+        """The bone with this name."""
         return next(bone for bone in self.bones if bone.anatomy.name == name)
 
     def to_scene(self, point: Vector) -> Vector:
-        """A leg point (x, y, z) in the scene, mm."""
+        """A point (x, y, z) of the leg as a point of the scene, in mm."""
         flip = np.array([-1.0 if self.mirrored else 1.0, 1.0, 1.0])
         return self.rotation @ (self.scale * flip * point) + self.shift_mm
 
     def to_leg(self, points: Points) -> Points:
-        """Scene points (3, n) in mm as points (3, n) of the leg's frame, in mm of an adult mouse."""
+        """Points of the scene in mm as points of the frame of the leg, in mm of an adult mouse."""
         q = self.rotation.T @ (points - self.shift_mm[:, None]) / self.scale
         if self.mirrored:
             q[0] *= -1
@@ -91,7 +93,7 @@ class Leg:
         return np.where(wall, INDEX["holder"], INDEX["air"]).astype(np.uint8)
 
     def tissue(self, points: Points) -> UInt8[NDArray, "point"]:
-        """Index into NAMES of what is at each leg point (3, n); air outside the skin."""
+        """The index into NAMES of the material at each point of the leg; air outside the skin."""
         found = np.zeros(points.shape[1], np.uint8)
         depth = self.outline_depth(points)
         inside = np.flatnonzero(depth > -0.9)
@@ -116,7 +118,7 @@ class Leg:
         return found
 
     def outline_depth(self, q: Points) -> Float[NDArray[np.float32], "point"]:
-        """Depth below the skin of the smooth outline in mm (negative outside), about a distance, at leg points (3, n)."""
+        """The depth below the skin of the smooth outline in mm (negative outside) at points of the leg; it is close to a distance."""
         z = q[2]
         half_x, half_y, center_y = (self.girth * _outline(z, column) for column in _OUTLINE)
         radial = (1 - np.hypot(q[0] / half_x, (q[1] - center_y) / half_y)) * np.minimum(half_x, half_y)
@@ -128,7 +130,7 @@ def _outline(z: NDArray[np.float32], column: NDArray[np.float64]) -> NDArray[np.
 
 
 def _look_up(name: str) -> NDArray[np.uint8]:
-    """Part of a bone -> index into NAMES. Fibula and patella are one material."""
+    """Part of a bone -> index into NAMES. Fibula and patella are of one material."""
     solid = INDEX[name] if name in INDEX else INDEX[f"{name} cortex"]
     table = np.full(5, solid, np.uint8)
     table[NOTHING], table[MARROW], table[CARTILAGE] = INDEX["air"], INDEX["marrow"], INDEX["cartilage"]
@@ -137,7 +139,7 @@ def _look_up(name: str) -> NDArray[np.uint8]:
 
 
 def grow_leg(seed: int, week: int, scale: float, *, mirrored: bool, holder: bool) -> Leg:
-    """The animal ``seed`` at ``week``. What makes the animal and what makes the pose are drawn from different streams."""
+    """The leg of animal ``seed`` at ``week``. Anatomy and pose are drawn from different streams of random numbers."""
     rng = np.random.default_rng([seed, 1])
     size = scale * float(rng.normal(1.0, 0.015))
     girth = float(rng.normal(1.0, 0.05))

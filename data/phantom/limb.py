@@ -1,4 +1,4 @@
-"""A mouse-hind-limb-like scene, seeded and defined in millimetres: what the toolkit simulates scans of."""
+"""A scene like a mouse hind limb, made from a seed and defined in millimetres. The toolkit simulates scans of it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .leg import INDEX, MATERIALS, NAMES, Leg, grow_leg
 
 @dataclass(frozen=True)
 class Lesion:
-    """A ball in a bone: ``lytic`` (bone gone, soft tumour in its place) or ``sclerotic`` (dense new bone).
+    """A ball in a bone: ``lytic`` (the bone is gone, a soft tumour is in its place) or ``sclerotic`` (dense new bone).
 
-    ``t_mm`` is its place along the bone, from the knee; ``angle_deg`` around the bone's axis (0 lateral, 90 anterior); ``off_axis`` 0 at
-    the centre line, 1 at the surface. ``radius_mm`` at week 0, and ``growth_mm`` more each week. ``center_mm`` (x, y, z) in the scene and
-    ``radius_now_mm`` are filled in by `hind_limb`.
+    ``t_mm`` is its position along the bone, measured from the knee; ``angle_deg`` is the angle around the bone's axis (0 lateral, 90
+    anterior); ``off_axis`` is 0 at the centre line and 1 at the surface. ``radius_mm`` is its radius at week 0, to which each week adds
+    ``growth_mm``. ``center_mm`` (x, y, z) in the scene and ``radius_now_mm`` are filled in by `hind_limb`.
     """
 
     bone: str = "tibia"
@@ -45,9 +45,9 @@ class Lesion:
 
 @dataclass(frozen=True, eq=False)
 class Phantom:
-    """``volume`` [z, y, x] float32, 1/mm; ``labels`` [z, y, x] uint8, the material at the voxel's centre: an index into ``names``.
+    """The ``volume`` [z, y, x] in 1/mm, and ``labels`` [z, y, x] with the material at the centre of each voxel as an index into ``names``.
 
-    ``materials`` maps a name to its attenuation in 1/mm (at 30 keV); ``lesions`` are those in the scene, with their positions.
+    ``materials`` maps a name to its attenuation in 1/mm (at 30 keV). ``lesions`` are those of the scene, with their positions.
     """
 
     volume: Volume
@@ -58,9 +58,7 @@ class Phantom:
     lesions: tuple[Lesion, ...] = ()
 
     def mask(self, *names: str) -> VolumeMask:
-        """[z, y, x]: the voxels whose centre is one of these materials; a word such as ``"tibia"`` means every material that contains
-        it.
-        """
+        """The voxels whose centre is one of these materials. A word such as ``"tibia"`` means every material whose name contains it."""
         for name in names:
             if not any(name in known for known in self.names):
                 raise UnknownNameError("material of the phantom", name, self.names)
@@ -79,16 +77,17 @@ def hind_limb(
     holder: bool = True,
     supersample: int = 3,
 ) -> Phantom:
-    """A mouse's hind limb in a plastic tube: tibia, fibula, femur, patella, knee gap, growth plates, muscle, fat, skin.
+    """The hind limb of a mouse in a plastic tube: tibia, fibula, femur, patella, knee gap, growth plates, muscle, fat, skin.
 
-    ``grid`` is a `Grid`, or a shape (nz, ny, nx) with ``voxel_mm``. The leg is about 26 mm long and 12 mm wide at ``scale`` 1, an adult
-    mouse, its axis along z, inside a tube 23 mm wide: it fits the field of view of ``skyscan_1276(..., voxel_mm=0.2226)``. The scene is
-    defined continuously, and each voxel is the mean of ``supersample``^3 points: a finer grid shows the same anatomy, sharper.
+    ``grid`` is a `Grid`, or a shape (nz, ny, nx) with ``voxel_mm``. At ``scale`` 1, an adult mouse, the leg is about 26 mm long and 12 mm
+    wide, with its axis along z, inside a tube 23 mm wide. It fits the field of view of ``skyscan_1276(..., voxel_mm=0.2226)``. The scene is
+    defined continuously and each voxel is the mean of ``supersample``^3 points, so that a finer grid shows the same anatomy more sharply.
 
-    ``seed`` is the animal: sizes, pose, trabecular pattern. ``week`` is the same animal later: a little larger, in another pose,
-    lesions grown. ``lesions`` is a number to draw from the seed, or the lesions themselves. ``side`` is ``left`` or ``right`` (mirrored).
+    ``seed`` stands for the animal: sizes, pose, trabecular pattern. ``week`` is the same animal later: a little larger, in another pose,
+    with lesions that have grown. ``lesions`` is a number of lesions to draw from the seed, or the lesions themselves. ``side`` is ``left``
+    or ``right`` (mirrored).
 
-    Raises InputError for a bad grid, scale, week or supersample; UnknownNameError for another side.
+    Raises InputError for a bad grid, scale, week or supersample, and UnknownNameError for another side.
 
     >>> leg = hind_limb((16, 16, 16), 2.0, supersample=1, lesions=[Lesion(bone="femur", t_mm=2.0)])
     >>> leg.volume.shape, round(float(leg.volume.max()), 3), leg.lesions[0].bone
@@ -155,18 +154,18 @@ def _place(leg: Leg, lesions: tuple[Lesion, ...], week: int) -> tuple[Lesion, ..
 
 
 def _offsets(fine: int) -> NDArray[np.float64]:
-    """Where the ``fine`` sample points of a voxel lie along an axis, in voxels from its centre."""
+    """The positions of the ``fine`` sample points of a voxel along an axis, in voxels from its centre."""
     return (np.arange(fine) + 0.5) / fine - 0.5
 
 
 def _tube(leg: Leg, grid: Grid, fine: int) -> NDArray[np.uint8]:
-    """[sample, y, x] of the holder, the same in every slice."""
+    """The material of the holder [sample, y, x], the same in every slice."""
     step = _offsets(fine) * grid.voxel_mm
     return np.stack([leg.tube((grid.x_mm + dx)[None, :], (grid.y_mm + dy)[:, None]) for dy in step for dx in step])
 
 
 def _near_leg(leg: Leg, grid: Grid, z: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """(y, x) indices of a slice's voxels that can hold a part of the leg."""
+    """The (y, x) indices of those voxels of a slice that can hold a part of the leg."""
     xs, ys = np.meshgrid(grid.x_mm, grid.y_mm)
     centers = np.stack([xs.ravel(), ys.ravel(), np.full(xs.size, grid.z_mm[z])])
     near = leg.outline_depth(leg.to_leg(centers)) > -(0.9 + 0.87 * grid.voxel_mm / leg.scale)
@@ -175,14 +174,14 @@ def _near_leg(leg: Leg, grid: Grid, z: int) -> tuple[NDArray[np.intp], NDArray[n
 
 
 def _points(grid: Grid, z: int, y: NDArray[np.intp], x: NDArray[np.intp], fine: int) -> Float[NDArray[np.float64], "3 sample voxel"]:
-    """(3, sample, voxel) scene points: ``fine``^3 samples of each of a slice's voxels."""
+    """The points of the scene at ``fine``^3 samples of each voxel of a slice."""
     step = _offsets(fine) * grid.voxel_mm
     dz, dy, dx = (d.reshape(-1, 1) for d in np.meshgrid(step, step, step, indexing="ij"))
     return np.stack(np.broadcast_arrays(grid.x_mm[x] + dx, grid.y_mm[y] + dy, grid.z_mm[z] + dz))
 
 
 def _tissue(leg: Leg, lesions: tuple[Lesion, ...], points: Float[NDArray[np.float64], "3 *points"]) -> UInt8[NDArray, "*points"]:
-    """Index into NAMES at scene points (3, ...), lesions included."""
+    """The index into NAMES at points of the scene, lesions included."""
     flat = points.reshape(3, -1)
     found = leg.tissue(leg.to_leg(flat))
     bony = [i for i, name in enumerate(NAMES) if name == "marrow" or name.startswith(("tibia", "femur"))]

@@ -1,4 +1,4 @@
-"""Smooth seeded noise, defined in millimetres: the same field whatever the grid that samples it."""
+"""Smooth noise from a seed, defined in millimetres: it is the same field whatever grid samples it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Noise:
 
     @classmethod
     def seeded(cls, rng: np.random.Generator, spacing_mm: float | tuple[float, float, float]) -> Noise:
-        """Draw the lattice from ``rng``; one number is the same spacing along x, y and z."""
+        """Draw the lattice from ``rng``. One number is the spacing along x, y and z."""
         spacing = spacing_mm if isinstance(spacing_mm, tuple) else (spacing_mm, spacing_mm, spacing_mm)
         return cls((rng.standard_normal((_PERIOD,) * 3) / _SHRINK).astype(np.float32), spacing)
 
     def __call__(self, points: Points) -> Float[NDArray[np.float32], "point"]:
-        """Values at ``points`` (3, n) of (x, y, z) in mm."""
+        """The values at points (x, y, z) in mm."""
         return _evaluate(self.lattice, *(np.ascontiguousarray(points[i] / self.spacing_mm[i], dtype=np.float32) for i in range(3)))
 
 

@@ -1,1 +1,1 @@
-"""Scans on disk: one module a layout, the reader that recognises them, and the preparation of counts to line integrals."""
+"""Scans on disk: one module for each layout, the reader that recognises them, and the preparation of counts to line integrals."""

@@ -1,4 +1,4 @@
-"""The grey value of air, view by view, from the columns at the panel's border."""
+"""The grey value of air in each view, from the columns at the border of the panel."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from numpy.typing import ArrayLike, NDArray
 from ...base import InputError
 from ...base.shapes import PerView
 
-BORDER = 0.02  # of the columns, on each side
-BLOCK_PIXELS = 64  # enough that a block's mean is an eighth as noisy as a pixel
-COVERED = 0.02  # a view this far below its neighbours has the object, not air, at its border
-TRUNCATED = 0.9  # all views below this part of the known air level: no air at the border at all
-FLICKER = 0.3  # a lamp may fall to this part of its level; below, the beam failed
-PARTS = 64  # of each side of the border, to tell a weaker lamp from the object
-EVEN = 0.01  # the parts of a border that a weaker lamp alone makes darker are so by the same factor, within this beside noise
+BORDER = 0.02  # share of the columns, on each side
+BLOCK_PIXELS = 64  # so many that the mean of a block is an eighth as noisy as a pixel
+COVERED = 0.02  # a view whose border is darker than its neighbours' by this share has the object there, not air
+TRUNCATED = 0.9  # if all views are below this share of the known level, no border shows air
+FLICKER = 0.3  # a lamp may fall to this share of its level; below it the beam failed
+PARTS = 64  # parts of each side of the border, to tell a weaker lamp from the object
+EVEN = 0.01  # a weaker lamp makes all parts of a border darker by the same factor, within this share and the noise
 
 
 @dataclass(frozen=True)
 class BorderAir:
-    """What the border of one view says: ``level`` (intensity) and its standard error.
+    """The air that the border of one view shows: ``level`` (intensity) and its standard error.
 
-    ``parts``: means of up to 64 groups of rows of each side (0: nothing positive); ``whole``: the mean intensity of the view.
+    ``parts`` are means of up to 64 groups of rows of each side (0 where nothing is positive), and ``whole`` is the mean intensity of the
+    view.
     """
 
     level: float
@@ -35,11 +36,11 @@ class BorderAir:
 
 
 def border_air(intensity: Float[NDArray, "row col"]) -> BorderAir:
-    """The level of the brightest part of the left and right border of one view [row, col].
+    """The level of the brightest part of the left and right border of one view.
 
-    Air is the brightest thing there is, but the brightest pixel is noise: the border is cut into blocks of at least 64 pixels, the
-    90th percentile of their means finds air, and all blocks that noise alone explains are averaged. Pixels that are not positive
-    are left out; a border without a positive pixel gives level 0.
+    Air is the brightest thing in a view, but the brightest pixel is noise. So the border is cut into blocks of at least 64 pixels, the 90th
+    percentile of their means finds air, and all blocks that differ from it by noise alone are averaged. Pixels that are not positive are
+    left out; a border without a positive pixel has level 0.
     """
     rows, cols = intensity.shape
     width = min(max(2, round(BORDER * cols)), max(1, cols // 2))
@@ -68,13 +69,14 @@ def border_air(intensity: Float[NDArray, "row col"]) -> BorderAir:
 
 
 def consistent_levels(border: list[BorderAir], reference: float | None = None) -> tuple[PerView, int, str]:
-    """Air level of every view, from all borders together: (levels (n,), views whose border the object covers, how it was found).
+    """The air level of every view, the number of views whose border the object covers, and how the levels were found, from all borders
+    together.
 
-    Views more than 2 % below the upper envelope of their neighbours have the object at both borders: they take the level
-    interpolated from the views beside them; unless all of the border is darker by one factor, which is the lamp and not the object.
-    Levels are drawn to their mean as far as their own noise calls for (James-Stein), so that a short border does not add noise to the
-    scan. Where ``reference`` (a known level) is more than 10 % above what the borders
-    say, the object covers the border in all views: the reference is used, with a warning that gives both numbers.
+    Views more than 2 % below the upper envelope of their neighbours have the object at both borders and take the level interpolated from
+    the views beside them. An exception are borders that are darker by one factor throughout: there the lamp was weaker. Levels are drawn
+    towards their mean as far as their own noise requires (James-Stein), so that a short border does not add noise to the scan. Where
+    ``reference`` (a known level) is more than 10 % above what the borders say, the object covers the border in all views; then the
+    reference is used, with a warning that states both numbers.
     """
     from scipy.ndimage import percentile_filter
 
@@ -100,9 +102,10 @@ def consistent_levels(border: list[BorderAir], reference: float | None = None) -
 
 
 def _is_flicker(border: list[BorderAir], view: int, seen: NDArray[np.intp]) -> bool:
-    """Whether a view is as the nearest views with air are, but for one factor: the border part by part, and the whole image in the mean.
+    """Whether a view differs from the nearest views with air only by one factor: in each part of the border, and in the mean of the whole
+    image.
 
-    An object that comes to lie at the border darkens it unevenly, and lets the rest of the image be as dark as before.
+    An object that comes to lie at the border darkens it unevenly, and leaves the rest of the image as bright as before.
     """
     near = seen[np.argsort(np.abs(seen - view), kind="stable")[:2]]
     ratio = _ratios(border[view].parts, border[near[0]].parts)

@@ -17,7 +17,7 @@ from .raw import RawScan, RawSource
 
 
 def is_bonemet(path: Path) -> bool:
-    """The data set's root, a component, or one folder of X-ray images."""
+    """Whether this is the root of the data set, one of its components, or one folder of X-ray images."""
     if not path.is_dir():
         return False
     return bool(components_below(path)) or _is_xray_folder(path)
@@ -71,7 +71,7 @@ def open_bonemet(
 def write_bonemet_xray(raw: RawScan, dataset_root: str | Path, animal: str | int, week: int, *, force: bool = False) -> Path:
     """Write the views as ``Imagery_Dataset/1. Rotation-X-ray/<animal>/week N/xray_1.PNG``, ... (uint8 or uint16); returns that folder.
 
-    Raises InputError for a scan other than `skyscan_1276`: the layout has no place for a geometry.
+    Raises InputError for a scan other than `skyscan_1276`, because the layout has no place for a geometry.
     """
     (rows, cols), voxel = raw.scan.shape, raw.scan.field_of_view_mm.pixel_mm
     expected = skyscan_1276(rows, cols, voxel)

@@ -1,4 +1,4 @@
-"""HDF5 Data Exchange files of synchrotron beamlines: /exchange/data, data_white, data_dark, theta. Parallel beam."""
+"""HDF5 Data Exchange files of synchrotron beamlines, with /exchange/data, data_white, data_dark and theta, of a parallel beam."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ..volumes.voxel_size import unit_in_mm
 from .raw import RawSource
 
 Shift = Annotated[float, Field(ge=-1000, le=1000, description="a length in mm, from -1000 to 1000")]
-WIDEST_MM = 1000.0  # images of a beamline are far smaller
+WIDEST_MM = 1000.0  # the images of beamlines are far smaller
 MOST_TURNS, LARGEST_STEP_DEG = 200, 120.0  # helical scans turn often; the coarsest step of a set of views is a third of a turn
-NOTHING = 0.01  # of the open beam: no detector's brightest pixel is so dark
-DISTANT = 1e4  # source distance in panel widths: rays are parallel to 1/20000 of the width
+NOTHING = 0.01  # share of the open beam; no detector's brightest pixel is so dark
+DISTANT = 1e4  # source distance in panel widths; rays are then parallel to 1/20000 of the width
 _PIXEL_PLACES = (
     "measurement/instrument/detector/actual_pixel_size_x",
     "measurement/instrument/detector/pixel_size_x",
@@ -31,7 +31,7 @@ _PIXEL_PLACES = (
 
 
 class H5Views:
-    """The images of an HDF5 dataset [view, row, col] as an `ImageStack`; the file is opened for each read, so that nothing is left open."""
+    """The images of an HDF5 dataset [view, row, col] as an `ImageStack`. The file is opened for each read and closed again."""
 
     def __init__(self, path: Path, dataset: str) -> None:
         self.path, self.dataset = path, dataset
@@ -48,12 +48,12 @@ class H5Views:
             return np.asarray(file[self.dataset][index])
 
     def name(self, index: int) -> str:
-        """File, dataset and view."""
+        """The file, the dataset and the number of the view."""
         return f"{self.path}, /{self.dataset}[{index}]"
 
 
 def parallel_scan(rows: int, cols: int, pixel_mm: float, angles_deg: Any, axis_shift_mm: float = 0.0) -> Scan:
-    """A parallel-beam scan: a circular one whose source is 10 000 panel widths away, with the panel at the axis."""
+    """A parallel-beam scan, made as a circular one whose source is 10 000 panel widths away, with the panel at the axis."""
     far_mm = DISTANT * max(rows, cols) * pixel_mm
     return Scan.circular(
         dso_mm=far_mm, dsd_mm=far_mm, rows=rows, cols=cols, pixel_mm=pixel_mm, angles_deg=angles_deg, axis_shift_mm=axis_shift_mm
@@ -63,8 +63,9 @@ def parallel_scan(rows: int, cols: int, pixel_mm: float, angles_deg: Any, axis_s
 def open_exchange(path: Path, *, pixel_mm: Mm | None = None, axis_shift_mm: Shift = 0.0) -> RawSource:
     """The projections of a Data Exchange file with its flats and darks.
 
-    ``pixel_mm`` goes before the file's own pixel size; where neither is there, 1 mm is taken with a warning (lengths are then in pixels).
-    ``axis_shift_mm``: see `Scan.circular`. Without ``theta``, or with another number of angles than views, InputError.
+    ``pixel_mm`` takes precedence over the pixel size in the file. Where neither is there, 1 mm is taken with a warning, so that lengths are
+    in pixels. ``axis_shift_mm`` is explained at `Scan.circular`. Raises InputError without ``theta``, or where the number of angles is not
+    that of the views.
     """
     with open_h5(path) as file:
         data = h5_dataset(file, "exchange/data", path, expected="images (view, row, col)")
@@ -102,7 +103,9 @@ def open_exchange(path: Path, *, pixel_mm: Mm | None = None, axis_shift_mm: Shif
 
 
 def _degrees(theta: Any, path: Path) -> Angles:
-    """Degrees, or radians where the file says so; InputError for another unit, and for angles that cannot be those of a scan."""
+    """The angles in degrees, converted from radians where the file says so; InputError for another unit or for angles that no scan can
+    have.
+    """
     angles = np.asarray(theta[()], dtype=np.float64).ravel()
     units = _text(theta.attrs.get("units", ""))
     if not np.isfinite(angles).all():
@@ -134,7 +137,7 @@ def _text(value: Any) -> str:
 
 
 def _refuse_line_integrals(data: Any, flat: NDArray[Any] | None, path: Path) -> None:
-    """Real numbers that are nothing beside the open beam are no counts of the same detector."""
+    """InputError for real numbers that are tiny compared with the open beam: they are not counts of the same detector."""
     if flat is None or data.dtype.kind != "f" or not len(data):
         return
     open_beam, most = float(np.median(flat)), float(np.max(data[len(data) // 2]))

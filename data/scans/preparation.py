@@ -1,4 +1,6 @@
-"""`prepare`: detector counts to line integrals. Flat and dark field, air level, logarithm, dead pixels, and an account of it all."""
+"""`prepare` turns detector counts into line integrals: flat and dark field, air level, logarithm, dead pixels, and
+an account of all of it.
+"""
 
 from __future__ import annotations
 
@@ -22,24 +24,24 @@ from .plausible.samples import Sampler
 from .plausible.views import judge_views
 from .raw import RawScan
 
-MOST_INTEGRAL = 30.0  # -ln of one count in 10^13: real numbers up to here may be line integrals
+MOST_INTEGRAL = 30.0  # -ln of one count in 10^13; real numbers up to this may be line integrals
 
 
 def prepare(raw: RawScan, *, air: ArrayLike = "auto", max_bad: float = 0.05, progress: bool = False) -> Projections:
     """Line integrals ``p = -ln(I / I_air)`` (float32, dimensionless) of detector counts, with ``I = (count - dark) / (flat - dark)``.
 
-    ``air``: the intensity of an unattenuated pixel, one number or one a view (after flat-field correction, where there is a flat).
-    ``"auto"`` finds it in every view at the left and right border and checks the views against each other; a known level
-    (``meta["air_level"]``, the log's *Reference Intensity*, 1 with a flat) is used where the object covers the border throughout.
-    SkyScan air is near 57 000 of 65 535, so the type's largest number is never taken for it.
+    ``air`` is the intensity of an unattenuated pixel, as one number or one for each view (after flat-field correction, where there is a
+    flat). With ``"auto"`` it is found in every view at the left and right border, and the views are checked against each other. Where the
+    object covers the border in all views, a known level is used: ``meta["air_level"]``, the *Reference Intensity* of the log, or 1 with a
+    flat. Air is near 57 000 of 65 535 on a SkyScan, so the largest number of the type is never taken for it.
 
-    Pixels with zero or negative intensity are mended from good neighbours, or clipped to the view's least positive intensity
-    where the neighbours are black too; pixels dead in all views (flat <= dark, or stuck) are mended. All are counted in
-    ``meta["prepare"]``; ``meta["per_view"]["air_level"]`` has the levels. What may be wrong with the scan is a warning each, and stays in
-    ``meta["warnings"]``.
+    Pixels with zero or negative intensity are mended from good neighbours, or clipped to the least positive intensity of the view where the
+    neighbours are black too. Pixels that are dead in all views (flat <= dark, or stuck) are mended. All of them are counted in
+    ``meta["prepare"]``, and ``meta["per_view"]["air_level"]`` has the levels. Each thing that may be wrong with the scan is a warning, and
+    is kept in ``meta["warnings"]``.
 
-    Raises InputError naming the view (and file) for NaN or Inf, a constant image, or more than ``max_bad`` (a fraction) of
-    non-positive pixels.
+    Raises InputError naming the view (and file) for NaN or Inf, a constant image, or more than ``max_bad`` (a fraction) of non-positive
+    pixels.
 
     >>> counts = np.full((4, 8, 100), 50_000, dtype=np.uint16)
     >>> counts[:, 2:6, 40:60] = 25_000
@@ -70,7 +72,7 @@ def prepare_views(
         raise InputError(f"max_bad is {max_bad}", expected="a fraction of the pixels, from 0 to below 1")
     require_memory(4 * count * scan.shape[0] * scan.shape[1], f"the line integrals of {count} views")
     correct, dead = flat_field(flat, dark, scan.shape)
-    values = np.zeros((count, *scan.shape), dtype=np.float32)  # pixels without a logarithm stay 0 until `_mend`
+    values = np.zeros((count, *scan.shape), dtype=np.float32)  # pixels without a logarithm stay 0 until `_mend` fills them
     tally = _Tally(views.dtype, scan.shape)
     for view in shown(range(count), "line integrals", progress):
         image = np.asarray(views[view])
@@ -99,7 +101,7 @@ def prepare_views(
 
 
 class _Tally:
-    """What is learnt view by view on the way: borders, non-positive pixels, the extremes of each pixel."""
+    """What is collected while the views are read: borders, non-positive pixels, and the extremes of each pixel."""
 
     def __init__(self, dtype: np.dtype[Any], shape: tuple[int, int]) -> None:
         self.top = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else None
@@ -136,7 +138,9 @@ class _Tally:
 
 
 def _mend(values: LineIntegrals, tally: _Tally, unusable: PixelMask, levels: PerView) -> tuple[int, int]:
-    """Fill non-positive and unusable pixels in place: (pixels mended from neighbours, pixels clipped) of the non-positive ones."""
+    """Fill unusable and non-positive pixels in place; returns how many of the latter were mended from neighbours
+    and how many were clipped.
+    """
     mended = clipped = 0
     for view, black in enumerate(tally.black):
         isolated = black[~unusable.flat[black]]
@@ -150,7 +154,9 @@ def _mend(values: LineIntegrals, tally: _Tally, unusable: PixelMask, levels: Per
 def flat_field(
     flat: NDArray[Any] | None, dark: NDArray[Any] | None, shape: tuple[int, int]
 ) -> tuple[Callable[[Image], FloatImage], PixelMask]:
-    """(image -> corrected float32 intensity, mask [row, col] of pixels whose flat is not above their dark). Several frames are averaged."""
+    """A function from counts [row, col] to corrected intensity, and the mask of pixels whose flat is not above their dark. Frames are
+    averaged.
+    """
     offset = _mean("dark", dark)
     if flat is None:
         return (lambda image: _less(image, offset)), np.zeros(shape, dtype=bool)
@@ -170,7 +176,7 @@ def flat_field(
 
 
 def _less(image: NDArray[Any], offset: NDArray[np.float32] | np.float32) -> NDArray[np.float32]:
-    """A float32 copy, less the offset."""
+    """A float32 copy of the image minus the offset."""
     copy = image.astype(np.float32)
     if np.any(offset):
         copy -= offset
@@ -186,7 +192,7 @@ def _mean(name: str, frames: NDArray[Any] | None) -> NDArray[np.float32] | np.fl
 
 
 def check_image(image: Image, where: str) -> tuple[float, float]:
-    """(least, most) count of one view; InputError for NaN, Inf or a constant image."""
+    """The least and the largest count of one view; InputError for NaN, Inf or a constant image."""
     low, high = float(image.min()), float(image.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         row, col = (int(i[0]) for i in np.nonzero(~np.isfinite(image)))
@@ -206,13 +212,15 @@ def check_image(image: Image, where: str) -> tuple[float, float]:
 
 
 def _place(views: ImageStack, view: int) -> str:
-    """``view 3 (scan/x_0003.tif)``."""
+    """The view in words: ``view 3 (scan/x_0003.tif)``."""
     name = views.name(view)
     return f"view {view} ({name})" if name else f"view {view}"
 
 
 def _refuse_line_integrals(image: Image, high: float, where: str) -> None:
-    """Real numbers of the size of line integrals, and near 0 at the border: no counts, and no transmission (1 in air) either."""
+    """InputError for real numbers of the size of line integrals that are near 0 at the border: neither counts nor transmission (1 in air)
+    are.
+    """
     border = float(np.median(image[:, [0, -1]]))
     if not 0 < high < MOST_INTEGRAL or abs(border) > 0.25 * high or image.min() < -high:
         return
@@ -225,7 +233,9 @@ def _refuse_line_integrals(image: Image, high: float, where: str) -> None:
 
 
 def _known_level(flat: NDArray[Any] | None, meta: Mapping[str, Any], top: int | None) -> tuple[float | None, list[str]]:
-    """(the level that air should have, warnings): 1 after a flat field, the log's *Reference Intensity* before, if images can reach it."""
+    """The level that air should have, and warnings: 1 after a flat field, otherwise the *Reference Intensity* of the log if images can
+    reach it.
+    """
     if flat is not None:
         return 1.0, []
     level = None if meta.get("air_level") is None else float(meta["air_level"])
@@ -244,7 +254,7 @@ def _levels(air: ArrayLike, border: list[BorderAir], known: float | None, count:
 
 
 def _doubts(report: Mapping[str, Any], pixels: int) -> list[str]:
-    """What the account of the preparation gives reason to doubt."""
+    """Warnings that follow from the account of the preparation."""
     found = []
     if report["saturated"] > 1e-3 * pixels:
         found.append(f"{report['saturated']} of {pixels} pixels are saturated: their attenuation is underestimated")

@@ -1,4 +1,4 @@
-"""Our own HDF5 file of projections with their scan and their facts. Numbers come back bit for bit."""
+"""fewview's own HDF5 file of projections with their scan and their facts. Numbers come back bit for bit."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ MOST_INTEGRAL = 30.0  # -ln of one photon in 10^13
 
 
 def write_projections(projections: Projections, path: str | Path, *, force: bool = False) -> Path:
-    """Write line integrals, the vectors of the scan and ``meta`` to one .h5 file, which `read` gives back exactly.
+    """Write line integrals, the vectors of the scan and ``meta`` to one .h5 file, which `read` returns unchanged.
 
-    Arrays and scans anywhere in ``meta`` come back bit for bit; the rest is kept as JSON (a tuple comes
-    back as a list, a Grid as a mapping).
+    Arrays and scans anywhere in ``meta`` come back bit for bit. Everything else is kept as JSON, so that a tuple comes back as a list and a
+    Grid as a mapping.
     """
     path = Path(path)
     if path.suffix.lower() not in (".h5", ".hdf5"):
@@ -97,7 +97,7 @@ def _check_facts(facts: Mapping[str, Any], views: int, path: Path) -> None:
 
 
 def _put_arrays(value: Any, group: Any) -> Any:
-    """``value`` with each array and scan stored in ``group`` and a reference to it in its place."""
+    """``value`` with each array and each scan stored in ``group`` and replaced by a reference to it."""
     if isinstance(value, Mapping):
         return {str(key): _put_arrays(item, group) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -127,7 +127,7 @@ def _get_arrays(value: Any, group: Any, path: Path) -> Any:
 
 
 def integral_doubts(values: LineIntegrals, source: str) -> list[str]:
-    """Warnings about numbers that can hardly be the line integrals of an object: all alike, as large as counts, or negative."""
+    """Warnings about line integrals that can hardly be those of an object: all equal, as large as counts, or negative."""
     low, high, mean = float(values.min()), float(values.max()), float(values.mean(dtype=np.float64))
     if low == high:
         return [f"{source}: all line integrals are {low:g}: nothing was in the beam, or nothing was written"]

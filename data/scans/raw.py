@@ -21,14 +21,14 @@ from ..images.view_subset import Subset
 
 @dataclass(frozen=True, eq=False)
 class RawScan:
-    """``intensity`` [view, row, col] detector counts (uint16 or float32) with the ``scan`` they belong to.
+    """Detector counts in ``intensity`` [view, row, col] (uint16 or float32) with the ``scan`` to which they belong.
 
-    ``flat`` (open beam) and ``dark`` (no beam) are [row, col] or [k, row, col] counts, or None: most SkyScan images are
-    flat-corrected by the scanner. ``meta`` holds facts about the scan: ``voltage_kv``, ``photons`` (mean count of an
-    unattenuated pixel), ``air_level`` (the grey value of air, where it is known), ``source`` (path), the sections of a log
-    file, and ``per_view`` (a name to one number a view). `fewview.data.prepare` turns it into `Projections`.
+    ``flat`` (open beam) and ``dark`` (no beam) are counts [row, col] or [k, row, col], or None, since most SkyScan images were
+    flat-corrected by the scanner. ``meta`` holds facts about the scan: ``voltage_kv``, ``photons`` (mean count of an unattenuated pixel),
+    ``air_level`` (the grey value of air, where it is known), ``source`` (path), the sections of a log file, and ``per_view`` (a name to one
+    number for each view). `fewview.data.prepare` makes `Projections` of it.
 
-    Raises InputError for a wrong shape or a type that is not a number. NaN and zero counts are left for `prepare` to judge.
+    Raises InputError for a wrong shape or a type that is not a number. NaN and zero counts are left to `prepare`.
     """
 
     intensity: NDArray[Any]
@@ -63,7 +63,7 @@ class RawScan:
 
 @dataclass(frozen=True, eq=False)
 class RawSource:
-    """A raw scan that is still on disk: ``views[i]`` reads view i."""
+    """A raw scan whose images are still on disk; ``views[i]`` reads view i."""
 
     views: ImageStack
     scan: Scan
@@ -72,11 +72,11 @@ class RawSource:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def load(self, progress: bool = False) -> RawScan:
-        """All views in memory, in the files' own type."""
+        """All views in memory, in the type that the files have."""
         return RawScan(load_images(self.views, progress), self.scan, self.flat, self.dark, self.meta)
 
     def part(self, views: Any = None, binning: int = 1) -> RawSource:
-        """Some of the views (a slice, indices, a mask, or a function of the scan that gives one of them), binned as they are read."""
+        """Some of the views, binned as they are read: a slice, indices, a mask, or a function of the scan that returns one of them."""
         if views is None and binning == 1:
             return self
         chosen: Any = views(self.scan) if callable(views) else slice(None) if views is None else views
@@ -90,7 +90,7 @@ class RawSource:
 
 
 def _binned_facts(meta: Mapping[str, Any], shape: tuple[int, int], binning: int) -> dict[str, Any]:
-    """What binning changes in ``meta``: photons a pixel, and what is left over."""
+    """The facts that binning changes: the photons of a pixel, and what is left over."""
     if binning == 1:
         return {}
     facts: dict[str, Any] = {"photons": float(meta["photons"]) * binning**2} if meta.get("photons") else {}

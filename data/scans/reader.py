@@ -1,4 +1,4 @@
-"""`read` and `read_raw`: whatever a scan was stored as, found out from what is there."""
+"""`read` and `read_raw` recognise how a scan was stored, and read it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ Views = slice | ArrayLike | Callable[[Scan], ArrayLike] | None
 
 @dataclass(frozen=True)
 class Format:
-    """A way to store a scan: ``accepts(path)`` looks, ``open(path, **options)`` reads; ``looks_like`` tells a user what it is."""
+    """One way to store a scan: ``accepts(path)`` recognises it, ``open(path, **options)`` reads it, and ``looks_like`` describes it to a
+    user.
+    """
 
     name: str
     looks_like: str
@@ -43,7 +45,7 @@ def _is_h5(path: Path, kind: str) -> bool:
     return path.is_file() and path.suffix.lower() in H5_ENDINGS and h5_format(path) == kind
 
 
-# The first that accepts a path reads it.
+# The first of these that accepts a path reads it.
 FORMATS = (
     Format("projections", "an .h5 file of write_projections", lambda path: _is_h5(path, PROJECTIONS), read_projections),
     Format("Data Exchange", "an .h5 file with /exchange/data", lambda path: _is_h5(path, DATA_EXCHANGE), open_exchange),
@@ -95,7 +97,9 @@ def line_integrals(
 
 
 def read_raw(path: str | Path, *, views: Views = None, binning: int = 1, progress: bool = False, **options: Any) -> RawScan:
-    """The detector counts of a scan on disk, in memory, in the files' own type; see `read` for formats, options and errors."""
+    """The detector counts of a scan on disk, read into memory in the type that the files have. Formats, options and errors are those of
+    `read`.
+    """
     source = _open(Path(path), options)
     if isinstance(source, Projections):
         raise InputError(f"{path} holds line integrals", expected="detector counts", remedy="use fewview.data.read")
@@ -103,9 +107,10 @@ def read_raw(path: str | Path, *, views: Views = None, binning: int = 1, progres
 
 
 def open_scan(path: str | Path, *, views: Views = None, binning: int = 1, **options: Any) -> RawSource | Projections:
-    """A scan on disk with its geometry, its images still unread; line integrals (an .h5 file of `write_projections`) are read at once.
+    """A scan on disk with its geometry, whose images are not read yet; line integrals (an .h5 file of `write_projections`) are read at
+    once.
 
-    ``views``, ``binning``, ``options`` and errors are those of `read`; `line_integrals` reads what was opened.
+    ``views``, ``binning``, ``options`` and errors are those of `read`. `line_integrals` reads what was opened.
     """
     source = _open(Path(path), options)
     return _part(source, views, binning, path) if isinstance(source, Projections) else source.part(views, binning)

@@ -1,4 +1,4 @@
-"""A SkyScan folder: 16-bit TIFF projections and the log beside them, read and written."""
+"""SkyScan folders: 16-bit TIFF projections with their log, read and written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..images.image_files import TIFF_ENDINGS, ImageFiles, list_images, write_im
 from .preparation import check_image, flat_field
 from .raw import RawScan, RawSource
 
-REFERENCE_INTENSITY = 57_500  # where flat-corrected air is put when counts have to be scaled, as SkyScan does
+REFERENCE_INTENSITY = 57_500  # grey value of air in flat-corrected images when counts have to be scaled, as on a SkyScan
 _NUMBERS = {
     "voltage_kv": "Source Voltage (kV)",
     "current_ua": "Source Current (uA)",
@@ -30,16 +30,16 @@ _NUMBERS = {
 
 
 def is_skyscan(path: Path) -> bool:
-    """A SkyScan log, or a folder that holds one."""
+    """Whether this is a SkyScan log, or a folder that holds one."""
     return (path.is_file() and path.suffix.lower() == ".log") or (path.is_dir() and bool(find_logs(path)))
 
 
 def open_skyscan(path: Path, *, part: int | None = None, skip_missing: bool = False, **settings: Any) -> RawSource:
     """The projections of a folder (or of one log file, where a folder holds several) with the geometry of the log.
 
-    Images are ``<prefix><number>.tif``; scouts (``_spr``), slices (``_rec``) and TIFFs of other scans are left out. The numbers must have
-    no gap: a missing image is an error, or with ``skip_missing`` a view less. ``part`` picks a part of an oversize scan; ``settings``
-    are those of `geometry.parse_skyscan_log`. ``meta`` has every key of the log and each assumption that was made.
+    Images are ``<prefix><number>.tif``; scouts (``_spr``), slices (``_rec``) and TIFFs of other scans are left out. A gap in the numbers is
+    an error, unless ``skip_missing`` says to go on with a view less. ``part`` chooses a part of an oversize scan; ``settings`` are those of
+    `geometry.parse_skyscan_log`. ``meta`` holds every key of the log and each assumption that was made.
 
     Raises FileNotFoundError naming the missing images, and InputError for two logs, none, or counts that disagree.
     """
@@ -71,9 +71,9 @@ def open_skyscan(path: Path, *, part: int | None = None, skip_missing: bool = Fa
 
 
 def projection_files(text: LogText) -> dict[int, Path]:
-    """Number -> projection image of the scan that a log describes, in natural order.
+    """Number -> projection image, in natural order, for the scan that a log describes.
 
-    Raises FileNotFoundError naming the expected names where there is none.
+    Raises FileNotFoundError with the expected names where there is none.
     """
     folder, stem = text.path.parent, re.sub(r"_?_rec$", "", text.path.stem, flags=re.IGNORECASE)
     files = list_images(folder, TIFF_ENDINGS)
@@ -114,7 +114,7 @@ def _facts(log: SkyScanLog) -> dict[str, Any]:
 
 
 def filter_mm_al(text: str) -> float | None:
-    """Millimetres of aluminium that a log's ``Filter`` names; None for another metal, or none stated.
+    """The thickness in mm of the aluminium that the ``Filter`` of a log names; None for another metal, or where none is stated.
 
     >>> filter_mm_al("Al 0.5mm"), filter_mm_al("1 mm Al"), filter_mm_al("No Filter"), filter_mm_al("Al+Cu")
     (0.5, 1.0, 0.0, None)
@@ -130,8 +130,8 @@ def filter_mm_al(text: str) -> float | None:
 def write_skyscan(raw: RawScan, folder: str | Path, *, prefix: str = "scan_", force: bool = False) -> Path:
     """Write a raw scan as a SkyScan folder: ``<prefix>00000000.tif``, ... (uint16) and ``<prefix>.log``; returns the folder.
 
-    uint16 counts are written as they are, other counts rounded. With ``flat`` (and ``dark``) the images are corrected and scaled so
-    that air is at 57 500, as the scanner does. What the log has no key for (real detector distance, `flat`, `dark`) is not kept.
+    uint16 counts are written as they are, other counts rounded. With ``flat`` (and ``dark``) the images are corrected and scaled so that
+    air is at 57 500, as the scanner does it. What the log has no key for is lost: the real detector distance, ``flat`` and ``dark``.
 
     Raises FileExistsError without ``force``, and InputError for counts that 16 bits cannot hold or a scan that a log cannot describe.
     """

@@ -1,1 +1,1 @@
-"""Volumes on disk: one module a format, and the reader and writer that choose among them."""
+"""Volumes on disk: one module for each format, the reader and writer that choose among them, and volumes on other voxels."""

@@ -1,4 +1,6 @@
-"""What the stored numbers of a volume mean as attenuation: said by the file, said by the user, or asked for; never guessed in silence."""
+"""The attenuation that the stored numbers of a volume mean. The file says it, or the user does, or the user is asked; it is never guessed
+silently.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +16,16 @@ from ...base import InputError
 from ...base.settings import NotNegative, Several, checked
 from ...base.shapes import AnyVolume, FloatVolume
 
-USUAL_MU_MAX = 0.20  # 1/mm: cortical bone of a mouse at 30 keV, near the brightest level of a micro-CT
+USUAL_MU_MAX = 0.20  # 1/mm, cortical bone of a mouse at 30 keV: near the brightest level of a micro-CT
 _MOST, _MUCH, _LEAST = 10.0, 1.0, 1e-3  # 1/mm: iron at 30 keV absorbs 6.4, bone 0.2, foam 0.002
 PerMm = Annotated[float, Field(gt=0, le=100, description="a number above 0 and up to 100, in 1/mm")]
 _MOST_LABELS = 16
-_AIR_HU = -200.0  # nothing but air, in Hounsfield units, is so far below zero
+_AIR_HU = -200.0  # in Hounsfield units only air is so far below zero
 
 
 @checked(of="the grey scale")
 class GreyScale:
-    """What the user says of stored numbers; at most one of ``window``, ``mu_max``, ``mu`` and ``mu_water``.
+    """What the user says about the stored numbers; at most one of ``window``, ``mu_max``, ``mu`` and ``mu_water``.
 
     Args:
         window: attenuation in 1/mm of the lowest and of the highest grey level: of 0 and 2^bits - 1 for whole numbers, of the smallest
@@ -51,13 +53,13 @@ class GreyScale:
 
     @property
     def ends(self) -> tuple[float, float] | None:
-        """Attenuation in 1/mm of the lowest and of the highest grey level, where it was said."""
+        """The attenuation in 1/mm of the lowest and of the highest grey level, where the user stated it."""
         return self.window if self.window is not None else None if self.mu_max is None else (0.0, self.mu_max)
 
 
 @dataclass(frozen=True, eq=False)
 class Attenuation:
-    """``volume`` [z, y, x] float32 in 1/mm, nowhere negative; ``largest``: the value that it can reach; ``why``: how that is known."""
+    """The ``volume`` in 1/mm, nowhere negative; ``largest`` is the largest value that it can have, and ``why`` says how that is known."""
 
     volume: FloatVolume
     largest: float
@@ -65,13 +67,14 @@ class Attenuation:
 
 
 def as_attenuation(stored: AnyVolume, facts: Mapping[str, Any], name: str, scale: GreyScale | None = None) -> Attenuation:
-    """The attenuation that the numbers ``stored`` mean, by the ``facts`` of `read_volume` and what the user says; ``name`` is the file's.
+    """The attenuation that the numbers ``stored`` mean, from the ``facts`` of `read_volume` and what the user says; ``name`` is that of the
+    file.
 
-    Whole numbers that fill their type are grey levels, from 0 to `USUAL_MU_MAX` 1/mm unless ``scale`` says otherwise, with a warning that
-    says so. Real numbers that can be attenuation in 1/mm are taken as such; values below zero (noise, streaks) become zero.
+    Whole numbers that fill their type are grey levels from 0 to `USUAL_MU_MAX` 1/mm unless ``scale`` says otherwise, and a warning says so.
+    Real numbers that can be attenuation in 1/mm are taken as such; values below zero (noise, streaks) become zero.
 
-    Raises InputError that asks for the grey scale where it cannot be known: Hounsfield units, labels, grey levels that leave bits of their
-    type unused, values from 0 to 1, and attenuations that nothing has.
+    Raises an InputError that asks for the grey scale where it cannot be known: for Hounsfield units, labels, grey levels that leave bits of
+    their type unused, values from 0 to 1, and attenuations that no material has.
     """
     scale = scale or GreyScale()
     low, high = float(stored.min()), float(stored.max())
@@ -126,7 +129,7 @@ def _of_hounsfield(stored: AnyVolume, mu_water: float, high: float) -> Attenuati
 
 
 def _of_levels(stored: AnyVolume, name: str, ends: tuple[float, float], bits: int | None, low: float, high: float) -> Attenuation:
-    """Grey levels; InputError where they leave two bits or more of their type unused and nobody says how many they have."""
+    """Grey levels as attenuation; InputError where two or more bits of their type are unused and nobody says how many bits they have."""
     first, last = low, high
     if stored.dtype.kind in "bui" and low >= 0:
         used, room = int(high).bit_length(), 8 * stored.dtype.itemsize - (stored.dtype.kind == "i")

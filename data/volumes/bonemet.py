@@ -1,4 +1,4 @@
-"""The CT volumes of the BoneMet data set, written: a folder of slices in one of its components."""
+"""Writing a CT volume of the BoneMet data set: a folder of slices in one of its components."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def write_bonemet_slices(
     *,
     force: bool = False,
 ) -> Path:
-    """Write [z, y, x] as 8-bit ``ct_slice_001.PNG``, ... in the folder of a component; returns that folder.
+    """Write a volume as 8-bit slices ``ct_slice_001.PNG``, ... in the folder of a component; returns that folder.
 
-    ``window`` (low, high) in 1/mm maps to 0..255; a uint8 volume (segmentations, composites) is written as it is.
+    ``window`` (low, high) in 1/mm is mapped to 0..255. A uint8 volume (segmentation, composite) is written as it is.
     """
     if volume.ndim != 3:
         raise InputError(f"the volume has shape {volume.shape}", expected="(z, y, x)")

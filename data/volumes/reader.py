@@ -1,4 +1,4 @@
-"""`read_volume`: a volume and its grid from whatever file or folder it was stored in."""
+"""`read_volume` reads a volume and its grid from any file or folder whose format is known."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .volume_format import format_to_read
 
 
 def read_volume(path: str | Path, *, voxel_mm: float | None = None, **options: Any) -> tuple[AnyVolume, Grid, dict[str, Any]]:
-    """(volume [z, y, x], grid, facts) of a volume on disk, by its ending: see `fewview.data.volumes.formats`.
+    """(volume, grid, facts) of a volume on disk, whose ending decides the format: see `fewview.data.volumes.formats`.
 
-    The volume has the type that was stored, but slices with a known grey window become float32 in 1/mm (``facts["units"]`` says so).
-    ``voxel_mm`` is needed where the file does not state a voxel size, and goes before it where it does. ``options`` are those of the
-    format's row: ``dataset`` for .h5; ``prefix`` and ``window`` for slices; ``component``, ``animal``, ``week`` and ``part`` for the
-    root of a BoneMet data set (voxel 0.0106 mm unless given); ``missing`` for an OME-Zarr.
+    The volume has the type that was stored, except that slices with a known grey window become float32 in 1/mm (``facts["units"]`` says
+    so). ``voxel_mm`` is needed where the file does not state a voxel size, and takes precedence where it does. ``options`` are those of the
+    format: ``dataset`` for .h5; ``prefix`` and ``window`` for slices; ``component``, ``animal``, ``week`` and ``part`` for the root of a
+    BoneMet data set (voxel 0.0106 mm unless given); ``missing`` for OME-Zarr.
 
-    Raises FileNotFoundError; InputError naming the file and what is accepted, for an option that the format has not, and for NaN or Inf.
+    Raises FileNotFoundError, and InputError that names the file and what is accepted for an unknown option, for NaN and for Inf.
     """
     path = Path(path)
     if not path.exists():

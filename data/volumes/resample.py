@@ -1,7 +1,7 @@
 """Volumes on other voxels. There is one function for each need:
 
-`resample`  any grid to any other. Larger voxels get the average of what they cover, smaller ones are interpolated linearly. The total is
-            kept, and what lies outside the old grid is zero. This is the function to use where nothing special is asked for.
+`resample`  any grid to any other. Larger voxels get the average of what they cover, so that totals are kept; smaller ones are
+            interpolated linearly. What lies outside the old grid is zero. This is the function to use where nothing special is asked for.
 `coarsen`   voxels larger by a whole factor over the whole of the old grid, whose edges are repeated where blocks are not full: the small
             problem on which a method's strength is chosen must have an object of the same density up to its edge.
 `refine`    voxels smaller by a whole factor, by cubic convolution: what the simulator projects, so that nothing is simulated and

@@ -1,4 +1,4 @@
-"""A volume as a folder of numbered 8- or 16-bit slices with an NRecon-like ``_rec.log`` that states voxel size and grey window."""
+"""Volumes as folders of numbered 8- or 16-bit slices with a ``_rec.log`` like that of NRecon, which states voxel size and grey window."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def write_slices(
     prefix: str = "slice_",
     facts: Mapping[str, object] | None = None,
 ) -> None:
-    """Write slice k of [z, y, x] as ``<prefix>_rec0000k.tif`` and the log ``<prefix>_rec.log`` into the new folder ``folder``.
+    """Write slice k of a volume as ``<prefix>_rec0000k.tif``, with the log ``<prefix>_rec.log``, into the new folder ``folder``.
 
-    ``window`` (low, high) in 1/mm, by default the volume's own range, maps to 0 and the brightest level; values outside it are cut, and
-    counted in the log. Integer volumes of 8 or 16 bits are written as they are when no window is given (masks, labels).
+    ``window`` (low, high) in 1/mm, by default the range of the volume, is mapped to 0 and the brightest level. Values outside it are
+    clipped and counted in the log. Volumes of 8- or 16-bit integers (masks, labels) are written as they are when no window is given.
     """
     ending = f".{image}"
     as_is = window is None and volume.dtype in (np.uint8, np.uint16)
@@ -86,12 +86,13 @@ def read_slices(
     window: tuple[float, float] | None = None,
     progress: bool = False,
 ) -> tuple[AnyVolume, Grid, dict[str, Any]]:
-    """(volume [z, y, x], grid, facts) of a folder of numbered TIFF, PNG or BMP slices; slice number increases with z, row with y.
+    """(volume, grid, facts) of a folder of numbered TIFF, PNG or BMP slices. The slice number increases with z, the row with y.
 
-    Where ``window`` (low, high) or a ``_rec.log`` says what the grey levels mean the volume is float32 in 1/mm, otherwise the files' own
-    levels. Voxel size from the log unless given. Images without a number (scouts, thumbnails) are left out; ``prefix`` chooses a series.
+    The volume is float32 in 1/mm where ``window`` (low, high) or a ``_rec.log`` says what the grey levels mean, and otherwise holds the
+    levels of the files. The voxel size comes from the log unless it is given. Images without a number (scouts, thumbnails) are left out;
+    ``prefix`` chooses a series.
 
-    Raises FileNotFoundError naming a missing slice, InputError naming the file for one that is broken or of another size.
+    Raises FileNotFoundError naming a missing slice, and InputError naming the file for one that is broken or of another size.
     """
     files = _series(folder, prefix)
     stack = ImageFiles(files)
@@ -167,7 +168,7 @@ def _logged_window(log: LogText) -> tuple[float, float] | None:
 
 
 def _check_count(log: LogText | None, count: int) -> None:
-    """Slices at either end leave no gap in the numbers: only the log knows of them."""
+    """Raise an error where slices are missing at either end, which leaves no gap in the numbers, so that only the log tells."""
     stated = log.number(_COUNT, "Reconstruction") if log is not None else None
     if log is not None and stated is not None and stated != count:
         warnings.warn(f"{log.path}: {_COUNT} is {stated:g}, and {count} slices are there; were some left out?", stacklevel=4)

@@ -1,7 +1,7 @@
-"""What a volume format is, and the table of them: every module of ``formats/`` that has a ``FORMAT``.
+"""What a volume format is, and the table of all formats: each module in ``formats/`` that has a ``FORMAT``.
 
-A new format is one file there, with a function that reads, one that writes, and the row; reader, writer, help texts, messages and tests
-are made from the table.
+A new format is one file in that folder, with a function that reads, one that writes, and its row. Reader, writer, help texts, messages and
+tests are made from the table.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Read = tuple[NDArray[Any], Grid, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Option:
-    """A setting of one format: its name, what it does, and ``check(value) -> value``, which raises ValueError saying what is expected."""
+    """A setting of one format: its name, what it does, and ``check(value) -> value``, whose ValueError says what is expected."""
 
     name: str
     does: str
@@ -36,7 +36,7 @@ class Option:
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """What some formats keep beside the volume: facts of the reconstruction, its standard deviation in 1/mm, its scan."""
+    """What some formats keep beside the volume: facts about the reconstruction, its standard deviation in 1/mm, and its scan."""
 
     facts: Mapping[str, Any] = field(default_factory=dict)
     std: AnyVolume | None = None
@@ -47,8 +47,9 @@ class Kept:
 class VolumeFormat:
     """One way to store a volume.
 
-    ``endings`` are read and written (none: a folder), ``also_read`` only read. ``read(path, voxel_mm, **options)`` gives `Read`;
-    ``write(volume, grid, path, kept, **options)`` keeps of ``kept`` what ``keeps`` names. ``extra``: the extra of this package it needs.
+    ``endings`` can be read and written (none stands for a folder), ``also_read`` can only be read. ``read(path, voxel_mm, **options)``
+    returns `Read`; ``write(volume, grid, path, kept, **options)`` keeps those parts of ``kept`` that ``keeps`` names. ``extra`` is the
+    extra of this package that the format needs.
     """
 
     name: str
@@ -66,7 +67,7 @@ class VolumeFormat:
         return f"{self.name} ({', '.join(self.endings)})" if self.endings else self.name
 
     def checked(self, options: Mapping[str, Any], *, writing: bool, path: Path) -> dict[str, Any]:
-        """The options; InputError for one that the format has not, or a value that it cannot take."""
+        """The checked options; InputError for one that the format does not have, or for a value that it does not accept."""
         known = {option.name: option for option in _options(self, writing)}
         for name, value in options.items():
             if name not in known:
@@ -88,7 +89,7 @@ def _options(form: VolumeFormat, writing: bool) -> tuple[Option, ...]:
 
 
 def one_of(*choices: Any) -> Callable[[Any], Any]:
-    """A check that takes these values and no others."""
+    """A check that accepts only these values."""
 
     def check(value: Any) -> Any:
         if value not in choices or isinstance(value, bool):
@@ -123,7 +124,7 @@ def whole(value: Any) -> int:
 
 @cache
 def formats() -> tuple[VolumeFormat, ...]:
-    """Every format, by the names of their modules."""
+    """All formats, sorted by the names of their modules."""
     folder = importlib.import_module(f"{__package__}.formats")
     modules = [importlib.import_module(f"{folder.__name__}.{found.name}") for found in pkgutil.iter_modules(folder.__path__)]
     rows: list[Any] = [getattr(module, "FORMAT", None) for module in modules]
@@ -131,18 +132,18 @@ def formats() -> tuple[VolumeFormat, ...]:
 
 
 def written() -> str:
-    """The names that a volume can be written to, for people."""
+    """The file names that a volume can be written to, in words."""
     return ", ".join(form.endings[0] for form in formats() if form.endings) + ", or a folder name without an ending for slices"
 
 
 def readable() -> str:
-    """The volumes that can be read, for people."""
+    """The volumes that can be read, in words."""
     endings = [ending for form in formats() for ending in (*form.endings, *form.also_read)]
     return ", ".join(endings) + ", or a folder of numbered TIFF, PNG or BMP slices"
 
 
 def format_to_write(path: Path) -> VolumeFormat:
-    """The format that a name asks for; InputError that lists the endings for one that no format has."""
+    """The format for a file name; where no format has its ending, an InputError that lists the endings."""
     name = path.name.lower()
     for form in formats():
         if name.endswith(form.endings):
@@ -154,7 +155,7 @@ def format_to_write(path: Path) -> VolumeFormat:
 
 
 def format_to_read(path: Path) -> VolumeFormat:
-    """The format of what is there, by its ending; InputError that lists the endings for one that no format has."""
+    """The format of an existing file or folder by its ending; where no format has it, an InputError that lists the endings."""
     name = path.name.lower()
     for form in formats():
         if name.endswith((*form.endings, *form.also_read)):

@@ -1,4 +1,4 @@
-"""Voxel sizes as files state them: units to mm, three sizes to one."""
+"""Voxel sizes as files state them: units converted to mm, and three edges to one."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ...geometry import Grid
 SAY_VOXEL = "give voxel_mm=... (on the command line --volume-voxel-mm)"
 """What to do about a voxel size that a file does not state, or that is not to be believed."""
 
-_LIKELY_MM = (1e-5, 20.0)  # from the finest nano-CT to the coarsest scan of a person
+_LIKELY_MM = (1e-5, 20.0)  # mm, from the finest nano-CT to the coarsest scan of a person
 
-# Unit names of OME (tif, zarr), NIfTI, ImageJ and HDF5 files, lower case.
+# The names of units in OME (tif, zarr), NIfTI, ImageJ and HDF5 files, in lower case.
 _MM = {
     "mm": 1.0, "millimeter": 1.0, "millimetre": 1.0, "cm": 10.0, "centimeter": 10.0, "m": 1e3, "meter": 1e3, "metre": 1e3, "meters": 1e3,
     "µm": 1e-3, "um": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3, "micrometre": 1e-3, "nm": 1e-6, "nanometer": 1e-6,
@@ -27,7 +27,7 @@ _MM = {
 
 
 def unit_in_mm(unit: str, path: Path) -> float:
-    """How many mm a unit of length is; InputError naming the file for an unknown one.
+    """The number of mm in a unit of length; InputError naming the file for an unknown unit.
 
     >>> unit_in_mm("µm", Path("a.ome.tif"))
     0.001
@@ -41,8 +41,8 @@ def unit_in_mm(unit: str, path: Path) -> float:
 def one_size(sizes_mm: Sequence[float], path: Path, given: float | None = None, named: Sequence[str] = ("x", "y", "z")) -> float:
     """The edge of a voxel from its three edges (x, y, z): their geometric mean, which keeps the volume of the whole.
 
-    Edges that differ by more than 0.1 % bring a warning, by more than 2 % InputError naming the file and what the edges are ``named``
-    in it; ``given`` decides without either.
+    Edges that differ by more than 0.1 % are worth a warning, by more than 2 % an InputError that names the file and what the edges are
+    ``named`` in it. With ``given`` neither happens.
     """
     if given is not None:
         return float(given)
@@ -67,7 +67,7 @@ def one_size(sizes_mm: Sequence[float], path: Path, given: float | None = None, 
 def grid_of(
     shape: tuple[int, ...], voxel_mm: float | None, path: Path, *, center_mm: Sequence[float] = (0, 0, 0), given: float | None = None
 ) -> Grid:
-    """The grid of a volume that was read; ``given`` is the caller's voxel size and goes before the file's ``voxel_mm``."""
+    """The grid of a volume that was read. ``given`` is the caller's voxel size and takes precedence over the file's ``voxel_mm``."""
     if len(shape) != 3:
         raise InputError(f"{path} holds an array of shape {tuple(shape)}", expected="a volume (z, y, x)")
     voxel = voxel_mm if given is None else given
@@ -86,7 +86,7 @@ def grid_of(
 
 
 def center_from(text: str, path: Path, name: str) -> tuple[float, float, float]:
-    """(x, y, z) in mm from text; InputError naming the file and what holds the text."""
+    """(x, y, z) in mm from a text; InputError naming the file and where in it the text is."""
     try:
         x, y, z = (float(part) for part in text.split())
         if all(map(math.isfinite, (x, y, z))):
@@ -97,9 +97,9 @@ def center_from(text: str, path: Path, name: str) -> tuple[float, float, float]:
 
 
 def center_of(origin_mm: ArrayLike, shape: tuple[int, ...], voxel_mm: float) -> tuple[float, float, float]:
-    """(x, y, z) of the middle of a volume from the centre of its voxel [0, 0, 0]; the inverse of `Grid.origin_mm`.
+    """The middle (x, y, z) of a volume from the centre of its voxel [0, 0, 0], both in mm; the inverse of `Grid.origin_mm`.
 
-    Noise far below a voxel, left by files that keep float32, is rounded away.
+    Noise far below a voxel, which files with float32 leave, is rounded away.
     """
     center = np.asarray(origin_mm, dtype=np.float64) + (np.array(shape[::-1]) - 1) / 2 * voxel_mm
     digits = math.ceil(4 - math.log10(voxel_mm))

@@ -1,4 +1,4 @@
-"""`write_volume`: a reconstruction, or any volume, to the format that the ending says; all or nothing under the final name."""
+"""`write_volume` writes a reconstruction, or any volume, in the format that the ending states, completely or not at all."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _KEPT = (np.uint8, np.uint16, np.int16, np.float32)
 
 @runtime_checkable
 class Result(Protocol):
-    """A volume that knows where it came from: a `Reconstruction`."""
+    """A volume that knows where it came from, such as a `Reconstruction`."""
 
     @property
     def volume(self) -> Volume:
-        """[z, y, x] in 1/mm."""
+        """The volume in 1/mm."""
         ...
 
     @property
     def grid(self) -> Grid:
-        """Its voxels."""
+        """The grid of its voxels."""
         ...
 
     def kept(self) -> Kept:
-        """What a file may keep beside it."""
+        """What a file may keep beside the volume."""
         ...
 
 
@@ -47,19 +47,19 @@ def write_volume(
     record: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Path:
-    """Write a volume [z, y, x] with its voxel size and place; returns the path.
+    """Write a volume [z, y, x] with its voxel size and position; returns the path.
 
-    The ending of ``path`` decides (see `fewview.data.volumes.formats`): ``.ome.tif``, ``.nii.gz``, ``.ome.zarr`` (extra
-    ``zarr``), ``.h5``, or none for a folder of slices. uint8, uint16, int16 and float32 are written as they are, bool as uint8, other
-    whole numbers as uint16 or int16 where they fit, the rest as float32. ``grid`` is needed for a plain array.
-    ``options`` are those of the format's row. Slices: ``window`` (low, high) in 1/mm (default: the volume's range), ``bits`` 8 or 16,
-    ``image`` "tif", "png" or "bmp". OME-TIFF: ``compression``, a lossless scheme such as "zlib".
+    The ending of ``path`` decides the format (see `fewview.data.volumes.formats`): ``.ome.tif``, ``.nii.gz``, ``.ome.zarr`` (extra
+    ``zarr``), ``.h5``, or none for a folder of slices. uint8, uint16, int16 and float32 are written as they are, bool as uint8, other whole
+    numbers as uint16 or int16 where they fit, and everything else as float32. ``grid`` is needed for a plain array. ``options`` are those
+    of the format. Slices have ``window`` (low, high) in 1/mm (default: the range of the volume), ``bits`` 8 or 16, and ``image`` "tif",
+    "png" or "bmp". OME-TIFF has ``compression``, a lossless scheme such as "zlib".
 
     A `Reconstruction` leaves a run record beside the file (``<path>.record.json``): ``record``, or one made from its own settings.
 
-    Raises FileExistsError without ``force``, and with it for what fewview did not write or ``record`` names as an input; InputError
-    for NaN or Inf, a wrong shape, an ending that is not known, or an option that the format has not. Whatever goes wrong, a full disk
-    or Ctrl-C included, nothing half-written is left, and what was there before stays.
+    Raises FileExistsError without ``force``, and even with it for files that fewview did not write or that ``record`` names as an input.
+    Raises InputError for NaN or Inf, a wrong shape, an unknown ending, or an option that the format does not have. Whatever goes wrong,
+    including a full disk and Ctrl-C, nothing half-written is left, and what was there before stays.
     """
     path = Path(path)
     inputs = _inputs(record)
@@ -76,12 +76,12 @@ def write_volume(
     with output as temporary:
         form.write(array, grid, temporary, kept, **options)
     if rec is None:
-        record_path(path).unlink(missing_ok=True)  # of the volume that was here before
+        record_path(path).unlink(missing_ok=True)  # the record of the volume that was here before
     return path
 
 
 def _inputs(record: Mapping[str, Any] | None) -> list[str]:
-    """What a run record says that the volume was made from."""
+    """The files from which the volume was made, according to a run record."""
     return [str(entry["path"]) for entry in (record or {}).get("inputs", ()) if isinstance(entry, Mapping) and "path" in entry]
 
 
@@ -93,7 +93,7 @@ def _own_record(kept: Kept, grid: Grid, path: Path) -> dict[str, Any]:
 
 
 def check_output(path: Path, force: bool = False, inputs: Iterable[str | Path] = ()) -> VolumeFormat:
-    """The format that the name asks for; raises what `write_volume` would, before the work is done and not after it."""
+    """The format of an output name. Raises the errors of `write_volume` before the work is done and not after it."""
     form = format_to_write(path)
     refuse_existing(path, force, inputs)
     refuse_existing(record_path(path), True)
@@ -116,7 +116,7 @@ def _checked(array: NDArray[Any], grid: Grid | None) -> tuple[AnyVolume, Grid]:
 
 
 def _stored_type(array: NDArray[Any]) -> np.dtype[Any]:
-    """The type that every format can hold without loss, float32 where there is none."""
+    """A type that every format can hold without loss; float32 where there is none."""
     if array.dtype in _KEPT:
         return array.dtype
     if array.dtype.kind in "ui":

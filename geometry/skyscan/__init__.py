@@ -1,1 +1,1 @@
-"""SkyScan logs and scanners: what a log file says becomes a `Scan`, and a `Scan` becomes a log file."""
+"""SkyScan logs and scanners: reading a log file into a `Scan`, and writing a `Scan` as a log file."""

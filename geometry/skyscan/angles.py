@@ -1,4 +1,4 @@
-"""How many views, at which angles, in which sense: from a SkyScan log and the images found on disk."""
+"""The number of views, their angles and the sense of rotation, from a SkyScan log and the images found on disk."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Travel:
 
 
 def angles_of(text: LogText, images: int | None) -> tuple[Travel, bool, list[str], list[str]]:
-    """(angles, whether the last image repeats the first at 360 deg, assumptions, warnings).
+    """The angles, whether the last image repeats the first at 360 deg, the assumptions made, and warnings.
 
-    The images on disk outweigh ``Number Of Files``. Whether they include a duplicate view follows from N times the step: the last of N is
-    one when N - 1 steps make 360 deg.
+    The number of images on disk takes precedence over ``Number Of Files``. Whether they include a duplicate view follows from the rotation
+    step: the last of N images is a duplicate when N - 1 steps make 360 deg.
     """
     step = text.needed("Rotation Step (deg)", remedy="add it, or build the scan with Scan.circular")
     stated = text.number("Number Of Files")
@@ -80,7 +80,7 @@ def _range_warnings(text: LogText, count: int, step: float) -> list[str]:
 
 
 def direction_of(text: LogText, chosen: str | None) -> tuple[float, str]:
-    """(+1 counter-clockwise or -1 clockwise, what was assumed)."""
+    """+1 for counter-clockwise or -1 for clockwise, and what was assumed."""
     if chosen is not None:
         return _sense(chosen, "direction"), f"rotation {chosen} as asked for"
     for key in ("Rotation Direction", "Gantry direction"):
@@ -92,7 +92,7 @@ def direction_of(text: LogText, chosen: str | None) -> tuple[float, str]:
 
 
 def direction_doubts(text: LogText) -> list[str]:
-    """The two keys that tell the sense of rotation, where they tell different ones."""
+    """A warning where the two keys for the sense of rotation disagree."""
     keys = [key for key in ("Rotation Direction", "Gantry direction") if text.get(key) is not None]
     told = [f"'{key}' is {text.get(key)}" for key in keys]
     senses = {_sense(text.get(key) or "", f"{text.path}: '{key}'") for key in keys}

@@ -1,4 +1,4 @@
-"""Which log of a folder: the scan's own, NRecon's copy, and the parts of an oversize scan."""
+"""Which log of a folder to read: the log of the scan, NRecon's copy, or those of the parts of an oversize scan."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _is_scan_log(path: Path) -> bool:
 
 
 def find_logs(folder: Path) -> dict[str, tuple[Path | None, Path | None]]:
-    """Scan name -> (its own log, NRecon's ``_rec.log``) of a folder; other files that end in .log are left out."""
+    """Scan name -> (its own log, NRecon's ``_rec.log``) for a folder; other files that end in .log are left out."""
     found: dict[str, tuple[Path | None, Path | None]] = {}
     for path in sorted(p for p in folder.iterdir() if p.is_file() and p.suffix.lower() == ".log" and _is_scan_log(p)):
         is_rec = path.stem.lower().endswith("_rec")

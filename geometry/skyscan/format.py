@@ -1,4 +1,4 @@
-"""The other way round: the text of a SkyScan log for a circular scan."""
+"""The reverse of reading a log: the text of a SkyScan log for a circular scan."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..transform import flip_rows
 def format_skyscan_log(
     scan: Scan, prefix: str = "scan_", *, scanner: str = "SkyScan1276", index_length: int = 8, extra: Mapping[str, object] | None = None
 ) -> str:
-    """A log that `parse_skyscan_log` reads back to a scan with the same rays, first angle and direction included.
+    """A log that `parse_skyscan_log` reads back as a scan with the same rays, the same first angle and the same direction.
 
-    ``extra`` adds or replaces [Acquisition] lines. Lengths are scaled to the rotation axis, as logs do: a real detector comes back as
-    the virtual one there. Rows that run down are noted in a section [fewview], which NRecon does not read.
+    ``extra`` adds or replaces lines of [Acquisition]. Lengths are scaled to the rotation axis, as in all logs: a real detector comes back
+    as the virtual one at the axis. Rows that run down are noted in a section [fewview], which NRecon does not read.
 
-    Raises InputError for a scan that such a log cannot describe: unequally spaced angles, or not circular about the z axis.
+    Raises InputError for a scan that such a log cannot describe: one with unequally spaced angles, or not circular about the z axis.
     """
     down = bool(np.all(scan.v[:, 2] < 0))
     recipe = circular_recipe(flip_rows(scan) if down else scan)

@@ -1,21 +1,21 @@
-"""A SkyScan log file becomes a `Scan`, and says which choices that took.
+"""A SkyScan log file becomes a `Scan`, together with a list of the choices that this took.
 
-Two numbers decide the geometry: ``Object to Source (mm)`` and ``Image Pixel Size (um)``, the (binned) pixel scaled to the rotation
-axis. The detector of the scan is the virtual one at the axis with that pitch; NRecon's cone angles follow from it to 2e-5 deg on eight
-real logs. The camera's own pixel and distance are not used: they are wrong by -7 % to +4 %, depending on the scanner.
+Two numbers decide the geometry: ``Object to Source (mm)`` and ``Image Pixel Size (um)``, the (binned) pixel scaled to the rotation axis.
+The detector of the scan is a virtual one at the axis with that pitch. The cone angles that NRecon prints follow from it to 2e-5 deg on
+eight real logs. The pixel and the distance of the camera are not used: they are wrong by -7 % to +4 %, depending on the scanner.
 
 What no log decides is a setting with a stated default:
 
-* ``row_0``: SkyScan images are stored from the top down, but whether they are seen from the source or from the camera, and so whether
-  the object's z axis goes up or down them in a right-handed frame, is not published. The default ``"bottom"`` lets the row index
+* ``row_0``: SkyScan images are stored from the top down. It is not published whether they are seen from the source or from the camera,
+  and so whether the z axis of the object goes up or down in them in a right-handed frame. The default ``"bottom"`` lets the row index
   increase with +z, as `Scan.circular` and `skyscan_1276` do: slice k of the volume belongs to row k of the image, and simulated images
-  read back as they are. A wrong choice cannot be seen in the sharpness; it mirrors the volume: check it on a landmark. ``"top"`` turns
-  it over.
-* ``optical_axis_from``: readers disagree on where the line number is counted from; ``"first"`` is the image's row 0, ``"last"`` its
-  last row. The number is taken as a distance from the image's edge, so half the rows is the exact middle. `fewview.recon.calibrate`
-  settles it on data.
+  read back as they are. ``"top"`` is the other way round. A wrong choice does not blur the volume but mirrors it, so check it on a
+  landmark.
+* ``optical_axis_from``: readers disagree on where the line number is counted from. ``"first"`` is row 0 of the image, ``"last"`` its
+  last row. The number is taken as a distance from the edge of the image, so that half the rows is the exact middle.
+  `fewview.recon.calibrate` finds out from the data.
 * ``direction``: ``"CC"`` is a source that turns counter-clockwise in the frame of `Scan.circular`, ``"CW"`` clockwise. The wrong one
-  blurs.
+  blurs the volume.
 * ``postalignment_sign`` and ``image_rotation_sign``: +1 moves the axis to higher columns, and turns u towards v.
 """
 
@@ -41,11 +41,11 @@ from .text import LogText
 
 @dataclass(frozen=True, eq=False)
 class SkyScanLog:
-    """A log that was read: its ``text`` (every key, as written), the ``scan``, and each choice made on the way.
+    """A log that was read: its ``text`` (every key, as written), the ``scan``, and each choice that was made.
 
-    ``duplicate_view`` says that the folder's last image repeats the first at 360 deg and is not part of ``scan``: use the first
-    ``len(scan)`` images. ``part`` is the number of an oversize scan's part (``~00``: 0), None for a scan in one piece. ``warnings`` are
-    contradictions in the log and numbers that no real scan is known to have; they stand at the head of ``assumptions`` too.
+    ``duplicate_view`` says that the last image of the folder repeats the first at 360 deg and is not part of ``scan``; use the first
+    ``len(scan)`` images. ``part`` is the number of the part of an oversize scan (0 for ``~00``), None for a scan in one piece. ``warnings``
+    are contradictions in the log and numbers that no known scanner produces; they are also the first of the ``assumptions``.
     """
 
     text: LogText
@@ -62,12 +62,12 @@ class SkyScanLog:
 
     @property
     def prefix(self) -> str:
-        """What the names of the projection images begin with."""
+        """The beginning of the names of the projection images."""
         return self.text.get("Filename Prefix") or self.path.stem.removesuffix("_rec")
 
     @property
     def reference_intensity(self) -> float | None:
-        """The grey value near that of air (57000-58000 on many scanners), where the log gives it."""
+        """The grey value near that of air (57000-58000 on many scanners), where the log states it."""
         return self.text.number("Reference Intensity")
 
     def __str__(self) -> str:
@@ -89,13 +89,13 @@ def parse_skyscan_log(
 ) -> SkyScanLog:
     """Read a SkyScan log (or the folder that holds exactly one scan) into a `SkyScanLog`.
 
-    ``images`` is the count of projections found on disk, which outweighs the log's: N times the rotation step decides whether the
-    last one is a duplicate at 360 deg. ``image_shape`` (rows, cols) is that of the images, where they were binned after the scan.
-    ``part`` chooses a part of an oversize scan. ``apply_view_shifts`` applies ``<prefix>_TS.csv``. The other settings are described
-    at the head of this module; ``direction=None`` takes the log's.
+    ``images`` is the number of projections found on disk, which takes precedence over that of the log and decides, with the rotation step,
+    whether the last image is a duplicate at 360 deg. ``image_shape`` (rows, cols) is the size of the images, where they were binned after
+    the scan. ``part`` chooses a part of an oversize scan. ``apply_view_shifts`` applies ``<prefix>_TS.csv``. The other settings are
+    described at the head of this module; ``direction=None`` uses what the log says.
 
-    Raises FileNotFoundError, and InputError naming file, key and remedy for a key that is missing or wrong, counts that disagree,
-    two logs, or an oversize scan without ``part``.
+    Raises FileNotFoundError, and InputError naming file, key and remedy for a key that is missing or wrong, counts that disagree, two logs,
+    or an oversize scan without ``part``.
     """
     text, notes, log_doubts = choose_log(Path(path), part)
     row_0 = row_0 or ("top" if (text.get("Row 0", "fewview") or "").lower() == "top" else "bottom")
@@ -131,7 +131,7 @@ def parse_skyscan_log(
 
 
 def read_skyscan_log(path: str | Path, *, report: Callable[[str], object] | None = print, **settings: object) -> Scan:
-    """The `Scan` of a SkyScan log; each assumption made goes to ``report``, one line a call (None: silent).
+    """The `Scan` of a SkyScan log. Each assumption is passed to ``report``, one line a call; None keeps it silent.
 
     ``settings`` and errors are those of `parse_skyscan_log`, which returns everything that the log says.
     """

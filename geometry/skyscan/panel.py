@@ -1,4 +1,4 @@
-"""Distance, pixel, size and placement of the panel, as a SkyScan log gives them."""
+"""Distance, pixel size, number of pixels and position of the panel, from a SkyScan log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from .text import LogText, switch
 
 @dataclass(frozen=True)
 class Panel:
-    """Lengths in mm at the rotation axis, offsets of the central ray from the panel's middle in pixels (towards higher indices)."""
+    """The panel as seen at the rotation axis: lengths in mm, and offsets of the central ray from its middle in pixels (towards higher
+    indices).
+    """
 
     dso_mm: float
     pixel_mm: float
@@ -31,7 +33,7 @@ def panel_of(
     axis_sign: int,
     roll_sign: int,
 ) -> tuple[Panel, list[str]]:
-    """The panel and the assumptions; ``numbers`` are those of `check_panel`, the settings those of `parse_skyscan_log`."""
+    """The panel and the assumptions. ``numbers`` come from `check_panel`, and the settings are those of `parse_skyscan_log`."""
     dso, pixel, rows, cols = numbers.dso_mm, numbers.pixel_mm, numbers.rows, numbers.cols
     notes = [
         f"virtual detector at the axis: DSO {dso:g} mm and pixel {pixel * 1000:g} um decide the geometry, not the camera's own numbers"
@@ -70,7 +72,7 @@ def _extra_binning(text: LogText, stated: tuple[int, int], found: tuple[int, int
 
 
 def _axis_shift(text: LogText, part: int | None) -> tuple[float, str]:
-    """NRecon writes ``Postalignment``, or for an oversize scan one ``Sub-scan post alignment [k]`` a part; ``... Applied`` is a flag."""
+    """The axis shift: NRecon writes ``Postalignment``, or one ``Sub-scan post alignment [k]`` for each part; ``... Applied`` is a flag."""
     shift = text.number("Postalignment")
     if shift is not None:
         return shift, f"Postalignment {shift:g}: the axis lies that many pixels from the middle column"

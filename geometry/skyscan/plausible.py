@@ -1,9 +1,8 @@
-"""What no scanner has, and keys that contradict each other: a SkyScan log is judged before its geometry is believed.
+"""A SkyScan log is checked before its geometry is believed: for values that no scanner has, and for keys that contradict each other.
 
-What cannot be right raises InputError that names the keys; what may be right, but should be looked at, is a warning.
-The limits leave room beyond every scanner that we know: pixels of 0.06 um (2211) to 103 um (1278, binned 2 x 2) and their later
-binnings, fields of view up to 140 mm (1173), cone angles of 6 deg (1272) to 40.2 deg (2214), steps of 0.1 to 1.2 deg, and sparse
-subsets of such scans.
+What cannot be right raises an InputError that names the keys; what may be right but should be looked at is a warning. The limits leave room
+beyond every scanner that we know: pixels of 0.06 um (2211) to 103 um (1278, binned 2 x 2) and later binning of them, fields of view up to
+140 mm (1173), cone angles of 6 deg (1272) to 40.2 deg (2214), steps of 0.1 to 1.2 deg, and sparse subsets of such scans.
 """
 
 from __future__ import annotations
@@ -38,7 +37,9 @@ CAMERA_SPAN = 0.12  # camera pixel x binning / magnification is off by -7 % to +
 
 @dataclass(frozen=True)
 class PanelNumbers:
-    """The numbers of a log that decide its geometry: lengths in mm, counts of pixels, as the log has them (before any later binning)."""
+    """The numbers of a log that decide its geometry, as the log has them (before any later binning): lengths in
+    mm, and numbers of pixels.
+    """
 
     dso_mm: float
     pixel_mm: float
@@ -47,7 +48,7 @@ class PanelNumbers:
 
 
 def check_panel(text: LogText) -> tuple[PanelNumbers, list[str]]:
-    """The deciding numbers of a log and the warnings about them; InputError for what cannot be right."""
+    """The numbers of a log that decide the geometry, and warnings about them; InputError for what cannot be right."""
     remedy = "take it from the scanner's log, or build the scan with Scan.circular"
     dso = text.needed(DSO, remedy=remedy)
     pixel = text.needed(PIXEL, remedy=remedy)
@@ -98,7 +99,7 @@ def _cone_error(text: LogText, numbers: PanelNumbers, key: str, cone: float, exp
 
 
 def _section_warnings(text: LogText) -> list[str]:
-    """The same key with different values in two places: the first of the search order is used."""
+    """Warnings about keys that have different values in two places. The first place in the search order is used."""
     found = []
     for key in KEYS:
         places = text.places(key)
@@ -113,7 +114,7 @@ def _section_warnings(text: LogText) -> list[str]:
 
 
 def disagreements(text: LogText, other: LogText) -> list[str]:
-    """The deciding keys for which another log of the same scan says something else."""
+    """Warnings about the deciding keys for which another log of the same scan has a different value."""
     return [
         f"'{key}' is {mine} in {text.path.name} and {theirs} in {other.path.name}: the first is used"
         for key in KEYS
@@ -129,10 +130,11 @@ def _plain(value: str) -> float | str:
 
 
 def _cone_warnings(text: LogText, numbers: PanelNumbers, twice: list[str]) -> list[str]:
-    """NRecon computes its cone angles from the same three numbers: agreement to 2e-5 deg on real logs, so another angle is a contradiction.
+    """Warnings about cone angles that disagree with the geometry; InputError where they contradict it.
 
-    Rows or columns that were cut off afterwards make an angle smaller, each side by its own factor: that may be right. A larger angle, or
-    the same factor on both sides, means another pixel size or distance.
+    NRecon computes its cone angles from the same three numbers, and on real logs they agree to 2e-5 deg. Rows or columns that were cut off
+    afterwards make an angle smaller, each side by its own factor; that may be right. A larger angle, or the same factor on both sides,
+    means a wrong pixel size or distance.
     """
     sides = []
     for cone_key, key, count in ((CONE_H, COLS, numbers.cols), (CONE_V, ROWS, numbers.rows)):
@@ -161,7 +163,7 @@ def _cone_warnings(text: LogText, numbers: PanelNumbers, twice: list[str]) -> li
 
 
 def _camera_warnings(text: LogText, numbers: PanelNumbers) -> list[str]:
-    """The camera's pixel and distance do not decide anything, and cannot be far off either."""
+    """Warnings about the pixel and the distance of the camera. They decide nothing, but cannot be far off either."""
     dsd = text.number(DSD)
     if dsd is None:
         return []

@@ -1,4 +1,4 @@
-"""``<prefix>_TS.csv``: how far every image has to be moved, view by view."""
+"""``<prefix>_TS.csv``, the file that says how far each image has to be moved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The text of a SkyScan log: sections, keys and values as they really come. No geometry here."""
+"""The text of a SkyScan log: its sections, keys and values, as real files have them. There is no geometry here."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def normalise(key: str) -> str:
 
 @dataclass(frozen=True)
 class LogText:
-    """``sections``: section name -> key -> value, as written, every key kept. Look-ups ignore case, blanks and punctuation.
+    """``sections`` maps section name -> key -> value, as written, with every key kept. Look-ups ignore case, blanks and punctuation.
 
-    ``repeated``: (section, key, earlier value, later value) of each key that came again in its section; the later value is kept.
+    ``repeated`` lists (section, key, earlier value, later value) for each key that occurs again in its section; the later value is kept.
     """
 
     path: Path
@@ -58,7 +58,7 @@ class LogText:
     repeated: tuple[tuple[str, str, str, str], ...] = ()
 
     def places(self, key: str) -> list[tuple[str, str]]:
-        """Every (section, value) where this key stands and is not empty, in the order of `SEARCH_ORDER`, then of the file."""
+        """Every (section, value) in which this key occurs with a value, in the order of `SEARCH_ORDER` and then of the file."""
         wanted = normalise(key)
         found = [(s, value) for s, block in self.sections.items() for k, value in block.items() if normalise(k) == wanted and value]
         rank = {name: i for i, name in enumerate(SEARCH_ORDER)}
@@ -114,16 +114,16 @@ class LogText:
 
 
 def _may_be_thousands(key: str, number: str) -> bool:
-    """Whether ``1,024`` may mean a thousand and more for this key: thousands of degrees, of metres or of cm are no such thing."""
+    """Whether ``1,024`` may mean a thousand and more for this key; thousands of degrees, metres or centimetres cannot be meant."""
     bracket = re.search(r"\((\w+)\)\s*$", key)
     most = _MOST.get(bracket[1].lower(), math.inf) if bracket else math.inf
     return _EITHER_WAY.fullmatch(number) is not None and abs(float(number.replace(",", ""))) <= most
 
 
 def parse_text(path: str | Path) -> LogText:
-    """Read a log as UTF-8 where it is, as the Windows code page otherwise; nothing is interpolated, unknown keys are kept.
+    """Read a log as UTF-8 where it is valid, and as the Windows code page otherwise. Nothing is interpolated, and unknown keys are kept.
 
-    A key that comes twice in a section keeps its last value. Comment lines (``;``, ``#``) are left out.
+    A key that occurs twice in a section keeps its last value. Comment lines (``;``, ``#``) are left out.
 
     Raises FileNotFoundError, and InputError for a file without a single ``[section]`` and ``key=value``.
     """
@@ -160,7 +160,7 @@ def parse_text(path: str | Path) -> LogText:
 
 
 def switch(value: str) -> tuple[bool, int | None]:
-    """An on/off value and the number in its brackets.
+    """The on/off value of a text, and the number in its brackets.
 
     >>> switch("ON (4)"), switch(" off (1)"), switch("YES"), switch("56%")
     ((True, 4), (False, 1), (True, None), (True, None))
@@ -171,7 +171,7 @@ def switch(value: str) -> tuple[bool, int | None]:
 
 
 def duration_s(value: str) -> float:
-    """Seconds of a duration in either spelling.
+    """The seconds of a duration, which logs spell in two ways.
 
     >>> duration_s("0h:40m:34s"), duration_s("08:55:50")
     (2434.0, 32150.0)

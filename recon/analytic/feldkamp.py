@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -17,7 +17,7 @@ from ...data import Projections
 from ...geometry import Grid, Scan
 from ...geometry.rotation import Orbit
 from ..method import Callback, Progress, Volume, method_function
-from ..projector.backend import fdk_sum_of
+from ..projector.backend import fdk_backend
 from .filtered_views import filtered_views
 from .ramp import filter_name, ramp_response
 from .redundancy import coverage
@@ -72,9 +72,17 @@ def filtered_backprojection(
 ) -> Volume:
     """`fdk` without its warnings: for callers that know what their views cover, such as calibration and networks. Errors are the same."""
     scan = projections.scan
-    filter, add_views = filter_name(filter), fdk_sum_of(backend)
+    filter, chosen = filter_name(filter), fdk_backend(backend)
     response = ramp_response(scan.shape[1], filter, cutoff)
     _refuse_repeats(scan)
+
+    def tell(views: int, volume: Volume | None) -> None:
+        for call in callbacks:
+            call(Progress(views, len(scan), volume, resolved={"filter": filter}))
+
+    if chosen.fdk_on_card:
+        return _on_card(projections, grid, filter, cutoff, tell)
+    assert chosen.fdk_sum is not None
     orbit = Orbit.of(scan)
     covered = coverage(orbit.angle)
     _require_memory(scan, grid)
@@ -84,9 +92,20 @@ def filtered_backprojection(
     for views in blocks:
         filtered = space[: views.stop - views.start]
         filtered_views(projections.values, scan, orbit, covered, response, views, filtered)
-        add_views(volume, scan[views], grid, filtered, covered.width[views])
-        for call in callbacks:
-            call(Progress(views.stop, len(scan), volume if views.stop == len(scan) else None, resolved={"filter": filter}))
+        chosen.fdk_sum(volume, scan[views], grid, filtered, covered.width[views])
+        tell(views.stop, volume if views.stop == len(scan) else None)
+    return volume
+
+
+def _on_card(projections: Projections, grid: Grid, filter: str, cutoff: float, tell: Callable[[int, Volume | None], None]) -> Volume:
+    """Filtered and summed on the GPU, in blocks that it has room for."""
+    import torch
+
+    from .feldkamp_on_card import CardFdk
+
+    fdk_there = CardFdk(projections.scan, grid, torch.device("cuda", torch.cuda.current_device()), filter, cutoff)
+    volume = fdk_there.volume(projections.values, lambda views: tell(views, None) if views < len(projections.scan) else None)
+    tell(len(projections.scan), volume)
     return volume
 
 

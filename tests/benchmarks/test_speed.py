@@ -40,6 +40,25 @@ def test_the_work_ends_inside_the_grid() -> None:
     assert inner.max() > 0.1
 
 
+def test_the_fan_beam_is_one_slice_whose_blobs_are_all_met() -> None:
+    fan = make_work("F")
+    assert str(fan) == "256 x 256 x 1 voxels, 180 views of 560 x 1 pixels"
+    assert fan.volume[0].max() > 0.1
+    # every view of the fan sees all of the body, so that a view's sum over its solid angle hardly changes: 0.5 mm a pixel at the axis
+    sums = fan.projections.sum(axis=(1, 2)) * 0.5
+    np.testing.assert_allclose(sums, fan.volume.sum(), rtol=0.1)
+    rows, _ = run_speed("F", rounds=1)
+    assert all(row.same and row.views == 180 for row in rows)
+
+
+def test_astra_gets_the_same_fan() -> None:
+    pytest.importorskip("astra", reason="ASTRA is not installed")
+    found, _ = contenders.peer_contenders(make_work("F"))
+    assert {c.task for c in found} >= {"forward", "adjoint", "fdk"}
+    for contender in found:
+        assert speed._likeness(contender, contender.run()) >= contender.needs_correlation
+
+
 def test_a_contender_that_does_other_work_is_marked(work: Work) -> None:
     wrong = Contender("mirrored", "forward", work, lambda: np.ascontiguousarray(work.projections[:, :, ::-1]))
     rows = speed._race([*[c for c in own_contenders(work) if c.task == "forward"], wrong], 1, lambda line: None)
@@ -53,6 +72,9 @@ def test_a_peer_that_is_not_here_is_a_remark(monkeypatch: pytest.MonkeyPatch, wo
     found, remarks = contenders.peer_contenders(work)
     assert found == []
     assert [remark.split()[0] for remark in remarks] == ["itk-rtk", "mbirjax", "ASTRA", "fewview"]
+    found, remarks = contenders.peer_contenders(make_work("F"))
+    assert found == []
+    assert [remark.split()[0] for remark in remarks] == ["ASTRA", "fewview"]  # RTK and mbirjax have no fan beam
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from fewview.geometry import Grid, Scan, skyscan_1276
 from fewview.recon import Operator, dottest
 from fewview.recon.projector.compiled import backprojection, backprojection_any, pair
 from fewview.recon.projector.joseph_rays import Rays
+from fewview.recon.projector.projection_matrices import matrices_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -86,7 +87,7 @@ def smooth_views(scan: Scan, finer: int) -> tuple[Scan, np.ndarray]:
     return panels, np.stack(views).astype(np.float32)
 
 
-@pytest.mark.parametrize("make", SCANS.values(), ids=SCANS.keys())
+@pytest.mark.parametrize("make", [SCANS[name] for name in ("shifted", "climbing")])
 def test_the_transpose_is_as_close_to_the_truth_as_josephs(make) -> None:
     """Joseph's transpose has ripples where rays and voxels beat, of another shape than ours: many rays a voxel show the smooth truth."""
     scan, (fine, many) = make(), smooth_views(make(), 3)
@@ -158,7 +159,7 @@ def test_back_projection_with_bins_agrees_with_voxel_by_voxel(make) -> None:
     weights = np.array([1.0, 0.5, 2.0, 0.7])
     ours, theirs, rays = np.zeros(grid.shape, np.float32), np.zeros(grid.shape, np.float32), Rays.of(scan, grid)
     backprojection.backproject(ours, scan, grid, views, weights)
-    matrices = backprojection._matrices(rays.source, rays.first, rays.u, rays.v)
+    matrices = matrices_of(rays.source, rays.first, rays.u, rays.v)
     backprojection_any.backproject_any(views, matrices, weights, theirs)
     assert (ours != theirs).any()  # by another road
     assert gap(ours, theirs) <= 3e-3

@@ -15,6 +15,7 @@ from fewview.recon import Operator, dottest, fdk
 from fewview.recon.projector.compiled import backprojection, fan_pair
 from fewview.recon.projector.compiled.fan_slices import backproject_slices, rows_met
 from fewview.recon.projector.joseph_rays import Rays
+from fewview.recon.projector.projection_matrices import projection_matrices
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -233,7 +234,7 @@ def test_the_sum_of_filtered_views_in_a_slice(
     )
     scan, grid = swung(scan, swing), Grid((slices, *shape), 1.0, (2.0, -3.0, 0.4 if parallel else 0.0))
     values, weight = random.standard_normal((5, rows, cols)).astype(np.float32), random.uniform(0.5, 1.5, 5)
-    matrices = backprojection.projection_matrices(scan)
+    matrices = projection_matrices(scan)
     met = rows_met(grid, matrices)
     assert met is not None
     found = np.ones(grid.shape, np.float32)  # what is there already stays

@@ -1,1 +1,1 @@
-"""Whether what was read can be a scan at all: views, truncation, angles and line integrals, judged while they are read."""
+"""Checks whether what is read can be a scan at all: views, truncation, angles and line integrals, examined while they are read."""

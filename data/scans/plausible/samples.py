@@ -1,4 +1,6 @@
-"""A small picture of every view, taken while the views go by: what is needed to tell whether a scan can be right, and no second pass."""
+"""A small sample of every view, taken while the views are read, from which it is judged whether a scan can be right. It saves a second
+pass.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,15 @@ from numpy.typing import NDArray
 
 from ....base.shapes import FloatImage, Image, PerView
 
-ROWS, BLOCKS = 32, 64  # rows that are looked at, and blocks of columns that are averaged: below 2 % of the time that reading takes
+ROWS, BLOCKS = 32, 64  # rows that are looked at, and blocks of columns that are averaged; this adds less than 2 % to the time of reading
 
 
 @dataclass(frozen=True, eq=False)
 class ViewSamples:
-    """``maps`` [view, row, block] float32: mean intensity of blocks of columns in a few rows spread over the panel.
+    """The samples of all views; ``maps`` is the mean intensity of blocks of columns in a few rows spread over the panel.
 
-    ``noise`` (n,): standard deviation of the noise of a pixel, as a share of the intensity; ``keys``: equal for views whose sampled counts
-    are equal; ``pixels``: columns in a block; ``counts`` (n,): median raw count.
+    ``noise`` is the standard deviation of the noise of a pixel as a share of the intensity, and ``counts`` the median raw count, both for
+    each view. ``keys`` are equal for views whose sampled counts are equal; ``pixels`` is the number of columns in a block.
     """
 
     maps: Float[NDArray[np.float32], "view row block"]
@@ -33,7 +35,7 @@ class ViewSamples:
 
 
 class Sampler:
-    """Takes the sample of one view after the other."""
+    """Takes the samples of one view after the other."""
 
     def __init__(self, shape: tuple[int, int]) -> None:
         rows, cols = shape
@@ -48,7 +50,7 @@ class Sampler:
         self.counts: list[float] = []
 
     def add(self, image: Image, intensity: FloatImage) -> None:
-        """``image``: the counts as they were read; ``intensity``: after flat and dark field."""
+        """Sample one view: ``image`` holds the counts as they were read, ``intensity`` those after flat and dark field."""
         seen = np.ascontiguousarray(image[self.rows])
         self.keys.append(zlib.crc32(seen.view(np.uint8).data))
         part = intensity[self.rows, self.cols]
@@ -62,7 +64,7 @@ class Sampler:
 
 
 def _relative_noise(rows: NDArray[np.float32]) -> float:
-    """From second differences along the rows where they are brightest, robustly: smooth structure cancels, and air has none."""
+    """The relative noise, from second differences along the rows where they are brightest: smooth structure cancels, and air has none."""
     if rows.shape[1] < 3:
         return 0.0
     level = rows[:, 1:-1]

@@ -1,4 +1,4 @@
-"""The object at the left or right border of the views: how much of it is cut off, and what that does."""
+"""Truncation: how much of the object is cut off at the left or right border of the views, and what that does to the volume."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-EDGE = 0.1  # attenuation at the border, as a share of the largest: heads within the field reach 0.03, foam and tubes stay below
-SLOPE = 0.015  # of the largest attenuation, over the outermost two blocks of columns: beside an object the border is flat
+EDGE = 0.1  # attenuation at the border as a share of the largest; heads inside the field reach 0.03, foam and tubes stay below that
+SLOPE = 0.015  # slope over the outermost two blocks of columns as a share of the largest attenuation; beside an object the border is flat
 
 
 def truncation(line: Float[NDArray[np.float32], "view row block"], noise: float, level_known: bool) -> list[str]:
-    """Warnings about truncation from ``line`` [view, row, block], line integrals with ``noise``; ``level_known``: that of air is."""
+    """Warnings about truncation, from line integrals with ``noise``; ``level_known`` says whether the level of air is known."""
     top = float(np.percentile(line, 99))
     left, right = (np.percentile(line[:, :, side], 90, axis=1) for side in (0, -1))
     edge = np.maximum(left, right)
@@ -33,8 +33,8 @@ def truncation(line: Float[NDArray[np.float32], "view row block"], noise: float,
 
 
 def long_object(line: Float[NDArray[np.float32], "view row block"]) -> list[str]:
-    """A note about an object that leaves the panel at its first or last row, as long bones do, from line integrals; that is no fault of the
-    scan.
+    """A note about an object that leaves the panel at its first or last row in these line integrals, as long bones do. It is no fault of
+    the scan.
     """
     top = float(np.percentile(line, 99))
     ends = [name for name, row in (("first", 0), ("last", -1)) if line.shape[1] > 1 and np.percentile(line[:, row], 90) > EDGE * top > 0]
@@ -47,7 +47,7 @@ def long_object(line: Float[NDArray[np.float32], "view row block"]) -> list[str]
 
 
 def _no_air(profiles: Float[NDArray[np.float32], "view block"], top: float, noise: float) -> bool:
-    """Whether the profiles [view, block] rise from the outermost block on, at both sides of nearly all views."""
+    """Whether the profiles rise from the outermost block on, at both sides of nearly all views."""
     if profiles.shape[1] < 8:
         return False
     rise = np.minimum(profiles[:, 2] - profiles[:, 0], profiles[:, -3] - profiles[:, -1])
@@ -55,9 +55,10 @@ def _no_air(profiles: Float[NDArray[np.float32], "view block"], top: float, nois
 
 
 def _share_outside(profiles: Float[NDArray[np.float32], "view block"]) -> float | None:
-    """Part of the object's attenuation beyond the panel, from the profiles [view, block] of cut views; the median over them.
+    """The share of the object's attenuation that lies beyond the panel, estimated from the profiles of cut views (their median).
 
-    Each side goes on as the ellipse about the profile's centroid that has the value and the slope of the last sixth of the columns.
+    Each side is continued by the ellipse about the centroid of the profile that has the value and the slope of the last sixth of the
+    columns.
     """
     x = np.linspace(-1, 1, profiles.shape[1])
     shares = []
@@ -72,7 +73,7 @@ def _share_outside(profiles: Float[NDArray[np.float32], "view block"]) -> float 
 
 
 def _beyond(x: NDArray[np.float64], profile: NDArray[np.float64]) -> float:
-    """The area of the ellipse p^2 = a - b x^2 beyond the last x; 0 where the profile has come down to air."""
+    """The area of the ellipse p^2 = a - b x^2 beyond the last x, or 0 where the profile has come down to air."""
     last = slice(-max(3, len(x) // 6), None)
     slope, offset = np.polyfit(x[last], profile[last], 1)
     at = float(x[last].mean())  # where the chord has the slope of the curve

@@ -1,8 +1,8 @@
-"""Can these views be those of a CT scan? Shutter, repeats, contrast, truncation and odd views, from the samples of `samples`.
+"""Can these views be those of a CT scan? Checks of shutter, repeats, contrast, truncation and odd views, on the samples of `samples`.
 
-What cannot be right raises InputError; what may be right, and spoils the volume if it is not, is a warning with numbers. The limits
-were chosen on simulated scans of six real mouse heads (260 to 5 views, default physics) and on a measured tooth; each says what those
-reach.
+What cannot be right raises InputError. What may be right, but spoils the volume if it is not, is a warning with numbers. The limits were
+chosen on simulated scans of six real mouse heads (260 to 5 views, default physics) and on a measured tooth; the comment on each says what
+those reach.
 """
 
 from __future__ import annotations
@@ -19,21 +19,24 @@ from ....base.shapes import Angles, PerView
 from .samples import ViewSamples
 from .truncation import long_object, truncation
 
-DARK = 0.1  # a view whose brightest part has less than this share of the other views' brightest part got no beam
-CLOSED = 0.02  # of the known level of air: not even the thinnest part of any view lets more through
-FAINT = 0.02  # line integral: less contrast than this, and nothing that moves, is no object
-INVERTED = 0.05  # of the blocks brighter than the border by a quarter, and hardly any darker: 0.000 on every sound scan
-NOISE_FREE = 2e-4  # relative noise below this may be rounding, in a simulation of a round object: equal images are then no proof
-REPEATED = 0.1  # of the views: more repeats than this leave no scan to speak of
-STALLED, MOVING = 0.3, 0.7  # share of the usual change from view to view that a stage at rest leaves; of its square, beside the rest
-ODD, ODD_SIGMAS = 0.06, 6.0  # deviation of a view's total attenuation from its neighbours' (heads: 0.02), and in robust deviations
-SLIGHT = 0.003  # mean line integral of a view that the level of air alone may be off by
-EMPTY = 0.15  # of its neighbours' total attenuation: the object is missing in this view
+DARK = 0.1  # a view whose brightest part is below this share of the other views' brightest part got no beam
+CLOSED = 0.02  # share of the known level of air; if nothing in any view is brighter, the shutter was closed
+FAINT = 0.02  # in line integral; with less contrast than this, and nothing that moves, there is no object
+INVERTED = 0.05  # share of blocks that are brighter than the border by a quarter while hardly any are darker; 0.000 on every sound scan
+NOISE_FREE = 2e-4  # relative noise below this may be rounding in a simulation of a round object, where equal images prove nothing
+REPEATED = 0.1  # share of the views; with more repeats than this too little is left of the scan
+STALLED, MOVING = 0.3, 0.7  # change from view to view as a share of the usual one: where the stage stands still, and (squared) around that
+ODD, ODD_SIGMAS = (
+    0.06,
+    6.0,
+)  # deviation of a view's total attenuation from its neighbours' (heads: 0.02), relative and in robust standard deviations
+SLIGHT = 0.003  # error of the mean line integral of a view that the level of air alone may cause
+EMPTY = 0.15  # share of its neighbours' total attenuation; below it the object is missing in this view
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What the rules look at: ``line`` [view, row, block] line integrals by the air ``levels`` (n,); ``known``: air as it should be."""
+    """What the rules look at: line integrals in ``line`` relative to the air ``levels``; ``known`` is the level that air should have."""
 
     samples: ViewSamples
     line: Float[NDArray[np.float32], "view row block"]
@@ -54,7 +57,9 @@ def judge_views(
     given_air: bool,
     name: Callable[[int], str],
 ) -> tuple[list[str], list[str]]:
-    """(warnings, what to know) about a scan's views; InputError for what cannot be right. ``border``: its brightest part, in each view."""
+    """Warnings about the views of a scan, and notes; InputError for what cannot be right. ``border`` is the brightest part of the border of
+    each view.
+    """
     positive = np.maximum(samples.maps, 1e-12 * float(np.abs(samples.maps).max()) + 1e-30)
     line = (np.log(levels)[:, None, None] - np.log(positive)).astype(np.float32)
     scan = Judged(samples, line, levels, border, known, angles_deg, given_air, name)
@@ -70,7 +75,7 @@ def judge_views(
 
 
 def _listed(views: Sequence[int] | NDArray[np.intp], name: Callable[[int], str]) -> str:
-    """A few views by name, the others by number."""
+    """The views as text: the first by its name, a few others by number."""
     first = name(int(views[0]))
     if len(views) == 1:
         return first
@@ -83,7 +88,7 @@ def _brightest(scan: Judged) -> PerView:
 
 
 def _closed(scan: Judged) -> list[str]:
-    """No beam in any view, or in some."""
+    """Rule: there is no beam in any view, or in some of them."""
     bright = _brightest(scan)
     if scan.known is not None and bright.max() < CLOSED * scan.known:
         raise InputError(
@@ -104,7 +109,7 @@ def _closed(scan: Judged) -> list[str]:
 
 
 def _empty(scan: Judged) -> list[str]:
-    """No object in any view: no contrast beyond noise in the mean of the views, and nothing that moves."""
+    """Rule: there is no object in any view. The mean of the views has no contrast beyond noise, and nothing moves."""
     line = scan.line
     mean = line.mean(axis=0)
     spread = float(np.percentile(mean, 99) - np.percentile(mean, 1))
@@ -123,7 +128,7 @@ def _empty(scan: Judged) -> list[str]:
 
 
 def _inverted(scan: Judged) -> list[str]:
-    """The object brighter than what is beside it."""
+    """Rule: the object is brighter than what is beside it."""
     share = float((scan.samples.maps > 1.25 * scan.border[:, None, None]).mean())
     darker = float((1.25 * scan.samples.maps < scan.border[:, None, None]).mean())
     if share <= INVERTED or darker > share / 4:
@@ -142,7 +147,7 @@ def _inverted(scan: Judged) -> list[str]:
 
 
 def _repeats(scan: Judged) -> list[str]:
-    """Views whose counts are those of an earlier view, noise and all."""
+    """Rule: the counts of a view equal those of an earlier view, including the noise."""
     if np.median(scan.samples.noise) < NOISE_FREE:
         return []
     first: dict[int, int] = {}
@@ -161,10 +166,11 @@ def _repeats(scan: Judged) -> list[str]:
 
 
 def _stalled(scan: Judged) -> list[str]:
-    """Neighbours that differ by noise alone where the views around them differ by more.
+    """Rule: neighbouring views differ by noise alone where the views around them differ by more.
 
-    With D1 and D2 the mean squares of the differences one and two views apart, noise n^2 and motion m^2: D1 = n^2 + m^2 and, for small
-    steps, D2 = n^2 + 4 m^2. The noise is the lesser of what the medians of those and what the ripple of the images say.
+    Let D1 and D2 be the mean squares of the differences between views one and two apart, n^2 the noise and m^2 the motion. Then D1 = n^2 +
+    m^2 and, for small steps, D2 = n^2 + 4 m^2. The noise is taken as the smaller of what the medians of D1 and D2 say and what the ripple
+    of the images says.
     """
     line, count = scan.line, len(scan.line)
     if count < 8:  # steps above 30 deg: what moves along the beam in one pair moves across it in the next
@@ -193,26 +199,30 @@ def _stalled(scan: Judged) -> list[str]:
 
 
 def _abrupt(motion: NDArray[np.float64], low: NDArray[np.bool_], pair: int, moving: float) -> bool:
-    """Whether the nearest pairs that are not low move on: an object seen along its motion hardly changes, but comes to that smoothly."""
+    """Whether the nearest pairs that are not low do move: an object seen along its motion hardly changes either,
+    but slows down gradually.
+    """
     before, after = np.flatnonzero(~low[:pair]), np.flatnonzero(~low[pair:])
     ends = [*motion[before[-1:]], *motion[pair + after[:1]]]
     return bool(ends) and min(ends) > (moving if len(ends) == 2 else 2 * moving)
 
 
 def _noise(scan: Judged) -> float:
-    """Standard deviation of the noise of a block's line integral in air."""
+    """The standard deviation of the noise of the line integral of a block in air."""
     return float(np.median(scan.samples.noise)) / float(np.sqrt(scan.samples.pixels))
 
 
 def _change(line: Float[NDArray[np.float32], "view row block"], lag: int) -> NDArray[np.float64]:
-    """(n - lag,): mean square difference of views ``lag`` apart, whatever their levels, weighted so that its noise is that of air."""
+    """The mean square difference (n - lag,) of views ``lag`` apart, without their levels, weighted so that its noise is that of air."""
     step = line[lag:] - line[:-lag]
     step -= np.median(step, axis=(1, 2), keepdims=True)
     return (step**2 * np.exp(-np.clip(line[:-lag], 0, 5))).mean(axis=(1, 2), dtype=np.float64)
 
 
 def _odd(scan: Judged) -> list[str]:
-    """Views whose total attenuation is not their neighbours'; a lamp that flickers is in the air level and does not count."""
+    """Rule: the total attenuation of a view is not that of its neighbours. A flickering lamp is part of the air
+    level and does not count.
+    """
     total = scan.line.mean(axis=(1, 2), dtype=np.float64)
     if len(total) < 5:
         return []

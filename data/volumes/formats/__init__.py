@@ -1,1 +1,1 @@
-"""One module a format, each with its row ``FORMAT``: this folder is the table that `volume_format.formats` reads."""
+"""One module for each format, with its row ``FORMAT``. This folder is the table that `volume_format.formats` reads."""

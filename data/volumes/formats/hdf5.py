@@ -1,4 +1,4 @@
-"""Our own HDF5 file of a volume with its grid, and the 3-D datasets of any other HDF5 file. Numbers come back bit for bit."""
+"""fewview's own HDF5 file of a volume with its grid, and 3-D datasets of any other HDF5 file. Numbers come back bit for bit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write_h5_volume(
     std: AnyVolume | None = None,
     scan: Scan | None = None,
 ) -> None:
-    """Write [z, y, x] as dataset ``volume`` with the grid as attributes; ``facts`` as JSON; where given, ``std`` and the scan."""
+    """Write a volume as dataset ``volume`` with the grid as attributes, ``facts`` as JSON and, where given, ``std`` and the scan."""
     with new_h5(path) as file:
         file.attrs["format"] = VOLUME
         data = file.create_dataset("volume", data=volume)
@@ -43,7 +43,7 @@ def write_h5_volume(
 
 
 def read_h5_volume(path: Path, voxel_mm: float | None = None, *, dataset: str | None = None) -> tuple[AnyVolume, Grid, dict[str, Any]]:
-    """(volume, grid, facts) of our own file, or of the 3-D ``dataset`` of any HDF5 file (then ``voxel_mm`` is needed)."""
+    """(volume, grid, facts) from fewview's own file, or from the 3-D ``dataset`` of any HDF5 file (for which ``voxel_mm`` is needed)."""
     kind = h5_format(path)
     with open_h5(path) as file:
         if dataset is None and kind != VOLUME:
@@ -62,7 +62,7 @@ def read_h5_volume(path: Path, voxel_mm: float | None = None, *, dataset: str | 
 
 
 def _candidates(file: Any) -> list[str]:
-    """The 3-D datasets of the file itself: links to other files are not followed."""
+    """The 3-D datasets in the file itself; links to other files are not followed."""
     import h5py
 
     found: list[str] = []

@@ -1,4 +1,4 @@
-"""NIfTI volumes (.nii, .nii.gz). nibabel's arrays are [x, y, z], ours [z, y, x]; the affine carries voxel size and origin."""
+"""NIfTI volumes (.nii, .nii.gz). The arrays of nibabel are [x, y, z], ours [z, y, x]; the affine holds voxel size and origin."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _UNIT_MM = {"unknown": 1.0, "mm": 1.0, "micron": 1e-3, "meter": 1e3}
 
 
 def write_nifti(volume: AnyVolume, grid: Grid, path: Path) -> None:
-    """Write [z, y, x]; world coordinates are the grid's own x, y, z in mm."""
+    """Write a volume; its world coordinates are the x, y, z of the grid in mm."""
     import nibabel
 
     affine = np.diag([grid.voxel_mm] * 3 + [1.0])
@@ -39,9 +39,11 @@ def write_nifti(volume: AnyVolume, grid: Grid, path: Path) -> None:
 
 
 def read_nifti(path: Path, voxel_mm: float | None = None) -> tuple[AnyVolume, Grid, dict[str, Any]]:
-    """(volume [z, y, x] of the file's type, grid, facts). Axes that run towards -x, -y, -z or are permuted are turned; an oblique
-    orientation is left out, with a warning. Raises InputError naming the file where it is not a whole NIfTI file, or where the edges
-    of a voxel in its affine (sform, qform) and in its pixdim disagree; ``voxel_mm`` decides without either.
+    """(volume of the file's type, grid, facts) of a NIfTI file.
+
+    Axes that run towards -x, -y, -z or are permuted are turned into ours; an oblique orientation is ignored, with a warning. Raises
+    InputError naming the file where it is not a whole NIfTI file, or where its affine (sform, qform) and its pixdim disagree about the
+    edges of a voxel; with ``voxel_mm`` neither is used.
     """
     import nibabel
 
@@ -63,7 +65,7 @@ def read_nifti(path: Path, voxel_mm: float | None = None) -> tuple[AnyVolume, Gr
         warnings.warn(f"{path} has an oblique orientation, which is left out", stacklevel=3)
     if not int(image.header["sform_code"]) and not int(image.header["qform_code"]):
         warnings.warn(f"{path} states no place in space (sform and qform codes are 0): its middle is taken at the origin", stacklevel=3)
-    # The header keeps float32: its shortest decimal is what was meant (0.0106, not 0.010599999688565731).
+    # The header keeps float32, and its shortest decimal is what was meant: 0.0106, not 0.010599999688565731.
     voxel = float(
         str(np.float32(one_size([float(edge) * unit for edge in sizes], path, voxel_mm, ("pixdim[1]", "pixdim[2]", "pixdim[3]"))))
     )
@@ -76,7 +78,7 @@ def read_nifti(path: Path, voxel_mm: float | None = None) -> tuple[AnyVolume, Gr
 
 @contextmanager
 def whole_nifti(path: Path) -> Iterator[None]:
-    """nibabel, zlib and numpy each have their own ways to fail on a broken file; here all of them are one."""
+    """Treat the different errors of nibabel, zlib and numpy on a broken file as one."""
     from nibabel.imageglobals import LoggingOutputSuppressor
 
     try:
@@ -91,7 +93,9 @@ def whole_nifti(path: Path) -> Iterator[None]:
 
 
 def _check_length(image: Any, path: Path) -> None:
-    """Read a gzip to its end, where it keeps its checksum (nibabel stops after the last voxel), and warn of what follows the last voxel."""
+    """Read a gzip file to its end, where its checksum is (nibabel stops after the last voxel), and warn of
+    anything after the last voxel.
+    """
     length = path.stat().st_size
     if path.name.lower().endswith(".gz"):
         with gzip.open(path) as stream:
@@ -104,7 +108,7 @@ def _check_length(image: Any, path: Path) -> None:
 
 
 def _check_array(image: Any, path: Path) -> None:
-    """InputError for what is not one volume of real numbers, or larger than the memory, before its voxels are read."""
+    """InputError, before the voxels are read, for what is not one volume of real numbers or does not fit into memory."""
     shape, dtype = image.shape, np.dtype(image.get_data_dtype())
     if len(shape) < 3 or any(n != 1 for n in shape[3:]) or min(shape) < 1:
         raise InputError(f"{path} holds an array of shape {shape}", expected="one volume (x, y, z)")
@@ -123,7 +127,7 @@ def _unit_mm(header: Any, path: Path, given: float | None) -> float:
 
 
 def _edges(image: Any, path: Path) -> NDArray[np.float64]:
-    """The edges of a voxel along the array's axes, in the file's unit; affine and pixdim must say the same."""
+    """The edges of a voxel along the axes of the array, in the unit of the file. Affine and pixdim must agree."""
     pixdim = np.abs(np.asarray(image.header["pixdim"][1:4], dtype=np.float64))
     affine = np.asarray(image.affine, dtype=np.float64)[:3, :3]
     edges = np.linalg.norm(affine, axis=0)

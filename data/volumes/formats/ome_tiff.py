@@ -1,6 +1,7 @@
-"""OME-TIFF volumes: one file, a plane a slice, voxel size as PhysicalSize and as TIFF resolution, the grid's centre as a map annotation.
+"""OME-TIFF volumes: one file with a plane for each slice. The voxel size is kept as PhysicalSize and as TIFF resolution, the centre of the
+grid as a map annotation.
 
-Read are the TIFFs of others too. Nothing is taken on trust: the pages must be there, and be as many as the metadata says.
+TIFFs of other programs are read too. Nothing is taken on trust: the pages must be there, and there must be as many as the metadata says.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from ..voxel_size import SAY_VOXEL, center_from, grid_of, one_size, unit_in_mm
 _NAMESPACE = "fewview"
 _OME_EDGES = ("PhysicalSizeX", "PhysicalSizeY", "PhysicalSizeZ")
 _IMAGEJ_EDGES = ("1/XResolution", "1/YResolution", "spacing of slices")
-_LONGEST_XML = 64 * 2**20  # characters; a thousand planes of Bio-Formats are under one of these MiB
+_LONGEST_XML = 64 * 2**20  # characters; the text for a thousand planes of Bio-Formats is below one MiB
 
 
 def write_ome_tiff(volume: AnyVolume, grid: Grid, path: Path, *, compression: str | None = None) -> None:
-    """Write [z, y, x]; ``compression`` is None or "zlib". Programs that know no OME find the pixel size in the resolution tags."""
+    """Write a volume; ``compression`` is None or "zlib". Programs that do not know OME find the pixel size in the resolution tags."""
     import tifffile
 
     facts: dict[str, Any] = {"axes": "ZYX"}
@@ -44,9 +45,9 @@ def write_ome_tiff(volume: AnyVolume, grid: Grid, path: Path, *, compression: st
 
 
 def read_tiff_volume(path: Path, voxel_mm: float | None = None) -> tuple[AnyVolume, Grid, dict[str, Any]]:
-    """(volume [z, y, x] of the file's type, grid, facts) of an OME-TIFF, an ImageJ TIFF or any multi-page TIFF.
+    """(volume of the file's type, grid, facts) of an OME-TIFF, an ImageJ TIFF or any multi-page TIFF.
 
-    Raises InputError naming the file where it is broken, not one volume, or says nothing of its voxel size and ``voxel_mm`` is not given.
+    Raises InputError naming the file where it is broken, is not one volume, or does not state its voxel size and ``voxel_mm`` is not given.
     """
     import tifffile
 
@@ -75,7 +76,7 @@ def read_tiff_volume(path: Path, voxel_mm: float | None = None) -> tuple[AnyVolu
 
 
 def _check_whole(tif: Any, path: Path) -> None:
-    """InputError for a file that ends before its pages or their pixels do; tifffile would leave them out or fill them with zeros."""
+    """InputError for a file that ends before its pages or pixels do; tifffile would leave them out or fill them with zeros."""
     size, last = tif.filehandle.size, tif.pages[-1]
     tif.filehandle.seek(last.offset)
     (tags,) = struct.unpack(tif.tiff.tagnoformat, tif.filehandle.read(tif.tiff.tagnosize))
@@ -92,7 +93,7 @@ def _check_whole(tif: Any, path: Path) -> None:
 
 
 def _read_planes(tif: Any, path: Path) -> AnyVolume:
-    """[z, y, x] of all pages; pages of any kind are z. InputError for colour, several kinds of images, or more than three axes."""
+    """The volume of all pages, with pages of any kind along z. InputError for colour, several kinds of images, or more than three axes."""
     page = tif.pages[0]
     if page.samplesperpixel != 1 or page.photometric not in (0, 1):
         raise InputError(
@@ -127,7 +128,9 @@ def _planes(array: NDArray[Any], axes: str, path: Path) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class _Ome:
-    """What OME-XML says: sizes of the axes, which page each plane is on, the edges of a voxel (as text, with units), the centre in mm."""
+    """The facts in OME-XML: the sizes of the axes, the page of each plane, the edges of a voxel (as text, with units), and the centre in
+    mm.
+    """
 
     size: dict[str, int]
     pages: tuple[tuple[int, int, int], ...]
@@ -136,7 +139,7 @@ class _Ome:
     center_mm: tuple[float, ...]
 
     def order(self, pages: int, shape: tuple[int, ...], path: Path) -> NDArray[np.intp] | slice:
-        """The page of each plane; InputError where there is another number or size of pages than the metadata says."""
+        """The page of each plane; InputError where the pages are not as many or not as large as the metadata says."""
         z, y, x = (self.size[axis] for axis in "ZYX")
         if self.size["C"] != 1 or self.size["T"] != 1:
             raise InputError(f"{path} holds {self.size['C']} channels and {self.size['T']} times", expected="one volume (z, y, x)")
@@ -159,7 +162,7 @@ class _Ome:
 
 
 def _parse_ome(xml: str, path: Path) -> _Ome:
-    """The facts of OME-XML; InputError for XML that is broken, that defines entities, or that leads to other files."""
+    """The facts in OME-XML; InputError for XML that is broken, defines entities, or refers to other files."""
     if len(xml) > _LONGEST_XML or re.search(r"<!\s*(DOCTYPE|ENTITY)", xml, re.IGNORECASE):
         raise InputError(
             f"{path}: its OME-XML defines entities or is very long", expected="plain OME-XML", remedy="write it again with Fiji"
@@ -194,7 +197,7 @@ def _parse_ome(xml: str, path: Path) -> _Ome:
 
 
 def _sizes(tif: Any, ome: _Ome | None, path: Path, given: float | None) -> tuple[list[float] | None, tuple[float, ...]]:
-    """(edges of a voxel (x, y, z) in mm or None where they are not stated, centre)."""
+    """The edges (x, y, z) of a voxel in mm, or None where they are not stated, and the centre."""
     if given is not None or ome is None:
         return (None if given is not None else _imagej_edges(tif, path)), (0.0, 0.0, 0.0) if ome is None else ome.center_mm
     if not all(text for text, _ in ome.edges):
@@ -210,7 +213,9 @@ def _length(text: str, path: Path, axis: str) -> float:
 
 
 def _imagej_edges(tif: Any, path: Path) -> list[float] | None:
-    """ImageJ keeps the spacing of slices and the unit in its description, pixels a unit in the resolution tags."""
+    """The edges of a voxel in an ImageJ file, which keeps slice spacing and unit in its description and pixels per unit in the resolution
+    tags.
+    """
     facts, tags = (tif.imagej_metadata or {}) if tif.is_imagej else {}, tif.pages[0].tags
     if "spacing" not in facts or facts.get("unit", "pixel") in ("pixel", "") or "XResolution" not in tags or "YResolution" not in tags:
         return None

@@ -1,4 +1,4 @@
-"""OME-Zarr volumes (a folder, OME-NGFF 0.4): written and read by ngff-zarr, extra ``zarr``."""
+"""OME-Zarr volumes (a folder, OME-NGFF 0.4), written and read with ngff-zarr of the extra ``zarr``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _ngff() -> Any:
 
 
 def write_ome_zarr(volume: AnyVolume, grid: Grid, path: Path) -> None:
-    """Write [z, y, x] at one resolution in chunks of 128; scale and translation (the centre of the first voxel) in mm."""
+    """Write a volume at one resolution in chunks of 128, with scale and translation (the centre of the first voxel) in mm."""
     ngff = _ngff()
     x, y, z = (float(c) for c in grid.origin_mm)
     image = ngff.to_ngff_image(
@@ -44,15 +44,13 @@ def write_ome_zarr(volume: AnyVolume, grid: Grid, path: Path) -> None:
         axes_units=dict.fromkeys("zyx", "millimeter"),
     )
     ngff.to_ngff_zarr(path, ngff.to_multiscales(image, scale_factors=[], chunks=CHUNK), version="0.4")
-    absent, chunks = _absent_chunks(
-        path
-    )  # those that are zero throughout are not stored: how many are tells a broken copy from a whole one
+    absent, chunks = _absent_chunks(path)  # chunks of zeros are not stored; the number of the others tells a broken copy from a whole one
     _add_fact(path / ".zattrs", (), _CHUNKS_STORED, chunks - len(absent))
     _add_fact(path / ".zmetadata", ("metadata", ".zattrs"), _CHUNKS_STORED, chunks - len(absent))
 
 
 def _add_fact(file: Path, place: tuple[str, ...], name: str, value: int) -> None:
-    """Add a key to an object inside a JSON file; a file that is not there stays so."""
+    """Add a key to an object in a JSON file, if the file exists."""
     if file.exists():
         facts = json.loads(file.read_text(encoding="utf-8"))
         inner = facts
@@ -63,10 +61,10 @@ def _add_fact(file: Path, place: tuple[str, ...], name: str, value: int) -> None
 
 
 def read_ome_zarr(path: Path, voxel_mm: float | None = None, *, missing: str = "refuse") -> tuple[AnyVolume, Grid, dict[str, Any]]:
-    """(volume [z, y, x] of the stored type, grid, facts) of the finest resolution; time and channel axes must have length 1.
+    """(volume of the stored type, grid, facts) of the finest resolution. Axes of time and channel must have length 1.
 
-    A chunk that is not there reads as its fill value: it may have been left out because it is empty, or be what a copy that broke off
-    lacks. Nobody can tell, so that it is an error unless ``missing`` is "fill".
+    A chunk that is not there would read as its fill value. It may have been left out because it is empty, or be missing because a copy
+    broke off. Nobody can tell, so it is an error unless ``missing`` is "fill".
     """
     ngff = _ngff()
     try:
@@ -109,7 +107,7 @@ def read_ome_zarr(path: Path, voxel_mm: float | None = None, *, missing: str = "
 
 
 def _units(stated: Mapping[str, Any], path: Path, given: float | None) -> dict[str, float]:
-    """Axis -> mm a unit; without a unit mm is taken, with a warning."""
+    """Axis -> mm in a unit; where no unit is stated, mm is taken with a warning."""
     silent = [axis for axis in "zyx" if not stated.get(axis)]
     if silent and given is None:
         warnings.warn(
@@ -119,7 +117,9 @@ def _units(stated: Mapping[str, Any], path: Path, given: float | None) -> dict[s
 
 
 def _absent_chunks(path: Path) -> tuple[list[str], int]:
-    """(names of the chunk files of the finest resolution that are not there, number of chunks), from the metadata of zarr 2 or 3."""
+    """The names of the chunk files of the finest resolution that are missing, and the number of all chunks, from the metadata of zarr 2 or
+    3.
+    """
     try:
         array = path / _finest(path)
         if (array / ".zarray").exists():
@@ -138,7 +138,7 @@ def _absent_chunks(path: Path) -> tuple[list[str], int]:
 
 
 def _finest(path: Path) -> str:
-    """The folder of the finest resolution, as the metadata names it."""
+    """The folder of the finest resolution, which the metadata names."""
     return str(_attributes(path)["multiscales"][0]["datasets"][0]["path"])
 
 

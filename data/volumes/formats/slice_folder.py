@@ -1,4 +1,4 @@
-"""A folder of numbered slices, also one inside a BoneMet data set, as a volume format."""
+"""Folders of numbered slices as a volume format, including those inside a BoneMet data set."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def read_slice_folder(
     prefix: str | None = None,
     window: tuple[float, float] | None = None,
 ) -> tuple[AnyVolume, Grid, dict[str, Any]]:
-    """`read_slices` of a folder of slices, or of one animal's ``component`` below the root of a BoneMet data set.
+    """The volume of a folder of slices (see `read_slices`), or of the ``component`` of one animal below the root of a BoneMet data set.
 
     Slices inside a BoneMet tree that have no log are on its voxels of 0.0106 mm, unless ``voxel_mm`` says otherwise.
     """

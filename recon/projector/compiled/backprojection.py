@@ -11,32 +11,13 @@ from numpy.typing import NDArray
 
 from ....geometry import Grid, Scan
 from ..joseph_rays import Rays
+from ..projection_matrices import matrices_of
 from . import backprojection_any, backprojection_upright, upright_panels
 from .depth_bins import magnification_bins
 from .loops import padded
 from .pair import LEAST_VOXELS, MOST_BINS
 
 Array = NDArray[np.float32]
-
-
-def projection_matrices(scan: Scan) -> NDArray[np.float64]:
-    """(view, 3, 4): voxel (x, y, z, 1) in mm -> (col w, row w, w); w is the voxel's depth below the source over the panel's."""
-    return _matrices(scan.source, scan.first_pixel - scan.source, scan.u, scan.v)
-
-
-def _matrices(
-    source: NDArray[np.float64], first: NDArray[np.float64], u: NDArray[np.float64], v: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    inverse = np.linalg.inv(np.stack([u, v, first], axis=2))
-    offset = -np.einsum("vij,vj->vi", inverse, source)
-    return np.concatenate([inverse, offset[:, :, None]], axis=2).astype(np.float64)
-
-
-def upright(matrices: NDArray[np.float64], grid: Grid) -> bool:
-    """Of matrices (view, 3, 4): True where a line of voxels along z meets one detector column at one depth in every view."""
-    drift = np.abs(matrices[:, [0, 2], 2]) * grid.size_mm[2]
-    far = np.array([np.abs(grid.x_mm).max(), np.abs(grid.y_mm).max(), 0.0, 1.0])
-    return bool((drift <= 1e-7 * (np.abs(matrices[:, [0, 2]]) @ far)).all())
 
 
 def backproject(volume: Array, scan: Scan, grid: Grid, views: Array, weights: NDArray[np.float64]) -> None:
@@ -52,13 +33,13 @@ def backproject(volume: Array, scan: Scan, grid: Grid, views: Array, weights: ND
         seen = rays if panels is None else panels.rays
     bins = magnification_bins(seen)
     if np.prod(grid.shape) < LEAST_VOXELS or not seen.flat().all() or bins.count.max() > MOST_BINS * max(grid.shape[1:]):
-        backprojection_any.backproject_any(views, _matrices(rays.source, rays.first, rays.u, rays.v), weights, volume)
+        backprojection_any.backproject_any(views, matrices_of(rays.source, rays.first, rays.u, rays.v), weights, volume)
         return
     if panels is not None:
         space = np.empty((len(rays), seen.rows, seen.cols), np.float32)
         upright_panels.straightened(views, panels.to_given, space)
         views = space
-    matrices = np.concatenate([_matrices(seen.source, seen.first, seen.u, seen.v), np.zeros((len(rays), 3, 1))], axis=2)
+    matrices = np.concatenate([matrices_of(seen.source, seen.first, seen.u, seen.v), np.zeros((len(rays), 3, 1))], axis=2)
     matrices[:, 1, 4] = -seen.first[:, 2] / seen.v[:, 2]  # the row at the source's height
     matrices[:, 1, 2], matrices[:, 1, 3] = 1 / seen.v[:, 2], -seen.source[:, 2] / seen.v[:, 2]
     backprojection_upright.backproject_upright(

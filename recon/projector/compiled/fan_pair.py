@@ -24,7 +24,7 @@ Array = NDArray[np.float32]
 SLICES = 32
 _EDGE = 4  # zeros before and behind a line
 _COLUMNS_A_PASS = 32  # neighbouring rays meet the same lines while these are in the first cache
-_RAYS_AT_ONCE = 1 << 16  # of which the tables are held
+_RAYS_AT_ONCE = 1 << 17  # of which the transpose holds a table
 _FLAT = 1e-6  # voxels by which a ray may leave its plane on its way through the grid
 # No reassociation: the compiler would turn the sums into gathers of single values. No flags that assume no NaN or Inf.
 _FLAGS: Any = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
@@ -54,9 +54,7 @@ def project(volume: Array, rays: Rays) -> Array:
     _require_memory(rays)
     for views, planes in _planes(rays):
         lines = _to_lines(sum((share * volume[z] for z, share in planes), np.zeros(volume.shape[1:], np.float32)))
-        for chunk in _chunks(views, rays.cols):
-            table = _ray_table(rays.packed, chunk, rays.cols, rays.grid_shape[1:], rays.voxel_mm)
-            _project(lines, rays.grid_shape[1:], table, chunk, out)
+        _project(lines, rays.grid_shape[1:], rays.packed, views, rays.voxel_mm, out)
     return out
 
 
@@ -64,11 +62,12 @@ def backproject(projections: Array, rays: Rays) -> Array:
     """(view, 1, col) float32 -> (nz, ny, nx) float32, the exact transpose of `project`. InputError where memory is short."""
     out = np.zeros(rays.grid_shape, np.float32)
     _require_memory(rays)
-    shape = rays.grid_shape[1:]
+    shape, size = rays.grid_shape[1:], max(1, _RAYS_AT_ONCE // rays.cols)
     for views, planes in _planes(rays):
         lines = np.zeros(_places(shape)[-1], np.float32)
-        for chunk in _chunks(views, rays.cols):
-            table = _ray_table(rays.packed, chunk, rays.cols, shape, rays.voxel_mm)
+        for chunk in np.split(views, range(size, views.size, size)):
+            table = np.empty((chunk.size, rays.cols), _RAY)
+            _fill_table(rays.packed, chunk, shape, rays.voxel_mm, table)
             _backproject(projections, chunk, table, shape, lines)
         for z, share in planes:
             _add_lines(lines, share, out[z])
@@ -91,11 +90,6 @@ def _planes(rays: Rays) -> Iterator[tuple[NDArray[np.intp], list[tuple[int, np.f
         planes = [(z, share) for z, share in both if 0 <= z < rays.grid_shape[0] and share > 0]
         if planes:
             yield np.flatnonzero(which == index), planes
-
-
-def _chunks(views: NDArray[np.intp], cols: int) -> list[NDArray[np.intp]]:
-    size = max(1, _RAYS_AT_ONCE // cols)
-    return np.split(views, range(size, views.size, size))
 
 
 @njit(**_FLAGS)
@@ -135,34 +129,32 @@ def _add_lines(lines, share, image):
             image[y, x] += share * (lines[start + y * along_x + _EDGE + x] + lines[x * along_y + _EDGE + y])
 
 
-def _ray_table(packed: NDArray[np.float64], views: NDArray[np.intp], cols: int, shape: tuple[int, int], voxel_mm: float) -> NDArray[Any]:
-    """(view, col): where the rays run; at slice k of its main ``axis`` a ray is at ``at + k step``, inside for low <= k < high."""
-    table = np.empty((len(views), cols), _RAY)
-    _fill_table(packed, views, shape, voxel_mm, table)
-    return table
-
-
 @njit(parallel=True, **_FLAGS)
 def _fill_table(packed, views, shape, voxel_mm, table):
+    """Write the rays of the given views into ``table`` (view, col)."""
     for view in prange(len(views)):
-        p = packed[views[view]]
         for col in range(table.shape[1]):
-            ray = table[view, col]
-            dx, dy = p[3] + col * p[6], p[4] + col * p[7]
-            along_x = abs(dx) * TIE >= abs(dy)
-            main, other = (dx, dy) if along_x else (dy, dx)
-            source, across = (p[0], p[1]) if along_x else (p[1], p[0])
-            size, width = (shape[1], shape[0]) if along_x else (shape[0], shape[1])
-            step = other / main
-            at = across - source * step
-            low, high = _inside(at, step, width, size)
-            if main > 0:  # what lies behind the source does not count
-                low = max(low, math.floor(min(max(source, -1.0), float(size))) + 1)
-            else:
-                high = min(high, math.ceil(min(max(source, 0.0), float(size))))
-            ray.at, ray.step, ray.low, ray.high = at, step, low, high
-            ray.weight = voxel_mm * math.sqrt(1.0 + step * step)
-            ray.axis = 0 if along_x else 1
+            _set_ray(table[view, col], packed[views[view]], col, shape, voxel_mm)
+
+
+@njit(**_FLAGS)
+def _set_ray(ray, p, col, shape, voxel_mm):
+    """Where a ray runs: at slice k of its main axis at ``at + k step``, inside the grid and in front of the source for low <= k < high."""
+    dx, dy = p[3] + col * p[6], p[4] + col * p[7]
+    along_x = abs(dx) * TIE >= abs(dy)
+    main, other = (dx, dy) if along_x else (dy, dx)
+    source, across = (p[0], p[1]) if along_x else (p[1], p[0])
+    size, width = (shape[1], shape[0]) if along_x else (shape[0], shape[1])
+    step = other / main
+    at = across - source * step
+    low, high = _inside(at, step, width, size)
+    if main > 0:
+        low = max(low, math.floor(min(max(source, -1.0), float(size))) + 1)
+    else:
+        high = min(high, math.ceil(min(max(source, 0.0), float(size))))
+    ray.at, ray.step, ray.low, ray.high = at, step, low, high
+    ray.weight = voxel_mm * math.sqrt(1.0 + step * step)
+    ray.axis = 0 if along_x else 1
 
 
 @njit(**_FLAGS)
@@ -190,19 +182,23 @@ def _positions(ray, begin, place, pitch, index, part):
 
 
 @njit(parallel=True, **_FLAGS)
-def _project(lines, shape, table, views, out):
+def _project(lines, shape, packed, views, voxel_mm, out):
+    """Write the given views into ``out`` (view, 1, col)."""
     along_y, along_x, start, _ = _places(shape)
     upper = lines[1:]
-    cols = table.shape[1]
+    cols = out.shape[2]
     groups = (cols + _COLUMNS_A_PASS - 1) // _COLUMNS_A_PASS
     blocks = (max(shape[0], shape[1]) + SLICES - 1) // SLICES
     for job in prange(len(views) * groups):
-        view, first = job // groups, job % groups * _COLUMNS_A_PASS
-        index, part = np.empty(SLICES, np.uint32), np.empty(SLICES, np.float32)
-        sums = out[views[view], 0]
+        view, first = views[job // groups], job % groups * _COLUMNS_A_PASS
+        index, part, table = np.empty(SLICES, np.uint32), np.empty(SLICES, np.float32), np.empty(_COLUMNS_A_PASS, _RAY)
+        count = min(cols - first, _COLUMNS_A_PASS)
+        for i in range(count):
+            _set_ray(table[i], packed[view], first + i, shape, voxel_mm)
+        sums = out[view, 0, first : first + count]
         for block in range(blocks):
-            for col in range(first, min(cols, first + _COLUMNS_A_PASS)):
-                ray, begin = table[view, col], block * SLICES
+            for col in range(count):
+                ray, begin = table[col], block * SLICES
                 low, high = max(ray.low - begin, 0), min(ray.high - begin, SLICES)
                 if low >= high:
                     continue

@@ -111,7 +111,8 @@ def _read_planes(tif: Any, path: Path) -> AnyVolume:
     array = planes[0] if len(planes) == 1 else np.concatenate(planes)
     stated = (tif.imagej_metadata or {}).get("images", len(array)) if tif.is_imagej else len(array)
     if stated != len(array):
-        raise InputError(f"{path} ends too early: {len(array)} of {stated} slices are there", expected="a whole TIFF", remedy="copy it again")
+        lost = f"{path} ends too early: {len(array)} of {stated} slices are there"
+        raise InputError(lost, expected="a whole TIFF", remedy="copy it again")
     if page.photometric == 0:  # white is zero
         if array.dtype.kind != "u":
             raise InputError(f"{path} has inverted values (WhiteIsZero) of type {array.dtype}", expected="grey values")

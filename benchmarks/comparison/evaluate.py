@@ -151,7 +151,7 @@ def thinned(projections: Projections, photons: float, seed: int) -> Projections:
     if had is None:
         raise InputError("the scan does not say how many photons made it", expected="meta['photons']", remedy="leave the dose as it is")
     if not 0 < photons <= had:
-        raise InputError(f"{photons:g} photons a pixel", expected=f"more than 0 and at most {had:g}, those of the scan")
+        raise InputError(f"{photons:g} photons in a pixel", expected=f"more than 0 and at most {had:g}, those of the scan")
     counts = np.rint(had * np.exp(-projections.values.astype(np.float64))).astype(np.int64)
     kept = np.random.default_rng(seed).binomial(np.maximum(counts, 0), photons / had)
     values = -np.log(np.maximum(kept, 0.5) / photons)

@@ -105,7 +105,7 @@ def list_animals(sources: Sequence[Source], weeks: Sequence[int], first_id: int)
             found.append(Animal(first_id + place, Path(source).name, str(source), sha256(source), (0,)))
     for animal in found:
         if sum(other.name == animal.name for other in found) > 1:
-            raise InputError(f"{animal.name} is given more than once", expected="one source an animal", remedy="rename one of the files")
+            raise InputError(f"{animal.name} is given more than once", expected="one source per animal", remedy="rename one of the files")
     return found
 
 

@@ -82,7 +82,7 @@ def split_by_family(names: Sequence[str], seed: int = 0, fractions: Mapping[str,
     """
     if len(set(names)) != len(names):
         twice = next(name for name in names if list(names).count(name) > 1)
-        raise InputError(f"the animal {twice!r} occurs more than once", expected="one name an animal")
+        raise InputError(f"the animal {twice!r} occurs more than once", expected="one name for each animal")
     if not fractions or min(fractions.values()) < 0 or abs(sum(fractions.values()) - 1) > 1e-6:
         raise InputError(f"fractions are {dict(fractions)}", expected="shares of 0 or more that add up to 1, such as 0.7, 0.15, 0.15")
     members: dict[str, list[str]] = {}

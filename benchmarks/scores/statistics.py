@@ -33,7 +33,7 @@ def bootstrap_mean(values: ArrayLike, *, level: float = 0.95, draws: int = 2000,
     x: NDArray[np.float64] = np.asarray(values, dtype=np.float64).ravel()
     if x.size == 0 or not np.isfinite(x).all():
         raise InputError(
-            f"{x.size} values, {int(np.count_nonzero(~np.isfinite(x)))} of them not finite", expected="finite scores, one an animal"
+            f"{x.size} values, {int(np.count_nonzero(~np.isfinite(x)))} of them not finite", expected="finite scores, one for each animal"
         )
     if x.size == 1:
         return Interval(float(x[0]), float("nan"), float("nan"), 1)

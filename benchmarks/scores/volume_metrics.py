@@ -17,7 +17,7 @@ def _pair(volume: NDArray, reference: NDArray) -> tuple[NDArray, NDArray]:
         raise InputError(
             f"the volume has shape {volume.shape} and the reference {reference.shape}",
             expected="the same shape",
-            remedy="reconstruct on the reference's grid, or resample it (benchmarks.align)",
+            remedy="reconstruct on the reference's grid, or resample it (fewview.data.volumes.resample)",
         )
     return np.asarray(volume, dtype=np.float64), np.asarray(reference, dtype=np.float64)
 

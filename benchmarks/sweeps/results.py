@@ -132,7 +132,7 @@ def accept_or_warn(results: Path, stamp: Stamp, tasks: Sequence[Task], accept: S
         listed = ", ".join(f"{name} of {date}" for name, date in sorted(names.items()) if name not in accept)
         warnings.warn(
             f"{results} holds {len(left)} record(s) made by other code ({listed}; this is {stamp.code}); they are made again. "
-            "To take them as they are: --accept-code NAME",
+            "To reuse them: --accept-code NAME",
             stacklevel=2,
         )
     return chosen

@@ -63,7 +63,8 @@ class NafSettings:
     def __post_init__(self) -> None:
         if self.refine and self.render != "rays":
             raise InputError(
-                f"refine={self.refine} with render={self.render!r}", expected='render="rays": only rays have gradients in geometry'
+                f"refine={self.refine} with render={self.render!r}",
+                expected='render="rays": only rays have gradients for the geometry',
             )
 
 

@@ -103,7 +103,7 @@ def chords(rays: Rays, box: Float[Tensor, "2 3"]) -> Chords:
 def sample(rays: Rays, box: Float[Tensor, "2 3"], count: int, generator: torch.Generator | None = None) -> Samples:
     """``count`` points on each ray inside the box, one in each of as many equal steps: in its middle, or anywhere with a ``generator``."""
     if count < 1:
-        raise InputError(f"{count} samples a ray", expected="at least one")
+        raise InputError(f"{count} samples on a ray", expected="at least one")
     inside = chords(rays, box)
     step = inside.length / count
     within = uniform((len(step), count), generator, step)

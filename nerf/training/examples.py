@@ -78,7 +78,7 @@ def draw_views(scan: Scan, counts: Sequence[int], selections: Sequence[str], gen
     total = len(scan)
     for count in counts:
         if int(count) != count or not 1 <= count <= total:
-            raise InputError(f"{count} views a step", expected=f"whole numbers from 1 to {total}, the views of a scan")
+            raise InputError(f"{count} views in a step", expected=f"whole numbers from 1 to {total}, the views of a scan")
     for selection in selections:
         if selection not in SELECTIONS:
             raise UnknownNameError("selection of views", selection, SELECTIONS)

@@ -117,9 +117,9 @@ def check_outputs(out: Path, *, force: bool, resume: bool, inputs: Iterable[str 
     """FileExistsError where a checkpoint or an unfinished run would be lost; FileNotFoundError where there is nothing to resume."""
     state = state_of(out)
     if resume and not state.is_file():
-        raise FileNotFoundError(f"there is no unfinished run to go on with: {state} is not there; leave out --resume to begin one")
+        raise FileNotFoundError(f"there is no unfinished run to resume: {state} is not there; leave out --resume to begin one")
     if state.exists() and not resume and not force:
-        raise FileExistsError(f"{state} is of an unfinished run; --resume goes on with it, --force begins again")
+        raise FileExistsError(f"{state} belongs to an unfinished run; --resume continues it, --force begins again")
     if not resume:
         for path in (out, state):
             refuse_existing(path, force, inputs)

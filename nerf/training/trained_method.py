@@ -73,7 +73,7 @@ def trained_method(
         told = {"trained_preset": checkpoint.preset, "trained_voxel_mm": known, "trained_steps": checkpoint.step}
         if box is not grid:
             warnings.warn(
-                f"{learner.name} was trained on voxels of {known:.4g} mm: the volume is made of those, and interpolated to "
+                f"{learner.name} was trained on voxels of {known:.4g} mm: the volume is reconstructed on those and interpolated to "
                 f"{grid.voxel_mm:.4g} mm",
                 stacklevel=2,
             )
@@ -84,7 +84,7 @@ def trained_method(
         volume = tensor.detach().float().cpu().numpy()
         iterations = settings.consistency if len(projections) > 1 else 0
         if iterations < settings.consistency:
-            warnings.warn(f"{learner.name}: one view corrects no volume; no data consistency", stacklevel=2)
+            warnings.warn(f"{learner.name}: one view corrects no volume, so data consistency is left out", stacklevel=2)
             told["consistency"] = 0
         shown = box is grid  # a volume on other voxels is not what was asked for
         try:

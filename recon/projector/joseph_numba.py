@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ...base.memory import require_memory
 from ..simd.line_sampling import MARGIN
 from ..simd.vector16 import LANES
-from . import fan_numba
+from . import fan_numba, few_rows_numba
 from .joseph_numba_any import backproject_any, project_any
 from .joseph_numba_upright import add_lines, backproject_upright, project_upright, to_columns, to_lines
 from .joseph_rays import Rays
@@ -22,8 +22,9 @@ def project(volume: Array, rays: Rays) -> Array:
 
     Takes a second volume beside the two arrays. Raises InputError where memory is short.
     """
-    if fan_numba.supports(rays):
-        return fan_numba.project(volume, rays)
+    for special in (fan_numba, few_rows_numba):
+        if special.supports(rays):
+            return special.project(volume, rays)
     shape = (len(rays), rays.rows, rays.cols)
     padded = _padded(rays)
     require_memory(4 * (int(np.prod(shape)) + _line_elements(rays)), f"projections of shape {shape} and a copy of the volume")
@@ -41,8 +42,9 @@ def backproject(projections: Array, rays: Rays) -> Array:
 
     Takes a second volume and a block of views beside the two arrays. Raises InputError where memory is short.
     """
-    if fan_numba.supports(rays):
-        return fan_numba.backproject(projections, rays)
+    for special in (fan_numba, few_rows_numba):
+        if special.supports(rays):
+            return special.backproject(projections, rays)
     nz, ny, nx = rays.grid_shape
     padded, line = _padded(rays), rays.rows + 2 * MARGIN
     block = max(1, min(len(rays), _BLOCK_BYTES // (4 * rays.cols * line)))

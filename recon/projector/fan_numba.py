@@ -53,7 +53,10 @@ def project(volume: Array, rays: Rays) -> Array:
     out = np.zeros((len(rays), 1, rays.cols), np.float32)
     _require_memory(rays)
     for views, planes in _planes(rays):
-        lines = _to_lines(sum((share * volume[z] for z, share in planes), np.zeros(volume.shape[1:], np.float32)))
+        lines = np.zeros(places(rays.grid_shape[1:])[-1], np.float32)
+        for image in both_ways(lines, rays.grid_shape[1:]):
+            for z, share in planes:
+                image[0] += share * volume[z]
         _project(lines, rays.grid_shape[1:], rays.packed, views, rays.voxel_mm, out)
     return out
 
@@ -67,10 +70,11 @@ def backproject(projections: Array, rays: Rays) -> Array:
         lines = np.zeros(places(shape)[-1], np.float32)
         for chunk in np.split(views, range(size, views.size, size)):
             table = np.empty((chunk.size, rays.cols), RAY)
-            _fill_table(rays.packed, chunk, shape, rays.voxel_mm, table)
+            fill_table(rays.packed, chunk, shape, rays.voxel_mm, table)
             _backproject(projections, chunk, table, shape, lines)
-        for z, share in planes:
-            _add_lines(lines, share, out[z])
+        for image in both_ways(lines, shape):
+            for z, share in planes:
+                out[z] += share * image[0]
     return out
 
 
@@ -106,31 +110,16 @@ def places(shape):
     return along_y, along_x, start, start + shape[0] * along_x
 
 
-@njit(parallel=True, **_FLAGS)
-def _to_lines(image):
-    """(ny, nx) -> its lines along y and its lines along x, with zeros at their ends, as one flat array."""
-    ny, nx = image.shape
-    along_y, along_x, start, size = places(image.shape)
-    lines = np.zeros(size, np.float32)
-    for y in prange(ny):
-        for x in range(nx):
-            lines[start + y * along_x + EDGE + x] = image[y, x]
-            lines[x * along_y + EDGE + y] = image[y, x]
-    return lines
+def both_ways(lines: Array, shape: tuple[int, int], lanes: int = 1) -> tuple[Array, Array]:
+    """Of flat lines with ``lanes`` values at each place: views [lane, y, x] of the lines along y and of the lines along x."""
+    (ny, nx), (along_y, along_x, start, _) = shape, places(shape)
+    by_y = lines[: start * lanes].reshape(nx, along_y, lanes)[:, EDGE : EDGE + ny]
+    by_x = lines[start * lanes :].reshape(ny, along_x, lanes)[:, EDGE : EDGE + nx]
+    return by_y.transpose(2, 1, 0), by_x.transpose(2, 0, 1)
 
 
 @njit(parallel=True, **_FLAGS)
-def _add_lines(lines, share, image):
-    """Add to ``image`` (ny, nx) the sum of the lines along y and along x, times ``share``."""
-    ny, nx = image.shape
-    along_y, along_x, start, _ = places(image.shape)
-    for y in prange(ny):
-        for x in range(nx):
-            image[y, x] += share * (lines[start + y * along_x + EDGE + x] + lines[x * along_y + EDGE + y])
-
-
-@njit(parallel=True, **_FLAGS)
-def _fill_table(packed, views, shape, voxel_mm, table):
+def fill_table(packed, views, shape, voxel_mm, table):
     """Write the rays of the given views into ``table`` (view, col)."""
     for view in prange(len(views)):
         for col in range(table.shape[1]):

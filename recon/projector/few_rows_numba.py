@@ -16,7 +16,7 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from ...base.memory import require_memory
-from .fan_numba import COLUMNS_A_PASS, EDGE, RAY, RAYS_AT_ONCE, SLICES, find_ray, places, positions
+from .fan_numba import COLUMNS_A_PASS, RAY, RAYS_AT_ONCE, SLICES, both_ways, fill_table, find_ray, places, positions
 from .joseph_rays import Rays
 
 Array = NDArray[np.float32]
@@ -37,7 +37,10 @@ def project(volume: Array, rays: Rays) -> Array:
     """(nz, ny, nx) float32 in 1/mm -> (view, row, col) float32 line integrals. InputError where memory is short."""
     _require_memory(rays)
     out = np.zeros((len(rays), rays.rows, rays.cols), np.float32)
-    _project(_to_groups(volume), rays.grid_shape, rays.packed, rays.voxel_mm, out)
+    groups = np.zeros(LANES * places(rays.grid_shape[1:])[-1], np.float32)
+    for slices in both_ways(groups, rays.grid_shape[1:], LANES):
+        slices[: len(volume)] = volume
+    _project(groups, rays.grid_shape, rays.packed, rays.voxel_mm, out)
     return out
 
 
@@ -47,50 +50,18 @@ def backproject(projections: Array, rays: Rays) -> Array:
     shape, packed, size = rays.grid_shape, rays.packed, max(1, RAYS_AT_ONCE // rays.cols)
     out, groups = np.zeros(shape, np.float32), np.zeros(LANES * places(shape[1:])[-1], np.float32)
     for begin in range(0, len(rays), size):
-        part = slice(begin, begin + size)
-        table = np.empty((len(packed[part]), rays.cols), RAY)
-        _fill_table(packed[part], shape, rays.voxel_mm, table)
-        _backproject(projections[part], packed[part], table, shape, groups)
-    _add_groups(groups, out)
+        views = np.arange(begin, min(begin + size, len(rays)))
+        table = np.empty((views.size, rays.cols), RAY)
+        fill_table(packed, views, shape[1:], rays.voxel_mm, table)
+        _backproject(projections, packed, views, table, shape, groups)
+    for slices in both_ways(groups, shape[1:], LANES):
+        out += slices[: len(out)]
     return out
 
 
 def _require_memory(rays: Rays) -> None:
     needed = 4 * (LANES * places(rays.grid_shape[1:])[-1] + rays.grid_shape[0] * rays.grid_shape[1] * rays.grid_shape[2])
     require_memory(needed + RAY.itemsize * max(RAYS_AT_ONCE, rays.cols), f"two copies of a volume of shape {rays.grid_shape}")
-
-
-@njit(parallel=True, **_FLAGS)
-def _to_groups(volume):
-    """(nz, ny, nx) -> the lines of `fan_numba` along y and along x, with the slices of each voxel side by side."""
-    nz, ny, nx = volume.shape
-    along_y, along_x, start, size = places((ny, nx))
-    groups = np.zeros(size * LANES, np.float32)
-    for y in prange(ny):
-        for x in range(nx):
-            one, two = (start + y * along_x + EDGE + x) * LANES, (x * along_y + EDGE + y) * LANES
-            for z in range(nz):
-                groups[one + z] = groups[two + z] = volume[z, y, x]
-    return groups
-
-
-@njit(parallel=True, **_FLAGS)
-def _add_groups(groups, volume):
-    """Add to ``volume`` what was gathered along y and along x."""
-    nz, ny, nx = volume.shape
-    along_y, along_x, start, _ = places((ny, nx))
-    for y in prange(ny):
-        for x in range(nx):
-            one, two = (start + y * along_x + EDGE + x) * LANES, (x * along_y + EDGE + y) * LANES
-            for z in range(nz):
-                volume[z, y, x] += groups[one + z] + groups[two + z]
-
-
-@njit(parallel=True, **_FLAGS)
-def _fill_table(packed, shape, voxel_mm, table):
-    for view in prange(len(packed)):
-        for col in range(table.shape[1]):
-            find_ray(table[view, col], packed[view], col, shape[1:], voxel_mm)
 
 
 @njit(**_FLAGS)
@@ -167,7 +138,7 @@ def _project(groups, shape, packed, voxel_mm, out):
 
 
 @njit(parallel=True, **_FLAGS)
-def _backproject(projections, packed, table, shape, groups):
+def _backproject(projections, packed, views, table, shape, groups):
     along_y, along_x, start, _ = places(shape[1:])
     _, rows, cols = projections.shape
     blocks = (max(shape[1], shape[2]) + SLICES - 1) // SLICES
@@ -176,9 +147,10 @@ def _backproject(projections, packed, table, shape, groups):
         place, pitch = (0, along_y) if axis == 0 else (start, along_x)
         index, part = np.empty(SLICES, np.uint32), np.empty(SLICES, np.float32)
         group = np.empty(_SLICE.size, np.float32)
-        for view in range(len(packed)):
+        for i in range(len(views)):
+            view = views[i]
             for col in range(cols):
-                ray = table[view, col]
+                ray = table[i, col]
                 low, high = max(ray.low - begin, 0), min(ray.high - begin, SLICES)
                 if ray.axis != axis or low >= high:
                     continue

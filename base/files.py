@@ -126,7 +126,7 @@ def _take_free_name(temporary: Path, final: Path) -> None:
         if error.errno not in _THERE:
             raise
         raise FileExistsError(
-            f"{final} was written by somebody else in the meantime and stays as it is; what this run made is dropped "
+            f"{final} was written by somebody else in the meantime and stays as it is; the output of this run was discarded "
             "(give another name, or --force)"
         ) from error
 

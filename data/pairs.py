@@ -85,7 +85,8 @@ def find_pairs(root: str | Path, *, window: tuple[float, float] | None = None) -
     both = sorted(rays.keys() & slices.keys(), key=lambda k: (int(k[0]), k[1]))
     if not both:
         raise InputError(
-            f"{root} has {len(rays)} X-ray scans and {len(slices)} Recon-CT, none of both", expected="pairs in the BoneMet layout"
+            f"{root} has {len(rays)} X-ray scans and {len(slices)} Recon-CT, but no pair",
+            expected="pairs in the BoneMet layout",
         )
     if chosen is None or len(chosen) != 2 or not chosen[0] < chosen[1]:
         raise InputError(

@@ -52,7 +52,7 @@ class Scan:
         object.__setattr__(self, "shape", shape)
         angles = _frozen(np.atleast_1d(np.asarray(self.angles_deg, dtype=np.float64)))
         if angles.ndim != 1 or angles.size == 0:
-            raise InputError(f"angles_deg has shape {angles.shape}", expected="one angle a view, and at least one view")
+            raise InputError(f"angles_deg has shape {angles.shape}", expected="one angle for each view, and at least one view")
         if not np.isfinite(angles).all():
             raise InputError("angles_deg holds NaN or Inf", expected="finite angles in degrees")
         object.__setattr__(self, "angles_deg", angles)

@@ -2,5 +2,5 @@
 
 import lazy_loader
 
-# The public names are written once, with their types, in __init__.pyi beside this file; each is imported on first use.
+# The public names and their types are written once, in __init__.pyi beside this file; each is imported when it is first used.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""Where a network works: the device by its name, the number format that suits it, and the memory that is left there."""
+"""The device on which a network works, the number format that suits it, and the memory that it has left."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..base.memory import require_memory
 
 
 def usable_device(name: str) -> torch.device:
-    """The torch device of that name, or MissingBackendError where it cannot be used."""
+    """The torch device with that name; MissingBackendError where it cannot be used."""
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()
@@ -21,7 +21,7 @@ def usable_device(name: str) -> torch.device:
 
 
 def autocast_type(precision: str, device: torch.device) -> torch.dtype | None:
-    """The type to compute in where that is safe, None for float32 all through. "auto": bf16 on a card that has it, fp16 on an older one."""
+    """The lower precision to compute in, or None for float32 throughout. "auto" is bf16 on a card that has it, and fp16 on an older one."""
     if precision == "auto":
         if device.type != "cuda":
             return None
@@ -31,7 +31,9 @@ def autocast_type(precision: str, device: torch.device) -> torch.dtype | None:
 
 
 def require_memory_on(device: torch.device, needed_bytes: int, what: str, remedy: str = "use fewer views or larger voxels") -> None:
-    """InputError, with both numbers, where the device has not ``needed_bytes`` left; what torch keeps for later on a card is left."""
+    """InputError, with both numbers, where the device does not have ``needed_bytes`` left. What torch keeps in reserve on a card counts as
+    left.
+    """
     free = None
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

@@ -1,1 +1,1 @@
-"""Methods on paired scans of animals: what a task does, how it is scored, tuned and put into tables."""
+"""Methods on paired scans of animals: what a task does, and how methods are scored, tuned and put into tables."""

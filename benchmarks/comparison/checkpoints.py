@@ -1,4 +1,4 @@
-"""Checkpoints of the methods that learn: found in a folder, or trained first on the data set's own training animals."""
+"""The checkpoints of the methods that learn, found in a folder or trained first on the training animals of the data set."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ Say = Callable[[str], None]
 
 
 def learned(methods: Sequence[str]) -> list[str]:
-    """Those of the registered methods (all of them where none is named) that need a checkpoint."""
+    """Those of the named methods (all registered ones where none is named) that need a checkpoint."""
     return [name for name in (methods or METHODS) if name in METHODS and METHODS[name].trained]
 
 
 def checkpoints_in(folder: Path, methods: Sequence[str]) -> dict[str, dict[str, str]]:
-    """method -> {"checkpoint": path} for every ``METHOD.pt`` that lies in ``folder``."""
+    """Method -> {"checkpoint": path} for every ``METHOD.pt`` in ``folder``."""
     return {name: {"checkpoint": str(folder / f"{name}.pt")} for name in learned(methods) if (folder / f"{name}.pt").is_file()}
 
 
 def train_missing(
     folder: Path, methods: Sequence[str], parts: Mapping[str, Sequence[Pair]], size: int, *, steps: int | None = None, say: Say = print
 ) -> None:
-    """Train every method that has no ``METHOD.pt`` in ``folder``, as its small preset says (or for ``steps``); what was stopped goes on.
+    """Train every method that has no ``METHOD.pt`` in ``folder``, as its small preset says (or for ``steps``). Stopped training is resumed.
 
     Animals of the part "test" are not read.
     """

@@ -1,4 +1,6 @@
-"""Methods that know nothing of the scan, or nothing but one view of it: what a meaningless method scores under each protocol."""
+"""Controls: methods that know nothing of the scan, or only one view of it. They show what a meaningless method
+scores under each protocol.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ CONTROLS = {
 
 
 def control_volume(name: str, projections: Projections, grid: Grid, trained_on: Sequence[Volume]) -> Volume:
-    """The volume of a control. InputError where the mean has no training animal to be taken over."""
+    """The volume of a control; InputError where the mean has no training animal to be taken over."""
     if name == "control-mean":
         if not trained_on:
             raise InputError("no training animal for control-mean", expected="at least one animal in the training part of the split")

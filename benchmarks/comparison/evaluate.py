@@ -1,4 +1,4 @@
-"""What one task of a benchmark does: read the scan, take its views, reconstruct, score, keep the pictures."""
+"""What one task of a benchmark does: read the scan, take its views, reconstruct, score, and keep the pictures."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ SELECTIONS = ("evenly", "random", "wedge")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The setting that all tasks of a sweep share: data folder, yardstick, whose features FID, KID and LPIPS use.
+    """What all tasks of a sweep share: the data folder, the yardstick, and the networks for FID, KID and LPIPS.
 
     ``train`` are the animals whose Recon-CT the mean-volume control may see; ``features`` is a kind of `judges`. ``grey_fit`` and
-    ``register`` bring each volume to its reference before it is compared; the map and the motion are in the record. ``bin`` averages
-    detector pixels while two of them fit into a voxel: for all methods alike, after the photons are thinned and before anything is scored.
+    ``register`` bring each volume to its reference before it is compared, and the map and the motion are recorded. ``bin`` averages
+    detector pixels while two of them fit into a voxel, for all methods alike, after the photons are thinned and before anything is scored.
     """
 
     data: Path
@@ -55,13 +55,13 @@ class Evaluation:
     bin: bool = True
 
     def measured(self, tasks: Sequence[PairTask]) -> list[PairTask]:
-        """The tasks with this setting as part of their keys: a record made with another yardstick is not taken for theirs."""
+        """The tasks with these conditions as part of their keys, so that a record made with another yardstick is not reused for them."""
         shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("data", "train")}
         seen = {"train": self.train}
         return [dataclasses.replace(t, scoring=shared | (seen if t.method in CONTROLS else {})) for t in tasks]
 
     def __call__(self, task: PairTask) -> dict[str, Any]:
-        """Reconstruct and score; the measured part of the record."""
+        """Reconstruct and score; returns the measured part of the record."""
         pair = self.pair(task.animal, task.week)
         whole = _projections(pair)
         given_index = choose_views(whole, task)
@@ -76,7 +76,7 @@ class Evaluation:
         else:
             method = load_method(task.method)
         rec = reconstruct(given, method, grid, check=False, **task.settings)
-        if "interrupted" in rec.settings:  # Ctrl-C gives the volume of the last step: not a result to keep
+        if "interrupted" in rec.settings:  # after Ctrl-C this is the volume of the last step, which is not a result to keep
             raise KeyboardInterrupt
         yardstick = self.yardstick(pair)
         compared = all_scores(rec.volume, grid, reference, whole, given_index, yardstick)
@@ -107,7 +107,7 @@ class Evaluation:
         return found[animal, week]
 
     def yardstick(self, pair: Pair) -> Yardstick:
-        """Window of the data set; bone lies above 75/255 of it, as BoneMet's own segmentation has it."""
+        """The yardstick with the window of the data set; bone is above 75/255 of it, as in BoneMet's own segmentation."""
         low, high = pair.window
         return Yardstick(pair.window, low + 75 / 255 * (high - low), self.line_window, grey_fit=self.grey_fit, register=self.register)
 
@@ -119,7 +119,7 @@ class Evaluation:
                 scores[protocol] |= scores_of(protocol, "images and a network", pair)
 
     def _kept(self, volume: NDArray, reference: NDArray, images: Mapping[str, NDArray], yardstick: Yardstick) -> dict[str, NDArray]:
-        """Pictures for the page, and the features of all images: FID and KID are of the animals together."""
+        """The pictures for the page, and the features of all images, because FID and KID compare the images of all animals together."""
         kept: dict[str, NDArray] = {"volume": orthoslices(volume), "reference": orthoslices(reference)}
         extract = judges(self.features).features
         if extract is not None:
@@ -132,7 +132,7 @@ class Evaluation:
 
 
 def choose_views(whole: Projections, task: PairTask) -> ViewIndices:
-    """Indices of the views that the task gives to its method."""
+    """The indices of the views that the task gives to its method."""
     if task.selection == "evenly":
         return views.evenly(whole.scan, task.views)
     if task.selection == "random":
@@ -143,15 +143,15 @@ def choose_views(whole: Projections, task: PairTask) -> ViewIndices:
 
 
 def thinned(projections: Projections, photons: float, seed: int) -> Projections:
-    """The scan as it would have been with ``photons`` an unattenuated pixel: each counted photon kept by chance (binomial, exact).
+    """The scan as it would have been with ``photons`` in an unattenuated pixel: each counted photon is kept by chance (binomial, exact).
 
-    Needs ``meta["photons"]``, the count that the scan was made with, and no more than that.
+    This needs ``meta["photons"]``, the count with which the scan was made, and ``photons`` must not exceed it.
     """
     had = projections.meta.get("photons")
     if had is None:
         raise InputError("the scan does not say how many photons made it", expected="meta['photons']", remedy="leave the dose as it is")
     if not 0 < photons <= had:
-        raise InputError(f"{photons:g} photons a pixel", expected=f"more than 0 and at most {had:g}, those of the scan")
+        raise InputError(f"{photons:g} photons in a pixel", expected=f"more than 0 and at most {had:g}, those of the scan")
     counts = np.rint(had * np.exp(-projections.values.astype(np.float64))).astype(np.int64)
     kept = np.random.default_rng(seed).binomial(np.maximum(counts, 0), photons / had)
     values = -np.log(np.maximum(kept, 0.5) / photons)
@@ -159,7 +159,7 @@ def thinned(projections: Projections, photons: float, seed: int) -> Projections:
 
 
 def orthoslices(volume: FloatVolume) -> Float[NDArray[np.float16], "plane row col"]:
-    """The three middle planes (axial, coronal, sagittal), padded to one size: [plane, row, col]."""
+    """The three middle planes (axial, coronal, sagittal) in 1/mm, padded to one size."""
     nz, ny, nx = volume.shape
     planes = [volume[nz // 2], volume[:, ny // 2], volume[:, :, nx // 2]]
     side = max(volume.shape)
@@ -181,7 +181,9 @@ def make_tasks(
     settings: dict[str, dict[str, Any]] | None = None,
     total_photons: float | None = None,
 ) -> list[PairTask]:
-    """Scans x view counts x selections x methods x seeds. ``total_photons`` (a pixel, all views together) holds the dose constant."""
+    """Tasks for scans x numbers of views x selections x methods x seeds. ``total_photons`` (in a pixel, over all views) keeps the dose
+    constant.
+    """
     tasks = []
     for pair in pairs:
         inputs = pair.fingerprint()
@@ -199,7 +201,7 @@ def make_tasks(
 
 
 def method_hash(method: str, settings: dict[str, Any]) -> str:
-    """SHA-256 of a method's own file and of its checkpoint, so that a changed one is run again; empty for a built-in one."""
+    """SHA-256 of a method's own file and of its checkpoint, so that a changed one is run again; empty for a built-in method."""
     from ...base.record import sha256
 
     path = method.rpartition(":")[0]
@@ -216,7 +218,7 @@ def _pairs(data: str, window: tuple[float, float] | None) -> tuple[Pair, ...]:
 
 
 def _state(folder: Path) -> tuple[int, int]:
-    """Changes when a file of the folder does: what is kept of it in memory is then read again."""
+    """A value that changes when a file of the folder changes, so that what is kept in memory is read again."""
     times = [entry.stat().st_mtime_ns for entry in os.scandir(folder)]
     return len(times), max(times, default=0)
 

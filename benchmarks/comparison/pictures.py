@@ -1,4 +1,4 @@
-"""The arrays that go with a record: orthoslices for the page, features for distances between sets."""
+"""The arrays that belong to a record: orthoslices for the page, and features for distances between sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The published FID and KID: X-rays that a generator invents against X-rays of the training animals. They say nothing of any scan."""
+"""The published FID and KID: X-rays that a generator invents, compared with X-rays of the training animals. They say nothing about any
+scan.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +44,8 @@ def measure_samples(
 ) -> None:
     """FID and KID of ``count`` samples of every generative method with a checkpoint, kept in ``results/samples.json``.
 
-    The other set are as many measured views of the training animals, drawn with a fixed seed; both binned to ``size`` voxels across.
-    What is there already for the same checkpoint and setting, by the same code, is not made again.
+    They are compared with as many measured views of the training animals, drawn with a fixed seed; both are binned to ``size`` voxels
+    across. What exists already for the same checkpoint and settings, made by the same code, is not made again.
     """
     generative = {
         m: s["checkpoint"]
@@ -73,7 +75,7 @@ def measure_samples(
 
 
 def read_samples(results: Path) -> dict[str, dict[str, Any]]:
-    """What `measure_samples` kept; empty where nothing was. InputError for a file that is not of its making."""
+    """What `measure_samples` kept; empty where there is none. InputError for a file that it did not make."""
     path = results / FILE
     if not path.exists():
         return {}
@@ -87,13 +89,17 @@ def read_samples(results: Path) -> dict[str, dict[str, Any]]:
 
 
 def sample_cells(results: Path, method: str) -> dict[str, Interval]:
-    """The cells of a method's row under table2-compat: FID, and KID with its spread over subsets; empty for one that invents nothing."""
+    """The cells in a method's row under table2-compat: FID, and KID with its spread over subsets. Empty for a
+    method that invents nothing.
+    """
     cells = read_samples(results).get(method, {}).get("cells", {})
     return {name: Interval(float(mean), float(low), float(high), int(count)) for name, (mean, low, high, count) in cells.items()}
 
 
 def _measured(train: Sequence[Pair], size: int, count: int) -> tuple[Float[NDArray[np.float32], "image row col"], Any]:
-    """``count`` views, as many of every animal (but for one), on the detector of ``size`` voxels across; and the scan of the first."""
+    """``count`` views, equally many of each animal (to within one), on the detector of ``size`` voxels across, and the scan of the first
+    animal.
+    """
     random, images, first = np.random.default_rng(0), [], None
     for place, pair in enumerate(train):
         share = count // len(train) + (place < count % len(train))

@@ -1,4 +1,6 @@
-"""From records to tables: one row a method and view count, means with intervals over animals, FID and KID over all their images."""
+"""From records to tables: one row for each method and number of views, means with intervals over animals, and FID and KID over all their
+images.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from ..sweeps.columns import ARROWS, Cell, mark_best
 from .pictures import open_pictures
 from .sample_distance import sample_cells
 
-# The paper's Table 2 (BoneMet). Its protocol is not stated; the published code scores the fit to the input view.
+# Table 2 of the BoneMet paper. It does not state its protocol; the published code scores the fit to the input view.
 PUBLISHED = {
     "PixelNeRF": {"psnr": 20.2, "ssim": 0.740, "fid": 155.2, "kid": 0.128},
     "MedNeRF": {"psnr": 30.2, "ssim": 0.810, "fid": 91.5, "kid": 0.092},
@@ -31,7 +33,9 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class Row:
-    """One method at one number of views: ``cells`` metric -> interval, per protocol; ``failed``: messages of tasks without a volume."""
+    """One method at one number of views. ``cells`` maps metric -> interval for each protocol; ``failed`` has the messages of tasks without
+    a volume.
+    """
 
     method: str
     views: int
@@ -44,7 +48,7 @@ class Row:
 
 
 def rows_of(records: Sequence[Mapping[str, Any]], results: str | Path | None = None) -> list[Row]:
-    """One row for each method, view count and selection, in the order of the records. Seeds are averaged within an animal first."""
+    """One row for each method, number of views and selection, in the order of the records. Seeds are first averaged within an animal."""
     groups: dict[tuple[str, int, str], list[Mapping[str, Any]]] = {}
     for record in records:
         task = record["task"]
@@ -79,7 +83,9 @@ def _row(method: str, views: int, selection: str, records: Sequence[Mapping[str,
 
 
 def _distances(files: Sequence[Path], protocol: str, name: str) -> dict[str, Interval]:
-    """FID and KID of the images of all animals together: distances between sets have no value per animal, so no interval over animals."""
+    """FID and KID of the images of all animals together. A distance between sets has no value for one animal, and so no interval over
+    animals.
+    """
     real, made = (_stack(files, f"features_{name}{end}") for end in ("_reference", ""))
     if real is None or made is None or min(len(real), len(made)) < 2:
         return {}
@@ -97,18 +103,18 @@ def _stack(files: Sequence[Path], name: str) -> torch.Tensor | None:
 
 
 def columns_of(rows: Sequence[Row], protocol: str) -> list[Metric]:
-    """The listed metrics of a protocol that a row has."""
+    """The listed metrics of a protocol that occur in a row."""
     return [m for m in metrics_of(protocol) if m.listed and any(m.name in row.cells[protocol] for row in rows)]
 
 
 def head_of(metric: Metric, labels: Mapping[str, str]) -> str:
-    """The head of a column: name, unit or network, and an arrow that points to the good values: ``PSNR, dB ↑``."""
+    """The head of a column: its name, unit or network, and an arrow towards the good values, such as ``PSNR, dB ↑``."""
     network = f" ({labels[metric.name]})" if metric.name in labels else ""
     return f"{metric.head}{f', {metric.unit}' if metric.unit else ''}{network}\N{NO-BREAK SPACE}{ARROWS[metric.better]}"
 
 
 def cells_of(rows: Sequence[Row], metric: Metric) -> list[Cell]:
-    """The column of a metric, the best method at each number and selection of views marked; "-" where a row has no value."""
+    """The column of a metric, with the best method at each number and selection of views marked, and "-" where a row has no value."""
     found = [row.cells[metric.protocol].get(metric.name) for row in rows]
     cells = [Cell("-") if cell is None else Cell(f"{cell.mean:#.4g}".rstrip("."), cell.mean) for cell in found]
     return mark_best(cells, [(row.views, row.selection) for row in rows], metric.better)
@@ -136,7 +142,9 @@ def _lack(metric: Metric, labels: Mapping[str, str]) -> str:
 
 
 def markdown(rows: Sequence[Row], protocol: str, labels: Mapping[str, str] | None = None) -> str:
-    """One protocol as a Markdown table, the best in bold; ``labels`` say over which network's features FID, KID and LPIPS are."""
+    """One protocol as a Markdown table with the best values in bold. ``labels`` name the networks on whose
+    features FID, KID and LPIPS are.
+    """
     labels = labels or {}
     columns = columns_of(rows, protocol)
     best = {m.name: [cell.best for cell in cells_of(rows, m)] for m in columns}
@@ -152,7 +160,7 @@ def markdown(rows: Sequence[Row], protocol: str, labels: Mapping[str, str] | Non
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """All protocols and metrics, one line a cell."""
+    """All protocols and metrics as CSV, one line for each cell."""
     out = io.StringIO()
     write = csv.writer(out, lineterminator="\n").writerow
     write(["protocol", "method", "views", "selection", "metric", "mean", "low", "high", "animals"])

@@ -1,4 +1,4 @@
-"""One reconstruction of a comparison on paired scans: which animal, which views, which method."""
+"""One reconstruction in a comparison on paired scans: which animal, which views, which method."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class PairTask:
 
     @property
     def label(self) -> str:
-        """For people: ``851 week 0, 26 views (evenly), fista_tv, seed 0``."""
+        """The task in words: ``851 week 0, 26 views (evenly), fista_tv, seed 0``."""
         return f"{self.animal} week {self.week}, {self.views} views ({self.selection}), {self.method}, seed {self.seed}"
 
 
 class PairTaskFacts(BaseModel):
-    """What pages read of a task."""
+    """The facts of a task that pages read."""
 
     animal: str
     week: int
@@ -50,7 +50,7 @@ class PairTaskFacts(BaseModel):
 
 
 class PairRecord(RecordFacts):
-    """What pages read of a record that did not fail."""
+    """The facts that pages read of a record that did not fail."""
 
     task: PairTaskFacts  # type: ignore[assignment]
     seconds: float

@@ -1,4 +1,4 @@
-"""Equal tuning for every method: the same number of candidates each, tried on training animals only, chosen by volume PSNR."""
+"""Equal tuning for every method: the same number of candidates, tried on training animals only, and chosen by the PSNR of the volume."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from .evaluate import Evaluation, make_tasks
 
 
 def candidates(method: str) -> list[dict[str, Any]]:
-    """What is tried for a method, as its row in the registry says; nothing for methods that choose themselves, and for others."""
+    """The settings that are tried for a method, as its row in the registry says; none for methods that choose for themselves, and for
+    others.
+    """
     return [dict(given) for given in METHODS[method].candidates] if method in METHODS else []
 
 

@@ -1,1 +1,1 @@
-"""Data sets to compare methods on: who is related to whom, what is scanned, how a simulated set is built."""
+"""Data sets on which methods are compared: which animals are related, what is scanned, and how a simulated set is built."""

@@ -1,4 +1,4 @@
-"""A BoneMet-shaped paired data set (X-rays and the CT made from them) from any volumes, or from phantoms."""
+"""A data set of pairs in the layout of BoneMet (X-rays and the CT made from them), built from any volumes or from phantoms."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .subjects import Scene, scene_of_phantom, scene_of_volume
 
 @dataclass
 class BuildReport:
-    """What `build_bonemet` did: seconds of each animal and week that was made now, those that were there, and the split."""
+    """What `build_bonemet` did: the seconds of each animal and week that was made, those that existed already, and the split."""
 
     out: Path
     made: dict[str, float] = field(default_factory=dict)
@@ -88,7 +88,7 @@ def build_bonemet(
             return _build_all(out, plan, animals, fractions, progress)
     finally:
         if made:
-            with suppress(OSError):  # not empty any more
+            with suppress(OSError):  # it is not empty any more
                 out.rmdir()
 
 
@@ -99,7 +99,7 @@ def _build_all(
     fractions: Mapping[str, float],
     progress: Callable[[int, int, str], None] | None,
 ) -> BuildReport:
-    """Whatever is not there yet, then the split and the page."""
+    """Make whatever does not exist yet, then the split and the page."""
     report = BuildReport(out)
     jobs = [(animal, week) for animal in animals for week in animal.weeks]
     for done, (animal, week) in enumerate(jobs):
@@ -123,7 +123,7 @@ def _build_all(
 
 
 def _build(animal: Animal, week: int, settings: BuildSettings, out: Path, record: Path) -> None:
-    """X-rays, slices, truth; and last the record, which says that the others are whole."""
+    """Write X-rays, slices and truth, and last the record, which says that the others are complete."""
     with kept_warnings() as warned:
         scene = _scene(animal, week, settings)
     seed = int(np.random.default_rng([settings.seed, animal.id, week]).integers(2**31))
@@ -155,14 +155,14 @@ def _scene(animal: Animal, week: int, settings: BuildSettings) -> Scene:
 
 
 def corrected(raw: RawScan, settings: BuildSettings) -> tuple[Volume, list[dict[str, Any]]]:
-    """(volume [z, y, x] in 1/mm on ``Grid.fit(scan)``, the steps taken): what NRecon does to a raw scan, and the data set's Recon-CT is."""
+    """The volume in 1/mm on ``Grid.fit(scan)`` that NRecon would make of a raw scan (the Recon-CT of the data set), and the steps taken."""
     p, account = correct(raw, settings.corrections)
     volume, after = correct_volume(fdk(p, filter=settings.filter), settings.corrections)
     return volume, [*account, {"step": "fdk", "filter": settings.filter, "views": len(p)}, *after]
 
 
 def _truth(raw: RawScan) -> dict[str, Any]:
-    """The truth about a simulated scan, as far as numbers go: the masks become counts."""
+    """The numbers in the truth about a simulated scan; masks become counts."""
     truth = dict(raw.meta["truth"])
     dead, gain = truth.pop("dead"), truth.pop("gain")
     truth["scan"] = truth["scan"].expression() if truth["scan"] != raw.scan else "nominal"

@@ -1,4 +1,4 @@
-"""The plan of a simulated data set: its animals and settings, written down first, so that a build can be taken up where it stopped."""
+"""The plan of a simulated data set: its animals and settings. It is written first, so that a build can be resumed where it stopped."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ Source = str | Path | int
 
 @dataclass(frozen=True)
 class BuildSettings:
-    """Everything but the animals. ``window`` (low, high) in 1/mm is the grey window of all Recon-CT; 75/255 of it parts bone from tissue.
+    """All settings of a data set except its animals.
 
-    ``corrections`` are those of Recon-CT, by default what `recon_ct_corrections` gives; ``grey`` says what the numbers of a volume mean
-    and ``volume_voxel_mm`` how large its voxels are, where its file does not, ``read_as`` are other options of `read_volume`;
-    ``lesions`` is the number a phantom has; ``truth`` keeps the volumes that were scanned.
+    ``window`` (low, high) in 1/mm is the grey window of all Recon-CT; 75/255 of it separates bone from tissue. ``corrections`` are those of
+    Recon-CT, by default the result of `recon_ct_corrections`. ``grey`` says what the numbers of a volume mean and ``volume_voxel_mm`` how
+    large its voxels are, where its file does not; ``read_as`` are other options of `read_volume`. ``lesions`` is the number in a phantom,
+    and ``truth`` keeps the volumes that were scanned.
     """
 
     scan: Scan
@@ -66,16 +67,16 @@ class BuildSettings:
 
 
 def recon_ct_corrections(physics: Physics) -> Corrections:
-    """Rings 5 and beam hardening 30 %, usual levels in NRecon (BoneMet does not state its own), hardening only for a spectrum.
+    """Rings 5 and beam hardening 30 %, which are usual levels in NRecon (BoneMet does not state its own); hardening only for a spectrum.
 
-    No median: BoneMet's acts on voxels of 0.01 mm; on the 0.2 mm of a small scan it would take the cortex away.
+    There is no median. BoneMet's acts on voxels of 0.01 mm; on the 0.2 mm of a small scan it would remove the cortex.
     """
     return Corrections(rings=5, beam_hardening=30.0 if physics.polychromatic else 0.0)
 
 
 @dataclass(frozen=True)
 class Animal:
-    """One animal: ``id`` as in the layout, ``name`` (file name, or ``phantom 3``), ``source`` (path, or the phantom's seed)."""
+    """One animal: ``id`` as in the layout, ``name`` (file name, or ``phantom 3``), ``source`` (path, or the seed of the phantom)."""
 
     id: int
     name: str
@@ -84,12 +85,12 @@ class Animal:
     weeks: tuple[int, ...]
 
     def facts(self) -> dict[str, Any]:
-        """For the records: the same wherever the file lies."""
+        """The facts for the records, which do not depend on where the file lies."""
         return {**asdict(self), "source": self.source if isinstance(self.source, int) else Path(self.source).name}
 
 
 def list_animals(sources: Sequence[Source], weeks: Sequence[int], first_id: int) -> list[Animal]:
-    """Number and name the sources; InputError for none, for one that is given twice, and for bad weeks; FileNotFoundError."""
+    """Number and name the sources. InputError for none, for one that is given twice, and for bad weeks; or FileNotFoundError."""
     if not sources:
         raise InputError("no source", expected="volume files, or seeds of phantoms")
     if not weeks or any(int(week) != week or week < 0 for week in weeks) or len(set(weeks)) < len(weeks):
@@ -104,12 +105,12 @@ def list_animals(sources: Sequence[Source], weeks: Sequence[int], first_id: int)
             found.append(Animal(first_id + place, Path(source).name, str(source), sha256(source), (0,)))
     for animal in found:
         if sum(other.name == animal.name for other in found) > 1:
-            raise InputError(f"{animal.name} is given more than once", expected="one source an animal", remedy="rename one of the files")
+            raise InputError(f"{animal.name} is given more than once", expected="one source per animal", remedy="rename one of the files")
     return found
 
 
 def plan_of(settings: BuildSettings, animals: Sequence[Animal]) -> dict[str, Any]:
-    """What the files of the data set follow from: the same plan, the same files."""
+    """Everything on which the files of the data set depend: the same plan makes the same files."""
     made_by = {name: versions()[name] for name in ("fewview", "numpy", "scipy")}
     plan: dict[str, Any] = {"format": FORMAT, **{k: v for k, v in vars(settings).items() if k != "scan"}}
     plan |= {"scan": settings.scan.expression(), "made_by": made_by, "animals": [animal.facts() for animal in animals]}
@@ -117,7 +118,7 @@ def plan_of(settings: BuildSettings, animals: Sequence[Animal]) -> dict[str, Any
 
 
 def begin(out: Path, settings: BuildSettings, animals: Sequence[Animal], force: bool) -> None:
-    """Make the folder, or take up an earlier build of the same plan; whatever a killed run left half-written is deleted."""
+    """Make the folder, or resume an earlier build of the same plan; whatever a killed run left half-written is deleted."""
     plan, path = plan_of(settings, animals), out / PLAN
     before = _plan_there(out, path)
     for folder in [out, *(p for p in out.rglob("*") if p.is_dir())]:
@@ -135,14 +136,14 @@ def begin(out: Path, settings: BuildSettings, animals: Sequence[Animal], force: 
 
 
 def require_place(out: Path) -> None:
-    """FileExistsError where a data set cannot be: a file, or a folder of anything else."""
+    """FileExistsError where a data set cannot be written: at a file, or in a folder of something else."""
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"{out} is a file; give the name of a folder")
     _plan_there(out, out / PLAN)
 
 
 def _plan_there(out: Path, path: Path) -> dict[str, Any] | None:
-    """The plan of the build that lies in ``out``, None for a new or an empty folder; FileExistsError for a folder of anything else."""
+    """The plan of the build in ``out``, or None for a new or an empty folder; FileExistsError for a folder of something else."""
     held = sorted(p.name for p in out.iterdir() if not p.name.startswith(".")) if out.is_dir() else []
     if not held:
         return None
@@ -158,7 +159,7 @@ def _plan_there(out: Path, path: Path) -> dict[str, Any] | None:
 
 
 def _clear(out: Path, plan: Mapping[str, Any], inputs: Sequence[str]) -> None:
-    """Delete an earlier build for ``force``; FileExistsError, before that, for animals that are not of it and for inputs."""
+    """Delete an earlier build for ``force``. First, FileExistsError for animals that do not belong to it and for inputs."""
     ids = {str(animal["id"]) for animal in plan["animals"]}
     strange = [p for p in (out / TREE).glob("*/*") if p.name not in ids]
     strange += [p for part in (RECORDS, TRUTH) for p in (out / part).glob("*") if p.name.partition(" week ")[0] not in ids]
@@ -167,19 +168,19 @@ def _clear(out: Path, plan: Mapping[str, Any], inputs: Sequence[str]) -> None:
     for path, reason in reasons.items():
         if reason:
             raise FileExistsError(f"fewview never replaces {path}: {reason}; give another name")
-    for name in reversed(OWN):  # the plan last: it says whose the rest is
+    for name in reversed(OWN):  # the plan goes last, because it says to whom the rest belongs
         remove(out / name)
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Keys in which two plans disagree; animals may be added at the end, and versions may change."""
+    """The keys in which two plans disagree. Animals may be added at the end, and versions may change."""
     others = [key for key in now if key not in ("animals", "made_by") and now[key] != before.get(key)]
     listed = before["animals"]
     return others if now["animals"][: len(listed)] == listed else [*others, "animals"]
 
 
 def write_whole(path: Path, content: Mapping[str, Any] | str) -> None:
-    """Write JSON or text, all or nothing, over what was there."""
+    """Write JSON or text, completely or not at all, over what was there."""
     with own_path(path) as temporary:
         temporary.write_text(content if isinstance(content, str) else to_json(content, indent=1) + "\n", encoding="utf-8")
 
@@ -187,7 +188,7 @@ def write_whole(path: Path, content: Mapping[str, Any] | str) -> None:
 def finish(
     out: Path, settings: BuildSettings, animals: Sequence[Animal], split: Mapping[str, list[str]], fractions: Mapping[str, float]
 ) -> None:
-    """The split, and a page that says what this folder is."""
+    """Write the split, and a page that explains this folder."""
     related = families([animal.name for animal in animals])
     listed = {str(animal.id): {"name": animal.name, "family": related[animal.name], "weeks": animal.weeks} for animal in animals}
     by = "animal; animals that share an inbred line stay together"

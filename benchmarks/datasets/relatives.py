@@ -1,4 +1,4 @@
-"""Which animals are relatives, and a split into training, validation and test that never parts them."""
+"""Which animals are related, and a split into training, validation and test that keeps relatives together."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ...base import InputError
 
 FRACTIONS: Mapping[str, float] = {"train": 0.7, "validation": 0.15, "test": 0.15}
 
-# (pattern of a strain's name in capitals without punctuation, the lines it descends from). The first that fits counts; F1 hybrids name
-# both parents, and so join their families. From the strains' nomenclature; MRL descends to three quarters from LG.
+# (pattern of a strain's name in capitals without punctuation, the lines from which it descends). The first match counts. F1 hybrids name
+# both parents, and so join their families. This follows the nomenclature of strains; three quarters of MRL descend from LG.
 _LINES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"CB6F1", ("BALB", "C57")),
     (r"CAF1", ("BALB", "A")),
@@ -36,7 +36,7 @@ _LINES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def lines_of(name: str) -> tuple[str, ...]:
-    """The inbred lines behind a strain's name or file name; an unknown name is a line of its own.
+    """The inbred lines from which a strain descends, by its name or file name; an unknown name is a line of its own.
 
     >>> lines_of("B6C3F1.J_.nii.gz"), lines_of("C57BL_10J_"), lines_of("A_J_"), lines_of("phantom 3")
     (('C57', 'C3H'), ('C57',), ('A',), ('phantom 3',))
@@ -50,7 +50,7 @@ def lines_of(name: str) -> tuple[str, ...]:
 
 
 def families(names: Sequence[str]) -> dict[str, str]:
-    """Name -> family. Strains that share a line are one family, through hybrids too: B6C3F1 makes C57 and C3H relatives.
+    """Name -> family. Strains that share a line are one family, also through hybrids: B6C3F1 makes C57 and C3H relatives.
 
     >>> families(["C57BL6_J_", "C3H_HEJ_", "B6C3F1.J_", "LP.J_"])
     {'C57BL6_J_': 'C3H+C57', 'C3H_HEJ_': 'C3H+C57', 'B6C3F1.J_': 'C3H+C57', 'LP.J_': 'LP.J'}
@@ -82,7 +82,7 @@ def split_by_family(names: Sequence[str], seed: int = 0, fractions: Mapping[str,
     """
     if len(set(names)) != len(names):
         twice = next(name for name in names if list(names).count(name) > 1)
-        raise InputError(f"the animal {twice!r} occurs more than once", expected="one name an animal")
+        raise InputError(f"the animal {twice!r} occurs more than once", expected="one name for each animal")
     if not fractions or min(fractions.values()) < 0 or abs(sum(fractions.values()) - 1) > 1e-6:
         raise InputError(f"fractions are {dict(fractions)}", expected="shares of 0 or more that add up to 1, such as 0.7, 0.15, 0.15")
     members: dict[str, list[str]] = {}

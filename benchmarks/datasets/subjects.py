@@ -1,4 +1,4 @@
-"""What is scanned: a volume from a file put in the middle of the field of view, or a phantom made for it."""
+"""What is scanned: a volume from a file, placed in the middle of the field of view, or a phantom made for it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ...data.phantom.limb import NAMES, hind_limb
 from ...data.volumes.attenuation import GreyScale, as_attenuation
 from ...geometry import Grid, Scan
 
-FINER = 1.5  # phantoms are made on voxels this much smaller than the scan's pixel at the axis
-_BODY = 0.02  # 1/mm: half of soft tissue; what is above it has to be in the field of view
-_MARGIN = 0.97  # of the field of view that an object may fill
+FINER = 1.5  # phantoms are made on voxels that are smaller than the scan's pixel at the axis by this factor
+_BODY = 0.02  # 1/mm, half of soft tissue; what is above it has to be in the field of view
+_MARGIN = 0.97  # share of the field of view that an object may fill
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """``volume`` [z, y, x] in 1/mm on ``grid``; ``labels`` where it is a phantom; ``facts`` for the record."""
+    """A ``volume`` in 1/mm on ``grid``, with ``labels`` where it is a phantom, and ``facts`` for the record."""
 
     volume: Volume
     grid: Grid
@@ -34,7 +34,9 @@ class Scene:
 
 
 def scene_of_phantom(seed: int, week: int, scan: Scan, lesions: int = 0) -> Scene:
-    """The hind limb ``seed`` at ``week``, scaled to the field of view (28.5 mm high at scale 1), on voxels finer than the scan's pixel."""
+    """The hind limb ``seed`` at ``week``, scaled to the field of view (28.5 mm high at scale 1), on voxels finer than the pixel of the
+    scan.
+    """
     radius, half_height, pixel = scan.field_of_view_mm
     scale = min(2 * half_height / 28.5, radius / 12.6)
     voxel = pixel / FINER
@@ -47,10 +49,11 @@ def scene_of_phantom(seed: int, week: int, scan: Scan, lesions: int = 0) -> Scen
 
 
 def scene_of_volume(path: str | Path, scan: Scan, grey: GreyScale | None = None, voxel_mm: float | None = None, **options: Any) -> Scene:
-    """The volume in a file, its body centred on the axis; made smaller, if need be, until it fits the field of view.
+    """The volume in a file, with its body centred on the axis and made smaller, if necessary, until it fits the field of view.
 
     ``grey`` says what its numbers mean and ``voxel_mm`` how large its voxels are, where the file does not: see `as_attenuation` and
-    `read_volume`, whose ``options`` may be given too. Raises InputError where the values cannot be attenuation, or where nobody can know.
+    `read_volume`, whose ``options`` may be given too. Raises InputError where the values cannot be attenuation, or where nobody can know
+    what they are.
     """
     stored, grid, read_facts = read_volume(path, voxel_mm=voxel_mm, **options)
     found = as_attenuation(stored, read_facts, str(path), grey)

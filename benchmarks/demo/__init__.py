@@ -1,1 +1,1 @@
-"""The demo: a scan made in software, reconstructed from fewer and fewer views, and a page that shows how good each is."""
+"""The demo: a scan made by software, reconstructed from fewer and fewer views, and a page that shows how good each reconstruction is."""

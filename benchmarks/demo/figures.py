@@ -1,4 +1,4 @@
-"""The pictures of the demo's report, each as bytes of a PNG: slices, differences, profiles, radiographs."""
+"""The pictures of the demo's report, each as the bytes of a PNG: slices, differences, profiles, radiographs."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _COLOURS = ("#0b7285", "#e8590c", "#9c36b5", "#2f9e44", "#c92a2a")
 
 @dataclass(frozen=True)
 class Cut:
-    """Where the three orthogonal slices run: voxel (z, y, x), and the box of voxels around the object that is shown."""
+    """The voxel (z, y, x) through which the three orthogonal slices run, and the box of voxels around the object that is shown."""
 
     at: tuple[int, int, int]
     box: tuple[slice, slice, slice]
 
     def take(self, volume: AnyVolume, plane: str) -> Image:
-        """The slice of one plane: axial (y up, x right), coronal (z up, x right), sagittal (z up, y right)."""
+        """The slice along one plane: axial (y up, x right), coronal (z up, x right) or sagittal (z up, y right)."""
         axis = PLANES.index(plane)
         index = tuple(self.at[i] if i == axis else self.box[i] for i in range(3))
         return volume[index]
 
 
 def choose_cut(reference: Volume, background: float, dense: float) -> Cut:
-    """Slices through the most of what is above ``dense``, cropped to what is above ``background`` and a margin of air."""
+    """Slices through the largest amounts of what is above ``dense``, cropped to what is above ``background`` and a margin of air."""
     at, box = [], []
     for axis in range(3):
         others = tuple(i for i in range(3) if i != axis)
@@ -49,7 +49,7 @@ def choose_cut(reference: Volume, background: float, dense: float) -> Cut:
 
 
 def panel(image: Image, voxel_mm: float, window: tuple[float, float], colours: str = "gray") -> bytes:
-    """One slice with a scale bar; every pixel is one voxel, in the stated window."""
+    """One slice with a scale bar, in the stated window; every pixel is one voxel."""
     from matplotlib.figure import Figure
 
     rows, cols = image.shape
@@ -68,7 +68,7 @@ def panel(image: Image, voxel_mm: float, window: tuple[float, float], colours: s
 
 
 def strip(images: Mapping[str, Image], voxel_mm: float, window: tuple[float, float]) -> bytes:
-    """The same slice of several volumes side by side, in one window: the picture to show elsewhere."""
+    """The same slice of several volumes side by side, in one window, as a picture to show elsewhere."""
     from matplotlib.figure import Figure
 
     rows, cols = next(iter(images.values())).shape
@@ -89,7 +89,7 @@ def strip(images: Mapping[str, Image], voxel_mm: float, window: tuple[float, flo
 
 
 def colour_bar(window: tuple[float, float], colours: str, label: str) -> bytes:
-    """The legend of a window."""
+    """The colour bar of a window."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
@@ -105,7 +105,7 @@ def colour_bar(window: tuple[float, float], colours: str, label: str) -> bytes:
 
 
 def profile(volumes: Mapping[str, Volume], grid: Grid, cut: Cut) -> bytes:
-    """Attenuation along x through the cut; the first volume is the truth, drawn as a filled step."""
+    """The attenuation in 1/mm along x through the cut. The first volume is the truth and is drawn as a filled step."""
     from matplotlib.figure import Figure
 
     z, y, _ = cut.at
@@ -128,7 +128,7 @@ def profile(volumes: Mapping[str, Volume], grid: Grid, cut: Cut) -> bytes:
 
 
 def radiographs(values: LineIntegrals, angles_deg: Angles, picks: Sequence[int]) -> bytes:
-    """A few of the projections, as line integrals, in one common window."""
+    """Some of the projections as line integrals, in one common window."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.2, 7.2 / len(picks) * values.shape[1] / values.shape[2] + 0.95), dpi=140, layout="constrained")

@@ -1,4 +1,6 @@
-"""The demo's work: simulate a scan, write it as the scanner would, read it back, reconstruct it from fewer and fewer views, report."""
+"""The work of the demo: simulate a scan, write it as the scanner would, read it back, reconstruct it from fewer and fewer views, and
+report.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,13 @@ from ...pipeline.subjects import fitting_scan, read_sample, scene
 from . import page
 
 VIEW_COUNTS = (260, 52, 26)
-SETTINGS = {"pdhg_tv": {"iterations": 50}}  # the picture of 100 iterations of fista_tv in half its time
+SETTINGS = {"pdhg_tv": {"iterations": 50}}  # as good as 100 iterations of fista_tv in half the time
 Step = Callable[[str], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the demo scans, and how: see `fewview demo --help`. ``command`` is what the records call it."""
+    """What the demo scans and how; `fewview demo --help` explains it. ``command`` is the command line for the records."""
 
     out: Path
     command: str
@@ -46,7 +48,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is scanned: attenuation in 1/mm on a fine grid, the range that its values can take, and where it is from."""
+    """What is scanned: attenuation in 1/mm on a fine grid, the range of its values, and where it comes from."""
 
     volume: Volume
     grid: Grid
@@ -57,9 +59,9 @@ class Subject:
 
 
 def make_demo(wanted: Wanted, step: Step, watch: Watch) -> None:
-    """Write the folder ``wanted.out``, which appears when everything is done: scan, volumes with records, report.html.
+    """Write the folder ``wanted.out``, which appears when everything is done: the scan, volumes with records, and report.html.
 
-    ``step`` makes a context that tells a stage and its seconds, ``watch`` one with a callback for a method's progress.
+    ``step`` makes a context that reports a stage and its seconds, and ``watch`` one with a callback for the progress of a method.
     """
     start = time.perf_counter()
     with atomic_path(wanted.out, force=wanted.force, inputs=[wanted.volume] if wanted.volume else []) as folder:
@@ -89,7 +91,7 @@ def _scan_and_read(subject: Subject, scan: Scan, folder: Path, seed: int, step: 
     from ...recon.physics.effects import Physics
     from ...recon.physics.simulator import simulate_raw
 
-    # One energy and no scatter: the truth is then a number in 1/mm. Noise, blur, gain errors and dead pixels are those of the scanner.
+    # With one energy and no scatter the truth is a number in 1/mm. Noise, blur, gain errors and dead pixels are those of the scanner.
     physics = Physics(polychromatic=False, scatter=0)
     with step(f"simulate {len(scan)} views of {scan.shape[1]} x {scan.shape[0]} pixels"):
         raw = simulate_raw(subject.volume, subject.grid, scan, physics, seed=seed)
@@ -99,7 +101,7 @@ def _scan_and_read(subject: Subject, scan: Scan, folder: Path, seed: int, step: 
 
 
 def _reconstruct_all(wanted: Wanted, folder: Path, step: Step, watch: Watch) -> dict[str, Reconstruction]:
-    """Every reconstruction by its label, made from the scan on disk as `fewview recon` makes it."""
+    """All reconstructions by their labels, made from the scan on disk as `fewview recon` makes them."""
     jobs = [("FDK", "fdk", n) for n in VIEW_COUNTS] + ([] if wanted.fdk_only else [("PDHG-TV", "pdhg_tv", VIEW_COUNTS[-1])])
     done = {}
     for title, method, count in jobs:

@@ -1,4 +1,4 @@
-"""The demo's report: one self-contained page, filled from results; nothing is computed here but metrics and pictures."""
+"""The demo's report: one self-contained page, made from results. Only metrics and pictures are computed here."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ PLANE_TITLES = {"axial": "Axial (x right, y up)", "coronal": "Coronal (x right, 
 
 @dataclass(frozen=True)
 class Shown:
-    """What the page is about: the truth on the reconstruction's grid, the projections, the reconstructions by label, and the words."""
+    """What the page is about: the truth on the grid of the reconstructions, the projections, the reconstructions
+    by label, and the words.
+    """
 
     title: str
     lead: str
@@ -49,7 +51,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Score:
-    """Figures of merit of one reconstruction, over the voxels that every view sees."""
+    """The figures of merit of one reconstruction, over the voxels that every view sees."""
 
     psnr_db: float
     ssim: float
@@ -57,14 +59,14 @@ class Score:
 
 
 def otsu(truth: Volume, data_range: float) -> float:
-    """The threshold in 1/mm that parts the object's voxels (above a tenth of the range) into bone and soft tissue best."""
+    """The threshold in 1/mm that best separates the voxels of the object (above a tenth of the range) into bone and soft tissue."""
     from skimage.filters import threshold_otsu
 
     return float(threshold_otsu(truth[truth > 0.1 * data_range]))
 
 
 def scores(shown: Shown) -> dict[str, Score]:
-    """PSNR, SSIM and Dice of every reconstruction, with the page's data range and mask."""
+    """PSNR, SSIM and Dice of every reconstruction, with the data range and the mask of the page."""
     mask = shown.grid.seen_by_all(shown.projections.scan)
     found = {}
     for label, rec in shown.reconstructions.items():
@@ -75,7 +77,7 @@ def scores(shown: Shown) -> dict[str, Score]:
 
 
 def render(shown: Shown, scored: Mapping[str, Score], drawing: str) -> str:
-    """The HTML text of the page; every picture is inside it."""
+    """The HTML text of the page, with every picture inside."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
@@ -146,7 +148,7 @@ def _volumes(shown: Shown) -> dict[str, Volume]:
 
 
 def _view(shown: Shown) -> tuple[draw.Cut, tuple[float, float]]:
-    """Where the slices run, and the grey window of all of them: up to 5/4 of what 99 % of the object's voxels stay below, rounded."""
+    """Where the slices run, and the grey window of all of them: up to 5/4 of the 99th percentile of the object's voxels, rounded."""
     cut = draw.choose_cut(shown.truth, 0.15 * shown.data_range, shown.bone_threshold)
     top = draw.round_number(1.25 * float(np.percentile(shown.truth[shown.truth > 0.1 * shown.data_range], 99)))
     return cut, (0.0, top)

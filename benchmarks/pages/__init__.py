@@ -1,1 +1,1 @@
-"""The page of a benchmark: figures and report."""
+"""The pages of benchmarks: figures and report."""

@@ -1,4 +1,4 @@
-"""How iterative methods converge, from the histories in the records of a sweep: objective, data residual and memory, over the seconds."""
+"""How iterative methods converge, from the histories in the records of a sweep: objective, data residual and memory against seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ QUANTITIES = {"objective": "objective", "residual": "data residual |A x - p|", "
 
 
 def convergence(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """One picture a number of views, one row a quantity, one line a method, for the first animal that has histories; [] without any."""
+    """One picture for each number of views, with a row for each quantity and a line for each method, of the first animal that has
+    histories.
+    """
     drawn = [r for r in records if _iterated(r)]
     if not drawn:
         return []
@@ -24,7 +26,7 @@ def convergence(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
 
 
 def _picture(records: Sequence[Mapping[str, Any]], count: int, methods: Sequence[str], rows: Sequence[str]) -> str:
-    """The histories at one number of views: a panel for each quantity, one under the other."""
+    """The histories at one number of views, with one panel below the other for each quantity."""
     figure = new_figure((4.8, 2.2 * len(rows) + 1.0))
     axes = figure.subplots(len(rows), 1, squeeze=False, sharex="col")[:, 0]
     for axis, quantity in zip(axes, rows, strict=True):

@@ -1,4 +1,4 @@
-"""Pictures of the benchmark's page as data URIs: curves, scatter, slices with their errors."""
+"""Pictures for the pages of benchmarks as data URIs: curves, scatter plots, and slices with their errors."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def data_uri(png: bytes) -> str:
 
 
 def image_uri(image: UInt8[NDArray, "row col *colour"]) -> str:
-    """[row, col] grey or [row, col, 3] colour as a PNG address."""
+    """A grey image [row, col] or a colour image [row, col, 3] as the address of a PNG."""
     import imageio.v3 as iio
 
     return data_uri(iio.imwrite("<bytes>", image, extension=".png"))
 
 
 def new_figure(size: tuple[float, float]) -> Any:
-    """An empty figure of this size in inches, without pyplot: no global state, no display."""
+    """An empty figure of this size in inches, made without pyplot, so that there is no global state and no display."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=size, layout="constrained")
@@ -42,9 +42,10 @@ def uri_of(figure: Any) -> str:
 
 
 def curves(rows: Sequence[Row], panels: Mapping[str, tuple[str, str]]) -> list[tuple[str, str]]:
-    """One picture for each title -> (protocol, metric): metric against views, a line a method, a band where there is an interval.
+    """A picture for each title -> (protocol, metric): the metric against views, a line for each method, and a band where there is an
+    interval.
 
-    Titles with their pictures, those without any value left out. A picture is narrow enough to be read on a telephone.
+    Returns titles with their pictures, without those that have no values. A picture is narrow enough to be read on a telephone.
     """
     methods = list(dict.fromkeys(row.method for row in rows))
     found = []
@@ -78,7 +79,7 @@ def _curve(rows: Sequence[Row], methods: Sequence[str], title: str, protocol: st
 
 
 def scatter(records: Sequence[Mapping[str, Any]], metric: str = "psnr") -> str:
-    """Volume ``metric`` of every animal, one line a method, one colour a number of views."""
+    """The ``metric`` of the volume of every animal, with a line for each method and a colour for each number of views."""
     good = [r for r in records if "failed" not in r]
     methods = list(dict.fromkeys(r["task"]["method"] for r in good))
     counts = sorted({r["task"]["views"] for r in good})
@@ -98,14 +99,14 @@ def scatter(records: Sequence[Mapping[str, Any]], metric: str = "psnr") -> str:
 
 
 def planes(volume: FloatVolume, window: tuple[float, float]) -> UInt8[NDArray, "row cols"]:
-    """Three planes side by side in a fixed grey window, rows upwards: [row, 3 cols]."""
+    """Three planes side by side in a fixed grey window, with rows upwards."""
     low, high = window
     grey = np.clip((volume.astype(np.float32) - low) / (high - low), 0, 1)
     return (np.concatenate(list(grey[:, ::-1]), axis=1) * 255 + 0.5).astype(np.uint8)
 
 
 def shot(volume: FloatVolume, reference: FloatVolume, window: tuple[float, float]) -> str:
-    """Slices above, errors below (blue too low, red too high, a quarter of the window full scale)."""
+    """Slices above and their errors below (blue too low, red too high; full scale is a quarter of the window)."""
     top = np.repeat(planes(volume, window)[..., None], 3, axis=2)
     error = (volume.astype(np.float32) - reference.astype(np.float32)) / (0.25 * (window[1] - window[0]))
     signed = np.clip(np.concatenate(list(error[:, ::-1]), axis=1), -1, 1)
@@ -115,6 +116,6 @@ def shot(volume: FloatVolume, reference: FloatVolume, window: tuple[float, float
 
 
 def short(method: str) -> str:
-    """``my_file.py:mine`` for a method of one's own, whatever its folder."""
+    """``my_file.py:mine`` for a user's own method, without its folder."""
     path, colon, name = method.rpartition(":")
     return f"{path.replace(chr(92), '/').rpartition('/')[2]}:{name}" if colon else method

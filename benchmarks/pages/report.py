@@ -1,4 +1,4 @@
-"""The benchmark's report: one self-contained page, made from a results folder alone."""
+"""The report of a benchmark: one self-contained page, made from a results folder alone."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _count(number: int, thing: str) -> str:
 
 
 def _leaderboard(rows: Sequence[Row], protocol: str, labels: Mapping[str, str]) -> dict[str, Any]:
-    """A protocol's table: only columns that hold something, the best value of each marked, and a note on what others would need."""
+    """The table of a protocol: only columns with values, the best value of each marked, and a note on what other columns would need."""
     columns = columns_of(rows, protocol)
     found = [cells_of(rows, metric) for metric in columns]
     table = []
@@ -130,7 +130,9 @@ def _cell(cell: Cell, row: Row, metric: str, protocol: str) -> dict[str, Any]:
 def _shots(
     results: Path, records: Sequence[dict[str, Any]], animal: str, info: Mapping[str, Any]
 ) -> tuple[list[dict[str, Any]], str, tuple[float, float]]:
-    """Pictures of one animal, its reference, and the greys that all of them are shown in: up to the reference's brightest voxel."""
+    """Pictures of one animal and its reference, and the grey window of all of them, which goes up to the brightest
+    voxel of the reference.
+    """
     found, reference, window = [], "", _window(info)
     for record in records:
         path = results / "pictures" / f"{record['key']}.npz"
@@ -149,7 +151,7 @@ def _shots(
 
 
 def _failures(records: Sequence[dict[str, Any]]) -> list[str]:
-    """One line for everything that failed in the same way."""
+    """One line for all tasks that failed in the same way."""
     alike: dict[tuple[str, str], list[str]] = {}
     for record in records:
         if "failed" in record:
@@ -160,7 +162,7 @@ def _failures(records: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _differences(records: Sequence[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
-    """Every method against FDK (or the first method), pairwise over animals."""
+    """Every method compared with FDK (or the first method), pairwise over animals."""
     good = [r for r in records if "failed" not in r]
     methods = list(dict.fromkeys(r["task"]["method"] for r in good))
     if len(methods) < 2:

@@ -1,1 +1,1 @@
-"""Other implementations of the same work, each optional, beside our own: what is timed and that it is the same."""
+"""Other implementations of the same work, each optional, beside our own: what is timed, and the check that all do the same."""

@@ -1,7 +1,7 @@
-"""Other implementations of the same work, each optional and imported only when asked for: itk-rtk, mbirjax, ASTRA, our own on a GPU.
+"""Other implementations of the same work, each optional and imported only when asked for: itk-rtk, mbirjax, ASTRA, and our own on a GPU.
 
-Each gets the very rays and voxels of the `Work`; arrays are prepared, and results turned into fewview's axes, outside the timed call
-where that costs more than a view of the array. `studies.speed` then checks that the work done was the same.
+Each gets exactly the rays and voxels of the `Work`. Arrays are prepared, and results turned into fewview's axes, outside the timed call
+where that costs more than a view of the array. `studies.speed` then checks that all have done the same work.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def peer_contenders(work: Work) -> tuple[list[Contender], list[str]]:
 
 
 def _mbirjax(work: Work) -> list[Contender]:
-    """mbirjax, from every fifth view (it is slow); it has no short-scan weights, so only the pair takes part."""
+    """mbirjax, from every fifth view because it is slow. It has no short-scan weights, so only the projection pair takes part."""
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -53,7 +53,7 @@ def _mbirjax(work: Work) -> list[Contender]:
 
     return [
         Contender("mbirjax", "forward", part, lambda: np.asarray(model.forward_project(volume))),
-        Contender("mbirjax", "adjoint", part, adjoint, needs_correlation=0.95),  # transpose of a projector with wider footprints
+        Contender("mbirjax", "adjoint", part, adjoint, needs_correlation=0.95),  # the transpose of a projector with wider footprints
     ]
 
 
@@ -94,7 +94,7 @@ def _astra_2d(work: Work) -> list[Contender]:
 
 
 def _triton(work: Work) -> list[Contender]:
-    """Our own pair on a CUDA device; like ASTRA's, its time includes the way there and back."""
+    """Our own pair on a CUDA device. As for ASTRA, its time includes the transfers to the device and back."""
     A = Operator(work.scan, work.grid, "triton")
     return [
         Contender("fewview (triton, CUDA)", "forward", work, lambda: A(work.volume)),

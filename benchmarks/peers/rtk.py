@@ -1,4 +1,4 @@
-"""itk-rtk on our rays and voxels: it turns about y, so our (x, y, z) is its (x, z, -y)."""
+"""itk-rtk on our rays and voxels. It turns about y, so that our (x, y, z) is its (x, z, -y)."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ def rtk_contenders(work: Work) -> list[Contender]:
 
 
 def rtk_geometry(itk: Any, rtk: Any, scan: Scan) -> Any:
-    """The panel is put at twice its distance, with twice the pitch: the same rays, and RTK's end behind the volume."""
+    """The geometry for RTK, with the panel at twice its distance and twice the pitch: the rays are the same, and their end is behind the
+    volume.
+    """
     geometry = rtk.ThreeDCircularProjectionGeometry.New()
     point, vector = itk.Point[itk.D, 3], itk.Vector[itk.D, 3]
 

@@ -1,4 +1,4 @@
-"""One piece of work for all implementations, and fewview's own way to do it."""
+"""One piece of work for all implementations, and how fewview itself does it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OURS = "fewview"
 
 @dataclass(frozen=True)
 class Work:
-    """One piece of work for all: a body inside the grid, its line integrals, and the back-projection and FDK of those by fewview."""
+    """One piece of work for all: a body inside the grid, its line integrals, and their back-projection and FDK by fewview."""
 
     scan: Scan
     grid: Grid
@@ -32,12 +32,12 @@ class Work:
     projections: LineIntegrals
 
     def every(self, step: int) -> Work:
-        """The same from every ``step``-th view, for implementations that would take minutes."""
+        """The same work with every ``step``-th view, for implementations that would take minutes."""
         return Work(self.scan[::step], self.grid, self.volume, self.projections[::step])
 
     @property
     def giga_updates(self) -> float:
-        """Voxels times views, in 1e9."""
+        """The number of voxels times views, in 1e9."""
         return self.volume.size * len(self.scan) / 1e9
 
     def __str__(self) -> str:
@@ -47,9 +47,9 @@ class Work:
 
 @dataclass(frozen=True)
 class Contender:
-    """``run()`` does ``task`` of ``work`` and returns [view, row, col] or [z, y, x], as fewview's own arrays; only this is timed.
+    """``run()`` does ``task`` of ``work`` and returns [view, row, col] or [z, y, x] like fewview's own arrays. Only this call is timed.
 
-    ``needs_correlation``: the least correlation with fewview's result at which the two are taken to have done the same.
+    ``needs_correlation`` is the least correlation with fewview's result at which both are taken to have done the same.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""Scores: how near a volume or an image is to its reference, and how sure that number is."""
+"""Scores: how close a volume or an image is to its reference, and how certain that number is."""

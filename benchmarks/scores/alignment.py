@@ -1,4 +1,6 @@
-"""Bring a volume to its reference before comparing: an affine grey map, a rigid registration. Both are options, and both are reported."""
+"""Bringing a volume to its reference before they are compared: an affine grey map and a rigid registration. Both are options and are
+reported.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,10 @@ class GreyMap:
 
 
 def fit_grey(volume: FloatVolume, reference: FloatVolume, mask: VolumeMask | None = None) -> GreyMap:
-    """The least-squares affine grey map of ``volume`` onto ``reference`` inside ``mask``: what an unknown grey window can hide.
+    """The least-squares affine grey map of ``volume`` onto ``reference`` inside ``mask``, which undoes an unknown grey window.
 
-    A constant volume maps to the reference's mean. It flatters a wrong volume (a blank one scores the reference's spread), so scores with
-    and without it belong side by side.
+    A constant volume is mapped to the mean of the reference. The fit flatters a wrong volume (a blank one scores the spread of the
+    reference), so scores with and without it belong side by side.
     """
     if volume.shape != reference.shape:
         raise InputError(f"the volume has shape {volume.shape} and the reference {reference.shape}", expected="the same shape")
@@ -43,16 +45,16 @@ def fit_grey(volume: FloatVolume, reference: FloatVolume, mask: VolumeMask | Non
 
 @dataclass(frozen=True)
 class Motion:
-    """The rigid motion of a volume onto its reference: Euler angles about the grid's middle in degrees, a translation in mm."""
+    """The rigid motion of a volume onto its reference: Euler angles about the middle of the grid in degrees, and a translation in mm."""
 
     angles_deg: tuple[float, ...]
     translation_mm: tuple[float, ...]
 
 
 def register(volume: FloatVolume, reference: FloatVolume, grid: Grid, *, steps: int = 100) -> tuple[FloatVolume, Motion]:
-    """Rigid registration of ``volume`` to ``reference``, both on ``grid``, by SimpleITK (mutual information, three resolutions).
+    """Rigid registration of ``volume`` to ``reference``, both on ``grid``, with SimpleITK (mutual information, three resolutions).
 
-    Returns the moved volume (linear interpolation, zero outside) and the motion. Needs the extra ``bone``.
+    Returns the moved volume (linear interpolation, zero outside) and the motion. It needs the extra ``bone``.
     """
     if volume.shape != grid.shape or reference.shape != grid.shape:
         raise InputError(f"volumes of shape {volume.shape} and {reference.shape}", expected=f"{grid.shape}, as the grid says")
@@ -63,7 +65,7 @@ def register(volume: FloatVolume, reference: FloatVolume, grid: Grid, *, steps: 
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(32)
     method.SetMetricSamplingStrategy(method.REGULAR)
-    method.SetMetricSamplingPercentage(0.25, 1)  # a seed: without it the clock decides, and no two runs agree
+    method.SetMetricSamplingPercentage(0.25, 1)  # without a seed the clock decides, and no two runs agree
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(1.0, 1e-4, steps)
     method.SetOptimizerScalesFromPhysicalShift()
@@ -84,7 +86,7 @@ def _image(sitk: Any, volume: FloatVolume, grid: Grid) -> Any:
 
 
 def _euler(sitk: Any, transform: Any) -> Any:
-    """The Euler transform inside whatever wrapper SimpleITK returned."""
+    """The Euler transform inside any wrapper that SimpleITK returns."""
     while transform.GetName() == "CompositeTransform":
         transform = sitk.CompositeTransform(transform).GetNthTransform(0)
     return sitk.Euler3DTransform(transform)

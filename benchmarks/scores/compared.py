@@ -1,4 +1,4 @@
-"""What a metric is given: a volume and its reference, rendered and measured views, images for a network, sets of features."""
+"""The inputs of metrics: a volume and its reference, rendered and measured views, images for a network, or sets of features."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .volume_metrics import SurfaceDistance, surface_distance
 class Yardstick:
     """What makes scores comparable, the same for every method: grey window (1/mm), bone threshold (1/mm), window of line integrals.
 
-    ``heldout`` views at most are rendered. ``register`` and ``grey_fit`` bring a volume to its reference before the ``volume`` protocol.
+    At most ``heldout`` views are rendered. ``register`` and ``grey_fit`` bring a volume to its reference for the ``volume`` protocol.
     """
 
     window: tuple[float, float]
@@ -39,7 +39,7 @@ class Yardstick:
 
     @property
     def data_range(self) -> float:
-        """Of PSNR and SSIM of volumes, in 1/mm."""
+        """The data range for PSNR and SSIM of volumes, in 1/mm."""
         return self.window[1] - self.window[0]
 
 
@@ -47,7 +47,7 @@ class Yardstick:
 class VolumePair:
     """A volume and its reference on one grid, compared inside ``mask``. What several metrics share is computed once.
 
-    Raises InputError for shapes that differ from the grid's, and for a reference that is constant inside the mask.
+    Raises InputError for shapes that differ from that of the grid, and for a reference that is constant inside the mask.
     """
 
     volume: FloatVolume
@@ -80,7 +80,7 @@ class VolumePair:
 
     @cached_property
     def surface(self) -> SurfaceDistance:
-        """Between the bone surfaces of the two."""
+        """The distance between the bone surfaces of the two volumes."""
         return surface_distance(self.inside, self.target, self.yardstick.bone, self.grid.voxel_mm)
 
 

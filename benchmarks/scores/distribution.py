@@ -1,4 +1,4 @@
-"""FID and KID between two sets of images: torchmetrics' arithmetic on features that we name."""
+"""FID and KID between two sets of images: the arithmetic of torchmetrics on features with a stated name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ...base.shapes import Images
 class Features:
     """A named feature extractor: ``extract`` maps images [n, 1, h, w] in 0..1 to features [n, d].
 
-    ``label`` goes into every table: a distance over other features is another quantity.
+    ``label`` appears in every table, because a distance on other features is another quantity.
     """
 
     label: str
@@ -29,7 +29,7 @@ class Features:
 
 
 class _Given(nn.Module):
-    """Hands features through, so that torchmetrics does only its arithmetic."""
+    """Passes features through, so that torchmetrics does only its arithmetic."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -40,9 +40,9 @@ class _Given(nn.Module):
 
 
 def inception_features(weights: str | Path | None = None) -> Features:
-    """The FID Inception-v3 of 2015, its weights from the named file, or from where `fewview data fetch fid-inception` puts them.
+    """The FID Inception-v3 of 2015, with weights from the named file, or from where `fewview data fetch fid-inception` puts them.
 
-    Raises MissingBackendError when they are not there; the network is never replaced by another one.
+    Raises MissingBackendError where they are missing; the network is never replaced by another one.
     """
     from ...data.catalogue.fetch import locate
     from .inception import load_inception
@@ -59,9 +59,10 @@ def inception_features(weights: str | Path | None = None) -> Features:
 
 
 def random_features(width: int = 64, seed: int = 0) -> Features:
-    """A fixed random convolutional network, for use without the weights; its label says so, and its numbers are not FID.
+    """A fixed random convolutional network, for use without the weights. Its label says so, and its numbers are not FID.
 
-    Three strided 5x5 convolutions with fixed Gaussian weights and ReLU; mean and spread over the image of the last maps.
+    It has three strided 5x5 convolutions with fixed Gaussian weights and ReLU; the features are mean and spread over the image of the last
+    maps.
     """
     kernels = random_kernels([1, width // 4, width // 2, width // 2], seed)
 
@@ -83,7 +84,7 @@ def random_kernels(widths: Sequence[int], seed: int) -> list[Float[Tensor, "out 
 
 
 def features_of(images: Images, window: tuple[float, float], features: Features, batch: int = 32) -> Float[Tensor, "image feature"]:
-    """Features (float64) of images whose intensities are mapped from the fixed ``window`` to 0..1 and clipped."""
+    """The features (float64) of images whose intensities are mapped from the fixed ``window`` to 0..1 and clipped."""
     low, high = window
     if not high > low:
         raise InputError(f"the intensity window is {window}", expected="(low, high) with low < high")
@@ -98,7 +99,7 @@ def features_of(images: Images, window: tuple[float, float], features: Features,
 
 
 def frechet_distance(real: Float[Tensor, "m d"], fake: Float[Tensor, "n d"]) -> float:
-    """Frechet distance of the Gaussians fitted to two feature sets (Heusel et al. 2017, eq. 6), in float64 by torchmetrics."""
+    """The Frechet distance of the Gaussians fitted to two sets of features (Heusel et al. 2017, eq. 6), in float64 by torchmetrics."""
     from torchmetrics.image.fid import FrechetInceptionDistance
 
     _need(real, fake, 2)
@@ -120,7 +121,7 @@ def kernel_distance(
     size = min(len(real), len(fake), 1000) if subset_size is None else subset_size
     _need(real, fake, max(size, 2))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that it keeps all features: they are few, and here already
+        warnings.simplefilter("ignore", UserWarning)  # it warns that it keeps all features, which are few and in memory already
         metric = KernelInceptionDistance(feature=_Given(real.shape[1]), subsets=subsets, subset_size=size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

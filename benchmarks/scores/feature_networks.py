@@ -1,4 +1,4 @@
-"""The networks whose features FID, KID and LPIPS are taken over: the published ones, or honestly labelled random ones, or none."""
+"""The networks on whose features FID, KID and LPIPS are based: the published ones, random ones that are labelled as such, or none."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ KINDS = ("inception", "random", "none")
 
 @dataclass(frozen=True)
 class Judges:
-    """``features`` for FID and KID, ``perceptual`` for LPIPS, None where there is none; ``labels`` metric -> what its column is called.
+    """``features`` for FID and KID and ``perceptual`` for LPIPS, None where there is none; ``labels`` maps a metric to the head of its
+    column.
 
-    ``remarks`` say how to get what is absent.
+    ``remarks`` say how to get what is missing.
     """
 
     features: Features | None
@@ -29,9 +30,9 @@ class Judges:
 
 @lru_cache(maxsize=3)
 def judges(kind: str) -> Judges:
-    """The networks of a ``kind``: "inception" (the published weights: Inception for FID and KID, AlexNet for LPIPS), "random", "none".
+    """The networks of a ``kind``: "inception" (the published weights: Inception for FID and KID, AlexNet for LPIPS), "random", or "none".
 
-    Weights that are not here make their columns say so; nothing takes their place. Raises UnknownNameError for another kind.
+    Where weights are missing, the columns say so, and nothing takes their place. Raises UnknownNameError for another kind.
     """
     if kind == "none":
         return Judges(None, None, {})

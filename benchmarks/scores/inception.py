@@ -1,7 +1,8 @@
-"""The Inception-v3 network of the Frechet Inception Distance, its weights from a file that is checked by hash.
+"""The Inception-v3 network of the Frechet Inception Distance, with weights from a file that is checked by its hash.
 
-Structure: Szegedy et al. 2016 (arXiv:1512.00567) with the pooling of the 2015 TensorFlow graph that FID (Heusel et al. 2017) was
-defined on: average pools leave the padding out, the last block pools by maximum. Parameter names are those of the published weight file.
+The structure is that of Szegedy et al. 2016 (arXiv:1512.00567) with the pooling of the 2015 TensorFlow graph on which FID was defined
+(Heusel et al. 2017): average pools leave out the padding, and the last block pools by maximum. Parameter names are those of the published
+file.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Unit(nn.Module):
 
 
 class Block(nn.Module):
-    """Parallel chains of named units, joined along the channels; a name in brackets splits a chain into two ends."""
+    """Parallel chains of named units, joined along the channels. A name in brackets splits a chain into two ends."""
 
     def __init__(self, units: dict[str, Unit], chains: Sequence[Sequence[str | tuple[str, str]]], pool: Pool) -> None:
         super().__init__()
@@ -111,7 +112,7 @@ def _block_e(n: int, pool: Pool) -> Block:
 
 
 class FidInception(nn.Module):
-    """[n, 3, h, w] in 0..1 -> [n, 2048] features of the final average pool."""
+    """Images [n, 3, h, w] in 0..1 -> [n, 2048] features of the final average pool."""
 
     num_features = 2048
 
@@ -131,7 +132,7 @@ class FidInception(nn.Module):
         self.fc = nn.Linear(2048, 1008)  # not used for features; part of the published file
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n feature"]:
-        """Features; the images are resized to 299 x 299 (bilinear) and scaled to -1..1, as the FID network was trained."""
+        """The features. Images are first resized to 299 x 299 (bilinear) and scaled to -1..1, as the FID network was trained."""
         x = functional.interpolate(images, size=(299, 299), mode="bilinear", align_corners=False)
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(2 * x - 1)))
         x = _halve(self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(_halve(x))))
@@ -141,7 +142,7 @@ class FidInception(nn.Module):
 
 
 def load_inception(weights: str | Path) -> FidInception:
-    """The network with the published weights (``fewview data fetch fid-inception``); a file of another hash is refused."""
+    """The network with the published weights (``fewview data fetch fid-inception``); a file with another hash is refused."""
     path = Path(weights)
     if not path.is_file():
         raise FileNotFoundError(f"FID Inception weights {path} are not there; fetch them with `fewview data fetch fid-inception`")

@@ -1,6 +1,6 @@
-"""Every metric, once: what it is called, what it needs, which end is good, in what unit, and the function that computes it.
+"""The table of all metrics: what each is called, what it needs, which end is good, its unit, and the function that computes it.
 
-A metric of one's own is a line in `METRICS` (and a function): columns, marks of the best value, arrows, keys and docs are read from here.
+A new metric is a row in `METRICS` (and a function). Columns, marks of the best value, arrows, keys and docs are read from here.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Metric:
 
 
 def _views(function: Callable[..., float]) -> Callable[[ViewPair], float]:
-    """The mean over views."""
+    """The mean of a metric over views."""
 
     def mean(pair: ViewPair) -> float:
         return float(np.mean([function(a, b, data_range=pair.data_range) for a, b in zip(pair.rendered, pair.measured, strict=True)]))
@@ -100,7 +100,7 @@ def _volume(
 
 
 def _networks(protocol: str, of: str) -> list[Metric]:
-    """LPIPS, FID and KID of the images of a protocol."""
+    """The rows for LPIPS, FID and KID of the images of a protocol."""
     images, sets = "images and a network", "sets of features"
     lpips = Metric("lpips", protocol, images, "LPIPS", "low", _lpips, f"learned perceptual distance of {of}")
     fid = Metric("fid", protocol, sets, "FID", "low", _fid, f"Fréchet distance of the features of {of}")
@@ -139,23 +139,23 @@ METRICS: tuple[Metric, ...] = (
 
 
 def metrics_of(protocol: str, needs: Needs | None = None) -> list[Metric]:
-    """The metrics of a protocol, in the order of the table; those that ``needs`` this kind of input, if it is given."""
+    """The metrics of a protocol, in the order of the table; with ``needs`` only those for this kind of input."""
     return [m for m in METRICS if m.protocol == protocol and needs in (None, m.needs)]
 
 
 def scores_of(protocol: str, needs: Needs, given: Any, names: Iterable[str] | None = None) -> dict[str, float]:
-    """The metrics of a protocol (those of ``names``, if given) that need this kind of input, computed from it."""
+    """The values of those metrics of a protocol (among ``names``, if given) that need this kind of input."""
     wanted = None if names is None else set(names)
     return {m.name: m.function(given) for m in metrics_of(protocol, needs) if wanted is None or m.name in wanted}
 
 
 def distances_of(protocol: str, sets: FeatureSets) -> dict[str, Interval]:
-    """The metrics of a protocol that compare sets of features: one figure for all images together."""
+    """The metrics of a protocol that compare sets of features, with one value for all images together."""
     return {m.name: m.function(sets) for m in metrics_of(protocol, "sets of features")}
 
 
 def as_markdown() -> str:
-    """The table of docs/benchmarks.md."""
+    """The table in docs/benchmarks.md."""
     lines = ["| protocol | metric | column | unit | better | what it is |", "|---|---|---|---|---|---|"]
     lines += [f"| {m.protocol} | `{m.name}` | {m.head} | {m.unit or '-'} | {m.better} | {m.meaning} |" for m in METRICS]
     return "\n".join(lines)

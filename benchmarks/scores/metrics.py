@@ -1,4 +1,4 @@
-"""How close is a volume to a reference? Every figure names its data range and its mask; nothing is normalised by its own maximum."""
+"""How close a volume is to a reference. Every figure names its data range and its mask, and nothing is normalised by its own maximum."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Inside = Bool[NDArray, "*shape"]  # true where the comparison counts
 
 
 def psnr(volume: Values, reference: Values, *, data_range: float, mask: Inside | None = None) -> float:
-    """Peak signal-to-noise ratio in dB (`base.psnr`) over the voxels of ``mask`` (default: all); inf if equal.
+    """The peak signal-to-noise ratio in dB (`base.psnr`) over the voxels of ``mask`` (default: all); inf if volume and reference are equal.
 
-    ``data_range`` is the span of values that the quantity can take (the same for every method compared), in the volume's unit.
+    ``data_range`` is the span of values that the quantity can have (the same for every method compared), in the unit of the volume.
 
     >>> round(psnr(np.full((4, 4), 0.1), np.zeros((4, 4)), data_range=1.0), 6)
     20.0
@@ -29,9 +29,9 @@ def psnr(volume: Values, reference: Values, *, data_range: float, mask: Inside |
 
 
 def ssim(volume: Values, reference: Values, *, data_range: float, mask: Inside | None = None) -> float:
-    """Structural similarity (Wang et al. 2004, 7-wide uniform window in 2-D or 3-D, as scikit-image computes it), its mean over ``mask``.
+    """The structural similarity (Wang et al. 2004, 7-wide uniform window in 2-D or 3-D, as in scikit-image), averaged over ``mask``.
 
-    The map is computed on the whole array and averaged over the mask (default: all but the window's border, as scikit-image does).
+    The map is computed on the whole array and averaged over the mask (default: all but the border of the window, as in scikit-image).
     """
     from skimage.metrics import structural_similarity
 

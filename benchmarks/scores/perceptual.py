@@ -1,4 +1,4 @@
-"""LPIPS (Zhang et al. 2018, arXiv:1801.03924): how different two images look to a network, with AlexNet's weights from a checked file."""
+"""LPIPS (Zhang et al. 2018, arXiv:1801.03924): how different two images look to AlexNet, whose weights come from a checked file."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from ...base import InputError, MissingBackendError
 from ...base.shapes import Images
 from .distribution import random_kernels
 
-LEAST_PIXELS = 32  # AlexNet's stride leaves nothing of a smaller image for its last maps
+LEAST_PIXELS = 32  # of a smaller image AlexNet's strides leave nothing for its last maps
 
 
 @dataclass(frozen=True)
 class Perceptual:
-    """A named distance: ``maps`` gives the layers' maps [n, c, h, w] of images [n, 1, h, w] in 0..1, ``weights`` one [c] a layer.
+    """A named distance: ``maps`` makes the maps [n, c, h, w] of layers from images [n, 1, h, w] in 0..1, and ``weights`` has one [c] for
+    each layer.
 
-    ``label`` goes into every table: over other maps or weights it is another quantity.
+    ``label`` appears in every table, because with other maps or weights it is another quantity.
     """
 
     label: str
@@ -60,9 +61,10 @@ def lpips_of(network: nn.Sequential, heads: Sequence[Tensor], label: str = "alex
 
 
 def load_lpips(weights: str | Path | None = None) -> Perceptual:
-    """LPIPS v0.1 with AlexNet: its weights from the named file or from ``fewview data fetch lpips-alexnet``, its heads from torchmetrics.
+    """LPIPS v0.1 with AlexNet, whose weights come from the named file or from ``fewview data fetch lpips-alexnet``, and its heads from
+    torchmetrics.
 
-    Raises MissingBackendError when the weights are not here: no other network ever takes their place.
+    Raises MissingBackendError where the weights are missing; no other network takes their place.
     """
     from ...data.catalogue.fetch import locate
 
@@ -91,7 +93,7 @@ def published_heads() -> list[Tensor]:
 
 
 def random_perceptual(width: int = 32, seed: int = 0) -> Perceptual:
-    """The same arithmetic over three fixed random 5x5 convolutions, all channels alike; for use without the weights. It is not LPIPS."""
+    """The same arithmetic on three fixed random 5x5 convolutions with equal channels, for use without the weights. It is not LPIPS."""
     widths = [1, width // 2, width, width]
     kernels = random_kernels(widths, seed)
 
@@ -106,9 +108,10 @@ def random_perceptual(width: int = 32, seed: int = 0) -> Perceptual:
 
 
 def perceptual_distance(images: Images, reference: Images, window: tuple[float, float], perceptual: Perceptual) -> float:
-    """Mean over image pairs of the weighted squared distance of their maps, each position's channels scaled to length one (eq. 1).
+    """The mean over image pairs of the weighted squared distance of their maps, with the channels of each position scaled to length one
+    (eq. 1).
 
-    Intensities are mapped from the fixed ``window`` to 0..1 and clipped. InputError for shapes that differ or images under 32 pixels.
+    Intensities are mapped from the fixed ``window`` to 0..1 and clipped. InputError for shapes that differ or images below 32 pixels.
     """
     if images.shape != reference.shape or images.ndim != 3 or len(images) == 0:
         raise InputError(f"images of shape {images.shape} and {reference.shape}", expected="two equal stacks (image, row, col)")
@@ -124,6 +127,6 @@ def perceptual_distance(images: Images, reference: Images, window: tuple[float, 
 
 
 def _layer(a: Float[Tensor, "n c h w"], b: Float[Tensor, "n c h w"], weight: Float[Tensor, "c"]) -> Float[Tensor, ""]:
-    """Sum over images of the mean over positions."""
+    """The sum over images of the mean over positions."""
     unit_a, unit_b = (x / torch.sqrt(1e-8 + (x**2).sum(1, keepdim=True)) for x in (a, b))
     return ((unit_a - unit_b) ** 2 * weight[:, None, None]).sum(1).mean((1, 2)).sum()

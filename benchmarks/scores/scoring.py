@@ -1,7 +1,7 @@
 """Scores of one reconstruction under the three protocols, which are always labelled and never mixed.
 
 * ``volume``: the volume against its reference, inside what every view sees.
-* ``heldout-views``: rendered projections at measured angles that were not given to the method, fixed window.
+* ``heldout-views``: rendered projections at measured angles that were not given to the method, in a fixed window.
 * ``table2-compat``: the fit to the view that *was* given, as the published code scores it. It says nothing about the volume.
 """
 
@@ -34,14 +34,14 @@ def heldout_views(total: int, given: ViewIndices, most: int) -> NDArray[np.intp]
 
 
 def rendered(volume: FloatVolume, grid: Grid, measured: Projections, yardstick: Yardstick) -> ViewPair:
-    """The volume's projections beside the measured ones, both clipped to the fixed window."""
+    """The projections of the volume beside the measured ones, both clipped to the fixed window."""
     seen = Operator(measured.scan, grid)(np.ascontiguousarray(volume, dtype=np.float32))
     low, high = yardstick.line_window
     return ViewPair(np.clip(seen, low, high), np.clip(measured.values, low, high), high - low)
 
 
 def published_scale(pair: ViewPair, line_window: tuple[float, float]) -> ViewPair:
-    """The views scaled to -1..1, data range 2: how the published code scores."""
+    """The views scaled to -1..1 with data range 2, as the published code scores them."""
     low, high = line_window
     seen, target = (2 * (images - low) / (high - low) - 1 for images in (pair.rendered, pair.measured))
     return ViewPair(seen, target, 2.0)
@@ -49,7 +49,9 @@ def published_scale(pair: ViewPair, line_window: tuple[float, float]) -> ViewPai
 
 @dataclass(frozen=True)
 class Compared:
-    """Scores per protocol; the volume as it was compared, and how it was brought to the reference; images for FID, KID and LPIPS."""
+    """The scores of each protocol, the volume as it was compared, how it was brought to the reference, and images
+    for FID, KID and LPIPS.
+    """
 
     scores: Mapping[str, Scores]
     volume: FloatVolume
@@ -60,7 +62,7 @@ class Compared:
 def aligned(
     volume: FloatVolume, reference: FloatVolume, grid: Grid, mask: VolumeMask, yardstick: Yardstick
 ) -> tuple[FloatVolume, dict[str, Any]]:
-    """The volume moved (``register``), then mapped in grey (``grey_fit``) to the reference, as far as the yardstick asks, and both maps."""
+    """The volume after registration (``register``) and a grey map (``grey_fit``), as far as the yardstick asks for them, and both maps."""
     how: dict[str, Any] = {}
     if yardstick.register:
         volume, motion = register(volume, reference, grid)
@@ -74,9 +76,9 @@ def aligned(
 def all_scores(
     volume: FloatVolume, grid: Grid, reference: FloatVolume, whole: Projections, given: ViewIndices, yardstick: Yardstick
 ) -> Compared:
-    """Scores per protocol, and the image pairs that FID, KID and LPIPS need: axial slices, and rendered held-out views.
+    """The scores of each protocol, and the image pairs that FID, KID and LPIPS need: axial slices, and rendered held-out views.
 
-    Views are always those of the volume as it came: alignment is for the ``volume`` protocol alone.
+    Views are always rendered from the volume as it is; alignment is for the ``volume`` protocol alone.
     """
     mask = grid.seen_by_all(whole.scan)
     pair = VolumePair(volume, reference, grid, mask, yardstick)  # bad shapes are refused before anything is aligned

@@ -1,4 +1,4 @@
-"""Intervals over animals, and paired differences between methods: the animal is the unit, never the slice or the view."""
+"""Intervals over animals, and paired differences between methods. The unit is always the animal, never the slice or the view."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def bootstrap_mean(values: ArrayLike, *, level: float = 0.95, draws: int = 2000,
     x: NDArray[np.float64] = np.asarray(values, dtype=np.float64).ravel()
     if x.size == 0 or not np.isfinite(x).all():
         raise InputError(
-            f"{x.size} values, {int(np.count_nonzero(~np.isfinite(x)))} of them not finite", expected="finite scores, one an animal"
+            f"{x.size} values, {int(np.count_nonzero(~np.isfinite(x)))} of them not finite", expected="finite scores, one for each animal"
         )
     if x.size == 1:
         return Interval(float(x[0]), float("nan"), float("nan"), 1)
@@ -43,7 +43,7 @@ def bootstrap_mean(values: ArrayLike, *, level: float = 0.95, draws: int = 2000,
 
 
 def paired_difference(a: Mapping[str, float], b: Mapping[str, float], **options: float) -> Interval:
-    """Bootstrap interval of a - b over the animals that both have; clear error when they share none."""
+    """The bootstrap interval of a - b over the animals that both have; an error where they share none."""
     shared = sorted(k for k in a.keys() & b.keys() if np.isfinite(a[k]) and np.isfinite(b[k]))
     if not shared:
         raise InputError("the two methods share no animal with finite scores", expected="scores of the same animals")

@@ -1,4 +1,4 @@
-"""How near a volume is to its reference, beyond PSNR: errors, edges, bone overlap and surfaces, resolution, unseen views."""
+"""How close a volume is to its reference, beyond PSNR: errors, edges, bone overlap and surfaces, resolution, unseen views."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def _pair(volume: NDArray, reference: NDArray) -> tuple[NDArray, NDArray]:
         raise InputError(
             f"the volume has shape {volume.shape} and the reference {reference.shape}",
             expected="the same shape",
-            remedy="reconstruct on the reference's grid, or resample it (benchmarks.align)",
+            remedy="reconstruct on the reference's grid, or resample it (fewview.data.volumes.resample)",
         )
     return np.asarray(volume, dtype=np.float64), np.asarray(reference, dtype=np.float64)
 
 
 def nrmse(volume: FloatVolume, reference: FloatVolume, mask: VolumeMask | None = None) -> float:
-    """Root mean square error over the root mean square of the reference, inside ``mask``."""
+    """The root mean square error divided by the root mean square of the reference, inside ``mask``."""
     x, y = _pair(volume, reference)
     inside = np.ones(x.shape, bool) if mask is None else mask
     scale = np.sqrt(np.mean(y[inside] ** 2))
@@ -33,7 +33,7 @@ def nrmse(volume: FloatVolume, reference: FloatVolume, mask: VolumeMask | None =
 
 
 def edge_error(volume: FloatVolume, reference: FloatVolume, voxel_mm: float, mask: VolumeMask | None = None) -> float:
-    """Root mean square difference of the gradients (1/mm^2) over that of the reference's gradient: 0 is exact, 1 is a blank volume."""
+    """The root mean square difference of the gradients (1/mm^2) over that of the reference's gradient: 0 is exact, 1 is a blank volume."""
     x, y = _pair(volume, reference)
     inside = np.ones(x.shape, bool) if mask is None else mask
     gx, gy = (np.stack(list(np.gradient(v, voxel_mm))) for v in (x, y))
@@ -44,7 +44,7 @@ def edge_error(volume: FloatVolume, reference: FloatVolume, voxel_mm: float, mas
 
 
 def dice(volume: FloatVolume, reference: FloatVolume, threshold: float) -> float:
-    """Overlap 2|A and B| / (|A| + |B|) of what lies above ``threshold`` (1/mm) in each; NaN when neither has any.
+    """The overlap 2|A and B| / (|A| + |B|) of what is above ``threshold`` (1/mm) in each; NaN where neither has any.
 
     >>> dice(np.array([[[0., 1.]]]), np.array([[[1., 1.]]]), 0.5)
     0.666...
@@ -57,14 +57,14 @@ def dice(volume: FloatVolume, reference: FloatVolume, threshold: float) -> float
 
 @dataclass(frozen=True)
 class SurfaceDistance:
-    """Distances between two surfaces in mm: mean of both directions, and the 95th percentile."""
+    """The distances between two surfaces in mm: the mean of both directions, and the 95th percentile."""
 
     mean_mm: float
     p95_mm: float
 
 
 def surface_distance(volume: FloatVolume, reference: FloatVolume, threshold: float, voxel_mm: float) -> SurfaceDistance:
-    """Symmetric distance between the surfaces of what lies above ``threshold``; infinite when only one has a surface, NaN when none has."""
+    """The symmetric distance of the surfaces of what is above ``threshold``: infinite where only one has a surface, NaN where none has."""
     x, y = _pair(volume, reference)
     shells = [mask & ~ndimage.binary_erosion(mask) for mask in (x > threshold, y > threshold)]
     if not shells[0].any() or not shells[1].any():
@@ -77,7 +77,7 @@ def surface_distance(volume: FloatVolume, reference: FloatVolume, threshold: flo
 
 @dataclass(frozen=True)
 class ShellCorrelation:
-    """Fourier shell correlation: ``frequency`` in cycles/mm of each shell, ``correlation`` -1..1, and the resolution at 0.5 in mm."""
+    """Fourier shell correlation: the ``frequency`` of each shell in cycles/mm, ``correlation`` -1..1, and the resolution at 0.5 in mm."""
 
     frequency: NDArray[np.float64]
     correlation: NDArray[np.float64]
@@ -85,9 +85,9 @@ class ShellCorrelation:
 
 
 def fourier_shell_correlation(volume: FloatVolume, reference: FloatVolume, voxel_mm: float) -> ShellCorrelation:
-    """Correlation of the two spectra shell by shell (Harauz & van Heel 1986), with a smooth window against wrap-around.
+    """The correlation of the two spectra shell by shell (Harauz & van Heel 1986), with a smooth window against wrap-around.
 
-    The resolution is 1 / (frequency where the curve first falls below 0.5), never finer than two voxels.
+    The resolution is 1 / (frequency where the curve first falls below 0.5), and never finer than two voxels.
     """
     x, y = _pair(volume, reference)
     window = np.ones(x.shape)

@@ -28,20 +28,20 @@ from ..sweeps.records import Record
 from ..sweeps.study import Study
 
 MU_MAX, ROWS, COLS, PIXEL_MM = 0.20, 128, 192, 0.2226
-SHIFT_PX, ROLL_DEG, OFF_CENTER_MM = 4.0, 0.8, 1.0  # of either sign, drawn evenly
+SHIFT_PX, ROLL_DEG, OFF_CENTER_MM = 4.0, 0.8, 1.0  # of either sign, drawn uniformly
 LIMITS = {260: (0.1, 0.3, 0.03), 52: (0.1, 0.3, 0.03), 26: (0.2, np.inf, np.inf)}  # axis px, row px, roll deg
 ERRORS = ("axis_px", "row_px", "roll_deg")
 
 
 @checked(kind="option of bench calibration")
 class Plan:
-    """Volumes x numbers of views, each volume with a misalignment of its own.
+    """Calibration of volumes x numbers of views, each volume with its own misalignment.
 
     Args:
         data: a folder of volumes, *.nii.gz.
-        volumes: names without .nii.gz; by default 20, evenly over the sorted folder.
-        views: counts of views.
-        seed: of the misalignments.
+        volumes: names without .nii.gz; by default 20, spread evenly over the sorted folder.
+        views: numbers of views.
+        seed: seed of the misalignments.
     """
 
     data: Path
@@ -52,9 +52,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Trial:
-    """One volume, the misalignment it is scanned with, and how many views are given.
+    """One volume, the misalignment with which it is scanned, and the number of views.
 
-    ``off_center_mm`` is how far off the axis (x, y) and the middle (z) it lies; ``inputs`` is the SHA-256 of the volume's file.
+    ``off_center_mm`` is how far it is off the axis (x, y) and the middle (z); ``inputs`` is the SHA-256 of the volume's file.
     """
 
     volume: str
@@ -69,7 +69,7 @@ class Trial:
 
     @property
     def label(self) -> str:
-        """For people."""
+        """The trial in words."""
         return f"{self.volume}, {self.views} views"
 
     @classmethod
@@ -82,7 +82,7 @@ class Trial:
 
 
 def tasks(plan: Plan) -> list[Trial]:
-    """Volume by volume. InputError for a folder without volumes."""
+    """The trials, volume by volume; InputError for a folder without volumes."""
     paths = sorted(plan.data.glob("*.nii.gz"))
     if plan.volumes:
         paths = [plan.data / f"{name}.nii.gz" for name in plan.volumes]
@@ -99,12 +99,12 @@ def tasks(plan: Plan) -> list[Trial]:
 
 
 def nominal_scan() -> Scan:
-    """The 1276 of BoneMet, binned to 128 x 192 pixels: 260 views, 207.2 deg from the first to the last, 208 deg covered."""
+    """The SkyScan 1276 of BoneMet, binned to 128 x 192 pixels: 260 views, 207.2 deg from the first to the last, 208 deg covered."""
     return skyscan_1276(rows=ROWS, cols=COLS, voxel_mm=PIXEL_MM)
 
 
 def misaligned(path: Path, trial: Trial) -> Projections:
-    """The volume's scan under the trial's misalignment with the simulator's default physics and noise, in the nominal geometry."""
+    """The scan of the volume under the trial's misalignment, with the simulator's default physics and noise, in the nominal geometry."""
     nominal = nominal_scan()
     scene = scene_of_volume(path, nominal, GreyScale(mu_max=MU_MAX))
     x, y, z = (c + o for c, o in zip(scene.grid.center_mm, trial.off_center_mm, strict=True))
@@ -116,14 +116,16 @@ def misaligned(path: Path, trial: Trial) -> Projections:
 
 @lru_cache(maxsize=1)
 def _misaligned(path: Path, inputs: str, trial: Trial) -> Projections:
-    """The last scan that was made; ``trial`` is that of all views."""
+    """The last scan that was made is kept; ``trial`` is that of all views."""
     if sha256(path) != inputs:
         raise InputError(f"{path} changed while the study ran", expected="the file that its tasks were made for")
     return misaligned(path, trial)
 
 
 def run(plan: Plan, trial: Trial) -> dict[str, Any]:
-    """Calibrate from ``trial.views`` even views: error = found - true, and calibration's own estimate of the error (pixels, degrees)."""
+    """Calibrate from ``trial.views`` evenly spread views: error = found - true, and the error that calibration
+    estimates (pixels, degrees).
+    """
     first = replace(trial, views=0)
     p = _misaligned(plan.data / f"{trial.volume}.nii.gz", trial.inputs, first)
     start = time.process_time()
@@ -141,7 +143,7 @@ def run(plan: Plan, trial: Trial) -> dict[str, Any]:
 
 
 def rows(records: Sequence[Record]) -> list[Row]:
-    """A row a record; ``within`` says whether the limits for its number of views are kept."""
+    """A row for each record; ``within`` says whether the limits for its number of views are kept."""
     return [{**flat(r), "within": within_limits(r["task"]["views"], r["errors"], r["sense_right"])} for r in records]
 
 
@@ -172,7 +174,7 @@ def _true(group: Sequence[Row]) -> Cell:
 
 
 def about(plan: Plan) -> str:
-    """The page's first paragraph."""
+    """The first paragraph of the page."""
     return (
         f"Real mouse heads (one animal a strain; grey/255 x {MU_MAX:g} 1/mm), scanned by `fewview.recon.simulate` with its default physics "
         "(50 kVp spectrum, soft tissue and bone, 20 000 photons, electronic noise, blur, gain errors, dead pixels, scatter, drift of the "

@@ -1,4 +1,4 @@
-"""A simulated scan of a real volume, whose truth is known: what most studies reconstruct."""
+"""A simulated scan of a real volume with a known truth, which most studies reconstruct."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MEASURE = f"PSNR and SSIM over {RANGE:g} 1/mm, bone above {BONE:g} 1/mm, inside 
 
 @dataclass(frozen=True)
 class Case:
-    """A simulated scan, the grid to reconstruct on, the truth averaged over that grid's voxels, and where to compare."""
+    """A simulated scan, the grid for its reconstruction, the truth averaged over the voxels of that grid, and where to compare."""
 
     name: str
     scan: Projections
@@ -43,18 +43,19 @@ class Case:
     inside: VolumeMask
 
     def views(self, count: int) -> Projections:
-        """``count`` views, evenly chosen, both ends among them."""
+        """``count`` views, evenly chosen, including the first and the last."""
         return self.scan[views.evenly(self.scan.scan, count)]
 
     def scores(self, volume: Volume, names: Iterable[str] = SCORED) -> dict[str, float]:
-        """PSNR (dB), SSIM and Dice of bone."""
+        """The PSNR (dB), the SSIM and the Dice of bone."""
         return scores_of("volume", "volume", VolumePair(volume, self.truth, self.grid, self.inside, YARDSTICK), names)
 
 
 def make_case(path: Path, size: int = 128, polychromatic: bool = False, seed: int = 0, slices: int | None = None) -> Case:
-    """A SkyScan 1276 scan (``size`` rows, 3/2 ``size`` columns) of one volume, simulated from its own grid.
+    """A SkyScan 1276 scan (``size`` rows, 3/2 ``size`` columns) of one volume, simulated on the volume's own grid.
 
-    To be reconstructed on ``size`` x ``size`` voxels in ``slices`` slices (default ``size``); InputError where they do not hold the volume.
+    It is to be reconstructed on ``size`` x ``size`` voxels in ``slices`` slices (default ``size``); InputError where they do not hold the
+    volume.
     """
     import nibabel
 
@@ -83,14 +84,16 @@ def make_case(path: Path, size: int = 128, polychromatic: bool = False, seed: in
 
 @lru_cache(maxsize=1)
 def case_of(path: Path, inputs: str, size: int, polychromatic: bool = False, slices: int | None = None) -> Case:
-    """`make_case`, the last one kept: the tasks of one volume follow one another. ``inputs`` is the file's SHA-256."""
+    """The same as `make_case`, with the last case kept because the tasks of one volume follow one another. ``inputs`` is the SHA-256 of the
+    file.
+    """
     if sha256(path) != inputs:
         raise InputError(f"{path} changed while the study ran", expected="the file that its tasks were made for")
     return make_case(path, size, polychromatic, slices=slices)
 
 
 def find_volumes(data: Path, names: Sequence[str]) -> dict[str, str]:
-    """Name -> SHA-256 of each volume; FileNotFoundError for one that this folder does not hold."""
+    """Name -> SHA-256 of each volume; FileNotFoundError for one that is not in this folder."""
     return {name: sha256(volume_path(data, name)) for name in names}
 
 

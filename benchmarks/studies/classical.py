@@ -28,18 +28,18 @@ from .cases import MEASURE, METRIC_KEYS, VOLUMES, AtLeast8, Case, case_of, find_
 
 METHODS = tuple(name for name in names_of_kind("analytic", "iterative") if not ROWS[name].needs)
 ORACLE, ORACLE_NAME = "oracle", "pdhg_tv, lambda from the truth"
-FDK_FILTER = "hann"  # the best at full bandwidth on these scans, so that nobody beats a straw man
+FDK_FILTER = "hann"  # the best window at full bandwidth on these scans, so that the baseline is a fair one
 LADDER = (0.014, 0.01, 0.007, 0.005, 0.0035, 0.0025)
 
 
 @checked(kind="option of bench classical")
 class Plan:
-    """Volumes x views x methods.
+    """Reconstructions of volumes x numbers of views x methods.
 
     Args:
         data: folder of .nii.gz heads (8-bit grey, voxel 0.141 mm).
         volumes: names of heads without .nii.gz.
-        views: counts of views.
+        views: numbers of views.
         methods: names of methods, or oracle (pdhg_tv with the lambda that the truth prefers).
         size: voxels across; the detector has as many rows.
         polychromatic: simulate the tube's spectrum.
@@ -55,7 +55,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Task:
-    """One reconstruction; ``inputs`` is the SHA-256 of the volume's file."""
+    """One reconstruction; ``inputs`` is the SHA-256 of the file of the volume."""
 
     volume: str
     views: int
@@ -67,12 +67,12 @@ class Task:
 
     @property
     def label(self) -> str:
-        """For people."""
+        """The task in words."""
         return f"{self.volume}, {self.views} views, {self.method}"
 
 
 def tasks(plan: Plan) -> list[Task]:
-    """Volume by volume. An unknown method or a missing volume is refused before the work."""
+    """The tasks, volume by volume. An unknown method or a missing volume is refused before the work."""
     for method in plan.methods:
         if method != ORACLE:
             load_method(method)
@@ -86,21 +86,21 @@ def tasks(plan: Plan) -> list[Task]:
 
 
 def run(plan: Plan, task: Task) -> dict[str, Any]:
-    """One cell."""
+    """One reconstruction of the table."""
     case = case_of(volume_path(plan.data, task.volume), task.inputs, task.size, task.polychromatic)
     return run_oracle(case, task.views) if task.method == ORACLE else run_cell(case, task.views, task.method, **task.settings)
 
 
 def run_cell(case: Case, views: int, method: str, **settings: Any) -> dict[str, Any]:
-    """One reconstruction of ``views`` even views: scores, cost, and what the method chose itself.
+    """One reconstruction of ``views`` evenly spread views: scores, cost, and what the method chose itself.
 
-    ``memory_mib`` is what the run took beside the scan, the libraries and what else was there before it.
+    ``memory_mib`` is what the run took in addition to the scan, the libraries and what else was in memory before.
     """
     part = case.views(views)
     reset_peak_memory()
     before, cpu = peak_memory_mib(), time.process_time()
     rec = reconstruct(part, method, case.grid, check=False, **settings)
-    if "interrupted" in rec.settings:  # Ctrl-C gives the volume of the last step: not a result to keep
+    if "interrupted" in rec.settings:  # after Ctrl-C this is the volume of the last step, which is not a result to keep
         raise KeyboardInterrupt
     cost = {"seconds": rec.seconds, "cpu_seconds": time.process_time() - cpu, "memory_mib": peak_memory_mib() - before}
     chosen = ", ".join(f"{k} {rec.settings[k]:.3g}" for k in ("lambda_", "iterations", "epsilon") if rec.settings.get(k) is not None)
@@ -108,7 +108,9 @@ def run_cell(case: Case, views: int, method: str, **settings: Any) -> dict[str, 
 
 
 def run_oracle(case: Case, views: int) -> dict[str, Any]:
-    """TV with the lambda that the truth itself prefers: what perfect tuning would give. Each lambda starts where the one before ended."""
+    """TV with the lambda that the truth prefers, which is what perfect tuning would give. Each lambda starts where
+    the previous one ended.
+    """
     part = case.views(views)
     begin, cpu, settings = time.perf_counter(), time.process_time(), PdhgTvSettings()
     problem = data_term(part, case.grid, settings)
@@ -130,7 +132,7 @@ def run_oracle(case: Case, views: int) -> dict[str, Any]:
 
 
 def rows(records: Sequence[Record]) -> list[Row]:
-    """A row a record, with its gain over FDK of the same volume and views."""
+    """A row for each record, with its gain over FDK of the same volume and views."""
     found = [flat(r) for r in records]
     fdk = {(r["volume"], r["views"]): float(r["psnr"]) for r in found if r["method"] == "fdk"}
     return [{**r, "method": _shown(r["method"]), "gain": _over(float(r["psnr"]), fdk.get((r["volume"], r["views"])))} for r in found]
@@ -150,7 +152,7 @@ def _gain(group: Sequence[Row]) -> Cell:
 
 
 def against_truth(records: Sequence[Record]) -> list[str]:
-    """Volume by volume: self-tuned TV over FDK, and over TV with the lambda that the truth prefers."""
+    """For each volume: self-tuned TV compared with FDK, and with TV with the lambda that the truth prefers."""
     psnr_of = {(r["task"]["volume"], r["task"]["views"], r["task"]["method"]): float(r["psnr"]) for r in records}
     lines = []
     for views in sorted({views for _, views, method in psnr_of if method == ORACLE}):
@@ -164,7 +166,7 @@ def against_truth(records: Sequence[Record]) -> list[str]:
 
 
 def about(plan: Plan) -> str:
-    """What was reconstructed."""
+    """The paragraph on what was reconstructed."""
     beam = "polychromatic" if plan.polychromatic else "monochromatic"
     return (
         f"{len(plan.volumes)} real mouse-head micro-CTs, {beam} scans with the simulator's default noise, {plan.size}^3 voxels, "

@@ -1,8 +1,8 @@
 """What the intervals of `fewview recon --std` are worth, on simulated scans of real volumes whose truth is known.
 
-``fewview bench intervals --data FOLDER --out RESULTS``. For each method and kind of resampling: how often ``volume +- z std`` holds the
-truth, and the factor on ``std`` that would make it the nominal share. The factor is then taken from half of the volumes and tried on the
-others.
+``fewview bench intervals --data FOLDER --out RESULTS``. For each method and kind of resampling it finds how often ``volume +- z std``
+contains the truth, and the factor on ``std`` that would make it the nominal share. The factor is then taken from half of the volumes and
+tried on the others.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from ..sweeps.records import Record
 from ..sweeps.study import Study
 from .cases import VOLUMES, AtLeast8, Case, case_of, find_volumes, volume_path
 
-OBJECT = 0.01  # 1/mm: what lies above is object, not air
+OBJECT = 0.01  # 1/mm; what is above this is object, not air
 REGIONS = ("seen by all views", "object")
-FACTORS = tuple(2 ** (k / 32) for k in range(-160, 161))  # 1/32 to 32 times the standard deviation, 2 % apart
+FACTORS = tuple(2 ** (k / 32) for k in range(-160, 161))  # from 1/32 to 32 times the standard deviation, in steps of 2 %
 
 
 @checked(kind="option of bench intervals")
 class Plan:
-    """Volumes x methods x kinds of resampling, at one number of views.
+    """Intervals of volumes x methods x kinds of resampling, at one number of views.
 
     Args:
         data: folder of .nii.gz heads (8-bit grey, voxel 0.141 mm).
         volumes: names of heads without .nii.gz.
         methods: names of methods.
         kinds: views (jackknife) and rays (noise alone).
-        views: count of views.
+        views: number of views.
         size: voxels across.
         replicas: groups of views, or noisy copies.
         level: nominal share of truths inside the interval.
@@ -70,12 +70,12 @@ class Task:
 
     @property
     def label(self) -> str:
-        """For people."""
+        """The task in words."""
         return f"{self.volume}, {self.method}, {self.kind} resampled"
 
 
 def tasks(plan: Plan) -> list[Task]:
-    """Volume by volume."""
+    """The tasks, volume by volume."""
     for method in plan.methods:
         load_method(method)
     files = find_volumes(plan.data, plan.volumes)
@@ -88,13 +88,13 @@ def tasks(plan: Plan) -> list[Task]:
 
 
 def run(plan: Plan, task: Task) -> dict[str, Any]:
-    """For each region: share of truths inside, factor for the nominal share, and the share at each of `FACTORS`."""
+    """For each region: the share of truths inside, the factor for the nominal share, and the share at each of `FACTORS`."""
     case = case_of(volume_path(plan.data, task.volume), task.inputs, task.size)
     return {"regions": worth_of(case, task)}
 
 
 def worth_of(case: Case, task: Task) -> dict[str, dict[str, Any]]:
-    """Region -> share, factor and the curve of shares."""
+    """Region -> share, factor, and the curve of shares."""
     rec = resampled_std(case.views(task.views), task.method, case.grid, kind=task.kind, replicas=task.replicas)
     if rec.std is None:
         raise InputError(f"{task.method} has no standard deviation")
@@ -116,12 +116,12 @@ def _curve(ratio: NDArray[np.float32], level: float) -> list[float]:
 
 
 def share_with(row: Mapping[str, Any], factor: float) -> float:
-    """The share of truths inside with ``std`` times a factor, between the neighbours of `FACTORS`."""
+    """The share of truths inside with ``std`` times a factor, interpolated between the neighbours in `FACTORS`."""
     return float(np.interp(np.log(factor), np.log(FACTORS), row["curve"]))
 
 
 def rows(records: Sequence[Record]) -> list[Row]:
-    """A row a region; the first half of the volumes teaches the factor, the others try it."""
+    """A row for each region. The first half of the volumes determines the factor, and the others test it."""
     names = list(dict.fromkeys(r["task"]["volume"] for r in records))
     teachers = set(names[: len(names) // 2])
     return [
@@ -153,7 +153,7 @@ def _share_of_others(group: Sequence[Row]) -> Cell:
 
 
 def about(plan: Plan) -> str:
-    """What was resampled."""
+    """The paragraph on what was resampled."""
     return (
         f"{len(plan.volumes)} volumes, {plan.size}^3 voxels, {plan.views} views, {plan.replicas} replicas; nominal share {plan.level:g}. "
         f"Voxels that every view sees; object is what lies above {OBJECT:g} 1/mm in the truth."

@@ -1,7 +1,7 @@
-"""itk-rtk's conjugate gradient and ADMM-TV beside ours, on the same scan and box: PSNR against seconds.
+"""The conjugate gradients and ADMM-TV of itk-rtk beside ours, on the same scan and box: PSNR against seconds.
 
-``fewview bench rtk --data FOLDER --out RESULTS`` (extra ``peers``). itk-rtk takes part with a grid of settings, all of them shown; ours
-is self-tuned, and shown after some of its iterations. Both have the same number of threads, and run in turn in one process.
+``fewview bench rtk --data FOLDER --out RESULTS`` (extra ``peers``). itk-rtk takes part with a grid of settings, all of which are shown;
+ours is self-tuned and shown after some of its iterations. Both have the same number of threads and run in turn in one process.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ SHOWN, GIVEN = (3, 5, 8, 12, 20, 40), 0.007
 
 @checked(kind="option of bench rtk")
 class Plan:
-    """One volume.
+    """A comparison on one volume.
 
     Args:
         data: folder of .nii.gz heads (8-bit grey, voxel 0.141 mm).
         volume: name of a head without .nii.gz.
-        views: count of views.
+        views: number of views.
         size: voxels across.
     """
 
@@ -51,7 +51,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Task:
-    """One race; ``inputs`` is the SHA-256 of the volume's file."""
+    """One comparison; ``inputs`` is the SHA-256 of the file of the volume."""
 
     volume: str
     views: int
@@ -60,13 +60,13 @@ class Task:
 
     @property
     def label(self) -> str:
-        """For people."""
+        """The task in words."""
         return f"{self.volume}, {self.views} views, {self.size} voxels across"
 
 
 @dataclass(frozen=True)
 class Point:
-    """One volume: who made it, after how many wall and processor seconds, how good it is (negative values set to 0 for everyone)."""
+    """One volume: who made it, after how many wall and processor seconds, and how good it is (negative values are set to 0 for all)."""
 
     maker: str
     seconds: float
@@ -75,7 +75,7 @@ class Point:
 
 
 def tasks(plan: Plan) -> list[Task]:
-    """The one task; MissingBackendError where itk-rtk is not installed."""
+    """The only task; MissingBackendError where itk-rtk is not installed."""
     _itk_rtk()
     return [Task(plan.volume, plan.views, plan.size, find_volumes(plan.data, [plan.volume])[plan.volume])]
 
@@ -107,7 +107,7 @@ def _point(maker: str, taken: NDArray[np.float64], score: float) -> Point:
 
 
 def rtk_volume(part: Projections, case: Case, name: str, setters: dict[str, Any]) -> Volume:
-    """What an iterative filter of itk-rtk gives with these settings, from a zero volume, Joseph's method both ways."""
+    """The volume that an iterative filter of itk-rtk makes with these settings from a zero volume, with Joseph's method both ways."""
     import numba
 
     itk, rtk = _itk_rtk()
@@ -127,7 +127,7 @@ def rtk_volume(part: Projections, case: Case, name: str, setters: dict[str, Any]
 
 
 def rtk_points(case: Case, part: Projections) -> list[Point]:
-    """Conjugate gradients for some numbers of iterations; ADMM-TV for some weights of its prior (alpha) and of its penalty (beta)."""
+    """Conjugate gradients for some numbers of iterations, and ADMM-TV for some weights of its prior (alpha) and of its penalty (beta)."""
     jobs = [(f"itk-rtk CG, {n} iterations", CG, {"SetNumberOfIterations": n}) for n in (3, 5, 10, 20)]
     alphas, betas, rounds = ((0.005, 0.01, 0.02), (1.0,), (5, 15))
     for alpha in alphas:
@@ -144,7 +144,9 @@ def rtk_points(case: Case, part: Projections) -> list[Point]:
 
 
 def own_points(case: Case, part: Projections) -> list[Point]:
-    """FDK, and pdhg_tv after some of its iterations: with lambda given, as itk-rtk has it, and chosen from the data, that time included."""
+    """FDK, and pdhg_tv after some of its iterations: with lambda given, as for itk-rtk, and with lambda chosen from the data (its time
+    included).
+    """
     begin = _clock()
     first = reconstruct(part, "fdk", case.grid, check=False).volume
     points = [_point("fewview fdk", _clock() - begin, _psnr(case, first))]
@@ -174,13 +176,13 @@ def _psnr(case: Case, volume: Volume) -> float:
 
 
 def rows(records: Sequence[Record]) -> list[Row]:
-    """A row a point."""
+    """A row for each point."""
     points = [[Point(str(maker), *map(float, rest)) for maker, *rest in record["points"]] for record in records]
     return [{**flat(record), **row} for record, some in zip(records, points, strict=True) for row in verdicts(some)]
 
 
 def verdicts(points: Sequence[Point]) -> list[Row]:
-    """For each of the others' points, the best of ours in no more time: by the clock, and by the processor (the load matters less)."""
+    """For each point of the others, our best one in no more time: by the clock, and by processor time (which depends less on the load)."""
     ours = [p for p in points if p.maker.startswith("fewview")]
     found: list[Row] = []
     for p in points:

@@ -2,8 +2,8 @@
 
 ``fewview bench self_check --data FOLDER --out RESULTS --views 26 260``
 
-Each volume is simulated once; a fault is put into geometry or values of the scan, the scan is reconstructed by FDK, and what
-`fewview.recon.selfcheck` says of it is compared with what was done.
+Each volume is simulated once. A fault is put into the geometry or the values of the scan, the scan is reconstructed by FDK, and what
+`fewview.recon.selfcheck` says about it is compared with what was done.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ AXIS_PX, STEP_PERCENT, ROLL_DEG, REPEATED = 2.0, 2.0, 1.0, 10
 
 @checked(kind="option of bench self_check")
 class Plan:
-    """Volumes x numbers of views, each with all faults.
+    """Self-checks of volumes x numbers of views, each with all faults.
 
     Args:
         data: a folder of volumes, *.nii.gz.
         volumes: names without .nii.gz; by default all.
-        views: counts of views, of 260.
-        cols: detector columns; the rows are two thirds of them.
+        views: numbers of views, out of 260.
+        cols: number of detector columns; there are two thirds as many rows.
         photons: mean count of an empty pixel.
-        voxel_pixels: voxel edge of the reconstruction in detector pixels; 1 to see what the check costs beside FDK.
+        voxel_pixels: edge of a voxel of the reconstruction in detector pixels; 1 shows what the check costs beside FDK.
     """
 
     data: Path
@@ -75,12 +75,12 @@ class Task:
 
     @property
     def label(self) -> str:
-        """For people."""
+        """The task in words."""
         return f"{self.volume}, {self.views} views"
 
 
 def tasks(plan: Plan) -> list[Task]:
-    """Volume by volume. InputError for a folder without volumes."""
+    """The tasks, volume by volume; InputError for a folder without volumes."""
     every = sorted(path.name.split(".nii")[0] for path in plan.data.glob("*.nii.gz"))
     if not every:
         raise InputError(f"{plan.data} holds no *.nii.gz", expected="a folder of volumes")
@@ -100,14 +100,14 @@ class Simulated:
 
 @lru_cache(maxsize=1)
 def simulated(path: Path, inputs: str, cols: int, photons: int, seed: int) -> Simulated:
-    """The scan of a volume a little off the axis; the last one is kept."""
+    """The scan of a volume that is a little off the axis; the last one is kept."""
     if sha256(path) != inputs:
         raise InputError(f"{path} changed while the study ran", expected="the file that its tasks were made for")
     scan = skyscan_1276(cols * 2 // 3, cols, 0.2226 * 192 / cols)
     rng = np.random.default_rng(seed)
     stopped = int(rng.integers(20, len(scan) - 20 - REPEATED))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that voxels are not quite cubes is no news for each of 41 volumes
+        warnings.simplefilter("ignore")  # the warning that voxels are not quite cubes need not be repeated for each of 41 volumes
         scene = scene_of_volume(path, scan, GreyScale(mu_max=MU_MAX))
     x, y, z = (c + o for c, o in zip(scene.grid.center_mm, rng.uniform(-1, 1, 3) * OFF_CENTER_PX * 0.2226, strict=True))
     grid = Grid(scene.grid.shape, scene.grid.voxel_mm, (x, y, z))
@@ -117,7 +117,7 @@ def simulated(path: Path, inputs: str, cols: int, photons: int, seed: int) -> Si
 
 
 def faulty(given: Simulated, count: int) -> Iterator[tuple[str, str, Projections]]:
-    """(fault, the suspicion that it should raise, the scan) for ``count`` even views."""
+    """(fault, the suspicion that it should raise, the scan) for ``count`` evenly spread views."""
     index = views.evenly(given.sound.scan, count)
     part = given.sound[index]
     values, scan = part.values, part.scan
@@ -147,7 +147,7 @@ def inverted(values: LineIntegrals) -> LineIntegrals:
 
 
 def run(plan: Plan, task: Task) -> dict[str, Any]:
-    """What the check says of each fault, and the processor seconds of the check and of FDK."""
+    """What the check says about each fault, and the processor seconds of the check and of FDK."""
     given = simulated(plan.data / f"{task.volume}.nii.gz", task.inputs, task.cols, task.photons, task.seed)
     grid = Grid.fit(given.sound.scan)
     grid = grid.coarser(task.voxel_pixels) if task.voxel_pixels > 1 else grid
@@ -163,7 +163,7 @@ def run(plan: Plan, task: Task) -> dict[str, Any]:
 
 
 def rows(records: Sequence[Record]) -> list[Row]:
-    """A row a fault of each record: ``warned``, and ``named``: what was put in is what the check names first."""
+    """A row for each fault of each record: ``warned``, and ``named``, which says that the check names the fault that was put in first."""
     return [{**flat(r), **one, "warned": _warned(one), "named": _named(one)} for r in records for one in r["found"]]
 
 
@@ -192,7 +192,7 @@ def _seconds(group: Sequence[Row]) -> Cell:
 
 
 def about(plan: Plan) -> str:
-    """The page's first paragraph."""
+    """The first paragraph of the page."""
     return (
         f"Real mouse heads (one animal a strain; grey/255 x {MU_MAX:g} 1/mm), scanned by `fewview.recon.simulate` with its default physics "
         f"and {plan.photons} photons on a SkyScan 1276 of {plan.cols * 2 // 3} x {plan.cols} pixels, 260 views at 0.8 deg, up to "

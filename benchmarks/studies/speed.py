@@ -1,4 +1,6 @@
-"""How fast: forward, adjoint and FDK in giga voxel-views per second (GUPS), beside every other implementation that is installed."""
+"""Speed of forward projection, adjoint and FDK in giga voxel-views per second (GUPS), beside every other
+implementation that is installed.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from ..peers.work import OURS, TASKS, Contender, Result, make_work, own_contende
 
 @dataclass(frozen=True)
 class SpeedRow:
-    """One line of the table: median ``seconds``, ``ratio`` of fewview's GUPS to this one's, ``correlation`` with fewview's result."""
+    """One line of the table: median ``seconds``, ``ratio`` of fewview's GUPS to this one's, and ``correlation`` with fewview's result."""
 
     task: str
     name: str
@@ -38,8 +40,8 @@ def run_speed(
 ) -> tuple[list[SpeedRow], list[str]]:
     """Time every contender ``rounds`` times after one warm-up, in turn, so that a busy machine is busy for all of them.
 
-    Returns the rows and remarks about implementations that are not here. ``report`` hears what is being done.
-    Raises UnknownNameError for an unknown size or task.
+    Returns the rows, and remarks about implementations that are not installed. ``report`` is told what is being done. Raises
+    UnknownNameError for an unknown size or task.
     """
     for task in tasks:
         if task not in TASKS:
@@ -89,7 +91,7 @@ def _row(runner: Contender, seconds: float, gups: float, ours: float, likeness: 
 
 
 def _likeness(runner: Contender, result: Result) -> float:
-    """Correlation with fewview's result away from the border of the volume, where implementations differ by convention."""
+    """The correlation with fewview's result away from the border of the volume, where implementations follow different conventions."""
     own = next(c for c in own_contenders(runner.work) if c.task == runner.task).run()
     inner = tuple(slice(n // 16, n - n // 16) for n in own.shape) if runner.task != "forward" else (slice(None),) * 3
     return float(np.corrcoef(own[inner].ravel(), result[inner].ravel())[0, 1])

@@ -1,4 +1,4 @@
-"""The studies of `fewview bench`: a study of one's own is a file with a `Study`, and a line here."""
+"""The studies of `fewview bench`. A new study is a file with a `Study`, and a line here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a study is (``module:attribute`` in this folder, imported when it is asked for), and what it answers, in a line."""
+    """Where a study is (``module:attribute`` in this folder, imported when it is asked for), and the question it answers, in one line."""
 
     place: str
     summary: str
@@ -34,7 +34,7 @@ STUDIES = {
 
 
 def find_study(name: str) -> Study:
-    """The study of this name; UnknownNameError with the nearest names."""
+    """The study with this name; UnknownNameError with the nearest names."""
     if name not in STUDIES:
         raise UnknownNameError("study", name, STUDIES)
     module, _, attribute = STUDIES[name].place.partition(":")
@@ -42,7 +42,7 @@ def find_study(name: str) -> Study:
 
 
 def write_page(results: str | Path, out: str | Path | None = None, *, force: bool = False) -> Path:
-    """The page of a results folder, ``report.html`` in it by default, whatever study it is of."""
+    """Write the page of a results folder, by default as ``report.html`` in it, for any study."""
     from ..pages.report import write_report
     from ..pages.study_page import write_study_page
     from ..sweeps.results import STATE, read_state

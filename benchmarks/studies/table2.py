@@ -59,7 +59,9 @@ class Plan:
     settings: Mapping[str, Mapping[str, Any]] | None = None
 
     def quick(self) -> Plan:
-        """A rehearsal: few methods, two view counts, 32 voxels across, two animals, no tuning, twenty steps of training at most."""
+        """A rehearsal: few methods, two numbers of views, 32 voxels across, two animals, no tuning, and at most
+        twenty steps of training.
+        """
         chosen = self.methods or QUICK_METHODS
         steps = min(self.train_steps or 20, 20)
         return replace(self, methods=chosen, views=self.views[-2:], size=min(self.size, 32), budget=0, most_animals=2, train_steps=steps)
@@ -67,7 +69,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Ready:
-    """A plan with its animals found and split, its methods tuned, its networks trained."""
+    """A plan whose animals were found and split, whose methods were tuned and whose networks were trained."""
 
     plan: Plan
     test: tuple[Pair, ...]
@@ -77,7 +79,7 @@ class Ready:
 
     @property
     def animals_trained_on(self) -> list[str]:
-        """Their ids, in order."""
+        """The ids of the training animals, in order."""
         return sorted({pair.animal for pair in self.train}, key=int)
 
 
@@ -93,8 +95,8 @@ def compare(
 ) -> dict[str, str]:
     """Run the plan on the test animals of ``data`` (tuned on the training animals) and write tables and report to ``results``.
 
-    Returns the Markdown table of each protocol. Resumable: records that are whole are not made again.
-    Raises InputError for a data set of one animal, an unknown method, or more views than a scan has.
+    Returns the Markdown table of each protocol. It can be resumed: complete records are not made again. Raises InputError for a data set of
+    one animal, an unknown method, or more views than a scan has.
     """
     study = TABLE2 if name == "table2" else VIEWS
     records = run_study(study, replace(plan, data=Path(data)), results, where=where, tell=tell, command=command)
@@ -102,7 +104,7 @@ def compare(
 
 
 def prepare(plan: Plan, desk: Desk) -> Ready:
-    """Find and split the animals, train what is missing, tune what can be tuned."""
+    """Find and split the animals, train what is missing, and tune what can be tuned."""
     parts = split_pairs(plan.data, find_pairs(plan.data, window=plan.window))
     test = _first_animals(parts["test"], plan.most_animals)
     if not test:
@@ -140,7 +142,7 @@ def run(ready: Ready, task: PairTask) -> dict[str, Any]:
 
 
 def info(ready: Ready) -> dict[str, Any]:
-    """What the report says of how it was done."""
+    """What the report says about how the comparison was done."""
     plan = ready.plan
     networks = judges(plan.features)
     budgets = {method: len(candidates(method)[: plan.budget]) for method in ready.settings}
@@ -157,7 +159,7 @@ def info(ready: Ready) -> dict[str, Any]:
 
 
 def write(study: Study, ready: Ready, results: Path, records: Sequence[Record], info: Mapping[str, Any]) -> None:
-    """Tables in three formats and the report."""
+    """Write the tables in three formats, and the report."""
     plan = ready.plan
     measure_samples(results, ready.settings, ready.train, plan.size, plan.line_window, judges(plan.features).features)
     rows, text = rows_of(records, results), page(tables_of(records, results, plan), study.title, made_by(records))
@@ -174,7 +176,7 @@ def tables_of(records: Sequence[Record], results: Path, plan: Plan) -> dict[str,
 
 
 def default_methods(settings: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
-    """Every registered method that can run here (learned ones with a checkpoint, ASTRA's where there is a GPU), and the controls."""
+    """Every registered method that can run here (learned ones with a checkpoint, those of ASTRA where there is a GPU), and the controls."""
     import torch
 
     usable = []
@@ -189,7 +191,7 @@ def default_methods(settings: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...
 
 
 def page(tables: Mapping[str, str], title: str, made: Sequence[str] = ()) -> str:
-    """The tables with what each protocol means, and the published one below them."""
+    """The tables with an explanation of each protocol, and the published table below them."""
     lines = [f"# {title}", "", *made]
     for protocol, table in tables.items():
         lines += ["", f"## {protocol}", "", MEANING[protocol], "", table]
@@ -205,7 +207,7 @@ def page(tables: Mapping[str, str], title: str, made: Sequence[str] = ()) -> str
 
 
 def _given(results: Path, plan: Plan, parts: Mapping[str, Sequence[Pair]]) -> dict[str, dict[str, Any]]:
-    """Settings that no tuning changes: the plan's own, and checkpoints (trained first where the plan says so)."""
+    """Settings that tuning does not change: those of the plan, and checkpoints (trained first where the plan says so)."""
     folder = plan.checkpoints or results / "checkpoints"
     if plan.train:
         train_missing(folder, plan.methods, parts, plan.size, steps=plan.train_steps)

@@ -1,7 +1,7 @@
 """How long a self-tuned reconstruction takes to come within 0.1 dB of where it converges, and what an iteration costs.
 
-``fewview bench time --data FOLDER --out RESULTS`` (128^3 from 26 views) and, with ``--size 256 --slices 171 --views 52``,
-256 x 256 x 171. Wall and processor seconds, the choice of settings included; set NUMBA_NUM_THREADS for the number of threads.
+``fewview bench time --data FOLDER --out RESULTS`` (128^3 from 26 views) and, with ``--size 256 --slices 171 --views 52``, 256 x 256 x 171.
+Wall and processor seconds include the choice of settings; NUMBA_NUM_THREADS sets the number of threads.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ CLOSE_DB = 0.1
 
 @checked(kind="option of bench time")
 class Plan:
-    """One volume, one method.
+    """A measurement of one method on one volume.
 
     Args:
         data: folder of .nii.gz heads (8-bit grey, voxel 0.141 mm).
         volume: name of a head without .nii.gz.
         method: an iterative method that chooses lambda itself.
-        views: count of views.
+        views: number of views.
         size: voxels across.
-        slices: slices along the axis; 0: as many as voxels across.
+        slices: number of slices along the axis; 0 means as many as voxels across.
         converged: iterations after which the method counts as converged.
     """
 
@@ -51,7 +51,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Task:
-    """One run that is watched; ``inputs`` is the SHA-256 of the volume's file."""
+    """One run that is observed; ``inputs`` is the SHA-256 of the file of the volume."""
 
     volume: str
     method: str
@@ -63,13 +63,13 @@ class Task:
 
     @property
     def label(self) -> str:
-        """For people."""
+        """The task in words."""
         return f"{self.volume}, {self.method}, {self.views} views, {self.size} voxels across"
 
 
 @dataclass(frozen=True)
 class Watched:
-    """One step of a run: its number, wall and processor seconds since the run began (scoring left out), and its PSNR."""
+    """One step of a run: its number, the wall and processor seconds since the run began (without scoring), and its PSNR."""
 
     step: int
     wall: float
@@ -78,14 +78,14 @@ class Watched:
 
 
 def tasks(plan: Plan) -> list[Task]:
-    """The one task."""
+    """The only task."""
     load_method(plan.method)
     inputs = find_volumes(plan.data, [plan.volume])[plan.volume]
     return [Task(plan.volume, plan.method, plan.views, plan.size, plan.slices or plan.size, plan.converged, inputs)]
 
 
 def run(plan: Plan, task: Task) -> dict[str, Any]:
-    """Watch the method twice: with its own settings, and for many iterations with the lambda that it chose."""
+    """Observe the method twice: with its own settings, and for many iterations with the lambda that it chose."""
     case = case_of(volume_path(plan.data, task.volume), task.inputs, task.size, slices=task.slices)
     watch(case, 13, task.method, 1, 0.01)  # compiled before the clock starts
     steps, lambda_ = watch(case, task.views, task.method, None)
@@ -95,7 +95,7 @@ def run(plan: Plan, task: Task) -> dict[str, Any]:
 
 
 def watch(case: Case, views: int, method: str, iterations: int | None, lambda_: float | None = None) -> tuple[list[Watched], float]:
-    """A run with the PSNR of every volume it shows, and the lambda it used."""
+    """A run with the PSNR of every volume that it shows, and the lambda that it used."""
     found: list[Watched] = []
     begin, spent = np.array([time.perf_counter(), time.process_time()]), np.zeros(2)
 
@@ -114,7 +114,7 @@ def watch(case: Case, views: int, method: str, iterations: int | None, lambda_: 
 
 
 def pair_seconds(case: Case, views: int, rounds: int = 5) -> tuple[float, float]:
-    """Median wall and processor seconds of one forward and one adjoint projection."""
+    """The median wall and processor seconds of one forward projection and one adjoint."""
     A = Operator(case.views(views).scan, case.grid)
     return _median(lambda: A.T(A(case.truth)), rounds)
 
@@ -131,9 +131,9 @@ def _median(work: Callable[[], object], rounds: int) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Summary:
-    """A run in figures: where it was close enough to the end, what it took, and an iteration beside its two projections.
+    """A run in figures: where it was close enough to the end, how long it took, and what an iteration costs beside its two projections.
 
-    ``close`` is the first step from which the run stays within 0.1 dB, or None; ``over`` is what an iteration takes beyond its pair of
+    ``close`` is the first step from which the run stays within 0.1 dB, or None. ``over`` is the time of an iteration beyond its pair of
     projections, as a share of wall seconds and of processor seconds.
     """
 
@@ -145,7 +145,9 @@ class Summary:
 
 
 def summary(steps: Sequence[Watched], converged: float, pair: tuple[float, float]) -> Summary:
-    """The figures of a run whose method converges at ``converged`` dB; ``pair``: seconds of one forward and one adjoint projection."""
+    """The figures of a run whose method converges at ``converged`` dB; ``pair`` are the seconds of one forward
+    projection and one adjoint.
+    """
     far = max((w.step for w in steps if abs(w.psnr - converged) > CLOSE_DB), default=0)
     first, last = steps[0], steps[-1]
     count = max(1, last.step - first.step)
@@ -155,7 +157,7 @@ def summary(steps: Sequence[Watched], converged: float, pair: tuple[float, float
 
 
 def rows(records: Sequence[Record]) -> list[Row]:
-    """A row a record."""
+    """A row for each record."""
     return [_row(record) for record in records]
 
 
@@ -191,7 +193,7 @@ def _over(group: Sequence[Row]) -> Cell:
 
 
 def notes(records: Sequence[Record]) -> list[str]:
-    """The way up, step by step."""
+    """The progress of the run, step by step."""
     lines = []
     for record in records:
         shown = [f"{int(w[0])}: {float(w[3]):.2f}" for w in record["end"] if w[0] in (1, 2, 5) or w[0] % 10 == 0]

@@ -1,1 +1,1 @@
-"""Many reconstructions, each once: the cells of a comparison, their evaluation, and tables of the records."""
+"""Many reconstructions, each made once: the tasks of a comparison, their evaluation, and tables of the records."""

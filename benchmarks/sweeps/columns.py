@@ -1,4 +1,4 @@
-"""Tables as data: rows are grouped, a column says what a group's cell holds, and the best cell of a column is marked."""
+"""Tables as data: rows are grouped, a column says what the cell of a group holds, and the best cell of a column is marked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ARROWS: Mapping[str, str] = {"high": "↑", "low": "↓", "": ""}
 
 @dataclass(frozen=True)
 class Cell:
-    """``text`` as it is printed; ``value`` to compare by (NaN: takes no part); ``best`` is set when the table is made."""
+    """``text`` as it is printed, ``value`` to compare by (NaN takes no part), and ``best``, which is set when the table is made."""
 
     text: str
     value: float = math.nan
@@ -29,7 +29,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """``head``; ``cell`` makes a group's cell from its rows; ``better``: which end of the column is the good one, if either is."""
+    """``cell`` makes the cell of a group from its rows, under ``head``; ``better`` says which end of the column is good, if either is."""
 
     head: str
     cell: Callable[[Sequence[Row]], Cell]
@@ -37,13 +37,13 @@ class Column:
 
     @property
     def title(self) -> str:
-        """The head with an arrow that points to where the good values are."""
+        """The head with an arrow towards the good values."""
         return f"{self.head}\N{NO-BREAK SPACE}{ARROWS[self.better]}" if self.better else self.head
 
 
 @dataclass(frozen=True)
 class TablePlan:
-    """How records become a table: ``rows`` of all good records, grouped ``by`` these names, a line a group.
+    """How records become a table: the ``rows`` of all good records, grouped ``by`` these names, with a line for each group.
 
     The best cell of a column is marked among groups that agree in the names of ``within`` (such as the number of views).
     """
@@ -58,7 +58,7 @@ class TablePlan:
 
 @dataclass(frozen=True)
 class Table:
-    """``heads`` and ``lines`` of cells; the first cells of a line are the names of its group."""
+    """The ``heads`` and ``lines`` of cells. The first cells of a line are the names of its group."""
 
     title: str
     heads: tuple[str, ...]
@@ -78,7 +78,7 @@ def flat(record: Record) -> Row:
 
 
 def make_table(plan: TablePlan, records: Sequence[Record]) -> Table:
-    """The table of the records that did not fail; columns without any value in them are left out."""
+    """The table of the records that did not fail; columns without any value are left out."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in plan.rows([r for r in records if "failed" not in r]):
         groups.setdefault(tuple(row[name] for name in plan.by), []).append(row)
@@ -92,7 +92,7 @@ def make_table(plan: TablePlan, records: Sequence[Record]) -> Table:
 
 
 def mark_best(cells: Sequence[Cell], rivals: Sequence[Any], better: str) -> list[Cell]:
-    """The cells, the best of each set of rivals marked (all that print the same as the best; none where there is no rival)."""
+    """The cells with the best of each set of rivals marked (all that print like the best, and none where there is no rival)."""
     marked = list(cells)
     if not better:
         return marked
@@ -108,7 +108,9 @@ def mark_best(cells: Sequence[Cell], rivals: Sequence[Any], better: str) -> list
 
 
 def mean(name: str, head: str, form: str, better: Better = "", *, spread: bool = False) -> Column:
-    """The mean of a number over the group's rows, with its standard deviation if ``spread``; empty where no row has the number."""
+    """The column with the mean of a number over the rows of a group, with its standard deviation if ``spread``;
+    empty where no row has it.
+    """
 
     def cell(rows: Sequence[Row]) -> Cell:
         values = np.array([float(row[name]) for row in rows if row.get(name) is not None])
@@ -121,7 +123,7 @@ def mean(name: str, head: str, form: str, better: Better = "", *, spread: bool =
 
 
 def metric(name: str, form: str, *, protocol: str = "volume", spread: bool = False) -> Column:
-    """The column of a metric of `METRICS`: head, unit and good end are read from there."""
+    """The column of a metric of `METRICS`, from which its head, unit and good end are read."""
     found = next((m for m in metrics_of(protocol) if m.name == name), None)
     if found is None:
         raise UnknownNameError(f"metric of protocol {protocol}", name, [m.name for m in metrics_of(protocol)])
@@ -129,12 +131,12 @@ def metric(name: str, form: str, *, protocol: str = "volume", spread: bool = Fal
 
 
 def count(head: str, name: str) -> Column:
-    """How many different values the rows have under a name."""
+    """The column with the number of different values under a name."""
     return Column(head, lambda rows: Cell(str(len({row[name] for row in rows}))))
 
 
 def first(name: str, head: str, form: str = "") -> Column:
-    """The value of the group's first row."""
+    """The column with the value of the first row of a group."""
     return Column(head, lambda rows: Cell(f"{rows[0][name]:{form}}", _number(rows[0][name])))
 
 

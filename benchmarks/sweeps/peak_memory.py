@@ -11,9 +11,9 @@ from pathlib import Path
 
 
 def reset_peak_memory() -> bool:
-    """Start the peak of this process's memory afresh, what was freed given back first; False where the system (not Linux) cannot."""
+    """Restart the record of this process's peak memory after returning freed memory; False where the system (not Linux) cannot."""
     gc.collect()
-    with contextlib.suppress(OSError, AttributeError):  # another C library: freed memory stays in the figure
+    with contextlib.suppress(OSError, AttributeError):  # with another C library freed memory is still counted
         ctypes.CDLL("libc.so.6").malloc_trim(0)
     try:
         Path("/proc/self/clear_refs").write_text("5")
@@ -23,7 +23,7 @@ def reset_peak_memory() -> bool:
 
 
 def peak_memory_mib() -> float:
-    """The most memory this process has held since the last reset, or in its life where a reset is not possible; NaN on Windows."""
+    """The most memory in MiB that this process has held since the last reset, or ever where no reset is possible; NaN on Windows."""
     status = Path("/proc/self/status")
     if status.exists():
         for line in status.read_text().splitlines():

@@ -1,4 +1,6 @@
-"""What a record must hold before a page is made of it; one that was edited by hand, or copied to another name, is named and refused."""
+"""What a record must hold before a page is made from it. A record that was edited by hand, or copied to another
+name, is refused by name.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ AGAIN = "delete it and run the same `fewview bench` again: it is made again"
 
 
 class CodeFacts(BaseModel):
-    """The code of a record."""
+    """The code that made a record."""
 
     name: str
     version: str
@@ -22,7 +24,7 @@ class CodeFacts(BaseModel):
 
 
 class RecordFacts(BaseModel):
-    """What every record holds; a study's own model adds what its page reads."""
+    """What every record holds; the model of a study adds what its page reads."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -40,7 +42,7 @@ class RecordFacts(BaseModel):
 
 
 def check_record(record: Record, path: Path, model: type[BaseModel] = RecordFacts) -> Record:
-    """The record as it is; InputError that names the file and the fact where one is missing or of another kind, or the key is another."""
+    """The record as it is; InputError naming the file and the fact where one is missing or of another kind, or where the key is another."""
     try:
         model.model_validate(record)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Records of a sweep: one file a task, whole or not at all, under a key that covers everything the figures follow from."""
+"""The records of a sweep: one file for each task, complete or absent, under a key that covers everything on which the figures depend."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...base import InputError
 from ...base.files import own_path
 from ...base.plain import plain, to_json
 
-FORMAT = 3  # of records and of sweep.json; raise it when a record of the past can no longer be read
+FORMAT = 3  # format of records and of sweep.json; raise it when older records can no longer be read
 Record = dict[str, Any]
 
 
@@ -25,24 +25,24 @@ class Task(Protocol):
 
     @property
     def label(self) -> str:
-        """For people: ``851 week 0, 26 views (evenly), fista_tv``."""
+        """The task in words: ``851 week 0, 26 views (evenly), fista_tv``."""
         ...
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """What a key covers beside the task: the study, the set of metrics that it takes, and the code (`provenance.Code.name`)."""
+    """What a key covers in addition to the task: the study, the set of metrics that it takes, and the code (`provenance.Code.name`)."""
 
     study: str
     metrics: tuple[str, ...]
     code: str
 
     def same_work(self, task: Task) -> str:
-        """A hash of everything but the code: two records with the same one did the same work, perhaps by other code."""
+        """A hash of everything but the code. Two records with the same one did the same work, perhaps with different code."""
         return _hash({"format": FORMAT, "study": self.study, "metrics": sorted(self.metrics), "task": fields_of(task)})
 
     def key(self, task: Task) -> str:
-        """20 hex digits of the SHA-256 of format, study, metrics, all fields of the task, and the code: the name of the record."""
+        """20 hex digits of the SHA-256 of format, study, metrics, all fields of the task, and the code. This is the name of the record."""
         return _hash({"same_work": self.same_work(task), "code": self.code})
 
 
@@ -52,7 +52,7 @@ def fields_of(task: Task) -> dict[str, Any]:
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> Path:
-    """Write one record as ``<key>.json``, whole or not at all, with a hash of its content."""
+    """Write one record as ``<key>.json``, completely or not at all, with a hash of its content."""
     body = plain(record)
     body["sha256"] = _digest(body)
     path = folder / f"{record['key']}.json"
@@ -62,9 +62,9 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> Path:
 
 
 def read_record(path: Path) -> Record | None:
-    """A record, or None when the file is not there or not whole (its hash does not match): that task is then done again.
+    """A record, or None where the file is missing or incomplete (its hash does not match), so that the task is done again.
 
-    InputError for a whole record of another format.
+    InputError for a complete record of another format.
     """
     try:
         body = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The results folder: `sweep.json` says what was asked for and by which code; anything else found there is refused, not misread."""
+"""The results folder: `sweep.json` says what was asked for and by which code. Anything else found there is refused and not misread."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ from .record_check import AGAIN, RecordFacts, check_record
 from .records import FORMAT, Record, Stamp, Task, fields_of, read_record
 
 STATE, RECORDS, PICTURES = "sweep.json", "records", "pictures"
-OWN = (PICTURES, "table.md", "table.csv", "table.json", "report.html", "samples.json")  # what else is written there
+OWN = (PICTURES, "table.md", "table.csv", "table.json", "report.html", "samples.json")  # other names that are written there
 _ELSEWHERE = "give another folder (--out)"
 
 
 @dataclass(frozen=True)
 class State:
-    """What `sweep.json` holds: the study, the keys of its records in order, and ``info``, what the study says of how it was done."""
+    """The contents of `sweep.json`: the study, the keys of its records in order, and ``info``, what the study says
+    about how it was done.
+    """
 
     study: str
     keys: tuple[str, ...]
@@ -33,7 +35,7 @@ class State:
 
 
 def read_state(results: str | Path) -> State:
-    """`sweep.json` of a results folder; InputError, with what was found, where it is not one of this version of fewview."""
+    """`sweep.json` of a results folder; InputError, with what was found, where it was not written by this version of fewview."""
     results = Path(results)
     path = results / STATE
     if results.exists() and not results.is_dir():
@@ -56,9 +58,9 @@ def read_state(results: str | Path) -> State:
 
 
 def load_records(results: str | Path, model: type[BaseModel] = RecordFacts) -> list[Record]:
-    """All records of a results folder that its `sweep.json` names and that are made already, in its order.
+    """All records of a results folder that its `sweep.json` names and that exist already, in its order.
 
-    InputError that names the record for one that is damaged, or that lacks what the ``model`` asks for; failures need only say so.
+    InputError naming the record for one that is damaged, or that lacks what the ``model`` asks for; a failed record need only say so.
     """
     state, folder = read_state(results), Path(results) / RECORDS
     paths = [folder / f"{key}.json" for key in state.keys]
@@ -73,7 +75,7 @@ def _checked(path: Path, model: type[BaseModel]) -> Record:
 
 
 def check_results(results: Path, study: str) -> None:
-    """InputError for a file, for results of another study, format or layout; FileExistsError for files that a study would replace."""
+    """InputError for a file, or for results of another study, format or layout; FileExistsError for files that a study would replace."""
     if results.exists() and not results.is_dir():
         raise InputError(f"{results} is a file", expected="a folder for the results", remedy=_ELSEWHERE)
     if (results / STATE).exists():
@@ -81,21 +83,21 @@ def check_results(results: Path, study: str) -> None:
         if found != study:
             raise InputError(f"{results} holds results of the study {found!r}", expected=f"those of {study!r}", remedy=_ELSEWHERE)
     else:
-        for name in ("cells", RECORDS):  # "cells" is how the table of classical methods was kept once
+        for name in ("cells", RECORDS):  # "cells" is the former layout of the table of classical methods
             if (results / name).exists() and any((results / name).iterdir()):
                 raise InputError(f"{results} holds {name}/ but no {STATE}: results of an older layout", remedy=_ELSEWHERE)
     refuse_strange_folder(results, STATE, OWN)
 
 
 def open_results(results: Path, study: str) -> None:
-    """`check_results`, then make the folder of records, and clean up what killed runs left in it."""
+    """Do `check_results`, then make the folder of records, and clean up what killed runs left in it."""
     check_results(results, study)
     (results / RECORDS).mkdir(parents=True, exist_ok=True)
     clean(results / RECORDS)
 
 
 def write_state(results: Path, stamp: Stamp, named: Sequence[tuple[str, Task]], info: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-    """Write `sweep.json`: ``named`` are the tasks with the keys of their records, ``facts`` code, date and machine."""
+    """Write `sweep.json`: ``named`` are the tasks with the keys of their records, and ``facts`` are code, date and machine."""
     tasks = [{"key": key, **fields_of(task)} for key, task in named]
     state = {"format": FORMAT, "study": stamp.study, "metrics": list(stamp.metrics), **facts, "info": info, "tasks": tasks}
     with own_path(results / STATE) as temporary:
@@ -103,7 +105,7 @@ def write_state(results: Path, stamp: Stamp, named: Sequence[tuple[str, Task]], 
 
 
 def records_of_other_code(results: Path, stamp: Stamp, tasks: Sequence[Task]) -> dict[str, list[Record]]:
-    """Records that did the work of these tasks by other code: hash of the work -> records, the newest first."""
+    """The records that other code made of the work of these tasks: hash of the work -> records, the newest first."""
     wanted = {stamp.same_work(task) for task in tasks}
     found: dict[str, list[Record]] = {}
     for path in sorted((results / RECORDS).glob("[!.]*.json")):
@@ -114,7 +116,7 @@ def records_of_other_code(results: Path, stamp: Stamp, tasks: Sequence[Task]) ->
 
 
 def accept_or_warn(results: Path, stamp: Stamp, tasks: Sequence[Task], accept: Sequence[str]) -> dict[str, Record]:
-    """Hash of the work -> record of other code that was accepted by name; a warning names what was not, since it is made again.
+    """Hash of the work -> record of other code that was accepted by name. A warning names the records that were not and are made again.
 
     Raises UnknownNameError for a name of code that made none of the records of these tasks.
     """
@@ -130,7 +132,7 @@ def accept_or_warn(results: Path, stamp: Stamp, tasks: Sequence[Task], accept: S
         listed = ", ".join(f"{name} of {date}" for name, date in sorted(names.items()) if name not in accept)
         warnings.warn(
             f"{results} holds {len(left)} record(s) made by other code ({listed}; this is {stamp.code}); they are made again. "
-            "To take them as they are: --accept-code NAME",
+            "To reuse them: --accept-code NAME",
             stacklevel=2,
         )
     return chosen

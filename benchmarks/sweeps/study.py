@@ -1,4 +1,4 @@
-"""A study: a question, the tasks that answer it, what a task measures, and the page of the answer. One engine runs them all."""
+"""A study: a question, the tasks that answer it, what a task measures, and the page with the answer. One engine runs all studies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .sweep import HERE, Tell, Where, run_sweep, stamp_of
 
 @dataclass(frozen=True)
 class Desk:
-    """What preparation may need beside the plan: the results folder, where tasks run, who hears of progress."""
+    """What preparation may need besides the plan: the results folder, where tasks run, and who is told of progress."""
 
     results: Path
     where: Where = HERE
@@ -51,21 +51,21 @@ class Study:
 
     @property
     def stamp(self) -> Stamp:
-        """Of the records that this code makes now."""
+        """The stamp of the records that this code makes now."""
         return stamp_of(self.name, self.metrics)
 
 
 def run_study(
     study: Study, plan: Any, results: str | Path, *, where: Where = HERE, tell: Tell | None = None, command: str = ""
 ) -> list[Record]:
-    """Run what is not there yet, write the page into ``results``, and return all records in the order of the tasks."""
+    """Run what does not exist yet, write the page into ``results``, and return all records in the order of the tasks."""
     results = Path(results)
     check_results(results, study.name)
     ready = study.prepare(plan, Desk(results, where, tell))
     info = {"title": study.title, "about": study.about(ready), "plan": plain(vars(plan)), **study.info(ready)}
     info |= {"command": command} if command else {}
     run = functools.partial(study.run, ready)
-    tasks = list(study.tasks(ready))  # what is wrong with them is an error before there is a folder
+    tasks = list(study.tasks(ready))  # so that what is wrong with them is an error before there is a folder
     results.mkdir(parents=True, exist_ok=True)
     with one_at_a_time(results):
         records = run_sweep(tasks, run, results, study.stamp, where=where, info=info, tell=tell)
@@ -74,7 +74,7 @@ def run_study(
 
 
 def write_tables(study: Study, plan: Any, results: Path, records: Sequence[Record], info: Mapping[str, Any]) -> None:
-    """The study's page as Markdown, ``table.md``."""
+    """Write the study's page as Markdown, ``table.md``."""
     with own_path(results / "table.md") as temporary:
         temporary.write_text(page_of(study, records, info), encoding="utf-8")
 
@@ -85,7 +85,7 @@ def tables_of(study: Study, records: Sequence[Record]) -> list[Table]:
 
 
 def page_of(study: Study, records: Sequence[Record], info: Mapping[str, Any]) -> str:
-    """The study as Markdown: how it was made, its tables, its notes, what failed."""
+    """The study as Markdown: how it was made, its tables, its notes, and what failed."""
     parts = [f"# {study.title}", f"`{info['command']}`" if info.get("command") else "", *made_by(records), str(info.get("about", ""))]
     for table in tables_of(study, records):
         parts += [f"## {table.title}" if table.title else "", table.markdown()]
@@ -97,7 +97,7 @@ def page_of(study: Study, records: Sequence[Record], info: Mapping[str, Any]) ->
 
 
 def made_by(records: Sequence[Record]) -> list[str]:
-    """Dates, code and machines of the records, each said once."""
+    """The dates, the code and the machines of the records, each mentioned once."""
     if not records:
         return []
     dates = sorted(r["date"][:10] for r in records)

@@ -1,4 +1,4 @@
-"""Run many tasks, each once: on this process, on local workers, or on a cluster; kill it at any time and start it again."""
+"""Run many tasks, each once: in this process, on local workers, or on a cluster. It can be killed at any time and started again."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _WORKER_MALLOC = {"MALLOC_MMAP_THRESHOLD_": 1 << 25, "MALLOC_TRIM_THRESHOLD_": 1
 
 @dataclass(frozen=True)
 class Where:
-    """Where tasks run: this process (default), ``workers`` local processes, or the dask scheduler at ``scheduler``.
+    """Where tasks run: in this process (default), in ``workers`` local processes, or on the dask scheduler at ``scheduler``.
 
-    ``accept`` are names of other code (`provenance.Code.name`) whose records are taken as they are; all others are made again.
+    ``accept`` are names of other code (`provenance.Code.name`) whose records are reused; all others are made again.
     """
 
     workers: int = 0
@@ -59,10 +59,10 @@ def run_sweep(
     info: Mapping[str, Any] | None = None,
     tell: Tell | None = None,
 ) -> list[Record]:
-    """Run every task that has no whole record in ``results/records`` yet; all records, in the order of ``tasks``.
+    """Run every task that has no complete record in ``results/records`` yet; returns all records, in the order of ``tasks``.
 
-    ``run(task)`` gives the part of the record that the task measured (arrays under ``arrays`` go to ``results/pictures``); an exception
-    becomes a record with ``failed`` and the sweep goes on. The same task is never done twice by the same code; records of other code are
+    ``run(task)`` returns the part of the record that the task measured (arrays under ``arrays`` go to ``results/pictures``). An exception
+    becomes a record with ``failed``, and the sweep continues. The same task is never done twice by the same code. Records of other code are
     made again, with a warning, unless they are accepted by name. Ctrl-C and kill -9 lose only the tasks that were running.
 
     Raises InputError when the folder holds results of another format, layout or study.
@@ -88,7 +88,7 @@ def run_sweep(
 
 
 def perform(task: Task, run: Run, results: Path, stamp: Stamp) -> Record:
-    """Do one task and write its record; what a method raises is recorded, not passed on (Ctrl-C is)."""
+    """Do one task and write its record. An error of a method is recorded and not passed on; Ctrl-C is passed on."""
     if this_code().name != stamp.code:
         raise InputError(
             f"a worker runs other code ({this_code().name})", expected=stamp.code, remedy="install the same fewview on all machines"
@@ -124,21 +124,23 @@ def perform(task: Task, run: Run, results: Path, stamp: Stamp) -> Record:
 
 
 def _facts() -> dict[str, Any]:
-    """Code, date and machine of what is made now."""
+    """The code, the date and the machine of what is made now."""
     code = this_code()
     named = {"name": code.name, **dataclasses.asdict(code)}
     return {"code": named, "date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine()}
 
 
 def _keep(folder: Path, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write the arrays of a record, before the record itself: a record that is there has its arrays."""
+    """Write the arrays of a record before the record itself, so that a record that exists has its arrays."""
     folder.mkdir(parents=True, exist_ok=True)
     with own_path(folder / f"{key}.npz") as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def _perform_there(task: Task, run: Run, results: Path, stamp: Stamp, threads: int | None) -> Record:
-    """`perform` on a worker, with its share of the cores where workers share a machine: more threads than cores wait for one another."""
+    """Do `perform` on a worker, with its share of the cores where workers share a machine, since more threads than cores wait for one
+    another.
+    """
     if threads is not None:
         import numba
         import torch

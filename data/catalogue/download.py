@@ -122,7 +122,7 @@ class _Transfer:
         if not have:
             return ConnectionError(f"cannot reach {host} (no network?); {OFFLINE_REMEDY}")
         total = f" of {self.size}" if self.size else ""
-        return ConnectionError(f"{host} stopped after {have}{total} bytes of {self.name}; run the same command again to go on from there")
+        return ConnectionError(f"{host} stopped after {have}{total} bytes of {self.name}; run the same command again to continue")
 
     def _receive(self, requests: Any, url: str) -> None:
         """Append what is still missing to the part; start again where the server cannot continue, or where its file has changed."""

@@ -71,7 +71,9 @@ def fetch(
     selection = selection or Selection()
     if isinstance(resource.source, HubSource) and not selection and not everything:
         raise InputError(
-            f"{name} is terabytes", expected="a selection: --animal 851 --week 0", remedy="or --everything if that is what you want"
+            f"{name} has terabytes of data",
+            expected="a selection: --animal 851 --week 0",
+            remedy="or --everything if you want it all",
         )
     target, source = data_folder(folder) / resource.name, mirror_folder(mirror)
     if source is not None:
@@ -162,7 +164,7 @@ def _already(path: Path, file: RemoteFile, force: bool, fetched: bool) -> bool:
         else:
             with atomic_path(path.with_name(f"{path.name}.kept")) as aside:
                 path.rename(aside)
-            warnings.warn(f"{path} was wrong, and not from here: it is now {path.name}.kept", stacklevel=3)
+            warnings.warn(f"{path} was wrong and was not fetched by fewview: it is now called {path.name}.kept", stacklevel=3)
         return False
 
 

@@ -71,7 +71,9 @@ def _only_page(path: Path) -> Iterator[Any]:
 
     with tifffile.TiffFile(path) as tif:
         if len(tif.pages) > 1:
-            raise InputError(f"{path} has {len(tif.pages)} pages", expected="one image a file", remedy="read a multi-page TIFF as a volume")
+            raise InputError(
+                f"{path} has {len(tif.pages)} pages", expected="one image per file", remedy="read a multi-page TIFF as a volume"
+            )
         page: Any = tif.pages[0] if len(tif.pages) else None
         if page is None or not page.databytecounts or not all(page.databytecounts):  # tifffile would fill what was never written with zeros
             raise InputError(f"{path} was not written to its end", expected="a whole TIFF", remedy="copy it again from its source")
@@ -86,7 +88,7 @@ def _read_tiff(path: Path) -> NDArray[Any]:
 def _tiff_header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
     with _only_page(path) as page:
         if page.dtype is None:
-            raise InputError(f"{path} holds {page.bitspersample} bits a pixel", expected="8 or 16 bits, or real numbers")
+            raise InputError(f"{path} holds {page.bitspersample} bits per pixel", expected="8 or 16 bits, or real numbers")
         return tuple(int(n) for n in page.shape), np.dtype(page.dtype)
 
 
@@ -149,7 +151,7 @@ def _warn_of_odd_lengths(files: Sequence[Path], pixel_bytes: int) -> None:
         return
     more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
     warnings.warn(
-        f"{files[odd[0]]}{more}: {lengths[odd[0]]} bytes, where the other images have {usual}: bytes came in or went out, which shifts the "
+        f"{files[odd[0]]}{more}: {lengths[odd[0]]} bytes, where the other images have {usual}: bytes were added or lost, which shifts the "
         "pixels after them; copy the file again from its source, or leave the view out",
         stacklevel=3,
     )

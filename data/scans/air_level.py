@@ -130,5 +130,5 @@ def given_levels(air: ArrayLike, views: int) -> PerView:
     """
     levels = np.asarray(air, dtype=np.float64)
     if levels.shape not in ((), (views,)) or not (np.isfinite(levels).all() and (levels > 0).all()):
-        raise InputError(f"air is {air!r}"[:120], expected=f"'auto', one positive number, or {views} of them (one a view)")
+        raise InputError(f"air is {air!r}"[:120], expected=f"'auto', one positive number, or {views} of them (one for each view)")
     return np.broadcast_to(levels, (views,)).copy()

@@ -60,7 +60,7 @@ def open_bonemet(
     if len(scan) != len(files):
         raise InputError(
             f"{place} holds {len(files)} images ({files[0].name} to {files[-1].name})",
-            expected=f"{len(scan)}, one an angle",
+            expected=f"{len(scan)}, one for each angle",
             remedy="complete the folder, or give the angle of each image: angles_deg=...",
         )
     return RawSource(

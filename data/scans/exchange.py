@@ -72,7 +72,7 @@ def open_exchange(path: Path, *, pixel_mm: Mm | None = None, axis_shift_mm: Shif
         if data.ndim != 3:
             raise InputError(f"{path}: /exchange/data has shape {data.shape}", expected="(view, row, col)")
         if not h5_link(file, "exchange/theta", path):
-            raise InputError(f"{path} has no /exchange/theta", expected="one angle a view", remedy="add the angles to the file")
+            raise InputError(f"{path} has no /exchange/theta", expected="one angle for each view", remedy="add the angles to the file")
         angles = _degrees(h5_dataset(file, "exchange/theta", path, expected="angles"), path)
         count, rows, cols = data.shape
         if angles.size != count:

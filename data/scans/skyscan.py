@@ -83,7 +83,7 @@ def projection_files(text: LogText) -> dict[int, Path]:
         exact = {p: digits for p, digits in named.items() if length and len(digits) == length}
         chosen = {int(digits): p for p, digits in (exact or named).items()}
         if len(chosen) < len(exact or named):
-            raise InputError(f"{folder} holds images with the same number", expected="one image a view, such as ...0007.tif")
+            raise InputError(f"{folder} holds images with the same number", expected="one image for each view, such as ...0007.tif")
         if chosen:
             return dict(sorted(chosen.items()))
     prefix = text.get("Filename Prefix") or stem

@@ -89,7 +89,7 @@ class LogText:
             raise InputError(
                 f"{self.path}: '{key}' is {value!r}",
                 expected="a number with a decimal point and without separators of thousands",
-                remedy="correct the log: which of two numbers is meant cannot be known",
+                remedy="correct the log: it is unclear which of two numbers is meant",
             )
         self._check_unit(key, value, rest)
         return number

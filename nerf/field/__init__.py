@@ -1,1 +1,1 @@
-"""A field of attenuation, how rays see it, and `naf`, which fits one to a scan."""
+"""A field of attenuation, what rays see of it, and `naf`, which fits one to a scan."""

@@ -1,4 +1,4 @@
-"""What a point looks like to a network: learned grids at several resolutions, hashed grids, and sines of its coordinates."""
+"""Encodings of points for a network: learned grids at several resolutions, hashed grids, and sines of the coordinates."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Unit = Float[Tensor, "n 3"]  # (x, y, z), each in -1..1 across the box
 
 
 class DenseGrids(nn.Module):
-    """Feature grids of rising resolution, read by trilinear interpolation: the encoding that a CPU is fast at.
+    """Feature grids of increasing resolution, read by trilinear interpolation. This encoding is fast on a CPU.
 
-    ``resolutions`` counts voxels of the box's longest side; the others follow ``aspect`` (x, y, z sizes relative to the longest).
-    Output: [n, len(resolutions) * features].
+    ``resolutions`` are numbers of voxels along the longest side of the box; the other sides follow ``aspect`` (x, y, z sizes relative to
+    the longest). The output is [n, len(resolutions) * features].
     """
 
     def __init__(self, resolutions: Sequence[int], features: int, aspect: Sequence[float], generator: torch.Generator) -> None:
@@ -28,7 +28,7 @@ class DenseGrids(nn.Module):
         self.width = len(resolutions) * features
 
     def forward(self, unit: Unit) -> Float[Tensor, "n width"]:
-        """Features of points in the unit box."""
+        """The features of points in the unit box."""
         at = unit.reshape(1, 1, 1, -1, 3)
         parts = [nn.functional.grid_sample(g, at, align_corners=False, padding_mode="border")[0, :, 0, 0].T for g in self.grids]
         return torch.cat(parts, 1)
@@ -45,9 +45,9 @@ def _resized(grid: Float[Tensor, "1 feature gz gy gx"], shape: tuple[int, int, i
 
 
 class HashGrids(nn.Module):
-    """Multi-resolution hash encoding (Mueller et al. 2022, sec. 3): corners of each level share a table of 2^``log2_size`` entries.
+    """Multi-resolution hash encoding (Mueller et al. 2022, sec. 3): the corners of each level share a table of 2^``log2_size`` entries.
 
-    Levels that fit into their table are stored densely. Output: [n, levels * features].
+    Levels that fit into their table are stored densely. The output is [n, levels * features].
     """
 
     _primes = (1, 2654435761, 805459861)
@@ -62,7 +62,7 @@ class HashGrids(nn.Module):
         self.register_buffer("corners", torch.tensor([[c & 1, c >> 1 & 1, c >> 2] for c in range(8)]), persistent=False)
 
     def forward(self, unit: Unit) -> Float[Tensor, "n width"]:
-        """Features of points in the unit box."""
+        """The features of points in the unit box."""
         parts = []
         for resolution, size, table in zip(self.resolutions, self.sizes, self.tables, strict=True):
             place = ((unit + 1) / 2).clamp(0, 1) * resolution

@@ -1,4 +1,4 @@
-"""Coarse, then fine: the second set of points along a ray is drawn where the first found attenuation."""
+"""Coarse and fine samples: the second set of points along a ray is drawn where the first set found attenuation."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from .rendering import Rays, chords, uniform
 
 @dataclass(frozen=True)
 class Cells:
-    """Sorted points along rays that meet the box: ``distance`` [ray, sample] mm from where a ray enters it, ``width`` [ray, sample] mm of
-    their cells.
+    """Sorted points along rays that meet the box: ``distance`` is measured from where a ray enters it, and ``width`` is that of the cells,
+    both in mm.
 
-    The cells border each other half-way between the points and cover the ray from there to where it leaves, ``length`` [ray] mm on.
+    The borders of the cells are half-way between the points. Together they cover the ray from where it enters the box to where it leaves,
+    ``length`` mm further on.
     """
 
     rays: Rays
@@ -25,17 +26,17 @@ class Cells:
 
     @property
     def points(self) -> Float[Tensor, "point 3"]:
-        """(x, y, z) in mm of all points, ray by ray."""
+        """All points (x, y, z) in mm, ray by ray."""
         return (self.rays.origin[:, None] + self.distance[..., None] * self.rays.direction[:, None]).reshape(-1, 3)
 
     @property
     def width(self) -> Float[Tensor, "ray sample"]:
-        """Of the cells, mm: they add up to the length."""
+        """The widths of the cells in mm, which add up to the length."""
         between = (self.distance[:, 1:] + self.distance[:, :-1]) / 2
         return torch.cat([torch.zeros_like(self.length[:, None]), between, self.length[:, None]], 1).diff(dim=1)
 
     def integral(self, attenuation: Float[Tensor, "point"]) -> Float[Tensor, "ray"]:
-        """Line integrals, dimensionless, of the values at ``points``."""
+        """The line integrals (dimensionless) of the values at ``points``."""
         return (attenuation.reshape(self.distance.shape) * self.width).sum(1)
 
 
@@ -52,9 +53,9 @@ def coarse_cells(rays: Rays, box: Float[Tensor, "2 3"], count: int, generator: G
 
 
 def fine_cells(cells: Cells, attenuation: Float[Tensor, "point"], count: int, generator: Generator | None) -> Cells:
-    """The points of ``cells`` and ``count`` more: most where a ray's own attenuation is, in proportion to it (NeRF, section 5.2).
+    """The points of ``cells`` and ``count`` more, drawn in proportion to the attenuation along each ray (NeRF, section 5.2).
 
-    A tenth is spread evenly, so that nothing is overlooked for good. Where they lie has no gradient.
+    A tenth of them is spread evenly, so that nothing is overlooked for good. The positions have no gradient.
     """
     with torch.no_grad():
         width = cells.width

@@ -26,7 +26,7 @@ from .refinement import Refinement
 from .rendering import Pose, box_of, grid_points, render
 from .smoothness import total_variation, variation
 
-VOXELS_A_CHUNK = {"cuda": 1 << 22}  # through the network at once; elsewhere few enough for a processor's cache
+VOXELS_A_CHUNK = {"cuda": 1 << 22}  # voxels that go through the network at once; elsewhere few enough for the cache of a processor
 
 
 @checked(of="naf")
@@ -63,12 +63,13 @@ class NafSettings:
     def __post_init__(self) -> None:
         if self.refine and self.render != "rays":
             raise InputError(
-                f"refine={self.refine} with render={self.render!r}", expected='render="rays": only rays have gradients in geometry'
+                f"refine={self.refine} with render={self.render!r}",
+                expected='render="rays": only rays have gradients for the geometry',
             )
 
 
 class _Head(nn.Module):
-    """Features [n, width] -> [n] >= 0: one hidden layer and softplus; the products in ``dtype``."""
+    """Features [n, width] -> values [n] >= 0 by one hidden layer and softplus; products are computed in ``dtype``."""
 
     def __init__(self, width: int, hidden: int, dtype: torch.dtype, generator: torch.Generator) -> None:
         super().__init__()
@@ -87,7 +88,7 @@ class _Head(nn.Module):
 
 
 class AttenuationField(nn.Module):
-    """Points [n, 3] in mm -> attenuation [n] >= 0 in 1/mm: an encoding, one hidden layer, softplus, times ``scale`` (1/mm)."""
+    """The attenuation [n] >= 0 in 1/mm at points [n, 3] in mm: an encoding, one hidden layer, and softplus, times ``scale`` (1/mm)."""
 
     def __init__(self, grid: Grid, settings: NafSettings, scale: float, generator: torch.Generator) -> None:
         super().__init__()
@@ -128,19 +129,21 @@ class AttenuationField(nn.Module):
 
 
 def _again(network: Callable[[Tensor], Tensor], given: Tensor) -> Tensor:
-    """``network(given)``, its layers computed again for the gradient: keeping them for every voxel would take more memory and time."""
+    """``network(given)`` whose layers are computed again for the gradient; keeping them for every voxel would take more memory and time."""
     found: Any = checkpoint(network, given, use_reentrant=False, preserve_rng_state=False)
     return found
 
 
 def binned(projections: Projections, voxel_mm: float) -> Projections:
-    """Projections averaged over detector pixels while two of them still fit into one voxel at the axis."""
+    """The projections averaged over detector pixels, while two of them still fit into one voxel at the axis."""
     pixel_mm = projections.scan.field_of_view_mm.pixel_mm
     return bin_projections(projections, max(1, min(int(voxel_mm / pixel_mm + 1e-6), *projections.scan.shape)))
 
 
 def fit(projections: Projections, grid: Grid, settings: NafSettings, callbacks: Sequence[Callback]) -> tuple[AttenuationField, Refinement]:
-    """Fit the field (and, if asked, the geometry) by Adam to the line integrals, each squared error weighted by its expected counts."""
+    """Fit the field (and, if asked, the geometry) to the line integrals with Adam; each squared error is weighted
+    by its expected counts.
+    """
     generator = torch.Generator().manual_seed(settings.seed)
     data = binned(projections, grid.voxel_mm) if settings.bin else projections
     longest = float(data.values.max())
@@ -178,20 +181,20 @@ def fit(projections: Projections, grid: Grid, settings: NafSettings, callbacks: 
 
 
 def _require_memory(grid: Grid, settings: NafSettings) -> None:
-    """Of the whole field, in every step; random rays need next to nothing."""
-    per_voxel = 48 * settings.features + 200 if settings.encoding == "dense" else 150  # bytes, measured
+    """Check the memory for the whole field, which every step needs; random rays need next to nothing."""
+    per_voxel = 48 * settings.features + 200 if settings.encoding == "dense" else 150  # bytes, as measured
     needed = per_voxel * math.prod(grid.shape)
     what = f"a field of {grid.shape} voxels and its gradients"
     require_memory_on(torch.device(settings.device), needed, what, 'use render="rays" or larger voxels')
 
 
 def _bins(fine: Scan, coarse: Scan) -> tuple[float, float]:
-    """How many pixels of ``fine`` one of ``coarse`` is, along u and along v."""
+    """How many pixels of ``fine`` one pixel of ``coarse`` spans, along u and along v."""
     return float(np.linalg.norm(coarse.u[0]) / np.linalg.norm(fine.u[0])), float(np.linalg.norm(coarse.v[0]) / np.linalg.norm(fine.v[0]))
 
 
 def _whole_scan(data: Projections, grid: Grid, settings: NafSettings, field: AttenuationField) -> Iterator[tuple[Tensor, Tensor]]:
-    """(weighted mean squared error, total variation) of every ray and every voxel, again and again."""
+    """The weighted mean squared error and the total variation of all rays and all voxels, again and again."""
     A = Operator(data.scan, grid)
     target = torch.from_numpy(np.array(data.values)).to(settings.device)
     weight = torch.exp(-target)  # the variance of -ln(counts) is one over the counts
@@ -204,7 +207,7 @@ def _whole_scan(data: Projections, grid: Grid, settings: NafSettings, field: Att
 def _random_rays(
     data: Projections, grid: Grid, settings: NafSettings, field: AttenuationField, refinement: Refinement, generator: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The same of random rays, each seen once before any is seen twice, and of random cubes of the field."""
+    """The same for random rays, each of which is seen once before any is seen twice, and for random cubes of the field."""
     values = torch.from_numpy(np.array(data.values)).reshape(-1)
     samples = settings.samples or math.ceil(1.5 * max(grid.shape))
     box, (rows, cols) = box_of(grid, device=settings.device), data.scan.shape
@@ -219,7 +222,7 @@ def _random_rays(
 
 @method_function(NafSettings)
 def naf(projections: Projections, grid: Grid, settings: NafSettings, callbacks: Sequence[Callback]) -> Volume:
-    """Fit, then read the field at the voxel centres."""
+    """Fit a field to the projections, then read it at the voxel centres."""
     usable_device(settings.device)
     field, _ = fit(projections, grid, settings, callbacks)
     with torch.no_grad():

@@ -1,4 +1,6 @@
-"""Geometry refined together with a field: what the detector did beyond its nominal pose, as a few numbers that have gradients."""
+"""A geometry that is refined together with a field: the deviations of the detector from its nominal pose, as a few
+numbers with gradients.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,12 @@ PARTS = ("axis", "roll", "drift")
 
 
 class Refinement(nn.Module):
-    """Corrections of a pose: ``axis`` one shift along the columns, ``roll`` one turn about the normal, ``drift`` shifts (u, v) a view.
+    """Corrections of a pose: ``axis`` is one shift along the columns, ``roll`` one turn about the normal, and ``drift`` shifts (u, v) for
+    each view.
 
-    Shifts are kept in pixels of the pose, the roll in units of 0.1 deg, so that one learning rate suits all. The drift has mean zero: a
-    common shift is the axis's. ``pixels`` (along u, along v): how many of the detector's own pixels one of the pose's is, where it was
-    binned; what was `found` is in the detector's own.
+    Shifts are kept in pixels of the pose and the roll in units of 0.1 deg, so that one learning rate suits all. The drift has mean zero,
+    because a common shift belongs to the axis. ``pixels`` (along u, along v) says how many pixels of the detector one of the pose spans,
+    where the pose was binned; what was `found` is in pixels of the detector.
     """
 
     def __init__(self, nominal: Pose, parts: Sequence[str], pixels: tuple[float, float] = (1.0, 1.0)) -> None:
@@ -34,7 +37,7 @@ class Refinement(nn.Module):
         self.drift = nn.Parameter(torch.zeros(len(nominal.source), 2), requires_grad="drift" in parts)
 
     def pose(self) -> Pose:
-        """The corrected pose; the nominal one, untouched, when nothing is refined."""
+        """The corrected pose, or the nominal one, unchanged, when nothing is refined."""
         if not self.parts:
             return self.nominal
         pose, drift = self.nominal, self.drift - self.drift.mean(0)
@@ -47,7 +50,9 @@ class Refinement(nn.Module):
         return replace(pose, detector=detector, u=u, v=v)
 
     def found(self) -> dict[str, Any]:
-        """The corrections in words that a record can keep: ``axis_shift_px`` (the sign of `Scan.circular`), ``roll_deg``, ``drift_px``."""
+        """The corrections in a form that a record can keep: ``axis_shift_px`` (with the sign of `Scan.circular`), ``roll_deg``,
+        ``drift_px``.
+        """
         out: dict[str, Any] = {}
         if "axis" in self.parts:
             out["axis_shift_px"] = self.axis.item() * self.pixels[0]

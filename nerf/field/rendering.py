@@ -1,8 +1,8 @@
-"""Rays of a scan through a field, and what a detector sees along them. Plain torch, differentiable in the field and in the geometry.
+"""Rays of a scan through a field, and what a detector sees along them. It is plain torch, differentiable in the field and in the geometry.
 
-A field is a function of points [n, 3] (x, y, z in mm) -> attenuation [n] in 1/mm. X-rays add up: a pixel is the line integral of the
-field (Beer-Lambert in the log domain), not the colour of a surface. `composite` is the optical rule that pixelNeRF and MedNeRF were
-published with; it serves the comparison with the published table, and nothing else.
+A field is a function from points [n, 3] (x, y, z in mm) to attenuation [n] in 1/mm. X-rays add up: a pixel is the line integral of the
+field (Beer-Lambert in the log domain), not the colour of a surface. `composite` is the optical rule with which pixelNeRF and MedNeRF were
+published; it only serves the comparison with the published table.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Field = Callable[[Points], Float[Tensor, "n"]]
 
 @dataclass(frozen=True)
 class Pose:
-    """The vectors of `Scan` as tensors (view, 3), in mm; differentiable where a geometry is refined.
+    """The vectors of `Scan` as tensors (view, 3) in mm, differentiable where a geometry is refined.
 
-    In double precision: a source may be far away, and what is near it must not be rounded at that distance.
+    They are in double precision, because a source may be far away, and what is near it must not be rounded at that distance.
     """
 
     source: Float[Tensor, "view 3"]
@@ -42,7 +42,7 @@ class Pose:
         return cls(*vectors, shape=scan.shape)
 
     def rays(self, view: Int[Tensor, "ray"], row: Num[Tensor, "ray"], col: Num[Tensor, "ray"]) -> Rays:
-        """The rays of pixels [view, row, col]; fractions of a pixel are fine."""
+        """The rays of pixels [view, row, col], which may be fractions of a pixel."""
         rows, cols = self.shape
         pixel = (
             self.detector[view]
@@ -55,7 +55,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class Rays:
-    """``origin`` [ray, 3] in mm and unit ``direction`` [ray, 3]."""
+    """Rays with ``origin`` [ray, 3] in mm and unit ``direction`` [ray, 3]."""
 
     origin: Float[Tensor, "ray 3"]
     direction: Float[Tensor, "ray 3"]
@@ -63,7 +63,9 @@ class Rays:
 
 @dataclass(frozen=True)
 class Chords:
-    """Rays inside a box, in the box's precision: ``entry`` [ray, 3] and ``length`` [ray] in mm (0 for a ray that misses), ``hit`` [ray]."""
+    """The parts of rays inside a box, in its precision: ``entry`` [ray, 3] and ``length`` [ray] in mm (0 for a ray that misses), ``hit``
+    [ray].
+    """
 
     entry: Float[Tensor, "ray 3"]
     direction: Float[Tensor, "ray 3"]
@@ -81,7 +83,7 @@ class Samples:
 
 
 def box_of(grid: Grid, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Float[Tensor, "2 3"]:
-    """The lowest and the highest corner of the grid's box, (x, y, z) in mm."""
+    """The lowest and the highest corner of the box of the grid, as (x, y, z) in mm."""
     half = torch.tensor(grid.size_mm, dtype=dtype, device=device) / 2
     center = torch.tensor(grid.center_mm, dtype=dtype, device=device)
     return torch.stack([center - half, center + half])
@@ -99,9 +101,9 @@ def chords(rays: Rays, box: Float[Tensor, "2 3"]) -> Chords:
 
 
 def sample(rays: Rays, box: Float[Tensor, "2 3"], count: int, generator: torch.Generator | None = None) -> Samples:
-    """``count`` points on each ray inside the box, one in each of as many equal steps: at its middle, or anywhere with a ``generator``."""
+    """``count`` points on each ray inside the box, one in each of as many equal steps: in its middle, or anywhere with a ``generator``."""
     if count < 1:
-        raise InputError(f"{count} samples a ray", expected="at least one")
+        raise InputError(f"{count} samples on a ray", expected="at least one")
     inside = chords(rays, box)
     step = inside.length / count
     within = uniform((len(step), count), generator, step)
@@ -117,12 +119,14 @@ def uniform(shape: tuple[int, ...], generator: torch.Generator | None, like: Ten
 
 
 def integrate(attenuation: Float[Tensor, "ray sample"], samples: Samples) -> Float[Tensor, "ray"]:
-    """Line integrals, dimensionless: the sum of the attenuation times the step (Beer-Lambert, -ln(I/I0))."""
+    """Line integrals (dimensionless): the sum of the attenuation times the step (Beer-Lambert, -ln(I/I0))."""
     return attenuation.sum(1) * samples.step
 
 
 def composite(density: Float[Tensor, "ray sample"], brightness: Float[Tensor, "ray sample"], samples: Samples) -> Float[Tensor, "ray"]:
-    """Optical alpha compositing (Max 1995; NeRF eq. 3), from the source outwards. For `table2-compat` only."""
+    """Optical alpha compositing (Max 1995; NeRF eq. 3) from the source outwards, a brightness in 0..1. It is used
+    for `table2-compat` only.
+    """
     alpha = 1 - torch.exp(-density * samples.step[:, None])
     through = torch.cumprod(torch.cat([torch.ones_like(alpha[:, :1]), 1 - alpha[:, :-1] + 1e-10], 1), 1)
     return (through * alpha * brightness).sum(1)
@@ -131,7 +135,7 @@ def composite(density: Float[Tensor, "ray sample"], brightness: Float[Tensor, "r
 def render(
     field: Field, rays: Rays, box: Float[Tensor, "2 3"], count: int, generator: torch.Generator | None = None
 ) -> Float[Tensor, "ray"]:
-    """Line integrals of ``field`` along ``rays``; points of rays that miss the box are not asked for."""
+    """The line integrals of ``field`` along ``rays``. The field is not evaluated for rays that miss the box."""
     samples = sample(rays, box, count, generator)
     out = torch.zeros_like(samples.step)
     if not bool(samples.hit.any()):
@@ -144,7 +148,9 @@ def render(
 
 @torch.no_grad()
 def render_views(field: Field, scan: Scan, grid: Grid, count: int | None = None, chunk: int = 4096) -> Float[Tensor, "view row col"]:
-    """Every pixel of every view of ``scan``, ``chunk`` rays at a time; ``count`` defaults to two samples a voxel of the longest side."""
+    """The line integrals of every pixel of every view, ``chunk`` rays at a time. ``count`` defaults to two samples per voxel of the longest
+    side.
+    """
     pose, box = Pose.of(scan), box_of(grid)
     count = 2 * max(grid.shape) if count is None else count
     rows, cols = scan.shape
@@ -158,20 +164,20 @@ def render_views(field: Field, scan: Scan, grid: Grid, count: int | None = None,
 
 
 def grid_points(grid: Grid, dtype: torch.dtype = torch.float32) -> Float[Tensor, "n 3"]:
-    """(x, y, z) in mm of every voxel centre, in the order of ``volume.reshape(-1)``."""
+    """The (x, y, z) in mm of every voxel centre, in the order of ``volume.reshape(-1)``."""
     z, y, x = torch.meshgrid(*(torch.tensor(a, dtype=dtype) for a in (grid.z_mm, grid.y_mm, grid.x_mm)), indexing="ij")
     return torch.stack([x, y, z], -1).reshape(-1, 3)
 
 
 @torch.no_grad()
 def field_volume(field: Field, grid: Grid, chunk: int = 1 << 17) -> Float[Tensor, "z y x"]:
-    """The field at every voxel centre of ``grid``."""
+    """The field in 1/mm at every voxel centre of ``grid``."""
     points = grid_points(grid)
     return torch.cat([field(part) for part in points.split(chunk)]).reshape(grid.shape)
 
 
 def volume_field(volume: Float[Tensor, "z y x"], grid: Grid) -> Field:
-    """The field that a volume stands for: trilinear between voxel centres, zero outside; differentiable in the volume."""
+    """The field of a volume in 1/mm: trilinear between voxel centres, zero outside, and differentiable in the volume."""
     box = box_of(grid, dtype=volume.dtype, device=volume.device)
 
     def field(points: Points) -> Float[Tensor, "n"]:

@@ -1,4 +1,4 @@
-"""How rough a field is: total variation (Rudin, Osher, Fatemi 1992) of volumes and of random cubes."""
+"""How rough a field is: the total variation (Rudin, Osher, Fatemi 1992) of volumes and of random cubes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .rendering import box_of
 
 
 def total_variation(field: nn.Module, grid: Grid, patches: int, size: int, generator: torch.Generator) -> Float[Tensor, ""]:
-    """Mean isotropic total variation (1/mm per voxel step) over random cubes of ``size``^3 points, one voxel apart."""
+    """The mean isotropic total variation (1/mm per voxel step) over random cubes of ``size``^3 points, one voxel apart."""
     box = box_of(grid)
     room = (box[1] - box[0] - size * grid.voxel_mm).clamp(min=0)
     corner = box[0] + torch.rand(patches, 3, generator=generator) * room + grid.voxel_mm / 2

@@ -1,1 +1,1 @@
-"""MedNeRF: a generator of objects, trained against a discriminator, then fitted to X-rays."""
+"""MedNeRF: a generator of objects that is trained against a discriminator, and then fitted to X-rays."""

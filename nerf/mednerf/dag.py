@@ -17,14 +17,14 @@ from .perceptual import distance
 
 Images = Float[Tensor, "image _ _ _"]  # image, channel, row, col; the sizes of one image need not be those of another
 HEADS = 4
-SHARE = 0.2  # of the loss that the three augmented heads have together, beside 1 of the head for images as they are
+SHARE = 0.2  # weight of the three augmented heads together, beside 1 for the head for unchanged images
 
 Transform = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """An invertible transform of images [..., row, col] and its inverse: invertible, so that no distribution but the true one fits all."""
+    """A transform of images [..., row, col] and its inverse. It must be invertible, so that only the true distribution fits all of them."""
 
     name: str
     forward: Transform
@@ -50,14 +50,14 @@ POLICIES: Mapping[str, tuple[Augmentation, ...]] = {
 
 
 def policy(name: str) -> tuple[Augmentation, ...]:
-    """The four augmentations of a policy, the identity first."""
+    """The four augmentations of a policy, beginning with the identity."""
     if name not in POLICIES:
         raise UnknownNameError("policy of augmentation", name, POLICIES)
     return POLICIES[name]
 
 
 class _Down(nn.Module):
-    """Half the size: two 4x4 and 3x3 convolutions beside a pooled 1x1, averaged (FastGAN's block)."""
+    """A block that halves the size: the mean of two convolutions (4x4 and 3x3) and of a pooled 1x1 convolution (FastGAN's block)."""
 
     def __init__(self, inside: int, out: int, normed: bool) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class _Down(nn.Module):
 
 
 class _Excite(nn.Module):
-    """Scale the channels of a small map by what an earlier, larger one holds (FastGAN's skip-layer excitation)."""
+    """Scales the channels of a small map by what an earlier, larger one holds (FastGAN's skip-layer excitation)."""
 
     def __init__(self, inside: int, out: int) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ def _block(convolution: nn.Conv2d, normed: bool) -> list[nn.Module]:
 
 
 def _decoder(inside: int, width: int) -> nn.Sequential:
-    """Features of 8 x 8 -> an image of 32 x 32 in -1..1."""
+    """Layers from features of 8 x 8 to an image of 32 x 32 in -1..1."""
 
     def up(a: int, b: int) -> list[nn.Module]:
         return [nn.Upsample(scale_factor=2), spectral_norm(nn.Conv2d(a, 2 * b, 3, 1, 1, bias=False)), nn.GLU(dim=1)]
@@ -97,10 +97,11 @@ def _decoder(inside: int, width: int) -> nn.Sequential:
 
 
 class Discriminator(nn.Module):
-    """Patches [image, 1 + condition, 32, 32] -> for each of four heads 5 x 5 verdicts: one head an augmentation, all else shared.
+    """Patches [image, 1 + condition, 32, 32] -> 5 x 5 verdicts of each of four heads. Each augmentation has its head; everything else is
+    shared.
 
-    ``base`` channels at full size times 1/4, 1/2, 1, 4 as published (16, 32, 64, 256 for 64). Spectral norm everywhere; batch norm if
-    ``normed``. Two decoders restore the image from the last features and a quarter of it from the middle ones.
+    It has ``base`` channels at full size, times 1/4, 1/2, 1, 4 as published (16, 32, 64, 256 for 64). Spectral norms are everywhere, batch
+    norms if ``normed``. Two decoders restore the image from the last features and a quarter of it from the middle ones.
     """
 
     def __init__(self, condition: int, base: int, normed: bool) -> None:
@@ -115,24 +116,26 @@ class Discriminator(nn.Module):
         self.decode_whole, self.decode_part = _decoder(wide, max(4, base // 2)), _decoder(middle, max(4, base // 2))
 
     def features(self, images: Images) -> tuple[Images, Images]:
-        """The middle features (16 x 16) and the last (8 x 8)."""
+        """The middle features (16 x 16) and the last features (8 x 8) of images."""
         first = self.start(images)
         middle = self.excite1(first, self.down1(first))
         return middle, self.excite2(middle, self.down2(middle))
 
     def each(self, batches: Sequence[Images]) -> list[tuple[Images, Images]]:
-        """The features of several batches of one size: at once, but for batch norm, which is of each batch alone."""
+        """The features of several batches of one size. They are computed together, except that each batch norm sees one batch alone."""
         if self.normed:
             return [self.features(images) for images in batches]
         middle, last = self.features(torch.cat(list(batches)))
         return list(zip(middle.chunk(len(batches)), last.chunk(len(batches)), strict=True))
 
     def verdict(self, last: Images, head: int) -> Float[Tensor, "image place"]:
-        """What a head makes of the last features: 25 places an image, higher for what it takes for real."""
+        """The verdicts of a head on the last features: 25 scores for each image, higher for what looks real."""
         return self.heads[head](self.neck(last)).flatten(1)
 
     def restore(self, middle: Images, last: Images, quarter: int) -> tuple[Images, Images]:
-        """The image from the last features, and one of its ``quarter``s (row by row) from the middle ones, each 32 x 32."""
+        """The image restored from the last features, and one ``quarter`` of it (row by row) from the middle ones,
+        each of 32 x 32 pixels.
+        """
         return self.decode_whole(last), self.decode_part(_quarter(middle, quarter))
 
 
@@ -142,23 +145,23 @@ def _quarter(images: Images, which: int) -> Images:
     return images[..., row * half : (row + 1) * half, col * half : (col + 1) * half]
 
 
-def hinge(verdict: Float[Tensor, "image place"], real: bool, margin: float | Tensor = 1.0) -> Float[Tensor, ""]:
+def hinge(verdict: Float[Tensor, "*verdicts"], real: bool, margin: float | Tensor = 1.0) -> Float[Tensor, ""]:
     """The mean hinge loss of the discriminator: max(0, margin - verdict) on real images, max(0, margin + verdict) on generated ones."""
     return torch.relu(margin - verdict if real else margin + verdict).mean()
 
 
 def weights() -> tuple[float, ...]:
-    """Of the four heads: 1, and ``SHARE`` divided among the rest (Tran et al. 2021, eq. 9; 0.2 as published for MedNeRF)."""
+    """The weights of the four heads: 1, and ``SHARE`` divided among the rest (Tran et al. 2021, eq. 9; 0.2 as published for MedNeRF)."""
     return (1.0, *[SHARE / (HEADS - 1)] * (HEADS - 1))
 
 
 def discriminator_loss(
     network: Discriminator, real: Images, fake: Images, augmentations: str, perceptual: str, generator: torch.Generator
 ) -> Float[Tensor, ""]:
-    """Hinge loss of every head on its own augmentation, with margins from 0.8 to 1, and what restoring real images misses."""
+    """The hinge loss of every head on its own augmentation, with margins from 0.8 to 1, plus the error of restoring real images."""
     total, chosen = real.new_zeros(()), policy(augmentations)
     shown = [augmentation.forward(images) for images in (real, fake) for augmentation in chosen]
-    with cached():  # one step of each spectral norm a loss
+    with cached():  # one step of each spectral norm for a loss
         features = network.each(shown)
         for head, weight in enumerate(weights()):
             verdicts = network.verdict(features[head][1], head), network.verdict(features[HEADS + head][1], head)
@@ -177,7 +180,7 @@ def _missed(network: Discriminator, image: Images, middle: Images, last: Images,
 
 
 def generator_loss(network: Discriminator, fake: Images, augmentations: str) -> Float[Tensor, ""]:
-    """Minus the mean verdict of every head on its own augmentation of generated images, weighted."""
+    """The loss of the generator: minus the weighted mean verdict of every head on its own augmentation of generated images."""
     with cached():
         features = network.each([augmentation.forward(fake) for augmentation in policy(augmentations)])
         verdicts = [network.verdict(last, head).mean() for head, (_, last) in enumerate(features)]

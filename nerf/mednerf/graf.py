@@ -1,4 +1,6 @@
-"""The generator of MedNeRF (GRAF, Schwarz et al. 2020): a field of attenuation, made one animal's by two codes, shape and appearance."""
+"""The generator of MedNeRF (GRAF, Schwarz et al. 2020): a field of attenuation that two codes, for shape and
+appearance, make one object.
+"""
 
 from __future__ import annotations
 
@@ -19,26 +21,26 @@ RENDERINGS = ("line", "composite")
 
 @dataclass(frozen=True)
 class Frame:
-    """The scanner's field of view: its middle (x, y, z) and radius in mm. A network's coordinates are in units of this radius."""
+    """The field of view of the scanner: its middle (x, y, z) and radius in mm. A network's coordinates are in units of this radius."""
 
     center_mm: tuple[float, float, float]
     radius_mm: float
 
     @classmethod
     def of(cls, scan: Scan) -> Frame:
-        """The frame of a scan. One view alone, or any subset, has that of the whole scan, if the scan was not moved."""
+        """The frame of a scan. Any subset of its views, even one view, has the frame of the whole scan, if the scan was not moved."""
         x, y, z = (float(c) for c in scan.axis_point_mm + scan.field_of_view_height_mm * scan.axis.direction)
         return cls((x, y, z), scan.field_of_view_mm.radius_mm)
 
     def unit(self, points: Float[Tensor, "*any 3"]) -> Float[Tensor, "*any 3"]:
-        """Points in mm, in units of the radius from the middle."""
+        """Points in mm as multiples of the radius from the middle."""
         return (points - points.new_tensor(self.center_mm)) / self.radius_mm
 
 
 class ConditionedLinear(nn.Module):
-    """``nn.Linear`` on the concatenation of parts, some of which are the same for all points of an object and are multiplied once.
+    """``nn.Linear`` on a concatenation of parts. Parts that are equal for all points of an object are multiplied only once.
 
-    ``points`` and ``codes`` are the widths of the two kinds; the weight is that of one ``nn.Linear(points + codes, out)``.
+    ``points`` and ``codes`` are the widths of the two kinds of parts; the weight is that of one ``nn.Linear(points + codes, out)``.
     """
 
     def __init__(self, points: int, codes: int, out: int) -> None:
@@ -57,10 +59,11 @@ class ConditionedLinear(nn.Module):
 
 
 class ConditionedField(nn.Module):
-    """Points and codes -> density and brightness: ``layers`` x ``width`` (ReLU), the input again after layer ``skip``.
+    """Points and codes -> density and brightness, with ``layers`` x ``width`` (ReLU) and the input repeated after layer ``skip``.
 
-    The shape code joins the encoded point at the input, the appearance code at the brightness alone, as in GRAF; there is no view
-    direction, for attenuation has none. The density (softplus) is per radius of the field of view, the brightness in 0..1.
+    The shape code joins the encoded point at the input, and the appearance code only the brightness, as in GRAF. There is no view
+    direction, because attenuation does not depend on it. The density (softplus) is per radius of the field of view, and the brightness in
+    0..1.
     """
 
     def __init__(self, layers: int, width: int, skip: int, octaves: int, shape_code: int, appearance_code: int) -> None:
@@ -80,7 +83,7 @@ class ConditionedField(nn.Module):
             self.density.bias.fill_(-2.0)  # an almost empty field, as naf starts
 
     def forward(self, unit: Float[Tensor, "n 3"], code: Float[Tensor, "code"]) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
-        """(density per radius >= 0, brightness in 0..1) of one object at points in the frame's units."""
+        """The density (>= 0, per radius) and the brightness (0..1) of one object at points in units of the frame."""
         shape, appearance = code[: self.shape_code], code[self.shape_code :]
         points = positional(unit, self.octaves)
         hidden = self.first([points], shape).relu_()
@@ -92,7 +95,7 @@ class ConditionedField(nn.Module):
         return density, torch.sigmoid(self.brightness(tint))[:, 0]
 
     def field(self, code: Float[Tensor, "code"], frame: Frame) -> Field:
-        """The attenuation in 1/mm of the object with this code, a function of points in mm."""
+        """The attenuation in 1/mm of the object with this code, as a function of points in mm."""
 
         def field(points: Points) -> Float[Tensor, "n"]:
             density, brightness = self(frame.unit(points), code)
@@ -101,8 +104,8 @@ class ConditionedField(nn.Module):
         return field
 
 
-def attenuation(density: Float[Tensor, "point"], brightness: Float[Tensor, "point"], frame: Frame) -> Float[Tensor, "point"]:
-    """Attenuation (point,) in 1/mm: the density, halved to doubled by the brightness that the appearance code decides."""
+def attenuation(density: Float[Tensor, "*points"], brightness: Float[Tensor, "*points"], frame: Frame) -> Float[Tensor, "*points"]:
+    """The attenuation in 1/mm: the density, multiplied by 0.5 to 2 as the brightness says, which depends on the appearance code."""
     return 2 * density * brightness / frame.radius_mm
 
 
@@ -118,8 +121,8 @@ def render_object(
 ) -> Float[Tensor, "ray"]:
     """What rays through one object see.
 
-    "line": line integrals (dimensionless). "composite": optical alpha compositing, a brightness in 0..1, for `table2-compat` only.
-    ``count`` points a ray inside the box, at the middle of equal steps, or jittered with a ``generator``.
+    "line": line integrals (dimensionless). "composite": optical alpha compositing, a brightness in 0..1, used for `table2-compat` only.
+    ``count`` points are taken on each ray inside the box, in the middle of equal steps, or jittered with a ``generator``.
     """
     if rendering not in RENDERINGS:
         raise UnknownNameError("rendering", rendering, RENDERINGS)

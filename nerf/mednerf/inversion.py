@@ -1,4 +1,4 @@
-"""Inversion: the code (and the bent generator) whose object looks like the given X-rays, in every view that is given."""
+"""Inversion: finding the code (and the adapted generator) whose object looks like the given X-rays, in every given view."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Inversion:
 
 @dataclass(frozen=True)
 class Inverted:
-    """The fitted generator and its code; PSNR in dB of the first given view at the start (``psnr_before``) and at the end."""
+    """The fitted generator and its code, with the PSNR in dB of the first given view at the start (``psnr_before``) and at the end."""
 
     network: ConditionedField
     code: Float[Tensor, "code"]
@@ -69,7 +69,9 @@ def invert(
     generator: torch.Generator,
     report: Report | None = None,
 ) -> Inverted:
-    """Fit a copy of ``network`` and a code to the given views; ``network`` stays as it is. ``report(step, values)`` every 10 steps."""
+    """Fit a copy of ``network`` and a code to the given views; ``network`` does not change. ``report(step, values)`` is called every 10
+    steps.
+    """
     data = data[:1] if settings.views == "one" else data
     network = copy.deepcopy(network).requires_grad_(settings.fit == "generator")
     code = _best_start(network, data, grid, settings, optics, generator).requires_grad_(True)
@@ -106,7 +108,7 @@ def _cosine(share: float) -> float:
 def _best_start(
     network: ConditionedField, data: Projections, grid: Grid, settings: Inversion, optics: Optics, generator: torch.Generator
 ) -> Float[Tensor, "code"]:
-    """The code, of the mean and ``starts`` random ones, whose images are nearest to up to two of the views, spread over those given."""
+    """Of the mean code and ``starts`` random codes, the one whose images are nearest to up to two of the views, spread over those given."""
     device = next(network.parameters()).device
     codes = torch.cat([torch.zeros(1, network.code), torch.randn(settings.starts, network.code, generator=generator)]).to(device)
     views = torch.tensor([0, len(data) // 2] if len(data) > 1 else [0])
@@ -119,7 +121,7 @@ def _best_start(
 def view_psnr(
     network: ConditionedField, code: Float[Tensor, "code"], data: Projections, grid: Grid, optics: Optics, view: int = 0
 ) -> float:
-    """PSNR in dB of one rendered view against the measured one, data range 2 on -1..1 of the fixed window."""
+    """The PSNR in dB of one rendered view against the measured one, with data range 2 on -1..1 of the fixed window."""
     seen = optics.view(network, code, data.scan, grid, view).cpu()
     return _psnr(((seen - optics.measured(torch.from_numpy(data.values[view].copy()))) ** 2).mean().item())
 

@@ -1,8 +1,8 @@
-"""`mednerf`: a generator of animals trained against a discriminator of X-ray patches, then fitted to the X-rays at hand.
+"""`mednerf`: a generator of animals, trained against a discriminator of X-ray patches and then fitted to the given X-rays.
 
-After MedNeRF (Corona-Figueroa et al. 2022), with X-ray physics in place of optics: line integrals along the scanner's own rays, one
-channel, no view direction, a fixed window of intensity, any number of views, and a volume out. What differs from the published code
-is listed in docs/design_changes.md.
+It follows MedNeRF (Corona-Figueroa et al. 2022), with X-ray physics in place of optics: line integrals along the rays of the scanner, one
+channel, no view direction, a fixed window of intensity, any number of views, and a volume as the result. docs/design_changes.md lists what
+differs from the published code.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Tell = Callable[[int, Mapping[str, float], Mapping[str, float]], None]
 
 
 class MedNerf(nn.Module):
-    """The generator, its running average (which samples and inversion use), the discriminator, and how many steps there were."""
+    """The generator, its running average (which samples and inversion use), the discriminator, and the number of steps so far."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -52,12 +52,12 @@ class MedNerf(nn.Module):
 
     @property
     def steps_done(self) -> int:
-        """How many times the generator has learned."""
+        """How many steps the generator has learned."""
         return int(self.get_buffer("step"))
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self.get_buffer("step").device
 
 
@@ -69,7 +69,7 @@ def inverted_volume(
     generator: Generator,
     report: Report | None = None,
 ) -> tuple[Float[Tensor, "z y x"], Inverted]:
-    """The averaged generator fitted to the projections, read at the voxels of ``grid``, in 1/mm; and the fit itself."""
+    """The volume in 1/mm on the voxels of ``grid`` of the averaged generator fitted to the projections, and the fit itself."""
     m, a = _own(module), _own(module).architecture
     with torch.enable_grad():
         found = invert(m.average, binned(projections, grid.voxel_mm), grid, settings, a.optics, a.perceptual, generator, report)
@@ -95,7 +95,7 @@ def _shown(m: MedNerf, images: Tensor, patches: Patches, scan: Scan) -> Tensor:
 
 @torch.no_grad()
 def _follow(m: MedNerf) -> None:
-    """One step of the running average; its memory grows with the steps up to ``average``, so that the first weights are soon forgotten."""
+    """One step of the running average. Its memory grows with the steps up to ``average``, so that the first weights are soon forgotten."""
     share = max(1 - m.architecture.average, 10 / (10 + m.steps_done))
     for mean, now in zip(m.average.parameters(), m.generator.parameters(), strict=True):
         mean.lerp_(now, share)
@@ -104,7 +104,7 @@ def _follow(m: MedNerf) -> None:
 
 @contextmanager
 def _frozen(network: nn.Module) -> Iterator[None]:
-    """Gradients flow through the network, none are kept for its weights."""
+    """Let gradients flow through the network without keeping any for its weights."""
     trained = [p for p in network.parameters() if p.requires_grad]
     for p in trained:
         p.requires_grad_(False)
@@ -117,7 +117,7 @@ def _frozen(network: nn.Module) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class MednerfLearner:
-    """How `mednerf` learns, and with which inversion it reconstructs; ``tell(step, values, resolved)`` hears of its progress."""
+    """How `mednerf` learns, and the inversion with which it reconstructs. ``tell(step, values, resolved)`` hears of its progress."""
 
     name: str = "mednerf"
     presets: Mapping[str, Architecture] = field(default_factory=lambda: PRESETS)
@@ -126,13 +126,13 @@ class MednerfLearner:
     tell: Tell | None = None
 
     def build(self, architecture: Architecture, generator: Generator) -> MedNerf:
-        """A module whose weights (torch's own initial ones, and the vectors of the spectral norms) follow from ``generator`` alone."""
+        """A module whose weights (torch's own initial ones, and the vectors of the spectral norms) depend on ``generator`` alone."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
             return MedNerf(architecture)
 
     def groups(self, module: MedNerf) -> Mapping[str, Group]:
-        """The discriminator learns first in every step, as published; both by RMSprop."""
+        """The discriminator learns first in every step, as published; both use RMSprop."""
         m = _own(module)
         return {
             "discriminator": (list(m.discriminator.parameters()), m.architecture.discriminator_rate, "rmsprop"),
@@ -140,7 +140,7 @@ class MednerfLearner:
         }
 
     def loss(self, module: MedNerf, example: Example, given: Given, generator: Generator, group: str) -> Float[Tensor, ""]:
-        """The hinge loss of one group on patches of the ``given`` views, and on as many generated ones, each of its own code."""
+        """The hinge loss of one group on patches of the ``given`` views and on as many generated ones, each with a code of its own."""
         m, a, data = _own(module), _own(module).architecture, example.projections
         if group not in ("discriminator", "generator"):
             raise UnknownNameError("group of mednerf", group, ("discriminator", "generator"))
@@ -162,7 +162,7 @@ class MednerfLearner:
             return generator_loss(m.discriminator, fake, a.augmentations)
 
     def reconstruct(self, module: MedNerf, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
-        """The volume after an inversion; the first view's PSNR before and after it is told."""
+        """The volume in 1/mm after an inversion. The PSNR of the first view before and after it is reported."""
         tell = self.tell or (lambda step, values, resolved: None)
         report: Report = lambda step, values: tell(step, values, {})  # noqa: E731
         volume, found = inverted_volume(module, projections, grid, self.inversion, generator, report)
@@ -170,7 +170,7 @@ class MednerfLearner:
         return volume
 
     def score(self, module: MedNerf, example: Example, given: Given, generator: Generator) -> float:
-        """How near random objects look to the ``given`` views of an animal: minus the `kernel_distance` of whole images, 40 of each."""
+        """How similar random objects look to the ``given`` views of an animal: minus the `kernel_distance` of whole images, 40 of each."""
         m, data = _own(module), example.projections
         views = torch.from_numpy(np.asarray(given))[torch.randint(len(given), (40,), generator=generator)]
         whole = Patches.draw(views, data.scan.shape, 1.0, generator)
@@ -201,7 +201,9 @@ class MednerfSettings(TrainedSettings, Inversion):
 
 @method_function(MednerfSettings)
 def mednerf(projections: Projections, grid: Grid, settings: MednerfSettings, callbacks: Sequence[Callback]) -> Volume:
-    """The checkpoint's generator fitted to the projections; callbacks hear of the fit, and of the first view's PSNR before and after."""
+    """The checkpoint's generator fitted to the projections. Callbacks hear of the fit, and of the PSNR of the first view before and after
+    it.
+    """
     inversion = Inversion(**{f.name: getattr(settings, f.name) for f in fields(Inversion)})
 
     def tell(step: int, values: Mapping[str, float], resolved: Mapping[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""How objects of a generator are seen, and how measured X-rays are mapped to the same scale: one fixed window for every image."""
+"""How the objects of a generator are seen, and how measured X-rays are mapped to the same scale: one fixed window for all images."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from .patches import Patches
 
 @dataclass(frozen=True)
 class Optics:
-    """``samples`` points a ray; ``rendering`` "line" or "composite"; ``window``: the line integral that maps to 1 (none maps to -1)."""
+    """``samples`` points on a ray, ``rendering`` "line" or "composite", and ``window``, the line integral that is mapped to 1 (0 is mapped
+    to -1).
+    """
 
     samples: int
     rendering: str
     window: float
 
     def measured(self, values: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
-        """Line integrals (any shape) mapped to -1..1 of the window; never an image's own extremes, and nothing is clipped."""
+        """Line integrals (any shape) mapped to -1..1 of the window. The window never depends on the image, and nothing is clipped."""
         return 2 / self.window * values - 1
 
     def patches(
@@ -35,12 +37,12 @@ class Optics:
         grid: Grid,
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "patch 1 side side"]:
-        """Patches of objects inside the box of ``grid``, one object each, in -1..1; points are jittered with a ``generator``."""
+        """Patches in -1..1 of objects inside the box of ``grid``, one object in each. Points are jittered with a ``generator``."""
         side, device = patches.row.shape[1], codes.device
         rays = patches.rays(scan, device)
         box, frame = box_of(grid, device=device), Frame.of(scan)
         parts = []
-        for i, code in enumerate(codes):  # one by one: arrays that fit into caches, and memory that is used again
+        for i, code in enumerate(codes):  # one by one, so that arrays fit into caches and memory is reused
             own = slice(i * side**2, (i + 1) * side**2)
             through = Rays(rays.origin[own], rays.direction[own])
             parts.append(render_object(network, code, through, box, frame, self.samples, self.rendering, generator))
@@ -50,7 +52,7 @@ class Optics:
     def view(
         self, network: ConditionedField, code: Float[Tensor, "code"], scan: Scan, grid: Grid, view: int, chunk: int = 1024
     ) -> Float[Tensor, "row col"]:
-        """One whole view of one object in -1..1, at twice the points a ray."""
+        """One whole view of one object in -1..1, with twice the number of points on a ray."""
         rows, cols = scan.shape
         pose, frame, box = Pose.of(scan, device=code.device), Frame.of(scan), box_of(grid, device=code.device)
         parts = []

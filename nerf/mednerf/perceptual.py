@@ -1,5 +1,7 @@
-"""Distances between images that look past single pixels. LPIPS, which MedNeRF is published with, needs trained weights; these do not,
-and have names of their own."""
+"""Distances between images that compare more than single pixels.
+
+LPIPS, with which MedNeRF was published, needs trained weights. The distances here do not, and have names of their own.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ Images = Float[Tensor, "image 1 row col"]
 
 
 def multiscale_l1(a: Images, b: Images) -> Float[Tensor, ""]:
-    """Mean absolute difference, and that of the means over 2 x 2, 4 x 4, 8 x 8 pixels (as far as the image goes), averaged."""
+    """The average of the mean absolute differences of images and of their means over 2 x 2, 4 x 4, 8 x 8 pixels (as far as they are large
+    enough).
+    """
     terms = []
     difference = a - b
     for _ in range(4):
@@ -29,9 +33,10 @@ def multiscale_l1(a: Images, b: Images) -> Float[Tensor, ""]:
 
 
 def random_feature_distance(a: Images, b: Images) -> Float[Tensor, ""]:
-    """Mean squared difference of unit feature vectors, layer by layer as in LPIPS (Zhang et al. 2018, eq. 1), of a fixed random network.
+    """The mean squared difference of unit feature vectors of a fixed random network, layer by layer as in LPIPS (Zhang et al. 2018, eq. 1).
 
-    Three 3x3 convolutions with seeded Gaussian weights, the last two strided; no weights are learned anywhere. The images are in -1..1.
+    The network is three 3x3 convolutions with seeded Gaussian weights, the last two strided; no weights are learned. The images are in
+    -1..1.
     """
     total = a.new_zeros(())
     for i, kernel in enumerate(_kernels()):
@@ -41,10 +46,11 @@ def random_feature_distance(a: Images, b: Images) -> Float[Tensor, ""]:
 
 
 def kernel_distance(real: Images, fake: Images) -> Float[Tensor, ""]:
-    """Unbiased squared distance of the means in the space of the kernel (x.y / d + 1)^3 (KID: Binkowski et al. 2018, eq. 4).
+    """The unbiased squared distance of the means in the space of the kernel (x.y / d + 1)^3 (KID: Binkowski et al. 2018, eq. 4).
 
-    x and y are mean and spread over the image of that network's last maps. Against one animal's images at a time the mean over animals
-    is that of all of them, but for a constant of the data alone. Needs two images of each; float64.
+    x and y are mean and spread over the image of the last maps of that network. When it is taken against the images of one animal at a
+    time, its mean over animals is that of all of them, except for a constant that depends on the data alone. It needs two images of each,
+    and computes in float64.
     """
     x, y = (_features(images).double() for images in (real, fake))
     width = x.shape[1]
@@ -78,7 +84,7 @@ DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"multiscale-l1": mul
 
 
 def distance(name: str) -> Callable[[Images, Images], Float[Tensor, ""]]:
-    """The distance of a name; UnknownNameError with the names there are."""
+    """The distance with this name; UnknownNameError lists those there are."""
     if name not in DISTANCES:
         raise UnknownNameError("perceptual distance", name, DISTANCES)
     return DISTANCES[name]

@@ -17,7 +17,7 @@ Share = Annotated[float, Field(gt=0, le=1)]
 
 
 def _known(find: Callable[[str], object]) -> AfterValidator:
-    """The text as it is, where ``find`` knows it."""
+    """The text as it is, if ``find`` knows it."""
 
     def check(name: str) -> str:
         find(name)
@@ -60,7 +60,7 @@ class Architecture:
 
     @property
     def optics(self) -> Optics:
-        """How objects are seen."""
+        """The optics with which objects are seen."""
         return Optics(self.samples, self.rendering, self.window)
 
 

@@ -1,1 +1,1 @@
-"""pixelNeRF: attenuation at a point from the image features where every view sees it."""
+"""pixelNeRF: the attenuation at a point from the image features of all views that see it."""

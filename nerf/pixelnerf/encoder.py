@@ -1,8 +1,9 @@
-"""Images to features: a ResNet-34 and the pyramid of its stages, for images of one channel. Trained from scratch, own code.
+"""From images to features: a ResNet-34 and the pyramid of its stages, for images of one channel. It is trained from scratch, in our own
+code.
 
-As pixelNeRF has it (Yu, Ye, Tancik, Kanazawa, CVPR 2021, section 5 and appendix B.1): the outputs of the stem and of the first three
-stages are brought to the size of the first and stacked. The published network carries the fourth stage too (13 of its 28 million
-parameters) without using it; here its mean over the image is one vector a view, which every point of that view sees.
+As in pixelNeRF (Yu, Ye, Tancik, Kanazawa, CVPR 2021, section 5 and appendix B.1), the outputs of the stem and of the first three stages are
+brought to the size of the first and stacked. The published network contains the fourth stage (13 of its 28 million parameters) without
+using it; here its mean over the image is one vector for a view, which every point of that view sees.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ...base import InputError
 
 
 class Residual(nn.Module):
-    """Two 3 x 3 convolutions and a way around them (He et al. 2016, figure 2)."""
+    """Two 3 x 3 convolutions with a path around them (He et al. 2016, figure 2)."""
 
     def __init__(self, inside: int, outside: int, stride: int, groups: int) -> None:
         super().__init__()
@@ -29,7 +30,9 @@ class Residual(nn.Module):
 
 
 def _convolution(inside: int, outside: int, size: int, stride: int, groups: int) -> nn.Module:
-    """Its output [j] is centred on input [stride * j]: odd kernels, padded alike on both sides. ``groups`` 0: no normalisation."""
+    """A convolution whose output [j] is centred on input [stride * j]: odd kernels, padded alike on both sides. ``groups`` 0: no
+    normalisation.
+    """
     layer = nn.Conv2d(inside, outside, size, stride, size // 2, bias=groups == 0)
     return nn.Sequential(layer, nn.GroupNorm(groups, outside)) if groups else layer
 
@@ -37,9 +40,10 @@ def _convolution(inside: int, outside: int, size: int, stride: int, groups: int)
 class Encoder(nn.Module):
     """Line integrals [view, row, col] -> features [view, width, row / stride, col / stride].
 
-    ``channels`` and ``blocks`` of the stem (one number, no block) and the four stages; ``stride`` of the stem; ``features`` None stacks the
-    pyramid as it is, a number mixes it down to so many channels; ``groups`` of the normalisation, which does not know how many views
-    there are (the published one is over the batch), 0 for none. Feature [i, j] belongs to pixel [stride * i, stride * j], at all levels.
+    ``channels`` and ``blocks`` are those of the stem (one number, no block) and of the four stages, and ``stride`` is that of the stem.
+    With ``features`` None the pyramid is stacked as it is; a number mixes it down to so many channels. ``groups`` are those of the
+    normalisation, which does not depend on the number of views (the published one does), 0 for none. Feature [i, j] belongs to pixel
+    [stride * i, stride * j] at all levels.
     """
 
     def __init__(self, channels: tuple[int, ...], blocks: tuple[int, ...], stride: int, features: int | None, groups: int) -> None:
@@ -61,7 +65,7 @@ class Encoder(nn.Module):
         self.whole = nn.Linear(channels[4], self.width)
 
     def forward(self, images: Float[Tensor, "view row col"]) -> Float[Tensor, "view width r c"]:
-        """The features of every view by itself."""
+        """The features of each view by itself."""
         levels = [torch.relu(self.stem(images[:, None]))]
         state = self.pool(levels[0])
         for stage in self.stages:

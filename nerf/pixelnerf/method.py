@@ -1,7 +1,8 @@
-"""`pixelnerf`: attenuation at any point from the image features where every given view sees it; trained across animals.
+"""`pixelnerf`: the attenuation at any point from the image features of all given views that see it, trained across animals.
 
-The network is in `pixelnerf_network`. It learns from line integrals along rays of all views, coarse points and then fine ones, and where
-there is a reference volume from its voxels, which is far cheaper for what it teaches. Nothing is scaled by an image's own maximum.
+The network is in `pixelnerf.network`. It learns from line integrals along rays of all views, with coarse points and then fine ones. Where
+there is a reference volume it also learns from the voxels, which teach it the same at a far lower cost. Nothing is scaled by an image's own
+maximum.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ..training.learner import Example, Given, Group
 from ..training.trained_method import TrainedSettings, trained_method
 from .network import PAPER, SMALL, PixelNerf, PixelNerfArchitecture, Scene, build
 
-# The networks are told where a point is: what is learned of how animals lie in the bed is kept, as no turning or mirroring undoes it.
+# The networks are told where a point is. They may learn how animals lie in the bed, so scans are not turned or mirrored here.
 SMALL_TRAINING = {
     "steps": 3200, "views": (1, 2, 3, 5, 8, 16, 26), "selections": ("evenly", "random"), "clip": 1.0, "augment": "none",
     "check_every": 800, "check_scans": 3, "check_views": (5,),
@@ -51,7 +52,9 @@ def _ray_error(network: PixelNerf, scene: Scene, example: Example, generator: Ge
 
 
 def _voxel_error(network: PixelNerf, scene: Scene, example: Example, generator: Generator) -> Float[Tensor, ""]:
-    """Voxels that all views see, half of them anywhere and half where there is attenuation, weighted to the mean over all."""
+    """The squared error of voxels that all views see, half of them anywhere and half where there is attenuation, weighted to the mean over
+    all.
+    """
     like, reference = scene.center, torch.from_numpy(example.reference).reshape(-1)
     inside = torch.from_numpy(example.grid.seen_by_all(example.projections.scan)).reshape(-1).nonzero()[:, 0]
     there = reference[inside].clamp(min=0)
@@ -69,7 +72,7 @@ def _voxel_error(network: PixelNerf, scene: Scene, example: Example, generator: 
 def _drawn(chance: Float[Tensor, "n"], count: int, generator: Generator) -> Int[Tensor, "count"]:
     if len(chance) < 1 << 24:
         return torch.multinomial(chance, count, replacement=True, generator=generator)
-    upto = chance.double().cumsum(0)  # torch's own takes no more categories
+    upto = chance.double().cumsum(0)  # torch's own function takes no more categories
     return torch.searchsorted(upto, torch.rand(count, dtype=torch.float64, generator=generator) * upto[-1]).clamp(max=len(upto) - 1)
 
 
@@ -96,7 +99,7 @@ class PixelnerfLearner:
     training: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: TRAINING)
 
     def build(self, architecture: PixelNerfArchitecture, generator: Generator) -> PixelNerf:
-        """The networks, their weights drawn from ``generator`` alone."""
+        """The networks, with weights drawn from ``generator`` alone."""
         return build(architecture, generator)
 
     def groups(self, module: PixelNerf) -> Mapping[str, Group]:
@@ -104,7 +107,9 @@ class PixelnerfLearner:
         return {"pixelnerf": (list(module.parameters()), module.architecture.learning_rate)}
 
     def loss(self, module: PixelNerf, example: Example, given: Given, generator: Generator, group: str) -> Float[Tensor, ""]:
-        """Mean squared error of line integrals along random rays of all views, and of random voxels in 1/R; see the architecture."""
+        """The mean squared error of line integrals along random rays of all views, plus that of random voxels in
+        1/R; see the architecture.
+        """
         network, a = module, module.architecture
         if not network.radius_mm:
             network.radius_mm.fill_(example.projections.scan.field_of_view_mm.radius_mm)
@@ -121,7 +126,7 @@ class PixelnerfLearner:
 
     @torch.no_grad()
     def reconstruct(self, module: PixelNerf, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
-        """The fine network at every voxel centre, [z, y, x] in 1/mm, from the given views alone; nothing in it is random."""
+        """The fine network at every voxel centre, in 1/mm, from the given views alone. Nothing in it is random."""
         network, a = module, module.architecture
         rows, cols = (-(-n // a.stride) for n in projections.scan.shape)
         needed = 8 * 4 * len(projections) * rows * cols * (sum(a.channels[:4]) + network.encoder.width)

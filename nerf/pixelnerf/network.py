@@ -1,9 +1,10 @@
-"""pixelNeRF's networks and how a point is asked of them: features where the given views see it, pooled, and its place.
+"""The networks of pixelNeRF, and how they evaluate a point: from the features of the given views that see it, pooled, and from its
+position.
 
-After Yu, Ye, Tancik, Kanazawa: pixelNeRF, CVPR 2021 (arXiv:2012.02190), with what X-rays demand: images of one channel, points projected by
-the scan's own vectors, line integrals in place of colour and opacity, no direction of view. Lengths are in units of R, the radius of the
-field of view of the scans that were trained on, and attenuation in 1/R: R is part of what is learned, so that a wider panel or a scan that
-was cropped shows the same animal at the same place.
+They follow Yu, Ye, Tancik, Kanazawa: pixelNeRF, CVPR 2021 (arXiv:2012.02190), with what X-rays require: images of one channel, points
+projected with the vectors of the scan, line integrals in place of colour and opacity, and no view direction. Lengths are in units of R, the
+radius of the field of view of the scans used for training, and attenuation is in 1/R. R is kept with the weights, so that a wider panel or
+a scan that was cropped shows the same animal at the same position.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ from .view_features import Cameras, sampled
 class PixelNerfArchitecture:
     """``channels``, ``blocks``, ``stride``, ``features``, ``groups`` of the `Encoder`; ``width`` and blocks of the `PointNetwork`.
 
-    ``own_fine``: a second network for the fine points (published), or the same for both passes. ``fdk``: so many features of the FDK
-    volume of the given views, smoothed over 1, 3, 9, ... voxels; 0 is pixelNeRF pure.
+    ``own_fine`` gives the fine points a second network (as published) in place of one for both passes. ``fdk`` adds so many features of the
+    FDK volume of the given views, smoothed over 1, 3, 9, ... voxels; 0 is pure pixelNeRF.
 
-    How it learns: ``rays`` a step with ``coarse`` + ``fine`` points each, against measured views; ``points`` voxels a step against the
-    reference (0: X-rays alone), their squared error times ``points_weight``; ``jitter`` (in R): random shifts of what the networks are
-    told of the place of a point, in training only; ``learning_rate``.
+    How it learns: each step has ``rays`` rays with ``coarse`` + ``fine`` points each, compared with measured views, and ``points`` voxels
+    compared with the reference (0: X-rays alone), whose squared error is multiplied by ``points_weight``. ``jitter`` (in R) are random
+    shifts of the positions that the networks are told, in training only. ``learning_rate`` is that of Adam.
     """
 
     channels: Several[Count] = (64, 64, 128, 256, 512)
@@ -85,10 +86,11 @@ SMALL = PixelNerfArchitecture(
 
 @dataclass(frozen=True)
 class Scene:
-    """What the given views say: feature ``maps`` [view, channel, r, c] and ``cameras``; the frame of the points; the FDK volume's fields.
+    """What the given views say: feature ``maps`` [view, channel, r, c] and ``cameras``; the frame of the points; the fields of the FDK
+    volume.
 
-    A point p has the place ``turn @ (p - center) / radius``: the axis of rotation along z, the plane of the sources at z = 0, the field
-    of view of the scans trained on within -1 .. 1.
+    A point p has the position ``turn @ (p - center) / radius``: the axis of rotation is along z, the plane of the sources is at z = 0, and
+    the field of view of the scans used for training lies within -1 .. 1.
     """
 
     maps: Float[Tensor, "view channel r c"]
@@ -100,9 +102,9 @@ class Scene:
 
 
 class PixelNerf(nn.Module):
-    """Encoder, network of the coarse points, and of the fine ones (the same object where they share it).
+    """The encoder, the network for the coarse points, and the network for the fine points (the same object where they share it).
 
-    ``radius_mm`` is R, kept with the weights; 0 until the first scan is learned from.
+    ``radius_mm`` is R, which is kept with the weights; it is 0 until the first scan is learned.
     """
 
     def __init__(self, architecture: PixelNerfArchitecture) -> None:
@@ -126,8 +128,8 @@ class PixelNerf(nn.Module):
         return Scene(maps, Cameras.of(scan, like.dtype, like.device), next(numbers), radius, next(numbers), extra)
 
     def attenuation(self, scene: Scene, points: Float[Tensor, "point 3"], *, fine: bool = True) -> Float[Tensor, "point"]:
-        """In 1/mm, of points (x, y, z) in mm anywhere in the scan that ``scene`` was made of."""
-        with torch.autocast(points.device.type, enabled=False):  # where a point is takes more than eight bits to say
+        """The attenuation in 1/mm at points (x, y, z) in mm anywhere in the scan of which ``scene`` was made."""
+        with torch.autocast(points.device.type, enabled=False):  # the position of a point needs more than eight bits
             row, col, seen = scene.cameras.project(points)
             offset = (points - scene.center) / scene.radius
             views = torch.cat([sampled(scene.maps.to(points), row, col, self.architecture.stride), scene.cameras.turned(offset)], dim=-1)
@@ -143,14 +145,14 @@ class PixelNerf(nn.Module):
             first = self.attenuation(scene, cells.points, fine=False)
         if fine == 0:
             return None, cells.integral(first)
-        torch.clear_autocast_cache()  # before torch 2.10 it kept the weights that were cast without a gradient for the pass with one
+        torch.clear_autocast_cache()  # before torch 2.10 the weights that were cast without a gradient were reused for the pass with one
         both = fine_cells(cells, first, fine, generator)
         second = both.integral(self.attenuation(scene, both.points))
         return (cells.integral(first) if self.architecture.own_fine else None), second
 
 
 def _upright(direction: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The smallest rotation that brings the unit vector ``direction`` to z."""
+    """The smallest rotation that turns the unit vector ``direction`` to z."""
     about = np.cross(direction, (0.0, 0.0, 1.0))
     sine = float(np.linalg.norm(about))
     if sine < 1e-9:
@@ -159,7 +161,7 @@ def _upright(direction: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _fdk_fields(projections: Projections, radius: float, count: int, like: Tensor) -> tuple[Field, ...]:
-    """FDK of the given views at the detector's own resolution, times R, and its means over 3, 9, ... voxels, as fields."""
+    """FDK of the given views at the resolution of the detector, times R, and its means over 3, 9, ... voxels, as fields."""
     from scipy.ndimage import uniform_filter
 
     grid = Grid.fit(projections.scan)
@@ -172,7 +174,7 @@ def _fdk_fields(projections: Projections, radius: float, count: int, like: Tenso
 
 
 def build(architecture: PixelNerfArchitecture, generator: Generator) -> PixelNerf:
-    """The network with weights drawn from ``generator`` alone (He et al. 2015); what each residual block adds starts at zero."""
+    """The network with weights drawn from ``generator`` alone (He et al. 2015). What each residual block adds is zero at the start."""
     with torch.device("meta"):
         network = PixelNerf(architecture)
     network.to_empty(device="cpu")
@@ -195,10 +197,10 @@ def build(architecture: PixelNerfArchitecture, generator: Generator) -> PixelNer
 
 
 def _still_residuals(network: PixelNerf) -> None:
-    """Every residual block begins as the identity (published so for the points), and the field everywhere as softplus(-3.5) = 0.03.
+    """Make every residual block the identity (as published for the points), and the field softplus(-3.5) = 0.03 everywhere.
 
-    That is about the mean attenuation of a field of view with an animal in it, in 1/R. Four times as much, and the first steps on line
-    integrals, which push all points of a ray the same way, emptied the field for good (seen so).
+    That is about the mean attenuation of a field of view with an animal in it, in 1/R. With four times as much, the first steps on line
+    integrals, which push all points of a ray the same way, emptied the field for good when it was tried.
     """
     for module in network.modules():
         if isinstance(module, point_network.Residual):

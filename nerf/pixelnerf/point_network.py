@@ -1,4 +1,4 @@
-"""From what every view says of a point to its attenuation: pixelNeRF's residual network, pooled over any number of views."""
+"""From what every view says of a point to its attenuation: the residual network of pixelNeRF, pooled over any number of views."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ class Residual(nn.Module):
 
 
 class PointNetwork(nn.Module):
-    """Residual blocks for every view by itself, each told that view's features again; the views pooled; residual blocks for the point.
+    """Residual blocks for each view by itself, into which its features are fed again and again; then the views are pooled, and residual
+    blocks follow for the point.
 
-    Pooled are mean and standard deviation over the views that see the point, and how many those are: the published mean is where
-    training starts (``spread`` and ``count`` zero), and the order of the views makes no difference.
+    Mean and standard deviation over the views that see the point are pooled, and the number of these views. At the start of training it is
+    the published mean (``spread`` and ``count`` are zero). The order of the views makes no difference.
     """
 
     def __init__(self, point_width: int, view_width: int, width: int, view_blocks: int, joint_blocks: int) -> None:
@@ -48,7 +49,7 @@ class PointNetwork(nn.Module):
         return self.leave(torch.relu(pooled))[:, 0]
 
     def pooled(self, state: Float[Tensor, "view point width"], seen: Bool[Tensor, "view point"]) -> Float[Tensor, "point width"]:
-        """Mean + spread * standard deviation + count / number of views, channel by channel; 0 where no view sees the point."""
+        """Mean + spread * standard deviation + count / number of views, for each channel; 0 where no view sees the point."""
         weight = seen.to(state.dtype)[..., None]
         number = weight.sum(0)
         mean = (weight * state).sum(0) / number.clamp(min=1)

@@ -1,4 +1,4 @@
-"""Where a point of space is seen in every view, and what the view's features say there. Any geometry: the scan's own vectors."""
+"""Where every view sees a point of space, and the view's features there, for any geometry: it uses the vectors of the scan."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Cameras:
         along = scan.u / np.linalg.norm(scan.u, axis=1, keepdims=True)
         normal = scan.normal
         across = np.cross(normal, along)
-        across *= np.sign(np.einsum("ij,ij->i", across, scan.v))[:, None]  # the way that rows count
+        across *= np.sign(np.einsum("ij,ij->i", across, scan.v))[:, None]  # the direction in which rows count
         frame = np.stack([along, across, normal], axis=1)
         return cls(*(torch.tensor(a, dtype=dtype, device=device) for a in (inverse, offset, frame)), shape=scan.shape)
 
@@ -62,7 +62,7 @@ class Cameras:
 def sampled(
     maps: Float[Tensor, "view channel r c"], row: Float[Tensor, "view point"], col: Float[Tensor, "view point"], stride: int
 ) -> Float[Tensor, "view point channel"]:
-    """Bilinear features at (fractions of) pixels; map [i, j] lies at pixel [stride * i, stride * j]. The border's value outside."""
+    """Bilinear features at (fractions of) pixels, where map [i, j] lies at pixel [stride * i, stride * j]; the border's value outside."""
     last = torch.tensor([max(n - 1, 1) for n in maps.shape[2:]], dtype=row.dtype, device=row.device) * stride
     at = torch.stack([2 * col / last[1] - 1, 2 * row / last[0] - 1], dim=-1)[:, None]
     found = torch.nn.functional.grid_sample(maps, at.to(maps.dtype), mode="bilinear", padding_mode="border", align_corners=True)

@@ -1,1 +1,1 @@
-"""Training for any network: the contract, examples, loop, checkpoints, and the trained network as a method."""
+"""Training for any network: the contract, examples, the loop, checkpoints, and the trained network as a method."""

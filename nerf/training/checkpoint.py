@@ -1,4 +1,4 @@
-"""Checkpoints: a trained network with all that it follows from, in one file that holds plain values and tensors and no code."""
+"""Checkpoints: a trained network with everything on which it depends, in one file of plain values and tensors without code."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ _KEYS = ("method", "preset", "architecture", "settings", "geometry", "data", "co
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint file says.
+    """The contents of a checkpoint file.
 
-    ``architecture`` are the fields of the learner's architecture; ``settings`` those of the training; ``geometry`` the scan, grid shape and
-    voxel size that it was trained on; ``data`` name of a scan -> SHA-256 of its files, by part; ``code`` versions and git revision;
-    ``losses`` one mapping a check: step, loss of each group, score of the held-out animals. ``state`` are the weights.
+    ``architecture`` are the fields of the learner's architecture, and ``settings`` those of the training. ``geometry`` has the scan, grid
+    shape and voxel size used for training. ``data`` maps the name of a scan to the SHA-256 of its files, for each part. ``code`` has
+    versions and the git revision. ``losses`` has one mapping for each check: step, loss of each group, score of the held-out animals.
+    ``state`` are the weights.
     """
 
     method: str
@@ -45,26 +46,27 @@ class Checkpoint:
 
     @property
     def step(self) -> int:
-        """The step that the weights are of: the one with the best score, or without scores the last."""
+        """The step of the weights: the one with the best score or, without scores, the last."""
         scored = [entry for entry in self.losses if entry["step"] > 0 and "score" in entry]
         return int(max(scored, key=lambda entry: entry["score"])["step"] if scored else self.losses[-1]["step"])
 
 
 def code_version() -> dict[str, Any]:
-    """Versions of Python and the packages that decide the numbers, and the revision of the checkout, if it is one."""
+    """The versions of Python and of the packages on which the numbers depend, and the revision of the checkout, if it is one."""
     return {"versions": versions(), "git": git_revision()}
 
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint, *, force: bool = False) -> None:
-    """Write it, all or nothing. Raises FileExistsError where a file is there and ``force`` is not given."""
+    """Write the checkpoint, completely or not at all. FileExistsError where the file exists and ``force`` is not given."""
     content = {f.name: getattr(checkpoint, f.name) for f in dataclasses.fields(checkpoint) if f.name != "state"}
     write_tensors(path, {"format": FORMAT, **plain(content), "state": dict(checkpoint.state)}, force=force)
 
 
 def write_tensors(path: str | Path, content: Mapping[str, Any], *, force: bool = False) -> None:
-    """`torch.save` of plain values and tensors, all or nothing.
+    """Write plain values and tensors with `torch.save`, completely or not at all.
 
-    By way of memory: torch makes an error of its own of what happens while it writes to a file, be it a full disk or Ctrl-C.
+    They are first written to memory, because torch turns whatever happens while it writes to a file, be it a full disk or Ctrl-C, into an
+    error of its own.
     """
     made = io.BytesIO()
     torch.save(dict(content), made)
@@ -73,7 +75,7 @@ def write_tensors(path: str | Path, content: Mapping[str, Any], *, force: bool =
 
 
 def read_tensors(path: str | Path, what: str, kind: str) -> dict[str, Any]:
-    """The mapping in a file of `torch.save`, nothing executed; InputError for any other file, FileNotFoundError."""
+    """The mapping in a file of `torch.save`, read without executing anything; InputError for any other file, or FileNotFoundError."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{what} {path} is not there")
@@ -89,7 +91,9 @@ def read_tensors(path: str | Path, what: str, kind: str) -> dict[str, Any]:
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """What the file says, for any method. Raises FileNotFoundError, InputError for a file that is corrupt or of another format."""
+    """The contents of the file, for any method. Raises FileNotFoundError, and InputError for a file that is
+    corrupt or of another format.
+    """
     content = read_tensors(path, "checkpoint", FORMAT)
     missing = [key for key in _KEYS if key not in content]
     if missing:
@@ -101,14 +105,14 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 def load_checkpoint(path: str | Path, learner: Learner[Any, Any], architecture: Any = None) -> nn.Module:
     """The trained module, in evaluation mode on the CPU.
 
-    Raises InputError where the checkpoint is of another method, or of another architecture than ``architecture`` (None: whichever it
-    says) or than this version of fewview builds, and what `read_checkpoint` raises.
+    Raises InputError where the checkpoint is of another method, or of another architecture than ``architecture`` (None accepts the one in
+    the file) or than this version of fewview builds, and the errors of `read_checkpoint`.
     """
     return module_of(read_checkpoint(path), learner, architecture, str(path))
 
 
 def module_of(checkpoint: Checkpoint, learner: Learner[Any, Any], architecture: Any = None, name: str = "checkpoint") -> nn.Module:
-    """`load_checkpoint` of a checkpoint that was read."""
+    """The same as `load_checkpoint`, for a checkpoint that was read already."""
     if checkpoint.method != learner.name:
         raise InputError(f"{name} was trained for method {checkpoint.method}", expected=f"a checkpoint of {learner.name}")
     built = rebuilt(checkpoint.architecture, learner, name)
@@ -128,7 +132,7 @@ def module_of(checkpoint: Checkpoint, learner: Learner[Any, Any], architecture: 
 
 
 def rebuilt(fields: Mapping[str, Any], learner: Learner[Any, Any], name: str) -> Any:
-    """The architecture, an object of the learner's own class, from its plain fields."""
+    """The architecture, as an object of the learner's own class, from its plain fields."""
     kind = type(next(iter(learner.presets.values())))
     known = {f.name: f for f in dataclasses.fields(kind)}
     others = sorted(set(fields) ^ set(known))

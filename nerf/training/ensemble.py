@@ -25,14 +25,14 @@ def ensemble_std(
     callbacks: Sequence[Callback] = (),
     **settings: Any,
 ) -> Reconstruction:
-    """The mean of the members, with ``std`` [z, y, x] in 1/mm, their standard deviation.
+    """The mean of the members, with their standard deviation ``std`` [z, y, x] in 1/mm.
 
-    Members of a method with the setting ``dropout`` (`unet`) draw other channels to leave out (Gal and Ghahramani 2016); several
-    ``checkpoint`` of one method in a list are members of their own, one each, without dropout (Lakshminarayanan et al. 2017); of other
-    methods with a ``seed`` (`naf`) members start from other seeds. ``callbacks`` follow the first member. What all members share, an
-    artefact they all invent, has no spread: `fewview.recon.uncertainty.coverage` measures what an interval is worth.
+    The members of a method with the setting ``dropout`` (`unet`) leave out different channels (Gal and Ghahramani 2016). Several values of
+    ``checkpoint`` of one method in a list are members of their own, without dropout (Lakshminarayanan et al. 2017). Members of other
+    methods with a ``seed`` (`naf`) start from different seeds. ``callbacks`` follow the first member. What all members share, such as an
+    artefact that they all invent, has no spread; `fewview.recon.uncertainty.coverage` measures what an interval is worth.
 
-    Raises InputError for fewer than 2 members, or a method without a seed, or that draws nothing by it.
+    Raises InputError for fewer than 2 members, or for a method without a seed, or on which the seed has no influence.
     """
     chosen = load_method(method)
     names = {f.name for f in dataclasses.fields(chosen.Settings)}

@@ -1,4 +1,4 @@
-"""Paired scans at the size that is trained on, and what may be done to them without leaving physics: turned and mirrored."""
+"""Paired scans at the size used for training, and the changes to them that leave the physics intact: turning and mirroring."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ SELECTIONS = ("evenly", "random")
 def load_examples(
     pairs: Sequence[Pair], size: int, target: str = "recon-ct", progress: Callable[[int, int, str], None] | None = None
 ) -> list[Example]:
-    """Every pair with ``size`` voxels across the field of view, its detector binned to match: see `Example`.
+    """All pairs as examples with ``size`` voxels across the field of view and the detector binned to match; see `Example`.
 
-    ``target`` "recon-ct": the reference is Recon-CT; "truth": the volume that was scanned, where a simulated data set kept it.
-    ``progress(done, total, name)`` is called before each. Raises InputError for a size below 8, for Recon-CT that does not cover the
-    field of view, for a truth that was not kept, and where the memory does not suffice for all of them.
+    With ``target`` "recon-ct" the reference is Recon-CT; with "truth" it is the volume that was scanned, where a simulated data set kept
+    it. ``progress(done, total, name)`` is called before each. Raises InputError for a size below 8, for Recon-CT that does not cover the
+    field of view, for a truth that was not kept, and where they do not all fit into memory.
     """
     if target not in TARGETS:
         raise UnknownNameError("target", target, TARGETS)
@@ -59,7 +59,7 @@ def load_examples(
 
 
 def _truth(pair: Pair, fingerprint: str) -> tuple[NDArray[np.float32], Grid, str]:
-    """The scanned volume, where it lay, and a fingerprint of both."""
+    """The scanned volume, its grid, and a fingerprint of both."""
     if pair.truth is None:
         raise InputError(
             f"the data set has no truth of {pair.name}", expected="a simulated one that kept it", remedy="take --target recon-ct"
@@ -69,15 +69,16 @@ def _truth(pair: Pair, fingerprint: str) -> tuple[NDArray[np.float32], Grid, str
 
 
 def draw_views(scan: Scan, counts: Sequence[int], selections: Sequence[str], generator: torch.Generator) -> ViewIndices:
-    """A count of ``counts`` and a selection of ``selections``, drawn at random: the views that one training step sees.
+    """The views that one training step sees: their number is one of ``counts`` and their selection one of ``selections``, both drawn at
+    random.
 
-    "evenly": spaced by no less than a share of the scan and no more than from its first view to its last, from a random first view;
-    "random": any. Raises InputError for a count that the scan has not, UnknownNameError for another selection.
+    "evenly" starts at a random view, with a spacing of no less than a share of the scan and no more than from its first view to its last.
+    "random" takes any views. Raises InputError for a number that the scan does not have, and UnknownNameError for another selection.
     """
     total = len(scan)
     for count in counts:
         if int(count) != count or not 1 <= count <= total:
-            raise InputError(f"{count} views a step", expected=f"whole numbers from 1 to {total}, the views of a scan")
+            raise InputError(f"{count} views in a step", expected=f"whole numbers from 1 to {total}, the views of a scan")
     for selection in selections:
         if selection not in SELECTIONS:
             raise UnknownNameError("selection of views", selection, SELECTIONS)
@@ -93,10 +94,11 @@ def draw_views(scan: Scan, counts: Sequence[int], selections: Sequence[str], gen
 
 
 def augmented(example: Example, how: str, generator: torch.Generator) -> Example:
-    """The same scan of an animal that lay otherwise: "quarter" turned by 0, 90, 180 or 270 degrees and mirrored or not, exact to the bit
-    in the volume; "any" turned by any angle (the volume interpolated) and mirrored or not; "none" as it is.
+    """The same scan of the animal in another position.
 
-    The projections stay as they are (a mirrored scan has its columns reversed): source and detector turn with the animal.
+    "quarter" turns it by 0, 90, 180 or 270 degrees and mirrors it or not, which is exact to the bit in the volume; "any" turns it by any
+    angle (the volume is interpolated) and mirrors it or not; "none" leaves it as it is. The projections stay as they are (a mirrored scan
+    has its columns reversed), because source and detector turn with the animal.
     """
     if how not in AUGMENTATIONS:
         raise UnknownNameError("augmentation", how, AUGMENTATIONS)
@@ -117,7 +119,7 @@ def moved_along(volume: Float[NDArray[np.float32], "*channels z y x"], example: 
 
 
 def turned(example: Example, degrees: float) -> Example:
-    """The example turned counter-clockwise (seen from +z) about the middle of its grid; by quarters no voxel value changes."""
+    """The example turned counter-clockwise (seen from +z) about the middle of its grid. Quarter turns change no voxel value."""
     if degrees % 360 == 0:
         return example
     grid = example.grid
@@ -135,7 +137,9 @@ def turned(example: Example, degrees: float) -> Example:
 
 
 def mirrored(example: Example) -> Example:
-    """The example mirrored in the plane x = middle of its grid: a right-handed detector again, its columns reversed."""
+    """The example mirrored in the plane x = middle of its grid, with the columns of the detector reversed so that
+    it is right-handed again.
+    """
     p, flip = example.projections, np.array([-1.0, 1.0, 1.0])
     shift = np.array([2 * example.grid.center_mm[0], 0.0, 0.0])
     scan = Scan(

@@ -1,4 +1,4 @@
-"""What a method that learns tells the training loop, and what it is given: the one contract between a network and `train`."""
+"""What a learning method tells the training loop, and what it is given: the contract between a network and `train`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ...geometry import Grid, Scan
 
 @dataclass(frozen=True)
 class Example:
-    """One scan of one animal as a network sees it: all views, and the reference on the grid that is trained on.
+    """One scan of one animal as a network sees it: all views, and the reference on the grid used for training.
 
-    The detector is binned until a pixel at the axis is about as large as a voxel. ``reference`` [z, y, x] is in 1/mm. ``fingerprint`` is
-    the SHA-256 of the files it came from; ``window`` (low, high) in 1/mm the grey window of its data set, the same for all of them.
-    A scan that was mirrored (first) and turned by ``quarters`` of a turn says so, and what it was ``before``.
+    The detector is binned until a pixel at the axis is about as large as a voxel. ``reference`` is in 1/mm. ``fingerprint`` is the SHA-256
+    of the files from which it was made; ``window`` (low, high) in 1/mm is the grey window of its data set, the same for all examples. An
+    example that was mirrored (first) and turned by ``quarters`` of a turn says so, and what it was ``before``.
     """
 
     name: str
@@ -47,10 +47,10 @@ Given = Int[NDArray[np.intp], "view"]
 
 @runtime_checkable
 class Learner(Protocol[A, M]):
-    """A network of type M and how it learns; its architectures of type A. Usually a frozen dataclass.
+    """A network of type M and how it learns, with architectures of type A. Usually it is a frozen dataclass.
 
-    Nothing but the random ``generator`` and the module's own weights may change. Arrays of an `Example` are numpy; the module says on which
-    device to work (``next(module.parameters()).device``). Randomness that torch draws by itself (dropout) is seeded a step at a time by
+    Only the random ``generator`` and the weights of the module may change. The arrays of an `Example` are numpy; the device to work on is
+    that of the module (``next(module.parameters()).device``). Randomness that torch draws by itself (dropout) is seeded for each step by
     the training loop.
     """
 
@@ -61,23 +61,23 @@ class Learner(Protocol[A, M]):
 
     @property
     def presets(self) -> Mapping[str, A]:
-        """Name -> architecture, a frozen dataclass of plain numbers: a checkpoint fits this architecture and no other."""
+        """Name -> architecture, a frozen dataclass of plain numbers. A checkpoint fits one architecture only."""
         ...
 
     @property
     def training(self) -> Mapping[str, Mapping[str, Any]]:
-        """Preset -> settings of `TrainSettings` that suit it, where they differ from the defaults."""
+        """Preset -> the settings of `TrainSettings` that suit it, where they differ from the defaults."""
         ...
 
     def build(self, architecture: A, generator: Generator) -> M:
-        """The module, its weights drawn from ``generator`` alone."""
+        """The module, with weights drawn from ``generator`` alone."""
         ...
 
     def groups(self, module: M) -> Mapping[str, Group]:
-        """The optimisers: name -> (parameters, learning rate), stepped in this order, each on its own ``loss``.
+        """The optimisers as name -> (parameters, learning rate). They make their steps in this order, each on its own ``loss``.
 
-        One for most; a discriminator and a generator for a GAN. A third member, ``"rmsprop"``, asks for RMSprop (alpha 0.99) instead of
-        Adam.
+        Most learners have one; a GAN has a discriminator and a generator. A third member, ``"rmsprop"``, asks for RMSprop (alpha 0.99)
+        instead of Adam.
         """
         ...
 
@@ -86,22 +86,22 @@ class Learner(Protocol[A, M]):
         ...
 
     def reconstruct(self, module: M, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
-        """The volume in 1/mm from given views alone: what validation scores and, but for data consistency, what the method returns."""
+        """The volume in 1/mm from the given views alone. Validation scores it, and the method returns it, apart from data consistency."""
         ...
 
 
 @runtime_checkable
 class ScoringLearner(Learner[A, M], Protocol):
-    """One that is not judged by the PSNR of its volume inside what every view sees."""
+    """A learner that is not judged by the PSNR of its volume inside what every view sees."""
 
     def score(self, module: M, example: Example, given: Given, generator: Generator) -> float:
-        """Of a held-out animal; higher is better."""
+        """The score of a held-out animal; higher is better."""
         ...
 
 
 @runtime_checkable
 class GenerativeLearner(Learner[A, M], Protocol):
-    """One that invents objects."""
+    """A learner that invents objects."""
 
     def samples(self, module: M, scan: Scan, n: int, generator: Generator) -> Float[NDArray[np.float32], "n row col"]:
         """X-rays (line integrals) of ``n`` objects that it invents."""

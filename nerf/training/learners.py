@@ -1,4 +1,4 @@
-"""Which methods learn, by name, as the registry of methods says: loaded when asked for."""
+"""The methods that learn, by name, as the registry of methods lists them; they are loaded when they are asked for."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .learner import Learner
 
 
 def learners() -> list[str]:
-    """Names of the methods that learn."""
+    """The names of the methods that learn."""
     return [name for name in names_of_kind("learned") if ROWS[name].learner]
 
 
 def find_learner(name: str) -> Learner[Any, Any]:
-    """The learner of a method; InputError for a method that needs no training, UnknownNameError for none."""
+    """The learner of a method; InputError for a method that needs no training, UnknownNameError for an unknown one."""
     if name not in METHODS:
         raise UnknownNameError("method that learns", name, learners())
     module, _, attribute = (ROWS[name] if name in ROWS else METHODS[name]).learner.partition(":")

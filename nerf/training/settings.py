@@ -1,4 +1,4 @@
-"""How to train: the settings, their defaults, and what a learner's preset prefers."""
+"""Settings of training: their defaults, and what the preset of a learner prefers."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class TrainSettings:
 
     @classmethod
     def of(cls, learner: Learner[Any, Any], preset: str = "small", **given: Any) -> TrainSettings:
-        """What is ``given`` (and not None), else what the learner's preset prefers, else the defaults.
+        """The settings that are ``given`` (and not None), then those that the learner's preset prefers, then the defaults.
 
-        Raises UnknownNameError for another preset or setting, InputError for a number out of range.
+        Raises UnknownNameError for an unknown preset or setting, and InputError for a number out of range.
         """
         if preset not in learner.presets:
             raise UnknownNameError(f"preset of {learner.name}", preset, learner.presets)

@@ -1,4 +1,4 @@
-"""What changes while a network is trained, saved so that a run can go on as if it had never stopped."""
+"""The state of a training run, saved so that the run can continue as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STATE_FORMAT = "fewview training state 1"
 
 @dataclass
 class Run:
-    """What changes while training."""
+    """What changes during training."""
 
     module: nn.Module
     optimisers: dict[str, torch.optim.Optimizer]
@@ -38,12 +38,12 @@ class Run:
 
 
 def step_generator(seed: int, step: int) -> Generator:
-    """The randomness of one step: of (seed, step) and nothing else."""
+    """The random numbers of one step, which depend on (seed, step) alone."""
     return Generator().manual_seed(int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1))
 
 
 def start(learner: Learner[Any, Any], chosen: TrainSettings, device: torch.device) -> Run:
-    """A run before its first step: weights by the seed, an optimiser for each group."""
+    """A run before its first step: weights from the seed, and an optimiser for each group."""
     module = learner.build(learner.presets[chosen.preset], step_generator(chosen.seed, 0)).to(device)
     optimisers: dict[str, torch.optim.Optimizer] = {}
     for name, (parameters, rate, *kind) in learner.groups(module).items():
@@ -62,7 +62,7 @@ def start(learner: Learner[Any, Any], chosen: TrainSettings, device: torch.devic
 def facts_of(
     learner: Learner[Any, Any], chosen: TrainSettings, training: Sequence[Example], validation: Sequence[Example]
 ) -> dict[str, Any]:
-    """What two runs must share for one to go on with the other."""
+    """What must be equal for one run to continue another."""
     first = training[0]
     return plain(
         {
@@ -80,7 +80,7 @@ def facts_of(
 
 
 def save_state(run: Run, path: Path, facts: Mapping[str, Any], *, force: bool = True) -> None:
-    """All that the next step depends on, all or nothing; with ``force`` over an earlier state."""
+    """Save everything on which the next step depends, completely or not at all; with ``force`` over an earlier state."""
     content = {
         "format": STATE_FORMAT, "facts": dict(facts), "step": run.step, "best": run.best, "losses": run.losses, "sums": run.sums,
         "counted": run.counted, "module": run.module.state_dict(), "scaler": run.scaler.state_dict(),
@@ -90,7 +90,7 @@ def save_state(run: Run, path: Path, facts: Mapping[str, Any], *, force: bool = 
 
 
 def take_up(run: Run, path: Path, facts: Mapping[str, Any]) -> None:
-    """Put the saved state into ``run``; InputError where the run was one with other settings, data or architecture."""
+    """Load the saved state into ``run``; InputError where it was saved with other settings, data or architecture."""
     content = read_tensors(path, "training state", STATE_FORMAT)
     others = _differences(content["facts"], facts)
     if others:
@@ -108,7 +108,7 @@ def take_up(run: Run, path: Path, facts: Mapping[str, Any]) -> None:
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], within: str = "") -> list[str]:
-    """In words, what two mappings of plain values disagree in."""
+    """The differences of two mappings of plain values, in words."""
     found: list[str] = []
     for key in sorted({*before, *now}):
         old, new, name = before.get(key), now.get(key), f"{within}{key}"

@@ -1,6 +1,7 @@
-"""The training loop: any `Learner`, random subsets of views, best by validation, and after an interruption the same losses to the bit.
+"""The training loop for any `Learner`: random subsets of views, the best weights by validation, and after an interruption the same losses
+to the bit.
 
-All randomness of step t follows from (seed, t) alone, so a run that goes on needs the weights, the optimisers and t, and nothing else.
+All random numbers of step t depend on (seed, t) alone, so a run continues from the weights, the optimisers and t, and needs nothing else.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from .learner import Example, Learner, ScoringLearner
 from .settings import TrainSettings
 from .state import Run, facts_of, save_state, start, step_generator, take_up
 
-_SAVED_EVERY_S = 60.0  # beside the checks: a run that is cut off in a long step loses little more than that
+_SAVED_EVERY_S = 60.0  # seconds between saves besides those at checks, so that a run that is cut off loses little more
 
 
 def train(
@@ -47,15 +48,15 @@ def train(
     force: bool = False,
     resume: bool = False,
 ) -> Checkpoint:
-    """Train and write the best checkpoint by validation (without validation animals the last one) to ``out``; returns it.
+    """Train, and write the best checkpoint by validation to ``out`` (without validation animals the last one); returns it.
 
-    Beside ``out`` lies ``<out>.state`` while the training runs: with ``resume`` a run that was interrupted, or killed, goes on from there
-    and has the losses that it would have had. Ctrl-C ends after the step at hand, with the state saved, and raises KeyboardInterrupt; a
-    second one ends at once. ``log`` is a folder for TensorBoard. Callbacks get a `Progress` each step with the loss of each group, and
-    at each check ``score`` (of the held-out animals, dB unless the learner has its own) and ``best``.
+    While the training runs, ``<out>.state`` lies beside ``out``. With ``resume`` a run that was interrupted or killed continues from there
+    and has the losses that it would have had. Ctrl-C ends the run after the current step, saves the state and raises KeyboardInterrupt; a
+    second Ctrl-C ends it at once. ``log`` is a folder for TensorBoard. Callbacks get a `Progress` for each step with the loss of each
+    group, and at each check ``score`` (of the held-out animals, in dB unless the learner has its own) and ``best``.
 
-    Raises FileExistsError where ``out`` or an unfinished run is there, without ``force`` or ``resume``; InputError for no example, for
-    going on with other settings, data or architecture, and for a loss that is NaN or Inf; MissingBackendError for a device that is not
+    Raises FileExistsError where ``out`` or an unfinished run exists, without ``force`` or ``resume``. Raises InputError for no example, for
+    resuming with other settings, data or architecture, and for a loss that is NaN or Inf; and MissingBackendError for a device that is not
     here, and for ``log`` without TensorBoard.
     """
     chosen, out = settings, Path(out)
@@ -70,7 +71,7 @@ def train(
         take_up(run, state_path, facts)
     else:
         remove(state_path)
-        save_state(run, state_path, facts, force=False)  # of two runs that begin at once, one has it
+        save_state(run, state_path, facts, force=False)  # of two runs that begin at once, one gets it
     writer = _tensorboard(log, run.step)
     with _between_steps() as stop, _no_state_without_a_check(run, chosen, state_path, resume):
         if not run.losses:
@@ -90,7 +91,7 @@ def train(
                 raise KeyboardInterrupt
     if writer:
         writer.close()
-    done = dataclasses.replace(read_checkpoint(out), losses=tuple(run.losses))  # also those after the best
+    done = dataclasses.replace(read_checkpoint(out), losses=tuple(run.losses))  # including those after the best
     save_checkpoint(out, done, force=True)
     remove(state_path)
     return done
@@ -98,7 +99,7 @@ def train(
 
 @contextmanager
 def _no_state_without_a_check(run: Run, chosen: TrainSettings, state_path: Path, resumed: bool) -> Iterator[None]:
-    """A run that fails before its first check leaves nothing to go on with, and is not in the way of the next one."""
+    """Delete the state of a run that fails before its first check: it holds nothing to resume, and would be in the way of the next run."""
     try:
         yield
     except Exception:
@@ -108,7 +109,7 @@ def _no_state_without_a_check(run: Run, chosen: TrainSettings, state_path: Path,
 
 
 def state_of(out: Path) -> Path:
-    """Where an unfinished run that will end in ``out`` keeps its state."""
+    """The path of the state of an unfinished run that will end in ``out``."""
     return out.with_name(out.name + ".state")
 
 
@@ -116,9 +117,9 @@ def check_outputs(out: Path, *, force: bool, resume: bool, inputs: Iterable[str 
     """FileExistsError where a checkpoint or an unfinished run would be lost; FileNotFoundError where there is nothing to resume."""
     state = state_of(out)
     if resume and not state.is_file():
-        raise FileNotFoundError(f"there is no unfinished run to go on with: {state} is not there; leave out --resume to begin one")
+        raise FileNotFoundError(f"there is no unfinished run to resume: {state} is not there; leave out --resume to begin one")
     if state.exists() and not resume and not force:
-        raise FileExistsError(f"{state} is of an unfinished run; --resume goes on with it, --force begins again")
+        raise FileExistsError(f"{state} belongs to an unfinished run; --resume continues it, --force begins again")
     if not resume:
         for path in (out, state):
             refuse_existing(path, force, inputs)
@@ -126,7 +127,7 @@ def check_outputs(out: Path, *, force: bool, resume: bool, inputs: Iterable[str 
 
 
 def _step(learner: Learner[Any, Any], run: Run, chosen: TrainSettings, examples: Sequence[Example], device: torch.device) -> dict[str, Any]:
-    """One step of every group's optimiser, in their order; the losses."""
+    """Make one step with the optimiser of each group, in their order; returns the losses."""
     run.step += 1
     generator = step_generator(chosen.seed, run.step)
     dtype, values = autocast_type(chosen.precision, device), {}
@@ -173,7 +174,7 @@ def _check(
     learner: Learner[Any, Any], run: Run, chosen: TrainSettings, training: Sequence[Example], validation: Sequence[Example],
     facts: Mapping[str, Any], out: Path, writer: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """Score the held-out animals, note the losses since the last check, and keep the weights where they are the best so far."""
+    """Score the held-out animals, record the losses since the last check, and keep the weights if they are the best so far."""
     values: dict[str, Any] = {name: total / max(run.counted, 1) for name, total in run.sums.items()}
     run.sums, run.counted = {}, 0
     if validation:
@@ -195,7 +196,9 @@ def _check(
 def validation_score(
     learner: Learner[Any, Any], module: nn.Module, examples: Sequence[Example], counts: Sequence[int], seed: int = 0
 ) -> float:
-    """Mean over held-out animals and numbers of views (evenly spread): the learner's own score, or PSNR in dB of the volume."""
+    """The mean over held-out animals and numbers of views (evenly spread) of the learner's own score, or of the
+    PSNR of the volume in dB.
+    """
     scores = []
     module.eval()
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -217,7 +220,7 @@ def validation_score(
 
 
 def decibel(volume: np.ndarray, example: Example) -> float:
-    """PSNR of a volume [z, y, x] against the reference, data range the data set's grey window, inside what every view sees."""
+    """The PSNR in dB of a volume [z, y, x] inside what every view sees; the data range is the grey window of the data set."""
     inside = example.grid.seen_by_all(example.projections.scan)
     error = float(np.mean((volume.astype(np.float64) - example.reference)[inside] ** 2))
     return psnr_db(max(error, 1e-30), data_range=example.window[1] - example.window[0])
@@ -239,7 +242,7 @@ def _tensorboard(log: str | Path | None, step: int) -> Any:
 def _between_steps() -> Iterator[threading.Event]:
     """Ctrl-C sets the event that is yielded, so that a step is never cut in two; a second Ctrl-C interrupts at once.
 
-    So does a polite request to end (SIGTERM), where somebody listens to it already, as the command line does.
+    A request to end (SIGTERM) does the same, where somebody handles it already, as the command line does.
     """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,6 @@
-"""A network that was trained, as a method like any other: checkpoint, the voxels it knows, data consistency if asked."""
+"""A trained network as a method like any other: it loads the checkpoint, works on the voxels that it knows, and adds data consistency if
+asked.
+"""
 
 from __future__ import annotations
 
@@ -49,11 +51,11 @@ def trained_method(
     Settings: Callable[P, Any],
     configure: Callable[[torch.nn.Module, Any], Learner[Any, Any] | None] | None = None,
 ) -> MethodFunction[P]:
-    """The method of a learner, as a function. It works on the voxels that the checkpoint was trained on, with the detector binned as then.
+    """The method of a learner, as a function. It works on the voxels that were used for training, with the detector binned as it was then.
 
-    A grid of other voxels (by more than 5 %) is reconstructed on those of the training over the same box and interpolated; a warning and
-    ``trained_voxel_mm`` in the result say so. ``Settings`` may add fields to `TrainedSettings`: ``configure(module, settings)`` is told of
-    them before the reconstruction, and may give another learner to reconstruct with.
+    A grid whose voxels differ by more than 5 % is reconstructed on the voxels of the training over the same box and interpolated; a warning
+    and ``trained_voxel_mm`` in the result say so. ``Settings`` may add fields to `TrainedSettings`. ``configure(module, settings)`` is told
+    of them before the reconstruction, and may return another learner to reconstruct with.
     """
 
     def run(projections: Projections, grid: Grid, settings: Any, callbacks: Sequence[Callback]) -> Volume:
@@ -71,7 +73,7 @@ def trained_method(
         told = {"trained_preset": checkpoint.preset, "trained_voxel_mm": known, "trained_steps": checkpoint.step}
         if box is not grid:
             warnings.warn(
-                f"{learner.name} was trained on voxels of {known:.4g} mm: the volume is made of those, and interpolated to "
+                f"{learner.name} was trained on voxels of {known:.4g} mm: the volume is reconstructed on those and interpolated to "
                 f"{grid.voxel_mm:.4g} mm",
                 stacklevel=2,
             )
@@ -82,7 +84,7 @@ def trained_method(
         volume = tensor.detach().float().cpu().numpy()
         iterations = settings.consistency if len(projections) > 1 else 0
         if iterations < settings.consistency:
-            warnings.warn(f"{learner.name}: one view corrects no volume; no data consistency", stacklevel=2)
+            warnings.warn(f"{learner.name}: one view corrects no volume, so data consistency is left out", stacklevel=2)
             told["consistency"] = 0
         shown = box is grid  # a volume on other voxels is not what was asked for
         try:
@@ -101,7 +103,7 @@ def trained_method(
 
 
 def _grid_known(grid: Grid, voxel_mm: float) -> Grid:
-    """``grid``, or the box of it in voxels of ``voxel_mm`` where its own differ by more than 5 %."""
+    """``grid``, or a grid of the same box with voxels of ``voxel_mm`` where its own differ by more than 5 %."""
     if abs(grid.voxel_mm / voxel_mm - 1) <= 0.05:
         return grid
     nx, ny, nz = (max(1, int(np.ceil(length / voxel_mm - 1e-6))) for length in grid.size_mm)
@@ -109,5 +111,5 @@ def _grid_known(grid: Grid, voxel_mm: float) -> Grid:
 
 
 def _later(callback: Callback, shown: bool) -> Callback:
-    """The callback, told of steps after the network's own, with or without the volume."""
+    """The callback, for steps that follow those of the network, with or without the volume."""
     return lambda p: callback(dataclasses.replace(p, step=p.step + 1, total=p.total + 1, volume=p.volume if shown else None))

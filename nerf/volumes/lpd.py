@@ -1,7 +1,7 @@
 """`lpd`: learned primal-dual (Adler and Oktem 2018): a few steps between volume and views, each corrected by a small network.
 
-Before it is back-projected the dual variable is ramp-filtered, so that one step goes most of the way (the plain adjoint, as published,
-needs many), and the networks start at zero: before any training, `lpd` is a preconditioned gradient method.
+The dual variable is ramp-filtered before it is back-projected, so that one step goes most of the way (the plain adjoint, as published,
+needs many). The networks start at zero, so that before any training `lpd` is a preconditioned gradient method.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ from ..training.trained_method import TrainedSettings, trained_method
 
 @checked(of="lpd")
 class Architecture:
-    """Numbers that a checkpoint of `lpd` fits.
+    """The numbers of an `lpd` network; a checkpoint fits one set of them.
 
-    ``steps`` between views and volume; ``memory`` channels that primal and dual networks hand on; ``width`` channels inside them.
-    Projections are linearised by ``hardening`` percent; ``unit`` (1/mm) is what the networks call 1 in a volume, ``line`` in a view.
+    ``steps`` are those between views and volume; ``memory`` is the number of channels that primal and dual networks hand on, and ``width``
+    that inside them. Projections are linearised by ``hardening`` percent. ``unit`` (1/mm) is what the networks call 1 in a volume, and
+    ``line`` in a view.
     """
 
     steps: Count = 4
@@ -48,7 +49,7 @@ PRESETS = {"small": Architecture(), "paper": Architecture(steps=10, memory=6, wi
 
 
 class Correction(nn.Module):
-    """Three convolutions in ``dims`` dimensions; the last is zero at first."""
+    """Three convolutions in ``dims`` dimensions, the last of which is zero at the start."""
 
     def __init__(self, dims: int, inputs: int, width: int, outputs: int) -> None:
         super().__init__()
@@ -64,7 +65,7 @@ class Correction(nn.Module):
 
 
 class PrimalDual(nn.Module):
-    """Views, linearised, and a first volume -> a volume, both in the networks' units."""
+    """From linearised views and a first volume to a volume, both in the networks' units."""
 
     def __init__(self, a: Architecture) -> None:
         super().__init__()
@@ -103,7 +104,7 @@ class Back:
         self.scale = float((probe * came).sum() / (came * came).sum())
 
     def __call__(self, views: Float[Tensor, "view row col"]) -> Float[Tensor, "z y x"]:
-        """The ramp along the rows, to twice their length, then the adjoint."""
+        """The ramp along the rows (padded to twice their length), then the adjoint; the result is in the networks' unit."""
         count = views.shape[-1]
         ramp = torch.fft.rfftfreq(2 * count, device=views.device) * 2
         filtered = torch.fft.irfft(torch.fft.rfft(views.float(), 2 * count) * (ramp + 0.5 / count), 2 * count)[..., :count]
@@ -121,7 +122,7 @@ def run(module: PrimalDual, projections: Projections, grid: Grid) -> Float[Tenso
 
 
 def _require_memory(module: PrimalDual, projections: Projections, grid: Grid, steps: int) -> None:
-    """Room for the layers of so many ``steps``: all of them while learning, where gradients need them."""
+    """Check the memory for the layers of so many ``steps``: all of them while learning, because gradients need them."""
     a = module.architecture
     values = 4 * (2 * a.width + 3 * a.memory + 6) * steps
     needed = values * (int(np.prod(grid.shape)) + projections.values.size)
@@ -143,7 +144,7 @@ class LpdLearner:
     training: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: TRAINING)
 
     def build(self, architecture: Architecture, generator: Generator) -> PrimalDual:
-        """The networks with weights of He et al. 2015 from ``generator`` alone, their last layers zero."""
+        """The networks with weights from ``generator`` alone (He et al. 2015) and zero last layers."""
         module = PrimalDual(architecture)
         with torch.no_grad():
             for name, parameter in module.named_parameters():
@@ -158,7 +159,7 @@ class LpdLearner:
         return {"lpd": (list(module.parameters()), 2e-3)}
 
     def loss(self, module: PrimalDual, example: Example, given: Given, generator: Generator, group: str) -> Float[Tensor, ""]:
-        """Mean squared error of the whole volume, in the networks' unit, where every view sees."""
+        """The mean squared error of the volume where every view sees, in the networks' unit."""
         a = module.architecture
         seen = example.projections[given]
         _require_memory(module, seen, example.grid, a.steps)
@@ -168,7 +169,7 @@ class LpdLearner:
         return ((found - wanted) ** 2)[inside].mean()
 
     def reconstruct(self, module: PrimalDual, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
-        """The volume, in 1/mm, never below zero."""
+        """The volume in 1/mm, never below zero."""
         a = module.architecture
         _require_memory(module, projections, grid, 1)
         return run(module, projections, grid).clamp(min=0) * a.unit

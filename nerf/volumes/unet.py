@@ -1,4 +1,4 @@
-"""`unet`: a first volume by total variation and by FDK, then a 3-D residual U-Net that has learned what a full scan would show."""
+"""`unet`: a first volume by total variation and one by FDK, then a 3-D residual U-Net that has learned what a full scan would show."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from ..training.trained_method import TrainedSettings, trained_method
 
 @checked(of="unet")
 class Architecture:
-    """Numbers that a checkpoint of `unet` fits.
+    """The numbers of a `unet` network; a checkpoint fits one set of them.
 
-    ``channels`` at full resolution, twice as many on each of ``levels`` coarser ones; ``blocks`` residual blocks on each; ``dropout``
-    share of channels that are left out in training, and in sampling an uncertainty; ``slope`` of the leaky ReLUs below zero. The input:
-    ``iterations`` of `pdhg_tv` with weight ``strength``, and FDK, both of projections linearised by ``hardening`` percent. ``unit`` (1/mm)
-    is what the network calls 1.
+    There are ``channels`` channels at full resolution and twice as many on each of ``levels`` coarser ones, with ``blocks`` residual blocks
+    on each. ``dropout`` is the share of channels that are left out in training, and in sampling an uncertainty; ``slope`` is that of the
+    leaky ReLUs below zero. The input is ``iterations`` of `pdhg_tv` with weight ``strength``, and FDK, both of projections linearised by
+    ``hardening`` percent. ``unit`` (1/mm) is what the network calls 1.
     """
 
     channels: Count = 16
@@ -54,11 +54,13 @@ class Architecture:
 PRESETS = {"small": Architecture(), "paper": Architecture(channels=32, levels=3, iterations=30, patch=96, patches=1)}
 TILE = 96
 KEPT = 2**30
-QUICK = 3.0  # how much faster the linear part learns than the rest
+QUICK = 3.0  # factor by which the linear part learns faster than the rest
 
 
 class Block(nn.Module):
-    """x + conv(f(conv(f(x)))), f a leaky ReLU (an upright one dies here in the first steps), the second convolution zero at first."""
+    """x + conv(f(conv(f(x)))) with f a leaky ReLU (plain ReLUs die here in the first steps), and the second
+    convolution zero at the start.
+    """
 
     def __init__(self, channels: int, dropout: float, slope: float) -> None:
         super().__init__()
@@ -67,16 +69,16 @@ class Block(nn.Module):
         self.drop = nn.Dropout3d(dropout)
 
     def forward(self, x: Float[Tensor, "n c z y x"]) -> Float[Tensor, "n c z y x"]:
-        """The same shape."""
+        """Feature maps of the same shape."""
         inner = self.drop(self.first(functional.leaky_relu(x, self.slope)))
         return x + self.second(functional.leaky_relu(inner, self.slope))
 
 
 class ResidualUNet(nn.Module):
-    """[n, inputs, z, y, x] -> [n, z, y, x], any size: the first input channel and what the network adds to it.
+    """[n, inputs, z, y, x] -> [n, z, y, x] of any size: the first input channel plus what the network adds to it.
 
-    A linear convolution of the inputs stands beside the network: the smoothing of the reference is learned by it, and at once.
-    No normalisation layers: they would make a voxel's value depend on how the volume was cut into tiles.
+    A linear convolution of the inputs runs beside the network and quickly learns the smoothing of the reference. There are no normalisation
+    layers, because they would make the value of a voxel depend on how the volume was cut into tiles.
     """
 
     def __init__(self, inputs: int, a: Architecture) -> None:
@@ -115,7 +117,7 @@ class ResidualUNet(nn.Module):
 
 
 def first_volumes(projections: Projections, grid: Grid, a: Architecture) -> Float[NDArray[np.float32], "2 z y x"]:
-    """What the network sees, in its unit: total variation and FDK of the linearised projections."""
+    """The input of the network in its unit: total variation and FDK of the linearised projections."""
     straight = Projections(linearise(projections.values, a.hardening), projections.scan, projections.meta)
     sharp = filtered_backprojection(straight, grid)
     smooth = pdhg_tv(straight, grid, iterations=a.iterations, lambda_=a.strength, start=sharp)
@@ -123,7 +125,9 @@ def first_volumes(projections: Projections, grid: Grid, a: Architecture) -> Floa
 
 
 def _kept(module: ResidualUNet, example: Example, given: Int[NDArray[np.intp], "view"]) -> Float[NDArray[np.float32], "2 z y x"]:
-    """`first_volumes`, made once where a scan comes again with the same views: at most `KEPT` bytes of them, the oldest go."""
+    """The same as `first_volumes`, kept for a scan that comes again with the same views: at most `KEPT` bytes, of which the oldest go
+    first.
+    """
     seen = module.seen
     key = (example.name, given.tobytes(), example.projections.scan.source[0].tobytes())
     if key not in seen:
@@ -134,7 +138,7 @@ def _kept(module: ResidualUNet, example: Example, given: Int[NDArray[np.intp], "
 
 
 def patches(reference: Volume, a: Architecture, generator: Generator) -> Iterator[tuple[slice, slice, slice]]:
-    """Cubes (or what the volume has of one) that hold a random voxel of the upper half of the values that are not air."""
+    """Cubes (or the part of one that fits into the volume) around random voxels of the upper half of the values that are not air."""
     bright = np.flatnonzero(reference > 0.25 * a.unit)
     for _ in range(a.patches):
         u = torch.rand(4, generator=generator, dtype=torch.float64).tolist()
@@ -148,7 +152,9 @@ def patches(reference: Volume, a: Architecture, generator: Generator) -> Iterato
 
 
 def reach(a: Architecture) -> int:
-    """How many voxels away an input can change an output: convolutions on every level, and where the coarse voxels begin."""
+    """The distance in voxels over which an input can change an output, from the convolutions on all levels and
+    where coarse voxels begin.
+    """
     return 2 + 4 * a.blocks * (2**a.levels - 1) + 2 * a.blocks * 2**a.levels + 2**a.levels
 
 
@@ -180,7 +186,7 @@ class UnetSettings(TrainedSettings):
 
 
 def configure(module: nn.Module, settings: Any) -> None:
-    """Dropout on or off."""
+    """Switch dropout on or off."""
     for part in module.modules():
         if isinstance(part, nn.Dropout3d):
             part.train(settings.dropout)
@@ -201,7 +207,7 @@ class UnetLearner:
     training: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: TRAINING)
 
     def build(self, architecture: Architecture, generator: Generator) -> ResidualUNet:
-        """The network with weights of He et al. 2015 from ``generator`` alone; what it adds is zero at first."""
+        """The network with weights from ``generator`` alone (He et al. 2015); what it adds is zero at the start."""
         module = ResidualUNet(2, architecture)
         with torch.no_grad():
             for name, parameter in module.named_parameters():
@@ -217,7 +223,7 @@ class UnetLearner:
         return {"unet": (list(module.parameters()), 1.5e-3)}
 
     def loss(self, module: ResidualUNet, example: Example, given: Given, generator: Generator, group: str) -> Float[Tensor, ""]:
-        """Mean squared error, in the network's unit, of random patches around tissue, where every view sees."""
+        """The mean squared error of random patches around tissue, where every view sees, in the network's unit."""
         a = module.architecture
         device = next(module.parameters()).device
         volumes = torch.from_numpy(moved_along(_kept(module, example.before or example, given), example))
@@ -230,7 +236,7 @@ class UnetLearner:
         return ((module(x) - wanted) ** 2)[weight].mean()
 
     def reconstruct(self, module: ResidualUNet, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
-        """The volume, in 1/mm, never below zero: in one piece, or from overlapping tiles where it is large."""
+        """The volume in 1/mm, never below zero: in one piece, or from overlapping tiles where it is large."""
         a = module.architecture
         volumes = torch.from_numpy(first_volumes(projections, grid, a))
         return tiled(module, volumes).clamp(min=0) * a.unit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -17,13 +17,12 @@ from ...data import Projections
 from ...geometry import Grid, Scan
 from ...geometry.rotation import Orbit
 from ..method import Callback, Progress, Volume, method_function
-from ..projector.backend import fdk_sum_of
-from ..projector.voxel_driven_numba import Columns, projection_matrices, upright
-from .filtered_views import filtered_columns
+from ..projector.backend import fdk_backend
+from .filtered_views import filtered_views
 from .ramp import filter_name, ramp_response
 from .redundancy import coverage
 
-_BLOCK_BYTES = 256 << 20  # filtered views held at once
+_BLOCK_BYTES = 64 << 20  # filtered views held at once, which may be resampled to as many again
 _WORKING_BYTES = 256 << 20  # ray weights and padded rows of the few views that are being filtered
 
 
@@ -73,28 +72,46 @@ def filtered_backprojection(
 ) -> Volume:
     """`fdk` without its warnings: for callers that know what their views cover, such as calibration and networks. Errors are the same."""
     scan = projections.scan
-    filter, add_views = filter_name(filter), fdk_sum_of(backend)
+    filter, chosen = filter_name(filter), fdk_backend(backend)
     response = ramp_response(scan.shape[1], filter, cutoff)
     _refuse_repeats(scan)
+
+    def tell(views: int, volume: Volume | None) -> None:
+        for call in callbacks:
+            call(Progress(views, len(scan), volume, resolved={"filter": filter}))
+
+    if chosen.fdk_on_card:
+        return _on_card(projections, grid, filter, cutoff, tell)
+    assert chosen.fdk_sum is not None
     orbit = Orbit.of(scan)
     covered = coverage(orbit.angle)
     _require_memory(scan, grid)
-    matrices = projection_matrices(scan)
-    fast = upright(matrices, grid)
     volume = np.zeros(grid.shape, dtype=np.float32)
     blocks = _blocks(scan)
-    space = Columns.empty(blocks[0].stop, *scan.shape)
+    space = np.empty((blocks[0].stop, *scan.shape), dtype=np.float32)
     for views in blocks:
-        columns = filtered_columns(space, projections.values, scan, orbit, covered, response, views)
-        add_views(volume, grid, columns, matrices[views], covered.width[views], fast)
-        for call in callbacks:
-            call(Progress(views.stop, len(scan), volume if views.stop == len(scan) else None, resolved={"filter": filter}))
+        filtered = space[: views.stop - views.start]
+        filtered_views(projections.values, scan, orbit, covered, response, views, filtered)
+        chosen.fdk_sum(volume, scan[views], grid, filtered, covered.width[views])
+        tell(views.stop, volume if views.stop == len(scan) else None)
+    return volume
+
+
+def _on_card(projections: Projections, grid: Grid, filter: str, cutoff: float, tell: Callable[[int, Volume | None], None]) -> Volume:
+    """Filtered and summed on the GPU, in blocks that it has room for."""
+    import torch
+
+    from .feldkamp_on_card import CardFdk
+
+    fdk_there = CardFdk(projections.scan, grid, torch.device("cuda", torch.cuda.current_device()), filter, cutoff)
+    volume = fdk_there.volume(projections.values, lambda views: tell(views, None) if views < len(projections.scan) else None)
+    tell(len(projections.scan), volume)
     return volume
 
 
 def _blocks(scan: Scan) -> list[slice]:
     rows, cols = scan.shape
-    size = max(1, _BLOCK_BYTES // (4 * Columns.size(1, rows, cols)))
+    size = max(1, _BLOCK_BYTES // (4 * rows * cols))
     return [slice(i, min(i + size, len(scan))) for i in range(0, len(scan), size)]
 
 
@@ -114,7 +131,7 @@ def _refuse_repeats(scan: Scan) -> None:
 def _require_memory(scan: Scan, grid: Grid) -> None:
     """Refuse before allocating: the volume, one block of filtered views, and what the filter and numba need beside them."""
     block = _blocks(scan)[0]
-    needed = 4 * math.prod(grid.shape) + 4 * Columns.size(block.stop, *scan.shape) + _WORKING_BYTES
+    needed = 4 * math.prod(grid.shape) + 4 * 2 * block.stop * math.prod(scan.shape) + _WORKING_BYTES
     what = f"FDK's volume of {' x '.join(map(str, grid.shape))} voxels and its working space"
     require_memory(needed, what, remedy=f"use larger voxels (grid.coarser(2) needs about {needed / 8 / 2**30:.1f} GiB) or a smaller grid")
 

@@ -7,11 +7,15 @@ the angular step of the back-projection sum and the covered range, so that any s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 Array = NDArray[np.float64]
+Values = TypeVar("Values", NDArray[np.float64], Tensor)
 TURN = 2 * np.pi
 
 
@@ -88,37 +92,44 @@ def short_scan_weight(b: Array | float, g: Array | float, range: float) -> Array
     return np.where((b < 0) | (b > range), 0.0, w)
 
 
-def short_scan_cell_weight(start: Array, end: Array, g: Array, range: float) -> Array:
+def short_scan_cell_weight(start: Values, end: Values, g: Values, range: float) -> Values:
     """The mean of `short_scan_weight` over a view's cell, from view angle ``start`` to ``end`` (radians, shapes that broadcast), in closed
-    form.
+    form; numpy arrays or torch tensors.
 
     The weight rises within 2 (dv + g), which for sparse views is less than a cell: its value at the view's angle would be a poor sample.
     """
     return (_weight_integral(end, g, range) - _weight_integral(start, g, range)) / (end - start)
 
 
-def _weight_integral(b: Array, g: Array, range: float) -> Array:
+def _weight_integral(b: Any, g: Any, range: float) -> Any:
     """Integral of `short_scan_weight` over view angles from 0 to ``b``: b less what cos^2 takes away on the rising and falling parts."""
-    dv = (range - np.pi) / 2
-    rise, fall = np.maximum(dv + g, 1e-9), np.maximum(dv - g, 1e-9)
-    up, down = np.clip(b, 0, 2 * rise), np.clip(range - b, 0, 2 * fall)
-    lost_rising = up / 2 + rise / np.pi * np.sin(np.pi / 2 * up / rise)
-    lost_falling = fall - down / 2 - fall / np.pi * np.sin(np.pi / 2 * down / fall)
+    xp, dv = _library(b), (range - np.pi) / 2
+    least, none = xp.asarray(1e-9), xp.asarray(0.0)
+    rise, fall = xp.maximum(dv + g, least), xp.maximum(dv - g, least)
+    up, down = xp.minimum(xp.maximum(b, none), 2 * rise), xp.minimum(xp.maximum(range - b, none), 2 * fall)
+    lost_rising = up / 2 + rise / np.pi * xp.sin(np.pi / 2 * up / rise)
+    lost_falling = fall - down / 2 - fall / np.pi * xp.sin(np.pi / 2 * down / fall)
     return b - lost_rising - lost_falling
 
 
-def full_circle_weight(g: Array, fan: tuple[float, float]) -> Array:
-    """The weight for fan angles in radians (any shape): 1/2 for lines seen from both sides; a panel that reaches farther on one side of the
-    axis gets a smooth step.
+def full_circle_weight(g: Values, fan: tuple[float, float]) -> Values:
+    """The weight for fan angles in radians (any shape; a numpy array or a torch tensor): 1/2 for lines seen from both sides; a panel that
+    reaches farther on one side of the axis gets a smooth step.
 
     ``fan`` is the least and greatest fan angle of the panel. On the wide side beyond the narrow edge a line is seen once and counts 1;
     towards that edge the weight goes from 1/2 to 1, its mirror ray's from 1/2 to 0, so that w(g) + w(-g) = 1 (Wang, Med. Phys. 29 (2002)
     1634).
     """
+    xp: Any = _library(g)
     wide, narrow = max(-fan[0], fan[1]), min(-fan[0], fan[1])
     if narrow <= 0 or wide - narrow <= 1e-3 * wide:
-        return np.full(np.shape(g), 0.5 if narrow > 0 else 1.0)
+        return xp.full_like(g, 0.5 if narrow > 0 else 1.0)
     feather = min(narrow, max(wide - narrow, 0.1 * wide))
     towards_wide = g if fan[1] > -fan[0] else -g
-    step = np.clip((np.abs(towards_wide) - (narrow - feather)) / feather, 0, 1)
-    return 0.5 + 0.5 * np.sign(towards_wide) * np.sin(np.pi / 2 * step) ** 2
+    step = xp.clip((xp.abs(towards_wide) - (narrow - feather)) / feather, 0, 1)
+    return 0.5 + 0.5 * xp.sign(towards_wide) * xp.sin(np.pi / 2 * step) ** 2
+
+
+def _library(values: Any) -> Any:
+    """Of the two that have the functions used here under the same names: the one whose array this is."""
+    return torch if isinstance(values, Tensor) else np

@@ -57,7 +57,7 @@ def project(volume: Array, scan: Scan, grid: Grid) -> Array:
     astra = require_cuda()
     out = np.full((scan.shape[0], len(scan), scan.shape[1]), np.nan, np.float32)
     with _projector(astra, "cuda3d", cone_geometry(scan), volume_geometry(grid)) as projector:
-        astra.experimental.direct_FP3D(projector, np.ascontiguousarray(volume), out)
+        _experimental().direct_FP3D(projector, np.ascontiguousarray(volume), out)
     return _complete(np.ascontiguousarray(out.swapaxes(0, 1)), "forward projection")
 
 
@@ -66,7 +66,7 @@ def backproject(projections: Array, scan: Scan, grid: Grid) -> Array:
     astra = require_cuda()
     out = np.full(grid.shape, np.nan, np.float32)
     with _projector(astra, "cuda3d", cone_geometry(scan), volume_geometry(grid)) as projector:
-        astra.experimental.direct_BP3D(projector, out, np.ascontiguousarray(projections.swapaxes(0, 1)))
+        _experimental().direct_BP3D(projector, out, np.ascontiguousarray(projections.swapaxes(0, 1)))
     return _complete(out, "back-projection")
 
 
@@ -155,6 +155,11 @@ def run_2d(
         config["ProjectionDataId"] = data.keep(astra.data2d.create("-sino", dict(geometry), np.ascontiguousarray(sinogram, np.float32)))
         astra.algorithm.run(algorithms.keep(astra.algorithm.create(config)))
         return np.ascontiguousarray(_complete(np.array(astra.data2d.get(image)), algorithm)[::-1])
+
+
+def _experimental() -> Any:
+    """The module of ASTRA's direct 3-D calls, which ``import astra`` does not load."""
+    return importlib.import_module("astra.experimental")
 
 
 class _Ids:

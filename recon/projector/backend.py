@@ -7,7 +7,7 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -18,13 +18,28 @@ if TYPE_CHECKING:
     from ...geometry import Grid, Scan
 
 
+class Prepared(Protocol):
+    """The pair of one scan and grid, with what is worth keeping between calls. Values and results are on the same device."""
+
+    def project(self, volume: Tensor) -> Tensor:
+        """[z, y, x] -> [view, row, col]."""
+        ...
+
+    def backproject(self, projections: Tensor) -> Tensor:
+        """[view, row, col] -> [z, y, x]."""
+        ...
+
+
 @dataclass(frozen=True)
 class Backend:
     """One implementation of the projector pair.
 
     ``project(volume, scan, grid)`` and ``backproject(projections, scan, grid)`` take and return contiguous tensors of a type and on a
     device that the backend has: ``home(device)`` is where values from ``device`` are computed, ``float64`` whether double precision is
-    kept (otherwise float32 is computed). ``fdk_sum`` adds filtered views to a volume, as `fdk` wants it; None: no FDK.
+    kept (otherwise float32 is computed). ``prepare(scan, grid, device, dtype)``, where there is one, makes what an `Operator` keeps for
+    values of one device and type, and calls instead. ``fdk_sum(volume, scan, grid, views, weights)`` adds filtered views [view, row,
+    col], each times its weight over the square of the voxel's depth, to a volume, as `fdk` wants it; ``fdk_on_card``: `fdk` filters and
+    sums on the GPU; neither: no FDK.
     ``lacks()`` says in words what is missing on this machine, "" where it can be used; it loads nothing heavy. ``automatic(device)``
     says whether "auto" may choose it there; among several, the greater ``rank`` wins. ``where``, ``transpose``: for `fewview doctor`.
     """
@@ -40,7 +55,9 @@ class Backend:
     rank: int
     home: Callable[[torch.device], torch.device]
     float64: bool = False
+    prepare: Callable[[Scan, Grid, torch.device, torch.dtype], Prepared] | None = None
     fdk_sum: Callable[..., None] | None = None
+    fdk_on_card: bool = False
 
     def require(self) -> Backend:
         """Itself; MissingBackendError, which says what is missing and what can be used instead, where this machine lacks something."""
@@ -75,11 +92,11 @@ def automatic_backend(device: torch.device) -> Backend:
     return max((b for b in backends().values() if b.automatic(device) and not b.lacks()), key=lambda b: b.rank)
 
 
-def fdk_sum_of(name: str = "auto") -> Callable[..., None]:
-    """The ``fdk_sum`` of a backend by its name; MissingBackendError for one that has none."""
-    able = [b for b in backends().values() if b.fdk_sum is not None]
+def fdk_backend(name: str = "auto") -> Backend:
+    """The backend that `fdk` uses, by its name; MissingBackendError for one that has no FDK."""
+    able = [b for b in backends().values() if b.fdk_sum is not None or b.fdk_on_card]
     chosen = find_backend(name) or max((b for b in able if not b.lacks()), key=lambda b: b.rank)
-    if chosen.fdk_sum is None:
+    if chosen not in able:
         names = ", ".join(b.name for b in able)
         raise MissingBackendError(f"backend {name} has no filtered back-projection", expected=f"one of auto, {names}")
-    return chosen.fdk_sum
+    return chosen

@@ -12,7 +12,7 @@ from torch import Tensor
 from ...base import InputError
 from ...geometry import Grid, Scan
 from ...geometry.grid import require_grid
-from .backend import Backend, automatic_backend, find_backend
+from .backend import Backend, Prepared, automatic_backend, find_backend
 
 Values = TypeVar("Values", NDArray[np.floating], Tensor)
 
@@ -21,7 +21,8 @@ class Operator:
     """``A(x)``: volume [z, y, x] in 1/mm on ``grid`` -> line integrals [view, row, col] of ``scan``; ``A.T(y)`` its transpose.
 
     numpy in, numpy out; torch in, torch out, differentiable both ways as often as wanted (the gradient of A is A.T); dtype and
-    device are kept. Nothing is precomputed, so operators of subsets, ``Operator(scan[index], grid)``, cost nothing.
+    device are kept. Nothing is computed beforehand, so operators of subsets, ``Operator(scan[index], grid)``, cost nothing; what a
+    GPU needs to know of the geometry is brought there by the first call and kept.
 
     backend     where             precision            transpose
     ``numba``   CPU               float32              exact
@@ -49,6 +50,7 @@ class Operator:
         self.domain_shape: tuple[int, int, int] = grid.shape
         self.range_shape: tuple[int, int, int] = (len(scan), *scan.shape)
         self.T = _Transpose(self)
+        self._prepared: dict[tuple[str, torch.device, torch.dtype], Prepared] = {}
 
     def __call__(self, volume: Values) -> Values:
         """Line integrals [view, row, col], dimensionless, of ``volume`` [z, y, x] in 1/mm."""
@@ -57,6 +59,15 @@ class Operator:
     def backend_for(self, device: torch.device) -> Backend:
         """The record of the backend that works on values from ``device``: the one that was asked for, or what "auto" means there."""
         return self._chosen or automatic_backend(device)
+
+    def prepared(self, backend: Backend, device: torch.device, dtype: torch.dtype) -> Prepared | None:
+        """What is kept between calls for one backend, device and type; None where the backend keeps nothing."""
+        if backend.prepare is None:
+            return None
+        key = (backend.name, device, dtype)
+        if key not in self._prepared:
+            self._prepared[key] = backend.prepare(self.scan, self.grid, device, dtype)
+        return self._prepared[key]
 
     def __repr__(self) -> str:
         return f"Operator({self.domain_shape} -> {self.range_shape}, backend={self.backend!r})"
@@ -134,6 +145,10 @@ def _compute(operator: Operator, values: Tensor, transposed: bool) -> Tensor:
     """Hand the values to the backend in a precision that it has; give back the dtype and device that came."""
     backend = operator.backend_for(values.device)
     kind = torch.float64 if backend.float64 and values.dtype == torch.float64 else torch.float32
+    kept = operator.prepared(backend, backend.home(values.device), kind)
+    if kept is not None:
+        given = values.to(kind).contiguous()
+        return (kept.backproject if transposed else kept.project)(given).to(values.dtype)
     inner = values.to(backend.home(values.device), kind).contiguous()
     result = (backend.backproject if transposed else backend.project)(inner, operator.scan, operator.grid)
     return result.to(values.device, values.dtype)

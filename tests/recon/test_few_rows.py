@@ -10,7 +10,7 @@ import pytest
 import torch
 from fewview.geometry import Grid, Scan
 from fewview.recon import Operator, dottest
-from fewview.recon.projector import fan_numba, few_rows_numba
+from fewview.recon.projector.compiled.fan import few_rows, planes
 from fewview.recon.projector.joseph_rays import Rays
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -59,7 +59,7 @@ def test_any_scan_of_few_rows(
     )
     scan = Scan(scan.shape, scan.source, scan.detector, scan.u, scan.v * (-row_pitch if down else row_pitch), scan.angles_deg)
     grid = Grid(shape, 1.0, tuple(random.uniform(-2, 2, 3)))
-    assume(few_rows_numba.supports(Rays.of(scan, grid)) and not fan_numba.supports(Rays.of(scan, grid)))
+    assume(few_rows.supports(Rays.of(scan, grid)) and not planes.supports(Rays.of(scan, grid)))
     fast, plain = Operator(scan, grid, "numba"), Operator(scan, grid, "torch")
     assert dottest(fast, seed) <= 1e-6
     x, y = random.random(fast.domain_shape, np.float32), random.random(fast.range_shape, np.float32)
@@ -69,7 +69,7 @@ def test_any_scan_of_few_rows(
 
 def test_which_scans_have_few_rows() -> None:
     def few(scan: Scan, slices: int) -> bool:
-        return few_rows_numba.supports(Rays.of(scan, Grid((slices, 20, 20), 1.0)))
+        return few_rows.supports(Rays.of(scan, Grid((slices, 20, 20), 1.0)))
 
     assert few(scan_of(), 8)
     assert few(scan_of(rows=1, row_shift_mm=2.0), 1)

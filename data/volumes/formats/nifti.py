@@ -62,9 +62,9 @@ def read_nifti(path: Path, voxel_mm: float | None = None) -> tuple[AnyVolume, Gr
     affine = np.asarray(straight.affine, dtype=np.float64)
     turn = affine[:3, :3] - np.diag(np.diag(affine[:3, :3]))
     if np.abs(turn).max() > 1e-3 * np.abs(affine[:3, :3]).max():
-        warnings.warn(f"{path} has an oblique orientation, which is left out", stacklevel=3)
+        warnings.warn(f"{path} has an oblique orientation, which is ignored", stacklevel=3)
     if not int(image.header["sform_code"]) and not int(image.header["qform_code"]):
-        warnings.warn(f"{path} states no place in space (sform and qform codes are 0): its middle is taken at the origin", stacklevel=3)
+        warnings.warn(f"{path} states no position (sform and qform codes are 0): its middle is put at the origin", stacklevel=3)
     # The header keeps float32, and its shortest decimal is what was meant: 0.0106, not 0.010599999688565731.
     voxel = float(
         str(np.float32(one_size([float(edge) * unit for edge in sizes], path, voxel_mm, ("pixdim[1]", "pixdim[2]", "pixdim[3]"))))

@@ -86,7 +86,7 @@ def _check_whole(tif: Any, path: Path) -> None:
     empty = any(not page.databytecounts or 0 in page.databytecounts for page in tif.pages)
     if following or empty or max(ends) > size:
         raise InputError(
-            f"{path} breaks off: {size} bytes and {len(tif.pages)} pages are there, and it goes on",
+            f"{path} ends too early: {size} bytes and {len(tif.pages)} pages are there, but more should follow",
             expected="a whole TIFF volume",
             remedy="copy it again from its source",
         )
@@ -97,7 +97,7 @@ def _read_planes(tif: Any, path: Path) -> AnyVolume:
     page = tif.pages[0]
     if page.samplesperpixel != 1 or page.photometric not in (0, 1):
         raise InputError(
-            f"{path} holds colour images ({page.samplesperpixel} values a pixel, {getattr(page.photometric, 'name', page.photometric)})",
+            f"{path} holds colour images ({page.samplesperpixel} values per pixel, {getattr(page.photometric, 'name', page.photometric)})",
             expected="grey values",
             remedy="convert it to 8 or 16 bit grey (ImageJ: Image, Type)",
         )
@@ -111,7 +111,8 @@ def _read_planes(tif: Any, path: Path) -> AnyVolume:
     array = planes[0] if len(planes) == 1 else np.concatenate(planes)
     stated = (tif.imagej_metadata or {}).get("images", len(array)) if tif.is_imagej else len(array)
     if stated != len(array):
-        raise InputError(f"{path} breaks off: {len(array)} of {stated} slices are there", expected="a whole TIFF", remedy="copy it again")
+        lost = f"{path} ends too early: {len(array)} of {stated} slices are there"
+        raise InputError(lost, expected="a whole TIFF", remedy="copy it again")
     if page.photometric == 0:  # white is zero
         if array.dtype.kind != "u":
             raise InputError(f"{path} has inverted values (WhiteIsZero) of type {array.dtype}", expected="grey values")

@@ -84,7 +84,7 @@ def read_ome_zarr(path: Path, voxel_mm: float | None = None, *, missing: str = "
     lost = len(absent) if stored is None else int(stored) - (chunks - len(absent))
     if lost > 0 and missing == "refuse":
         raise InputError(
-            f"{path}: {lost} of {chunks} chunks are not there ({absent[0]} is the first that is not)",
+            f"{path}: {lost} of {chunks} chunks are not there ({absent[0]} is the first)",
             expected="every chunk: those that a broken copy lacks would read as zeros",
             remedy="copy it again; if they are not there because they are empty, read it with missing='fill' (--read-as missing=fill)",
         )

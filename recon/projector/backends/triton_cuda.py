@@ -10,20 +10,21 @@ import torch
 from torch import Tensor
 
 from ....geometry import Grid, Scan
-from ..backend import Backend
-from ..joseph_rays import Rays
+from ..backend import Backend, Prepared
+
+
+def _prepare(scan: Scan, grid: Grid, device: torch.device, dtype: torch.dtype) -> Prepared:
+    from ..gpu.blocks import BlockedPair
+
+    return BlockedPair(scan, grid, device, dtype)
 
 
 def _project(volume: Tensor, scan: Scan, grid: Grid) -> Tensor:
-    from ..joseph_triton import project
-
-    return project(volume, Rays.of(scan, grid))
+    return _prepare(scan, grid, volume.device, volume.dtype).project(volume)
 
 
 def _backproject(projections: Tensor, scan: Scan, grid: Grid) -> Tensor:
-    from ..joseph_triton import backproject
-
-    return backproject(projections, Rays.of(scan, grid))
+    return _prepare(scan, grid, projections.device, projections.dtype).backproject(projections)
 
 
 def _lacks() -> str:
@@ -41,13 +42,15 @@ def _lacks() -> str:
 BACKEND = Backend(
     name="triton",
     where="CUDA, float32 and float64",
-    transpose="exact, but for the order of sums",
+    transpose="exact; of rolled or tilted scans but for the order of sums",
     project=_project,
     backproject=_backproject,
+    prepare=_prepare,
+    fdk_on_card=True,
     lacks=_lacks,
     needs="a CUDA device, a C compiler, and triton, as torch for CUDA brings it",
     automatic=lambda device: device.type == "cuda" and not torch.are_deterministic_algorithms_enabled(),
     rank=3,
-    home=lambda device: device if device.type == "cuda" else torch.device("cuda"),
+    home=lambda device: device if device.type == "cuda" else torch.device("cuda", torch.cuda.current_device()),
     float64=True,
 )

@@ -3,7 +3,7 @@
 The slices of a voxel lie side by side, padded to `LANES`. Where a ray's column of the panel meets a slice across its main axis, two
 such groups are blended once for all detector rows; a row then weighs the group with max(0, 1 - |z - z of the ray|), which is the linear
 interpolation along z and is zero beyond the grid. That is one long loop over places and slices for each row, with no address that
-depends on a value, so that any compiler turns it into vector code. Rays are found as in `fan_numba`.
+depends on a value, so that any compiler turns it into vector code. Rays are found as in `planes`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from ...base.memory import require_memory
-from .fan_numba import COLUMNS_A_PASS, RAY, RAYS_AT_ONCE, SLICES, both_ways, fill_table, find_ray, places, positions
-from .joseph_rays import Rays
+from .....base.memory import require_memory
+from ...joseph_rays import Rays
+from .planes import COLUMNS_A_PASS, RAY, RAYS_AT_ONCE, SLICES, both_ways, fill_table, find_ray, places, positions
 
 Array = NDArray[np.float32]
 LANES = 8

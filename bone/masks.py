@@ -1,0 +1,62 @@
+"""Masks grown, shrunk, filled and told apart: scipy's tools with plain types, and balls by distances."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Mask = NDArray[np.bool_]
+
+
+def grown(mask: Mask, steps: int = 1) -> Mask:
+    """With all voxels that touch it, ``steps`` times."""
+    return np.asarray(ndimage.binary_dilation(mask, np.ones((3,) * mask.ndim, bool), iterations=steps), dtype=bool)
+
+
+def shrunk(mask: Mask, steps: int = 1) -> Mask:
+    """Without all voxels that touch what is outside it, ``steps`` times; the border of the array is not outside."""
+    return np.asarray(ndimage.binary_erosion(mask, np.ones((3,) * mask.ndim, bool), iterations=steps, border_value=1), dtype=bool)
+
+
+def filled(plane: Mask) -> Mask:
+    """With what it encloses."""
+    return np.asarray(ndimage.binary_fill_holes(plane), dtype=bool)
+
+
+def pieces(mask: Mask) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """(label of each voxel, 0 outside; voxels of label 1, 2, ...): what hangs together, voxels that touch at a corner too."""
+    found, count = ndimage.label(mask, np.ones((3,) * mask.ndim, bool))  # type: ignore[misc]
+    labels: NDArray[np.integer] = np.asarray(found, dtype=np.int32)
+    return labels, np.bincount(labels.ravel(), minlength=count + 1)[1:]
+
+
+def largest(mask: Mask) -> Mask:
+    """The largest piece."""
+    labels, sizes = pieces(mask)
+    return mask if len(sizes) < 2 else labels == 1 + int(np.argmax(sizes))
+
+
+def closed(mask: Mask, reach: float) -> Mask:
+    """Grown and shrunk by a ball of ``reach`` voxels: narrow gaps are bridged."""
+    if not mask.any():
+        return mask
+    wide = _depth(~mask) <= reach
+    return mask if wide.all() else mask | (_depth(wide) > reach)
+
+
+def opened(mask: Mask, reach: float) -> Mask:
+    """Shrunk and grown by a ball of ``reach`` voxels: nothing where it is nowhere so wide."""
+    if mask.all():
+        return mask
+    core = _depth(mask) > reach
+    return mask & (_depth(~core) <= reach) if core.any() else np.zeros_like(mask)
+
+
+def within(mask: Mask, reach: float) -> Mask:
+    """All voxels that are no further than ``reach`` voxels from it."""
+    return _depth(~mask) <= reach if mask.any() else mask
+
+
+def _depth(mask: Mask) -> NDArray[np.float64]:
+    return np.asarray(ndimage.distance_transform_edt(mask))

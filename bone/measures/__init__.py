@@ -1,0 +1,1 @@
+"""The quantities of bone: what they are, how they are measured, and the result."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import triton  # pyright: ignore[reportMissingImports]
 from fewview.recon.analytic.filter_on_card import _weigh
-from fewview.recon.projector.gpu import ray_kernels, turning, upright_kernels, voxel_kernels
+from fewview.recon.projector.gpu import gather_kernel, ray_kernels, turning, upright_kernels, voxel_kernels
 from triton.backends.compiler import GPUTarget  # pyright: ignore[reportMissingImports]
 from triton.compiler import ASTSource  # pyright: ignore[reportMissingImports]
 
@@ -37,7 +37,7 @@ def main() -> None:
         for kernel, constants, types in (
             (voxel_kernels.add_views, {"UPRIGHT": True, **LINES}, {"held": "*fp16"}),
             (upright_kernels.forward, LINES, {}),
-            (upright_kernels.gather, {"COLS": 3, "ROWS": 3, **LINES}, gathered),
+            (gather_kernel.gather, {"ALONG_Y": True, "COLS": 7, "ROWS": 3, **LINES}, gathered),
         ):
             code = compiled(kernel, constants, capability, **types)
             assert not atomics(code["ptx"])
@@ -47,7 +47,7 @@ def main() -> None:
         code = compiled(ray_kernels.along_rays, constants, 80, packed="*fp64")
         assert atomics(code["ptx"]) == ({"relaxed"} if transposed else set())
     assert atomics(compiled(voxel_kernels.spread_views, {"UPRIGHT": False, **LINES}, 80)["ptx"]) == {"relaxed"}
-    compiled(upright_kernels.gather, {"COLS": 2, "ROWS": 2, **LINES}, 80, "fp64", **gathered)
+    compiled(gather_kernel.gather, {"ALONG_Y": False, "COLS": 5, "ROWS": 2, **LINES}, 80, "fp64", **gathered)
     compiled(upright_kernels.lengthened, {"BC": 32, "BR": 32}, 80)
     compiled(turning._copy, {"BLOCK": 32}, 80, target="*bf16")
     compiled(_weigh, {"BY_ROWS": True, "BLOCK": 256}, 80, vectors="*fp64")

@@ -19,8 +19,8 @@ class ColumnTable:
     the ray of detector row r at z = b0 + k b1 + (r - (rows - 1) / 2) (d0 + k d1), all in voxels.
 
     ``kind`` 0: the main axis is x, 1: it is y. Slices count from ``first`` to before ``last``: inside the box and in front of the source.
-    ``crossing`` (view, 6): the column through (x, y) is (n0 + n1 x + n2 y) / (m0 + m1 x + m2 y). A voxel is touched by at most ``cols``
-    columns and ``rows`` rows of a view, all within ``reach`` columns of the crossing.
+    ``crossing`` (view, 6): the column through (x, y) is (n0 + n1 x + n2 y) / (m0 + m1 x + m2 y). At most ``cols`` columns of a view,
+    within ``reach`` of their crossings, touch some of four voxels in a row across the slices, and at most ``rows`` rows of a column each.
     """
 
     fields: Array
@@ -37,7 +37,7 @@ class ColumnTable:
         kept = np.zeros((*fields.shape[1:], FIELDS))
         kept[..., : len(fields)] = fields.transpose(1, 2, 0)
         reach = 1 / da + 2e-3  # the kernels know the crossing to a thousandth of a column
-        return cls(kept, _crossing(rays), _count(reach), _count(1 / db + 2e-3), reach)
+        return cls(kept, _crossing(rays), _count(reach + 1.5 / da), _count(1 / db + 2e-3), reach)
 
 
 def _count(reach: float) -> int:

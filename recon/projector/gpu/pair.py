@@ -12,12 +12,13 @@ from torch import Tensor
 
 from ..joseph_rays import TIE, Rays
 from .column_table import ColumnTable
+from .gather_kernel import LINES, gather
 from .ray_kernels import along_rays
 from .turning import copy_turned, on_device_of
-from .upright_kernels import forward, gather, lengthened
+from .upright_kernels import forward, lengthened
 from .voxel_driven import line_of
 
-MOST_TAPS = 64  # rays a voxel gathers at most; where pixels are finer still, they are spread with atomics
+MOST_TAPS = 128  # rays that four voxels gather at most; where pixels are finer still, they are spread with atomics
 
 
 @dataclass(frozen=True)
@@ -97,16 +98,17 @@ class Pair:
         nz, ny, nx = rays.grid_shape
         pitch = -(-(rays.rows + 2 * table.rows) // 8) * 8
         held = torch.zeros((len(rays), rays.cols, pitch), dtype=lines.dtype, device=lines.device)
-        volume = torch.empty((ny, nx, nz), dtype=lines.dtype, device=lines.device)
+        volume = torch.zeros((ny, nx, nz), dtype=lines.dtype, device=lines.device)
         line, count = line_of(nz)
         turn: Any = lengthened[(triton.cdiv(rays.rows, 32), triton.cdiv(rays.cols, 32), len(rays))]
-        sum_up: Any = gather[(triton.cdiv(nx, count // line) * ny, triton.cdiv(nz, line))]
         with on_device_of(lines):
             turn(lines, held, self.fields, rays.rows, rays.cols, pitch, table.rows, self.voxel_mm, 32, 32)
-            sum_up(
-                volume, held, self.fields, self.crossing, len(rays), nx, ny, nz, rays.cols, rays.rows, pitch, table.reach,
-                table.cols, table.rows, line, count, num_warps=1
-            )  # fmt: skip
+            for along_y, slices, others in ((False, nx, ny), (True, ny, nx)):
+                sum_up: Any = gather[(triton.cdiv(slices, count // line) * triton.cdiv(others, LINES), triton.cdiv(nz, line))]
+                sum_up(
+                    volume, held, self.fields, self.crossing, len(rays), nx, ny, nz, rays.cols, rays.rows, pitch, table.reach,
+                    along_y, table.cols, table.rows, line, count, num_warps=1
+                )  # fmt: skip
         return volume
 
 

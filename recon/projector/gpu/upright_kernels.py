@@ -8,11 +8,11 @@ from __future__ import annotations
 import triton  # pyright: ignore[reportMissingImports]
 import triton.language as tl  # pyright: ignore[reportMissingImports]
 
-from .positions import below, clamp, line_and_place, split
+from .positions import clamp, line_and_place, split
 
 
 @triton.jit
-def _column(table, at):
+def column(table, at):
     """(first, last, a0, a1, b0, b1, d0, d1, kind) of columns, as `column_table` keeps them."""
     p = table + at * 12
     first, last = tl.load(p).to(tl.int32), tl.load(p + 1).to(tl.int32)
@@ -28,7 +28,7 @@ def forward(volume, lines, table, rows, cols, nx, ny, nz, pitch, voxel_mm, LINE:
     """
     c, r = line_and_place(tl.program_id(1) * (COUNT // LINE), tl.program_id(0) * LINE, LINE, COUNT)
     view = tl.program_id(2)
-    first, last, a0, a1, b0, b1, d0, d1, along_y = _column(table, view * cols + tl.minimum(c, cols - 1))
+    first, last, a0, a1, b0, b1, d0, d1, along_y = column(table, view * cols + tl.minimum(c, cols - 1))
     stride_x, stride_y = pitch, pitch * (nx + 3)
     stride_m, stride_a = tl.where(along_y, stride_y, stride_x), tl.where(along_y, stride_x, stride_y)
     size_a = tl.where(along_y, nx, ny).to(a0.dtype)
@@ -74,50 +74,7 @@ def lengthened(lines, held, table, rows, cols, pitch, margin, voxel_mm, BC: tl.c
     r = (tl.program_id(0) * BR + tl.arange(0, BR))[:, None]
     view = tl.program_id(2)
     there = (c < cols) & (r < rows)
-    _, _, a0, a1, _, b1, _, d1, _ = _column(table, view * cols + tl.minimum(c, cols - 1))
+    _, _, a0, a1, _, b1, _, d1, _ = column(table, view * cols + tl.minimum(c, cols - 1))
     value = tl.load(lines + view.to(tl.int64) * rows * cols + r * cols + c, mask=there, other=0.0)
     value *= _length(a1, b1, d1, r.to(a0.dtype) - (rows - 1) * 0.5, voxel_mm)
     tl.store(held + (view.to(tl.int64) * cols + c) * pitch + margin + r, value, mask=there)
-
-
-@triton.jit(do_not_specialize=["views", "nz", "pitch"])
-def gather(
-    volume, held, table, crossing, views, nx, ny, nz, cols, rows, pitch, reach,
-    COLS: tl.constexpr, ROWS: tl.constexpr, LINE: tl.constexpr, COUNT: tl.constexpr
-):  # fmt: skip
-    """The transpose of `forward`, without atomics: each voxel of ``volume`` [y, x, z] sums the rays that touch it.
-
-    ``held`` is what `lengthened` made, with a margin of ROWS zeros before and behind the rows; at most COLS columns within ``reach`` of the
-    one that crosses the voxel, and ROWS rows of each, can touch it. Weights are those of `forward`, 1 - |distance| on either axis.
-    """
-    across = tl.cdiv(nx, COUNT // LINE)
-    tile = tl.program_id(0)
-    kind = held.dtype.element_ty
-    y = tile // across
-    x, z = line_and_place(tile % across * (COUNT // LINE), tl.program_id(1) * LINE, LINE, COUNT)
-    xf, yf, zf = x.to(kind), y.to(kind), z.to(kind)
-    total = tl.zeros([COUNT], kind)
-    middle = ROWS + (rows - 1) * 0.5
-    for view in range(views):
-        n = crossing + view * 6
-        upper = tl.load(n) + tl.load(n + 1) * xf + tl.load(n + 2) * yf
-        lower = tl.load(n + 3) + tl.load(n + 4) * xf + tl.load(n + 5) * yf
-        begin = tl.floor(clamp(upper / lower - reach, -COLS - 1.0, cols + 0.0)).to(tl.int32) + 1
-        for i in tl.static_range(COLS):
-            c = begin + i
-            known = tl.minimum(tl.maximum(c, 0), cols - 1)
-            first, last, a0, a1, b0, b1, d0, d1, along_y = _column(table, view * cols + known)
-            k, a = tl.where(along_y, y, x), tl.where(along_y, xf, yf)
-            share = tl.maximum(1 - tl.abs(a0 + k * a1 - a), 0.0)
-            share = tl.where((c == known) & (k >= first) & (k < last), share, 0.0)
-            b, d = b0 + k * b1, d0 + k * d1
-            slope = 1 / d  # rows a voxel
-            begins = middle + 1 - 2e-3 - b * slope - tl.abs(slope)
-            r, low = below(clamp(zf * slope + begins, 0.0, rows + ROWS))
-            at = held + (view * cols + known).to(tl.int64) * pitch + r
-            off = ((b - middle * d) - zf) + low * d
-            line = tl.zeros([COUNT], kind)
-            for j in tl.static_range(ROWS):
-                line += tl.load(at + j) * tl.maximum(1 - tl.abs(off + j * d), 0.0)
-            total += share * line
-    tl.store(volume + (y * nx + x).to(tl.int64) * nz + z, total, mask=z < tl.where(x < nx, nz, 0))

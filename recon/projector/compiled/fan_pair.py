@@ -17,8 +17,8 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from ...base.memory import require_memory
-from .joseph_rays import TIE, Rays
+from ....base.memory import require_memory
+from ..joseph_rays import TIE, Rays
 
 Array = NDArray[np.float32]
 SLICES = 32

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(fewview.__file__).resolve().parent
 ROOMS = ("base", "geometry", "data", "recon", "nerf", "bone", "pipeline", "benchmarks", "cli")
-BEING_REWRITTEN = ("recon/projector", "recon/analytic", "recon/iterative")
+BEING_REWRITTEN = ("recon/projector", "recon/analytic", "recon/iterative", "bone")
 JAXTYPING = re.compile(r"\b(Float|Int|Bool|UInt8|Num|Real|Shaped)\[")
 BARE = re.compile(r"\b(NDArray|Tensor|ArrayLike|Array|Floats)\b")
 SHAPE = re.compile(

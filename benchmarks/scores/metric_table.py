@@ -32,10 +32,11 @@ _CAP_DB = 100.0  # of a view: one that is equal to the last bit shall not make a
 
 @dataclass(frozen=True)
 class Metric:
-    """``name`` under a ``protocol``; ``function`` of a `VolumePair`, `ViewPair`, `ImagePair` or `FeatureSets`, as ``needs`` says.
+    """A metric: its ``name`` under a ``protocol``, and the ``function`` of a `VolumePair`, `ViewPair`, `ImagePair` or `FeatureSets`, as
+    ``needs`` says.
 
-    ``head`` is the column's; ``unit`` is empty for a ratio; ``better`` is the good end; ``listed`` says whether the tables show it
-    (records and table.csv hold it in any case).
+    ``head`` is the head of its column; ``unit`` is empty for a ratio; ``better`` is the good end; ``listed`` says whether the tables show
+    it (records and table.csv have it in any case).
     """
 
     name: str

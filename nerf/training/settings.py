@@ -21,7 +21,7 @@ class TrainSettings:
         views: numbers of views, of which each step draws one.
         selections: how the views are selected, of which each step draws one: evenly or random.
         batch: scans in a step, one after the other (their gradients are added).
-        pool: this many subsets of the views of each scan are drawn once and used again and again (0: another subset in each step), so that a
+        pool: this many subsets of the views of each scan are drawn once and used again and again (0: another in each step), so that a
             learner can keep what it makes of them.
         learning_rate: factor on the learning rates of the learner.
         schedule: "cosine" (falling to zero) or "constant".

@@ -37,7 +37,7 @@ class TrainedSettings:
     Args:
         checkpoint: the file that `fewview train` wrote.
         consistency: SIRT iterations from the network's volume towards the measured line integrals; 0 leaves the volume as it is. They
-            partly undo what the network learned beyond the measured integrals, such as a correction of beam hardening. A single view corrects no
+            partly undo what the network learned beyond these, such as a correction of beam hardening. A single view corrects no
             volume: then the iterations are left out, with a warning, and the result says ``consistency`` 0.
         seed: seed of what the network draws at random, if anything.
     """

@@ -45,12 +45,12 @@ class Command:
 # A new command is one file with one function, and one line here.
 COMMANDS = {
     "demo": Command("demo:demo", "simulate a scan, reconstruct it from 260, 52 and 26 views, and write a report"),
-    "doctor": Command("doctor:doctor", "what this machine offers: cores, GPU, backends, optional packages, a self-check"),
-    "info": Command("info:info", "the geometry of a scan and what was assumed to get it"),
-    "recon": Command("recon:recon", "a scan, or some of its views, to a volume"),
-    "methods": Command("methods:methods", "the methods, and every setting with its default, unit and bounds"),
+    "doctor": Command("doctor:doctor", "show what this machine offers: cores, GPU, backends, optional packages, a self-check"),
+    "info": Command("info:info", "show the geometry of a scan and the assumptions behind it"),
+    "recon": Command("recon:recon", "reconstruct a volume from a scan, or from some of its views"),
+    "methods": Command("methods:methods", "list the methods, and every setting with its default, unit and bounds"),
     "calibrate": Command("calibrate:calibrate", "find axis shift, optical row and roll of a scan from its own projections"),
-    "simulate": Command("simulate:simulate", "volumes to the scan folders that a scanner would have written"),
+    "simulate": Command("simulate:simulate", "make from volumes the scan folders that a scanner would have written"),
     "train": Command("train:train", "train a neural method on a folder of scans"),
     **{f"bench {name}": Command("bench:study_command", place.summary, study=name) for name, place in STUDIES.items()},
     "bench table2": Command("comparison:table2", STUDIES["table2"].summary),
@@ -99,8 +99,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 _LOST = {
     "recon": "; the volume of the last whole step, if there was one, went with it",
-    "train": "; --resume goes on from what was saved last",
-    "bench": "; the same command goes on where it was",
+    "train": "; --resume continues from what was saved last",
+    "bench": "; the same command continues where it was",
 }
 
 

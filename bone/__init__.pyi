@@ -3,6 +3,10 @@
 from .measures.compartments import CompartmentSettings as CompartmentSettings
 from .measures.compartments import find_compartments as find_compartments
 from .measures.density import DensityCalibration as DensityCalibration
+from .measures.interval_table import IntervalTable as IntervalTable
+from .measures.interval_table import KnownError as KnownError
+from .measures.interval_table import fit_intervals as fit_intervals
+from .measures.interval_table import read_intervals as read_intervals
 from .measures.measured import Measured as Measured
 from .measures.measuring import measure as measure
 from .measures.quantities import QUANTITIES as QUANTITIES

@@ -55,7 +55,7 @@ def study_command(name: str) -> Callable[..., None]:
     ])  # fmt: skip
     command.__doc__ = f"""{study.title}: {STUDIES[name].summary}.
 
-    Every record is kept in OUT as soon as it is made; a run that was stopped goes on where it was. Records of other code are made again,
+    Every record is kept in OUT as soon as it is made; a run that was stopped continues where it was. Records of other code are made again,
     unless they are accepted by name.
 
     Examples:

@@ -45,22 +45,23 @@ class Command:
 # A new command is one file with one function, and one line here.
 COMMANDS = {
     "demo": Command("demo:demo", "simulate a scan, reconstruct it from 260, 52 and 26 views, and write a report"),
-    "doctor": Command("doctor:doctor", "what this machine offers: cores, GPU, backends, optional packages, a self-check"),
-    "info": Command("info:info", "the geometry of a scan and what was assumed to get it"),
-    "recon": Command("recon:recon", "a scan, or some of its views, to a volume"),
-    "methods": Command("methods:methods", "the methods, and every setting with its default, unit and bounds"),
+    "doctor": Command("doctor:doctor", "show what this machine offers: cores, GPU, backends, optional packages, a self-check"),
+    "info": Command("info:info", "show the geometry of a scan and the assumptions behind it"),
+    "recon": Command("recon:recon", "reconstruct a volume from a scan, or from some of its views"),
+    "methods": Command("methods:methods", "list the methods, and every setting with its default, unit and bounds"),
     "calibrate": Command("calibrate:calibrate", "find axis shift, optical row and roll of a scan from its own projections"),
-    "simulate": Command("simulate:simulate", "volumes to the scan folders that a scanner would have written"),
+    "simulate": Command("simulate:simulate", "make from volumes the scan folders that a scanner would have written"),
     "train": Command("train:train", "train a neural method on a folder of scans"),
     **{f"bench {name}": Command("bench:study_command", place.summary, study=name) for name, place in STUDIES.items()},
     "bench table2": Command("comparison:table2", STUDIES["table2"].summary),
     "bench views": Command("comparison:views", STUDIES["views"].summary),
     "bench speed": Command("bench:speed", "speed of the operator and of FDK on this machine, also beside other packages"),
     "report": Command("report:report", "results of a benchmark to one self-contained page"),
-    "bone segment": Command("bone:segment", "a CT volume to spine, tibiae and femora"),
-    "bone register": Command("bone:register", "align a tibia to a reference or to its own first week"),
-    "bone roi": Command("bone:roi", "composite of two weeks below the tibia-fibula junction"),
-    "bone morphometry": Command("bone:morphometry", "cortical and trabecular quantities of a bone"),
+    "bone segment": Command("bone_segment:segment", "a CT volume to spine, femora and tibiae"),
+    "bone register": Command("bone_register:register", "align a bone to a reference, or to its own first week"),
+    "bone roi": Command("bone_roi:roi", "composite of two weeks below the tibia-fibula junction"),
+    "bone measure": Command("bone_measure:measure", "quantities of bone: BV/TV, Tb.Th, Ct.Ar, pMOI and the others, with a page"),
+    "bone follow": Command("bone_follow:follow", "quantities of one animal over weeks, and what changed"),
     "data list": Command("data:list_", "the external data sets and weight files that fewview can use"),
     "data fetch": Command("data:fetch", "download a data set, or a part of it, with hash check and resume"),
     "data verify": Command("data:verify", "check downloaded files against the manifest"),
@@ -98,8 +99,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 _LOST = {
     "recon": "; the volume of the last whole step, if there was one, went with it",
-    "train": "; --resume goes on from what was saved last",
-    "bench": "; the same command goes on where it was",
+    "train": "; --resume continues from what was saved last",
+    "bench": "; the same command continues where it was",
 }
 
 

@@ -108,7 +108,7 @@ def train(
     first = training[0]
     nz, ny, nx = first.grid.shape
     print(
-        f"{learner.name} ({preset}): {len(training)} scans to train on, {len(held)} held out to choose by, "
+        f"{learner.name} ({preset}): {len(training)} scans to train on, {len(held)} for validation, "
         f"{nx} x {ny} x {nz} voxels of {first.grid.voxel_mm:.4g} mm, {chosen.steps} steps"
     )
     if not held:
@@ -117,7 +117,7 @@ def train(
         try:
             done = fit(learner, training, held, chosen, out, callbacks=(callback,), log=log, force=force, resume=resume)
         except KeyboardInterrupt:
-            print(f"fewview: interrupted; the same command with --resume goes on from {state_of(out)}", file=sys.stderr)
+            print(f"fewview: interrupted; the same command with --resume continues from {state_of(out)}", file=sys.stderr)
             return 130
     seconds = time.perf_counter() - start
     record = make_record(command_line(), dataclasses.asdict(chosen), [], [out], seconds, {"data": done.data, "losses": done.losses})

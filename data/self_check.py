@@ -35,13 +35,13 @@ class Suspicion:
 class SelfCheck:
     """How well a volume and its views agree.
 
-    ``error`` is the relative error of a few views projected back from a coarse copy of the volume: root mean square of the difference over
-    that of the views; NaN where the grid holds only a part of what the views see. ``view_errors`` gives it for each of these views
-    (index of the view -> error), ``scale`` the factor on the volume that would make it smallest.
-    ``contradiction`` is the relative disagreement of the views among themselves, without any volume: of rays that were measured
-    from both sides, or of the planes that pairs of views share (``test`` says which); NaN where the views share neither.
-    ``level`` is "ok", "doubtful" or "wrong"; ``suspicions`` say why, the worst first; ``unseen`` lists what no views can show.
-    ``facts`` are the numbers behind it (shifts in detector pixels, degrees, percent), ``seconds`` what the check cost.
+    ``error`` is the relative error of a few views projected back from a coarse copy of the volume: the root mean square of the difference
+    over that of the views; NaN where the grid holds only a part of what the views see. ``view_errors`` has it for each of these views
+    (index of the view -> error), and ``scale`` is the factor on the volume that would make it smallest. ``contradiction`` is the relative
+    disagreement of the views among themselves, without any volume: of rays that were measured from both sides, or of the planes that pairs
+    of views share (``test`` says which); NaN where the views share neither. ``level`` is "ok", "doubtful" or "wrong"; ``suspicions`` say
+    why, the most serious first; ``unseen`` lists what no views can show. ``facts`` are the numbers behind it (shifts in detector pixels,
+    degrees, percent), and ``seconds`` is what the check cost.
     """
 
     error: float

@@ -92,4 +92,4 @@ def _gaps(scan: Scan) -> Iterator[str]:
 def _uneven(scan: Scan) -> Iterator[str]:
     gaps = np.diff(np.sort(scan.angles_deg))
     if gaps.size and gaps.max() > 1.5 * np.median(gaps):
-        yield f"steps {gaps.min():.4g} to {gaps.max():.4g} deg, not even"
+        yield f"steps {gaps.min():.4g} to {gaps.max():.4g} deg, uneven"

@@ -44,15 +44,16 @@ class Spread:
 
 @dataclass(frozen=True)
 class ReconPlan:
-    """A scan, or some of its views, to a volume: what `fewview recon` takes. A mistake is an error here, before an hour of reading.
+    """A reconstruction of a scan, or of some of its views, as `fewview recon` takes it. A mistake is an error here, before an hour of
+    reading.
 
-    ``scan``: a SkyScan folder, a BoneMet folder, or an .h5 file. ``method``: a name, ``my_file.py:my_function``, a Method or a function;
-    ``settings`` are its own. ``views``: "26" (evenly spread), "every:10", "random:26:SEED", "wedge:90" or "all". ``voxel_mm``, ``grid``
-    ("NZ,NY,NX") and ``box`` ("X0:X1,Y0:Y1,Z0:Z1" in mm): the voxels, by default the natural ones of the whole field of view.
-    ``out``: the volume to write, by default ``<scan>_<method>_<views>.ome.tif`` in the current folder. ``calibrate`` and ``drift``: find
-    the geometry from the views first. ``corrections``: of projections and volume (dead pixels are left alone here unless asked for).
-    ``spread``: the standard deviation too. ``binning``: of the detector; ``read_as``: options of the scan's reader, and
-    ``air`` and ``max_bad`` of `fewview.data.prepare`.
+    ``scan`` is a SkyScan folder, a BoneMet folder, or an .h5 file. ``method`` is a name, ``my_file.py:my_function``, a Method or a
+    function, and ``settings`` are its settings. ``views`` is "26" (evenly spread), "every:10", "random:26:SEED", "wedge:90" or "all".
+    ``voxel_mm``, ``grid`` ("NZ,NY,NX") and ``box`` ("X0:X1,Y0:Y1,Z0:Z1" in mm) state the voxels, by default the natural ones of the whole
+    field of view. ``out`` is the volume to write, by default ``<scan>_<method>_<views>.ome.tif`` in the current folder. ``calibrate`` and
+    ``drift`` find the geometry from the views first. ``corrections`` are those of projections and volume (here dead pixels are left alone
+    unless asked for). ``spread`` adds the standard deviation. ``binning`` is that of the detector. ``read_as`` are options of the reader of
+    the scan, and ``air`` and ``max_bad`` of `fewview.data.prepare`.
 
     >>> ReconPlan("my_scan", method="fdk", views="26").output.name
     'my_scan_fdk_26.ome.tif'

@@ -32,8 +32,8 @@ def _view_doubts(plan: ReconPlan, scan: Scan) -> Iterator[str]:
         step = float(np.median(np.diff(np.sort(scan.angles_deg)))) if len(scan) > 1 else 180.0
         sharp = scan.field_of_view_mm.pixel_mm / np.radians(max(step, 1e-6))  # where neighbouring views are a pixel apart
         yield (
-            f"{len(scan)} views{_given('--views', plan.views, 'all')}: {plan.reconstructor.name} makes streaks of so few, which suffice "
-            f"for details of a pixel within {sharp:.2g} mm of the axis; an iterative method, such as fista_tv, is made for them"
+            f"{len(scan)} views{_given('--views', plan.views, 'all')}: {plan.reconstructor.name} makes streaks from so few, which resolve "
+            f"single pixels only within {sharp:.2g} mm of the axis; use an iterative method, such as fista_tv"
         )
 
 

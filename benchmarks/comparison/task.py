@@ -13,10 +13,10 @@ from ..sweeps.record_check import RecordFacts
 
 @dataclass(frozen=True)
 class PairTask:
-    """``inputs`` is the SHA-256 of the scan and its reference, so that a record never outlives a change of the data.
+    """One reconstruction. ``inputs`` is the SHA-256 of the scan and its reference, so that a record never outlives a change of the data.
 
-    ``method_hash`` is that of a method's own file or checkpoint, empty for the built-in ones. ``scoring`` is how the result is measured
-    (windows, features, alignment): a record made with another yardstick is not this task's.
+    ``method_hash`` is that of a method's own file or checkpoint, and empty for built-in methods. ``scoring`` says how the result is
+    measured (windows, features, alignment), so that a record made with another yardstick is not mistaken for this task's.
     """
 
     animal: str

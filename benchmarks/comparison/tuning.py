@@ -36,12 +36,12 @@ def tune(
     where: Where = HERE,
     tell: Tell | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Best settings of each method among its first ``budget`` candidates, by mean volume PSNR over ``animals`` training animals.
+    """The best settings of each method among its first ``budget`` candidates, by the mean volume PSNR over ``animals`` training animals.
 
     ``given`` settings of a method (its checkpoint) are the same in all candidates. Methods that choose their own settings from the data
-    (lambda_=None) have no candidates: that choice is part of the method. The records stay in ``results/tuning``. A candidate that fails is
-    out; a method all of whose candidates fail keeps its defaults. A network has seen the training animals: its data consistency, chosen
-    on them, errs to the low side.
+    (lambda_=None) have no candidates, because that choice is part of the method. The records stay in ``results/tuning``. A candidate that
+    fails is out; a method all of whose candidates fail keeps its defaults. A network has seen the training animals, so that its data
+    consistency, which is chosen on them, tends to be too small.
     """
     if budget < 1 or not train:
         return {}

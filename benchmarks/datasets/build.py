@@ -58,23 +58,22 @@ def build_bonemet(
     progress: Callable[[int, int, str], None] | None = None,
     **settings: Any,
 ) -> BuildReport:
-    """Scan each source in software and write the pair as BoneMet does: ``Imagery_Dataset/1. Rotation-X-ray/851/week 0/xray_1.PNG``, ...
+    """Scan each source by software and write the pair as BoneMet does: ``Imagery_Dataset/1. Rotation-X-ray/851/week 0/xray_1.PNG``, ...
 
-    ``sources`` are volume files (attenuation in 1/mm, or grey levels as ``grey`` says) and whole
-    numbers, the seeds of `hind_limb` phantoms. Animals are numbered from ``first_id`` in that order. Phantoms are scanned in every
-    one of ``weeks``, volumes in week 0. The X-rays are 16-bit counts of ``scan`` (default 260 views of 128 x 192 pixels) under
-    ``physics``; Recon-CT is the FDK of all views, corrected as `corrected` says, in 8-bit slices of one fixed grey window.
-    ``settings`` are those of `BuildSettings`.
+    ``sources`` are volume files (attenuation in 1/mm, or grey levels as ``grey`` says) and whole numbers, the seeds of `hind_limb`
+    phantoms. Animals are numbered from ``first_id`` in that order. Phantoms are scanned in every one of ``weeks``, volumes in week 0. The
+    X-rays are 16-bit counts of ``scan`` (default 260 views of 128 x 192 pixels) under ``physics``; Recon-CT is the FDK of all views,
+    corrected as `corrected` says, in 8-bit slices of one fixed grey window. ``settings`` are those of `BuildSettings`.
 
-    Beside the tree: ``dataset.json`` (what is built), ``split.json`` (parts by family, see `split_by_family`), ``records/`` (one file a
-    scan: source, placement, physics, truth) and, with ``truth=True``, ``truth/`` with the volumes that were scanned.
+    Beside the tree there are ``dataset.json`` (what is built), ``split.json`` (parts by family, see `split_by_family`), ``records/`` (one
+    file for each scan: source, placement, physics, truth) and, with ``truth=True``, ``truth/`` with the volumes that were scanned.
 
-    A build that was cut off goes on where it stopped, and ends in the same files: what makes an animal depends on its source, ``seed``
-    and id alone, and its record is written last. Sources may be added at the end of the list. ``progress(done, total, what)`` is
-    called before each scan.
+    A build that was cut off resumes where it stopped, and ends with the same files, because an animal depends only on its source, ``seed``
+    and id, and its record is written last. Sources may be added at the end of the list. ``progress(done, total, what)`` is called before
+    each scan.
 
-    Raises FileNotFoundError for a missing volume, FileExistsError where ``out`` holds something else or was built with other settings
-    (with ``force`` the earlier build is deleted), InputError for no source or a source given twice.
+    Raises FileNotFoundError for a missing volume, FileExistsError where ``out`` holds something else or was built with other settings (with
+    ``force`` the earlier build is deleted), and InputError for no source or a source given twice.
     """
     plan = BuildSettings.of(scan or skyscan_1276(rows=128, cols=192, voxel_mm=0.2226), physics or Physics(), settings)
     animals = list_animals(sources, weeks, first_id)

@@ -72,10 +72,10 @@ def families(names: Sequence[str]) -> dict[str, str]:
 def split_by_family(names: Sequence[str], seed: int = 0, fractions: Mapping[str, float] = FRACTIONS) -> dict[str, list[str]]:
     """Part -> names, in the order given. Whole families go to the part that lacks most, the largest family first.
 
-    ``fractions`` are shares of the animals, and are met as well as whole families allow; where there are enough families no part
-    stays empty. Families of one size are taken in an order drawn from ``seed``.
+    ``fractions`` are shares of the animals, and are met as closely as whole families allow. Where there are enough families no part stays
+    empty. Families of equal size are taken in an order drawn from ``seed``.
 
-    Raises InputError for a name that repeats, and for fractions that are negative or do not add up to 1.
+    Raises InputError for a repeated name, and for fractions that are negative or do not add up to 1.
 
     >>> split_by_family(["C57BL6_J_", "C57L_J_", "B6D2F1_J_", "NZO.HlLtJ_", "LP.J_"], fractions={"train": 0.6, "test": 0.4})
     {'train': ['C57BL6_J_', 'C57L_J_', 'B6D2F1_J_'], 'test': ['NZO.HlLtJ_', 'LP.J_']}

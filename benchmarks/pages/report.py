@@ -195,7 +195,7 @@ def _notes(info: Mapping[str, Any]) -> list[str]:
         "Volumes are scored inside what every view sees; bone lies above 75/255 of the grey window.",
         "The reference is Recon-CT, an FDK of all views: the views that a method was given are among those it was made from.",
         f"Trained or tuned on animals {', '.join(info.get('train', [])) or 'none'}; relatives are on one side of the split.",
-        f"Tuning candidates a method: {info.get('tuning', {}).get('candidates', {})}.",
+        f"Tuning candidates for each method: {info.get('tuning', {}).get('candidates', {})}.",
         f"FID, KID and LPIPS use {info.get('features', 'none')} features"
         + ("; over random features they are other quantities than the published ones." if info.get("features") == "random" else "."),
         f"Before the comparison of volumes: {info.get('alignment', 'nothing was aligned')}.",

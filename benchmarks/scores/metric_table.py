@@ -24,7 +24,7 @@ MEANING: Mapping[str, str] = {
     "volume": "The volume against Recon-CT (an FDK of all views, the given ones among them), inside what every view sees.",
     "heldout-views": "Projections of the volume at measured angles that were not given, fixed window.",
     "table2-compat": "Fit to the view that was given, data range 2 on [-1, 1]; FID and KID of X-rays that a generator invents "
-    "against those of the training animals: as the published code scores. It judges no volume.",
+    "against those of the training animals: as the published code scores. It does not judge the volume.",
 }
 Needs = Literal["volume", "views", "images and a network", "sets of features"]
 _CAP_DB = 100.0  # of a view: one that is equal to the last bit shall not make a mean infinite
@@ -32,10 +32,11 @@ _CAP_DB = 100.0  # of a view: one that is equal to the last bit shall not make a
 
 @dataclass(frozen=True)
 class Metric:
-    """``name`` under a ``protocol``; ``function`` of a `VolumePair`, `ViewPair`, `ImagePair` or `FeatureSets`, as ``needs`` says.
+    """A metric: its ``name`` under a ``protocol``, and the ``function`` of a `VolumePair`, `ViewPair`, `ImagePair` or `FeatureSets`, as
+    ``needs`` says.
 
-    ``head`` is the column's; ``unit`` is empty for a ratio; ``better`` is the good end; ``listed`` says whether the tables show it
-    (records and table.csv hold it in any case).
+    ``head`` is the head of its column; ``unit`` is empty for a ratio; ``better`` is the good end; ``listed`` says whether the tables show
+    it (records and table.csv have it in any case).
     """
 
     name: str

@@ -176,7 +176,7 @@ def _true(group: Sequence[Row]) -> Cell:
 def about(plan: Plan) -> str:
     """The first paragraph of the page."""
     return (
-        f"Real mouse heads (one animal a strain; grey/255 x {MU_MAX:g} 1/mm), scanned by `fewview.recon.simulate` with its default physics "
+        f"Real mouse heads (one per strain; grey/255 x {MU_MAX:g} 1/mm), scanned by `fewview.recon.simulate` with its default physics "
         "(50 kVp spectrum, soft tissue and bone, 20 000 photons, electronic noise, blur, gain errors, dead pixels, scatter, drift of the "
         f"tube) on a SkyScan 1276 of {ROWS} x {COLS} pixels of {PIXEL_MM:g} mm at the axis, 260 views over 207.2 deg (208 deg covered). "
         f"Axis and row shift (up to {SHIFT_PX:g} px), roll (up to {ROLL_DEG:g} deg), sense of rotation and position (up to "

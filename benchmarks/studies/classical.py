@@ -171,7 +171,7 @@ def about(plan: Plan) -> str:
     return (
         f"{len(plan.volumes)} real mouse-head micro-CTs, {beam} scans with the simulator's default noise, {plan.size}^3 voxels, "
         f"{plan.size} x {plan.size * 3 // 2} pixels. {MEASURE} Seconds include the choice of lambda and iterations; CPU s is what to "
-        "compare on a busy machine; `chosen` is that of the first volume."
+        "compare on a busy machine; `chosen` is the choice for the first volume."
     )
 
 

@@ -194,7 +194,7 @@ def _seconds(group: Sequence[Row]) -> Cell:
 def about(plan: Plan) -> str:
     """The first paragraph of the page."""
     return (
-        f"Real mouse heads (one animal a strain; grey/255 x {MU_MAX:g} 1/mm), scanned by `fewview.recon.simulate` with its default physics "
+        f"Real mouse heads (one per strain; grey/255 x {MU_MAX:g} 1/mm), scanned by `fewview.recon.simulate` with its default physics "
         f"and {plan.photons} photons on a SkyScan 1276 of {plan.cols * 2 // 3} x {plan.cols} pixels, 260 views at 0.8 deg, up to "
         f"{OFF_CENTER_PX:g} px (at 192 columns) off the axis. Warned: the level is 'wrong'. Named first: the first suspicion is the fault "
         "that was put in. Contradiction and error in percent, least to largest."

@@ -28,7 +28,7 @@ STUDIES = {
     "calibration": Place("calibration:STUDY", "how well self-calibration finds a known misalignment"),
     "self_check": Place("self_check:STUDY", "which faults the self-check finds, and whether it leaves sound scans alone"),
     "intervals": Place("intervals:STUDY", "what the standard deviations are worth where the truth is known"),
-    "time": Place("time_to_quality:STUDY", "how long a method takes to come near to where it converges"),
+    "time": Place("time_to_quality:STUDY", "how long a method takes to come close to where it converges"),
     "rtk": Place("rtk:STUDY", "itk-rtk beside fewview: quality against seconds"),
 }
 

@@ -30,11 +30,12 @@ QUICK_METHODS = ("fdk", "sirt", "cgls", "control-mean", "control-one-view")
 
 @dataclass(frozen=True)
 class Plan:
-    """What is compared. ``methods`` empty: every method that runs here without training (or whose checkpoint is given), and the controls.
+    """What is compared. With ``methods`` empty it is every method that runs here without training (or has a checkpoint), and the controls.
 
-    ``data``: a folder in BoneMet's layout; ``views`` counts of views; ``size`` voxels across; ``budget`` tuning candidates a method;
-    ``settings`` per method override tuning. ``checkpoints`` is a folder of ``METHOD.pt`` (default: in the results); with ``train`` those
-    that are missing are trained first (``train_steps`` None: as long as their small presets say).
+    ``data`` is a folder in the layout of BoneMet, ``views`` are numbers of views, ``size`` is the number of voxels across, and ``budget``
+    that of tuning candidates for each method. ``settings`` of a method take precedence over tuning. ``checkpoints`` is a folder of
+    ``METHOD.pt`` (default: in the results); with ``train`` those that are missing are trained first (``train_steps`` None: as long as their
+    small presets say).
     """
 
     data: Path = Path()

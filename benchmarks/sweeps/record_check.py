@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ...base import InputError
 from .records import Record
 
-AGAIN = "delete it and run the same `fewview bench` again: it is made again"
+AGAIN = "delete it and run the same `fewview bench` again, which makes it again"
 
 
 class CodeFacts(BaseModel):

@@ -29,11 +29,12 @@ class Desk:
 
 @dataclass(frozen=True)
 class Study:
-    """``Plan`` is a frozen dataclass of options, whose docstring explains each; ``tasks`` and ``run`` are module-level functions.
+    """A study: ``Plan`` is a frozen dataclass of options, whose docstring explains each; ``tasks`` and ``run`` are module-level functions.
 
-    ``metrics`` are names of `scores.metric_table.METRICS` (or of what else the study measures); they are part of every key. ``about`` and
-    ``notes`` are paragraphs around the ``tables``. ``prepare`` completes the plan (tuning, training) before its tasks are listed;
-    ``info`` is what `sweep.json` says of how it was done; ``write`` writes what people read into the results folder (default: table.md).
+    ``metrics`` are names in `scores.metric_table.METRICS` (or of what else the study measures), and part of every key. ``about`` and
+    ``notes`` are paragraphs around the ``tables``. ``prepare`` completes the plan (tuning, training) before its tasks are listed. ``info``
+    is what `sweep.json` says about how it was done, and ``write`` writes the results for people into the results folder (default:
+    table.md).
     """
 
     name: str

@@ -38,8 +38,8 @@ def open_skyscan(path: Path, *, part: int | None = None, skip_missing: bool = Fa
     """The projections of a folder (or of one log file, where a folder holds several) with the geometry of the log.
 
     Images are ``<prefix><number>.tif``; scouts (``_spr``), slices (``_rec``) and TIFFs of other scans are left out. A gap in the numbers is
-    an error, unless ``skip_missing`` says to go on with a view less. ``part`` chooses a part of an oversize scan; ``settings`` are those of
-    `geometry.parse_skyscan_log`. ``meta`` holds every key of the log and each assumption that was made.
+    an error, unless ``skip_missing`` is given, which leaves out these views. ``part`` chooses a part of an oversize scan; ``settings`` are
+    those of `geometry.parse_skyscan_log`. ``meta`` holds every key of the log and each assumption that was made.
 
     Raises FileNotFoundError naming the missing images, and InputError for two logs, none, or counts that disagree.
     """

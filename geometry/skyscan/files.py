@@ -44,10 +44,10 @@ def find_logs(folder: Path) -> dict[str, tuple[Path | None, Path | None]]:
 
 
 def choose_log(path: Path, part: int | None) -> tuple[LogText, tuple[str, ...], tuple[str, ...]]:
-    """(text of the log at ``path``, a file or a folder that holds exactly one scan; what was assumed in choosing it; warnings).
+    """The text of the log at ``path`` (a file, or a folder with exactly one scan), what was assumed in choosing it, and warnings.
 
-    In a folder, the [Reconstruction] section of ``_rec.log`` joins the scan's own log. Several scans, or several parts
-    (``~00``, ``~01``) without ``part``, raise InputError that lists them.
+    In a folder, the [Reconstruction] section of ``_rec.log`` is added to the log of the scan. Several scans, or several parts (``~00``,
+    ``~01``) without ``part``, raise an InputError that lists them.
     """
     if not path.exists():
         raise FileNotFoundError(f"SkyScan log or folder {path} is not there")

@@ -35,7 +35,7 @@ _DURATION = re.compile(r"(\d+)\s*h?\s*:\s*(\d+)\s*m?\s*:\s*(\d+(?:\.\d+)?)\s*s?\
 
 
 def normalise(key: str) -> str:
-    """A key without case, blanks, punctuation and known misspellings; keys are compared whole, never by a part.
+    """A key without case, blanks, punctuation and known misspellings. Keys are compared as a whole, never by a part.
 
     >>> normalise("Camera X/Y Ratio") == normalise("CameraXYRatio")
     True
@@ -72,10 +72,10 @@ class LogText:
         return None
 
     def number(self, key: str, section: str | None = None) -> float | None:
-        """The number that a value begins with, blanks and the key's own unit around it; None where the key is absent.
+        """The number with which a value begins, ignoring blanks and the unit of the key; None where the key is absent.
 
-        Raises InputError naming file and key where the value does not start with a finite number, has another unit than the key
-        (``10.6 mm`` for a key in um), or may be read in two ways (``1,024`` and other separators of thousands).
+        Raises InputError naming file and key where the value does not start with a finite number, has another unit than the key (``10.6
+        mm`` for a key in um), or can be read in two ways (``1,024`` and other separators of thousands).
         """
         value = self.get(key, section)
         if value is None:

@@ -33,14 +33,19 @@ VOXELS_A_CHUNK = {"cuda": 1 << 22}  # voxels that go through the network at once
 class NafSettings:
     """Settings of `naf`.
 
-    ``render`` "volume" reads the field at the voxel centres and projects them with the `Operator`, the whole scan in every step: the
-    fast way on a CPU. "rays" draws ``rays`` random rays a step with ``samples`` points each (None: 1.5 a voxel of the longest side):
-    independent of any grid, and what a geometry is refined with. ``steps`` None: 300 or 1500. ``encoding`` "dense" or "hash"; ``tv``
-    weight of total variation relative to the data term; ``refine`` estimates "axis", "roll" and per-view "drift" of the detector with
-    the field (any of them; found in the detector's own pixels); ``bin`` averages detector pixels while they are smaller than a voxel.
-    ``precision`` "bf16" computes the small network in bfloat16 (positions, grids and line integrals stay float32), "auto" does so on
-    CUDA; ``compiled`` has torch.compile fuse the network, and with rays or hashing the look-up: half a minute of compilation first, for
-    long fits on CUDA.
+    Args:
+        render: "volume" reads the field at the voxel centres and projects them with the `Operator`, the whole scan in every step, which is
+            fast on a CPU. "rays" draws random rays; it depends on no grid, and a geometry can be refined with it.
+        steps: number of steps; by default 300 ("volume") or 1500 ("rays").
+        rays: random rays in a step of "rays".
+        samples: points on a ray; by default 1.5 for each voxel of the longest side.
+        encoding: "dense" or "hash".
+        tv: weight of total variation relative to the data term.
+        refine: any of "axis", "roll" and "drift" (of each view), which are estimated with the field, in pixels of the detector itself.
+        bin: average detector pixels while they are smaller than a voxel.
+        precision: "bf16" computes the small network in bfloat16 (positions, grids and line integrals stay float32); "auto" does so on CUDA.
+        compiled: let torch.compile fuse the network, and with rays or hashing the look-up. It takes half a minute first, and pays off for
+            long fits on CUDA.
     """
 
     render: Literal["volume", "rays"] = "volume"

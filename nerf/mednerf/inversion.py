@@ -27,12 +27,12 @@ Report = Callable[[int, dict[str, float]], None]
 
 @checked(of="mednerf")
 class Inversion:
-    """How a generator is fitted to X-rays: the loss is a perceptual distance, the squared error and mean z^2 / 2, weighted.
+    """How a generator is fitted to X-rays. The loss is the weighted sum of a perceptual distance, the squared error and mean z^2 / 2.
 
-    ``fit`` "generator" moves generator and code (as published), "z" the code alone; ``views`` "all" that are given, or the first "one".
-    ``starts`` random codes and the mean one (0) are tried first and the best is fitted for ``steps`` steps of ``patches`` patches, by
-    Adam for the code and RMSprop for the generator, at rates that fall to a tenth. Published: weights 0.3, 0.1, 0.3, rates 5e-4 each,
-    one view, one start, until a chosen PSNR is reached.
+    ``fit`` "generator" changes generator and code (as published), "z" the code alone. ``views`` is "all" that are given, or only the first
+    "one". First ``starts`` random codes and the mean code (0) are tried; the best one is fitted for ``steps`` steps of ``patches`` patches,
+    with Adam for the code and RMSprop for the generator, at rates that fall to a tenth. Published are the weights 0.3, 0.1, 0.3, rates of
+    5e-4 each, one view, and one start, until a chosen PSNR is reached.
     """
 
     steps: Whole = 150

@@ -28,13 +28,15 @@ def _known(find: Callable[[str], object]) -> AfterValidator:
 
 @checked(of="mednerf")
 class Architecture:
-    """Generator (``layers`` x ``width``, input again after ``skip``, ``octaves`` of sines, codes), discriminator (``base`` channels, batch
-    norm if ``normed``), and what they see: ``samples`` points a ray, ``patches`` a step, each spanning a share of the image from
-    ``least_share`` (reached from 1 exponentially, at rate ``anneal`` a step) to 1.
+    """The sizes of generator and discriminator, and what they see.
 
-    ``posed`` shows the discriminator each pixel's ray beside its value; unposed, it judges images alone, and generated ones are taken
-    from random poses of the scan. ``rendering`` "line", or "composite" for `table2-compat`; ``window`` is the line integral that white
-    stands for; ``perceptual`` names the distance in place of LPIPS; ``average`` is the memory of the averaged generator.
+    The generator has ``layers`` x ``width``, the input again after ``skip``, ``octaves`` of sines, and codes. The discriminator has
+    ``base`` channels, and batch norm if ``normed``. There are ``samples`` points on a ray and ``patches`` patches in a step, each of which
+    spans a share of the image; the least share falls exponentially from 1 to ``least_share``, at rate ``anneal`` per step.
+
+    ``posed`` shows the discriminator the ray of each pixel beside its value. Without it, it judges images alone, and generated ones are
+    taken from random poses of the scan. ``rendering`` is "line", or "composite" for `table2-compat`; ``window`` is the line integral for
+    white; ``perceptual`` names the distance that replaces LPIPS; ``average`` is the memory of the averaged generator.
     """
 
     layers: Count = 8

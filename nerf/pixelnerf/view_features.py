@@ -14,11 +14,11 @@ from ...geometry import Scan
 
 @dataclass(frozen=True)
 class Cameras:
-    """What projects points: ``inverse`` [view, 3, 3], in 1/mm, of the matrix with the columns u, v, panel's centre - source; ``offset``
-    [view, 3], which it makes of minus the source (worked out in double precision: a source may be far away).
+    """What is needed to project points.
 
-    ``frame`` [view, 3, 3] has unit vectors as rows: the way that columns count, the way that rows count, and the panel's normal, away from
-    the source.
+    ``inverse`` [view, 3, 3], in 1/mm, is the inverse of the matrix with the columns u, v and panel's centre - source. ``offset`` [view, 3]
+    is ``inverse`` times minus the source, computed in double precision because a source may be far away. The rows of ``frame`` [view, 3, 3]
+    are unit vectors: the direction in which columns count, that in which rows count, and the normal of the panel, away from the source.
     """
 
     inverse: Float[Tensor, "view 3 3"]

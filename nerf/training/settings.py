@@ -15,14 +15,22 @@ AtLeastOne = Field(min_length=1)
 
 @checked(of="training")
 class TrainSettings:
-    """How to train; made by `TrainSettings.of`, which asks the learner's preset first.
+    """How to train. `TrainSettings.of` makes it, and asks the learner's preset first.
 
-    ``views``: numbers of views, one drawn a step, chosen by one of ``selections``; ``batch`` scans a step, one after the other (gradients
-    add up); ``pool`` subsets of the views of each scan are drawn once and seen again and again (0: another one each step), which lets a
-    learner keep what it makes of them; ``learning_rate`` times what the learner says; ``schedule`` "cosine" (to zero) or "constant";
-    ``clip`` the largest norm of a group's gradient (0: any); ``augment`` "none", "quarter" or "any", see `augmented`; ``check_every`` steps
-    the held-out animals are scored, ``check_scans`` of them, from ``check_views`` views each; ``precision`` "auto" is bf16 or fp16 on CUDA
-    and float32 elsewhere.
+    Args:
+        views: numbers of views, of which each step draws one.
+        selections: how the views are selected, of which each step draws one: evenly or random.
+        batch: scans in a step, one after the other (their gradients are added).
+        pool: this many subsets of the views of each scan are drawn once and used again and again (0: another in each step), so that a
+            learner can keep what it makes of them.
+        learning_rate: factor on the learning rates of the learner.
+        schedule: "cosine" (falling to zero) or "constant".
+        clip: the largest norm of the gradient of a group; 0 allows any.
+        augment: "none", "quarter" or "any", see `augmented`.
+        check_every: the held-out animals are scored every so many steps.
+        check_scans: number of held-out scans that are scored.
+        check_views: numbers of views from which each of them is scored.
+        precision: "auto" is bf16 or fp16 on CUDA and float32 elsewhere.
     """
 
     preset: str = "small"

@@ -32,12 +32,14 @@ P = ParamSpec("P")
 
 @checked(of="a trained method")
 class TrainedSettings:
-    """Settings of a method that was trained. ``checkpoint``: the file that `fewview train` wrote.
+    """Settings of a method that was trained.
 
-    ``consistency``: SIRT iterations from the network's volume on, towards the measured line integrals (0: the network's volume as it
-    is; what the network learned beyond the measured integrals, such as a correction of beam hardening, is partly undone). A single view
-    corrects no volume: there the iterations are left out, with a warning, and the result says ``consistency`` 0. ``seed`` of
-    what the network draws by chance, if anything.
+    Args:
+        checkpoint: the file that `fewview train` wrote.
+        consistency: SIRT iterations from the network's volume towards the measured line integrals; 0 leaves the volume as it is. They
+            partly undo what the network learned beyond these, such as a correction of beam hardening. A single view corrects no
+            volume: then the iterations are left out, with a warning, and the result says ``consistency`` 0.
+        seed: seed of what the network draws at random, if anything.
     """
 
     checkpoint: str | Path | None = None

@@ -174,7 +174,9 @@ def tiled(module: ResidualUNet, volumes: Float[Tensor, "c z y x"], tile: int = T
 
 @checked(of="unet")
 class UnetSettings(TrainedSettings):
-    """Settings of `unet`: those of every trained method, and ``dropout``: leave channels out by chance (``seed``), for an uncertainty."""
+    """Settings of `unet`: those of every trained method, and ``dropout``, which leaves out channels at random (``seed``) to sample an
+    uncertainty.
+    """
 
     dropout: bool = False
 

@@ -16,7 +16,7 @@ from ...geometry import Grid, Scan
 from ...geometry.rotation import Orbit
 from ..method import Callback, Progress, Volume, method_function
 from ..projector import astra_backend
-from ..projector.voxel_driven_numba import projection_matrices, upright
+from ..projector.projection_matrices import projection_matrices, upright
 from .fan_to_parallel import rebin
 from .ramp import filter_name
 from .redundancy import coverage

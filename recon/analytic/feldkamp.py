@@ -18,12 +18,11 @@ from ...geometry import Grid, Scan
 from ...geometry.rotation import Orbit
 from ..method import Callback, Progress, Volume, method_function
 from ..projector.backend import fdk_backend
-from ..projector.voxel_driven_numba import Columns, projection_matrices, upright
-from .filtered_views import filtered_columns
+from .filtered_views import filtered_views
 from .ramp import filter_name, ramp_response
 from .redundancy import coverage
 
-_BLOCK_BYTES = 256 << 20  # filtered views held at once
+_BLOCK_BYTES = 64 << 20  # filtered views held at once, which may be resampled to as many again
 _WORKING_BYTES = 256 << 20  # ray weights and padded rows of the few views that are being filtered
 
 
@@ -92,14 +91,13 @@ def filtered_backprojection(
     orbit = Orbit.of(scan)
     covered = coverage(orbit.angle)
     _require_memory(scan, grid)
-    matrices = projection_matrices(scan)
-    fast = upright(matrices, grid)
     volume = np.zeros(grid.shape, dtype=np.float32)
     blocks = _blocks(scan)
-    space = Columns.empty(blocks[0].stop, *scan.shape)
+    space = np.empty((blocks[0].stop, *scan.shape), dtype=np.float32)
     for views in blocks:
-        columns = filtered_columns(space, projections.values, scan, orbit, covered, response, views)
-        chosen.fdk_sum(volume, grid, columns, matrices[views], covered.width[views], fast)
+        filtered = space[: views.stop - views.start]
+        filtered_views(projections.values, scan, orbit, covered, response, views, filtered)
+        chosen.fdk_sum(volume, scan[views], grid, filtered, covered.width[views])
         tell(views.stop, volume if views.stop == len(scan) else None)
     return volume
 
@@ -120,7 +118,7 @@ def _on_card(
 
 def _blocks(scan: Scan) -> list[slice]:
     rows, cols = scan.shape
-    size = max(1, _BLOCK_BYTES // (4 * Columns.size(1, rows, cols)))
+    size = max(1, _BLOCK_BYTES // (4 * rows * cols))
     return [slice(i, min(i + size, len(scan))) for i in range(0, len(scan), size)]
 
 
@@ -140,7 +138,7 @@ def _refuse_repeats(scan: Scan) -> None:
 def _require_memory(scan: Scan, grid: Grid) -> None:
     """Refuse before allocating: the volume, one block of filtered views, and what the filter and numba need beside them."""
     block = _blocks(scan)[0]
-    needed = 4 * math.prod(grid.shape) + 4 * Columns.size(block.stop, *scan.shape) + _WORKING_BYTES
+    needed = 4 * math.prod(grid.shape) + 4 * 2 * block.stop * math.prod(scan.shape) + _WORKING_BYTES
     what = f"FDK's volume of {' x '.join(map(str, grid.shape))} voxels and its working space"
     require_memory(needed, what, remedy=f"use larger voxels (grid.coarser(2) needs about {needed / 8 / 2**30:.1f} GiB) or a smaller grid")
 

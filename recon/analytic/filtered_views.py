@@ -1,4 +1,4 @@
-"""From projections to filtered views: weights, ramp and a turn from rows to columns, a few views at a time."""
+"""From projections to filtered views: weights and ramp, a few views at a time."""
 
 from __future__ import annotations
 
@@ -8,22 +8,26 @@ from numpy.typing import NDArray
 
 from ...geometry import Scan
 from ...geometry.rotation import Orbit, pixel_directions
-from ..projector.voxel_driven_numba import Columns
 from .ramp import convolve_pairs, padded_length
 from .redundancy import Coverage, full_circle_weight, short_scan_cell_weight
 
 _FFT_BYTES = 16 << 20  # padded rows in flight: they should fit in the last cache
 
 
-def filtered_columns(
-    space: Columns, values: NDArray[np.float32], scan: Scan, orbit: Orbit, covered: Coverage, response: NDArray[np.float32], views: slice
-) -> Columns:
-    """The views of a slice, weighted and ramp filtered, written into ``space`` of that many views or more.
+def filtered_views(
+    values: NDArray[np.float32],
+    scan: Scan,
+    orbit: Orbit,
+    covered: Coverage,
+    response: NDArray[np.float32],
+    views: slice,
+    out: NDArray[np.float32],
+) -> None:
+    """Write the views of a slice of ``values`` [view, row, col], weighted and ramp filtered, to ``out`` (view of the slice, row, col).
 
     ``response`` is `ramp_response` of the scan's columns.
     """
     rows, cols = scan.shape
-    columns = Columns(space.flat, views.stop - views.start, rows, cols)
     length = padded_length(cols)
     pairs = (rows + 1) // 2
     many = max(1, _FFT_BYTES // (8 * pairs * length))
@@ -37,8 +41,7 @@ def filtered_columns(
             buffer = np.zeros((len(weight), (chunk.stop - chunk.start + 1) // 2, length, 2), dtype=np.float32)
             _weigh(buffer, values[part], weight, vectors, chunk.start, chunk.stop)
             convolve_pairs(buffer.view(np.complex64)[..., 0], response)
-            _turn(columns.data[begin - views.start : part.stop - views.start], buffer, chunk.start, chunk.stop, rows)
-    return columns
+            _separate(out[begin - views.start : part.stop - views.start], buffer, chunk.start, chunk.stop)
 
 
 def ray_weights(scan: Scan, orbit: Orbit, covered: Coverage, views: slice, rows: slice) -> NDArray[np.float32]:
@@ -83,19 +86,10 @@ def _weigh(buffer, values, weight, vectors, first, stop):  # pragma: no cover - 
 
 
 @njit(parallel=True, nogil=True, cache=True)
-def _turn(data, buffer, first, stop, rows):  # pragma: no cover - compiled
-    """Copy [view, pair, col, 2] into [view, col, row + 2], and repeat the panel's first and last row beyond it."""
-    views, cols, _ = data.shape
-    blocks = (cols + 15) // 16
-    for job in prange(views * blocks):
-        view, begin = job // blocks, job % blocks * 16
-        end = min(begin + 16, cols)
-        for row in range(first, stop):
-            pair, odd = (row - first) // 2, (row - first) % 2
-            for col in range(begin, end):
-                data[view, col, row + 2] = buffer[view, pair, col, odd]
-        for col in range(begin, end):
-            if first == 0:
-                data[view, col, 1] = data[view, col, 2]
-            if stop == rows:
-                data[view, col, rows + 2] = data[view, col, rows + 1]
+def _separate(out, buffer, first, stop):  # pragma: no cover - compiled
+    """Copy [view, pair, col, 2] into [view, row, col]."""
+    rows = stop - first
+    for job in prange(out.shape[0] * rows):
+        view, row = job // rows, job % rows
+        for col in range(out.shape[2]):
+            out[view, first + row, col] = buffer[view, row // 2, col, row % 2]

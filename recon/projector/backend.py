@@ -37,8 +37,9 @@ class Backend:
     ``project(volume, scan, grid)`` and ``backproject(projections, scan, grid)`` take and return contiguous tensors of a type and on a
     device that the backend has: ``home(device)`` is where values from ``device`` are computed, ``float64`` whether double precision is
     kept (otherwise float32 is computed). ``prepare(scan, grid, device, dtype)``, where there is one, makes what an `Operator` keeps for
-    values of one device and type, and calls instead. ``fdk_sum`` adds filtered views to a volume, as `fdk` wants it; ``fdk_on_card``:
-    `fdk` filters and sums on the GPU; neither: no FDK.
+    values of one device and type, and calls instead. ``fdk_sum(volume, scan, grid, views, weights)`` adds filtered views [view, row,
+    col], each times its weight over the square of the voxel's depth, to a volume, as `fdk` wants it; ``fdk_on_card``: `fdk` filters and
+    sums on the GPU; neither: no FDK.
     ``lacks()`` says in words what is missing on this machine, "" where it can be used; it loads nothing heavy. ``automatic(device)``
     says whether "auto" may choose it there; among several, the greater ``rank`` wins. ``where``, ``transpose``: for `fewview doctor`.
     """

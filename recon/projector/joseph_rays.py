@@ -50,11 +50,15 @@ class Rays:
         """(n, 12): source, first, u, v side by side, as the compiled loops take them."""
         return np.ascontiguousarray(np.concatenate([self.source, self.first, self.u, self.v], axis=1))
 
-    def upright(self) -> NDArray[np.bool_]:
-        """(n,) whether all rays of a detector column share one path in (x, y) and none runs mostly along z."""
+    def flat(self) -> NDArray[np.bool_]:
+        """(n,) whether all rays of a detector column share one path in (x, y): columns along z, rows at right angles to it."""
         step, tiny = np.linalg.norm(self.v, axis=1), 1e-10
-        flat = (np.abs(self.v[:, :2]) <= tiny * step[:, None]).all(axis=1) & (np.abs(self.u[:, 2]) <= tiny * np.linalg.norm(self.u, axis=1))
+        level = np.abs(self.u[:, 2]) <= tiny * np.linalg.norm(self.u, axis=1)
+        return (np.abs(self.v[:, :2]) <= tiny * step[:, None]).all(axis=1) & level
+
+    def upright(self) -> NDArray[np.bool_]:
+        """(n,) whether a view is `flat` and none of its rays runs mostly along z."""
         steep = np.maximum(np.abs(self.first[:, 2]), np.abs(self.first[:, 2] + (self.rows - 1) * self.v[:, 2]))
         col = np.arange(self.cols)[None, :, None]
         across = np.abs(self.first[:, None, :2] + col * self.u[:, None, :2]).max(axis=2).min(axis=1)
-        return flat & (steep < across)
+        return self.flat() & (steep < across)

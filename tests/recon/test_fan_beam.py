@@ -12,9 +12,11 @@ import torch
 from fewview.data import Projections
 from fewview.geometry import Grid, Scan
 from fewview.recon import Operator, dottest, fdk
-from fewview.recon.projector import fan_numba, voxel_driven_numba
-from fewview.recon.projector.fan_voxel_driven_numba import backproject_slices, rows_met
+from fewview.recon.projector.compiled import backprojection
+from fewview.recon.projector.compiled.fan import planes
+from fewview.recon.projector.compiled.fan.slices import backproject_slices, rows_met
 from fewview.recon.projector.joseph_rays import Rays
+from fewview.recon.projector.projection_matrices import projection_matrices
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,7 +47,7 @@ def swung(scan: Scan, degrees: float, height_mm: float = 0.0) -> Scan:
 
 def close(scan: Scan, grid: Grid, seed: int = 0) -> None:
     """The pair is matched, and each half is the plain reference's in double precision."""
-    assert fan_numba.supports(Rays.of(scan, grid))
+    assert planes.supports(Rays.of(scan, grid))
     fast, plain = Operator(scan, grid, "numba"), Operator(scan, grid, "torch")
     assert dottest(fast, seed) <= 1e-6
     random = np.random.default_rng(seed)
@@ -170,7 +172,7 @@ def test_which_scans_are_flat() -> None:
     grid = Grid((3, 20, 20), 1.0)
 
     def flat(scan: Scan) -> bool:
-        return fan_numba.supports(Rays.of(scan, grid))
+        return planes.supports(Rays.of(scan, grid))
 
     assert flat(fan())
     assert flat(fan(axis_shift_mm=4.0))
@@ -233,14 +235,11 @@ def test_the_sum_of_filtered_views_in_a_slice(
     )
     scan, grid = swung(scan, swing), Grid((slices, *shape), 1.0, (2.0, -3.0, 0.4 if parallel else 0.0))
     values, weight = random.standard_normal((5, rows, cols)).astype(np.float32), random.uniform(0.5, 1.5, 5)
-    columns = voxel_driven_numba.Columns.empty(5, rows, cols)
-    columns.data[:, :, 2 : rows + 2] = values.transpose(0, 2, 1)
-    columns.data[:, :, 1], columns.data[:, :, rows + 2] = values[:, 0], values[:, -1]
-    matrices = voxel_driven_numba.projection_matrices(scan)
+    matrices = projection_matrices(scan)
     met = rows_met(grid, matrices)
     assert met is not None
     found = np.ones(grid.shape, np.float32)  # what is there already stays
-    backproject_slices(found, grid, columns, matrices, weight, met)
+    backproject_slices(found, grid, values, matrices, weight, met)
     expected, doubtful = interpolated(values, scan, grid, weight)
     gap = np.abs(found - 1 - expected) * ~doubtful
     assert gap.max() <= (1e-3 if parallel else 3e-5) * max(1.0, np.abs(expected).max())
@@ -252,7 +251,7 @@ def test_fdk_of_a_fan_beam_takes_these_loops(monkeypatch: pytest.MonkeyPatch) ->
     def others(*arguments: object) -> None:
         raise AssertionError("loops along z")
 
-    monkeypatch.setattr(voxel_driven_numba, "backproject", others)
+    monkeypatch.setattr(backprojection, "backproject", others)
     angles = np.arange(40) * 9.0
     for rows, shape, fits in ((1, (1, 20, 20), True), (5, (1, 20, 20), True), (5, (2, 20, 20), False), (5, (9, 20, 20), False)):
         scan = fan(rows=rows, angles_deg=angles)

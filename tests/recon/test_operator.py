@@ -12,7 +12,7 @@ import pytest
 import torch
 from fewview.geometry import Grid, InputError, MissingBackendError, Scan, UnknownNameError, skyscan_1276
 from fewview.recon import Operator, dottest
-from fewview.recon.projector import joseph_numba
+from fewview.recon.projector.compiled import pair
 from fewview.recon.projector.joseph_rays import Rays
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -409,8 +409,6 @@ def test_a_cpu_without_wide_registers(tmp_path) -> None:
 import numpy as np
 from fewview.geometry import Grid, skyscan_1276
 from fewview.recon import Operator, dottest
-from fewview.recon.simd import line_sampling
-assert not line_sampling.PERMUTE
 scan, grid = skyscan_1276(30, 45, 0.5)[::20], Grid((20, 30, 30), 0.6)
 A, B = Operator(scan, grid, "numba"), Operator(scan, grid, "torch")
 x, y = np.random.default_rng(0).random(A.domain_shape), np.random.default_rng(1).random(A.range_shape)
@@ -431,4 +429,4 @@ def test_the_compiled_loops_know_the_same_upright_views() -> None:
     scan, grid = skyscan_1276(64, 96, 0.2), Grid((32, 48, 48), 0.3)
     assert Rays.of(scan, grid).upright().all()
     assert not Rays.of(circular(roll_deg=0.01), grid).upright().any()
-    assert joseph_numba.project(np.zeros(grid.shape, np.float32), Rays.of(scan[:2], grid)).shape == (2, 64, 96)
+    assert pair.project(np.zeros(grid.shape, np.float32), Rays.of(scan[:2], grid)).shape == (2, 64, 96)

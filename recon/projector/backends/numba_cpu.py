@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ....geometry import Grid, Scan
 from ..backend import Backend
 from ..joseph_rays import Rays
 
+Array = NDArray[np.float32]
+
 
 def _project(volume: Tensor, scan: Scan, grid: Grid) -> Tensor:
-    from ..joseph_numba import project
+    from ..compiled.pair import project
 
     return torch.from_numpy(project(volume.numpy(), Rays.of(scan, grid)))
 
 
 def _backproject(projections: Tensor, scan: Scan, grid: Grid) -> Tensor:
-    from ..joseph_numba import backproject
+    from ..compiled.pair import backproject
 
     return torch.from_numpy(backproject(projections.numpy(), Rays.of(scan, grid)))
 
 
-def _fdk_sum(volume: Any, grid: Grid, columns: Any, matrices: Any, step: Any, fast: bool) -> None:
-    from ..fan_voxel_driven_numba import backproject_slices, rows_met
-    from ..voxel_driven_numba import backproject
+def _fdk_sum(volume: Array, scan: Scan, grid: Grid, views: Array, weights: NDArray[np.float64]) -> None:
+    from ..compiled.backprojection import backproject
+    from ..compiled.fan.slices import backproject_slices, rows_met
+    from ..projection_matrices import projection_matrices
 
+    matrices = projection_matrices(scan)
     rows = rows_met(grid, matrices)
     if rows is not None:
-        backproject_slices(volume, grid, columns, matrices, step, rows)
+        backproject_slices(volume, grid, views, matrices, weights, rows)
     else:
-        backproject(volume, grid, columns, matrices, step, fast)
+        backproject(volume, scan, grid, views, weights)
 
 
 BACKEND = Backend(

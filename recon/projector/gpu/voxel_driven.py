@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ....geometry import Grid, Scan
-from ..voxel_driven_numba import projection_matrices, upright
+from ..projection_matrices import projection_matrices, upright
 from .turning import on_device_of
 from .voxel_kernels import add_views, spread_views
 

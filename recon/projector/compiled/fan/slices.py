@@ -14,8 +14,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from ...geometry import Grid
-from .voxel_driven_numba import Columns
+from .....geometry import Grid
 
 VOXELS = 32
 _LINES_A_PASS = 4  # lines of voxels that are filled while a view is in the first cache
@@ -43,26 +42,32 @@ def rows_met(grid: Grid, matrices: NDArray[np.float64]) -> NDArray[np.float64] |
 def backproject_slices(
     volume: NDArray[np.float32],
     grid: Grid,
-    columns: Columns,
+    filtered: NDArray[np.float32],
     matrices: NDArray[np.float64],
     step: NDArray[np.float64],
     rows: NDArray[np.float64],
 ) -> None:
-    """Add to ``volume`` [z, y, x] the filtered views, each times ``step`` (view,) over w^2, at the ``rows`` (view, nz) of `rows_met`."""
+    """Add to ``volume`` [z, y, x] the ``filtered`` views [view, row, col], each times ``step`` (view,) over w^2.
+
+    They are read at the ``rows`` (view, nz) of `rows_met`.
+    """
     for z in range(grid.shape[0]):
-        views = np.flatnonzero((rows[:, z] > -2) & (rows[:, z] < columns.rows + 1))  # the panel fades to zero within these
-        lines = _lines(columns, views, rows[views, z])
+        views = np.flatnonzero((rows[:, z] > -2) & (rows[:, z] < filtered.shape[1] + 1))  # the panel fades to zero within these
+        lines = _lines(filtered, views, rows[views, z])
         flat = matrices[views][:, [0, 2]] @ _plane(grid, float(grid.z_mm[z]))
-        _add_views(volume[z], lines, columns.cols, np.ascontiguousarray(flat), step[views])
+        _add_views(volume[z], lines, filtered.shape[2], np.ascontiguousarray(flat), step[views])
 
 
-def _lines(columns: Columns, views: NDArray[np.intp], rows: NDArray[np.float64]) -> NDArray[np.float32]:
-    """(view, col + 1): the views at those rows; the last column twice, since it is read with weight 0."""
+def _lines(filtered: NDArray[np.float32], views: NDArray[np.intp], rows: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(view, col + 1): the views at those rows; the last column twice, since it is read with weight 0.
+
+    A panel is extended by one row at either end and fades to zero within the next.
+    """
+    last = filtered.shape[1] - 1
     low = np.floor(rows).astype(np.intp)
     part = (rows - low).astype(np.float32)[:, None]
-    data, view, place = columns.data, views[:, None], np.arange(columns.cols)
-    lower, upper = data[view, place, low[:, None] + 2], data[view, place, low[:, None] + 3]
-    out = np.empty((len(views), columns.cols + 1), np.float32)
+    lower, upper = (filtered[views, np.clip(k, 0, last)] * ((k >= -1) & (k <= last + 1))[:, None] for k in (low, low + 1))
+    out = np.empty((len(views), filtered.shape[2] + 1), np.float32)
     out[:, :-1] = lower + part * (upper - lower)
     out[:, -1] = out[:, -2]
     return out

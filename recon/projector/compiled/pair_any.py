@@ -6,21 +6,20 @@ A slab belongs to one thread, so that nothing is written twice at once; the pric
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from .joseph_rays import TIE
+from ..joseph_rays import TIE
+from .loops import FLAGS
+from .paths import clip_in_front, clip_to
 
 SLABS = 16  # whatever the number of threads: where a slab ends decides how a voxel at its edge is rounded
-# Reordering and contraction keep a sum of the same products; flags that assume no NaN or Inf are left out.
-_FLAGS: Any = {"cache": True, "nogil": True, "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
 Array = NDArray[np.float32]
 
 
-@njit(inline="always", **_FLAGS)
+@njit(inline="always", **FLAGS)
 def _main_axis(dx, dy, dz):
     x, y, z = abs(dx), abs(dy), abs(dz)
     if x * TIE >= y and x * TIE >= z:
@@ -28,7 +27,7 @@ def _main_axis(dx, dy, dz):
     return 1 if y * TIE >= z else 2
 
 
-@njit(inline="always", **_FLAGS)
+@njit(inline="always", **FLAGS)
 def _line(ray, row, col):
     """(main axis, a0, da, b0, db, t0, dt, |D|/|D_main|): at slice k the ray is at a0 + k da, b0 + k db, and t0 + k dt along itself."""
     dx = ray[3] + col * ray[6] + row * ray[9]
@@ -46,28 +45,7 @@ def _line(ray, row, col):
     return axis, ray[0] + t0 * dx, dt * dx, ray[1] + t0 * dy, dt * dy, t0, dt, norm * abs(dt)
 
 
-@njit(inline="always", **_FLAGS)
-def clip_to(low, high, at, step, size):
-    """The part of slices low <= k < high where -1 < at + k step < size; only a bound: the taps themselves are checked."""
-    if abs(step) < 1e-12:
-        return (low, high) if -1.0 < at < size else (low, low)
-    first, last = (-1.0 - at) / step, (size - at) / step
-    if first > last:
-        first, last = last, first
-    low = max(low, math.ceil(max(first, -1.0)))
-    return low, max(low, min(high, math.floor(min(last, 1e9)) + 1))
-
-
-@njit(inline="always", **_FLAGS)
-def clip_in_front(low, high, t0, dt):
-    """The part of slices low <= k < high in front of the source: t0 + k dt > 0."""
-    behind = min(max(-t0 / dt, -1.0), 1e9)
-    if dt > 0:
-        return max(low, math.floor(behind) + 1), high
-    return low, min(high, math.ceil(behind))
-
-
-@njit(inline="always", **_FLAGS)
+@njit(inline="always", **FLAGS)
 def _slices(low, high, line, size_a, size_b):
     """The slices low <= k < high that the ray meets inside the grid and in front of the source."""
     _, a0, da, b0, db, t0, dt, _ = line
@@ -76,7 +54,7 @@ def _slices(low, high, line, size_a, size_b):
     return clip_in_front(low, high, t0, dt)
 
 
-@njit(inline="always", **_FLAGS)
+@njit(inline="always", **FLAGS)
 def _interior(low, high, line, size_a, size_b):
     """The slices low <= k < high where all four taps are inside the grid, with room for rounding."""
     if min(size_a, size_b) < 2:
@@ -87,7 +65,7 @@ def _interior(low, high, line, size_a, size_b):
     return min(first, high), min(last, high)
 
 
-@njit(parallel=True, **_FLAGS)
+@njit(parallel=True, **FLAGS)
 def project_any(volume, packed, chosen, voxel_mm, out):
     """Write the line integrals of the ``chosen`` views into ``out`` (view, row, col); ``packed`` is `Rays.packed`."""
     sizes = (volume.shape[2], volume.shape[1], volume.shape[0])
@@ -119,7 +97,7 @@ def project_any(volume, packed, chosen, voxel_mm, out):
             out[view, row, col] = total * np.float32(length * voxel_mm)
 
 
-@njit(**_FLAGS)
+@njit(**FLAGS)
 def _read(flat, start, at_a, at_b, size_a, size_b, step_a, step_b):
     """Interpolate where some of the four taps may be outside."""
     ia, ib = math.floor(at_a), math.floor(at_b)
@@ -133,7 +111,7 @@ def _read(flat, start, at_a, at_b, size_a, size_b, step_a, step_b):
     return total
 
 
-@njit(**_FLAGS)
+@njit(**FLAGS)
 def _add(flat, start, at_a, at_b, size_a, size_b, step_a, step_b, value):
     """The transpose of `_read`."""
     ia, ib = math.floor(at_a), math.floor(at_b)
@@ -166,7 +144,7 @@ def _may_run_along(packed: NDArray[np.float64], axis: int, rows: int, cols: int)
     return ~same | (main[:, 0] == axis)
 
 
-@njit(parallel=True, **_FLAGS)
+@njit(parallel=True, **FLAGS)
 def _backproject_along(axis, slabs, views, projections, packed, voxel_mm, out):
     sizes = (out.shape[2], out.shape[1], out.shape[0])
     strides = (1, sizes[0], sizes[0] * sizes[1])

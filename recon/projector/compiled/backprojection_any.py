@@ -1,0 +1,40 @@
+"""Voxel-driven back-projection for any panel: each voxel is projected by itself."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+
+from .loops import FLAGS
+
+
+@njit(parallel=True, **FLAGS)
+def backproject_any(views, matrices, weights, volume):
+    """Add to ``volume`` (z, y, x) the filtered ``views`` (view, row, col), each times its weight over w^2, bilinearly interpolated.
+
+    ``matrices`` (view, 3, 4): voxel (x, y, z, 1) to (col w, row w, w). The panel's edges are those of `backprojection_upright`.
+    """
+    nz, ny, nx = volume.shape
+    number, rows, cols = views.shape
+    for job in prange(nz * ny):
+        z, y = job // ny, job % ny
+        for v in range(number):
+            m = matrices[v]
+            c0, r0, w0 = m[0, 1] * y + m[0, 2] * z + m[0, 3], m[1, 1] * y + m[1, 2] * z + m[1, 3], m[2, 1] * y + m[2, 2] * z + m[2, 3]
+            for x in range(nx):
+                w = w0 + m[2, 0] * x
+                if w <= 0:
+                    continue
+                inverse = 1.0 / w
+                col, row = (c0 + m[0, 0] * x) * inverse, (r0 + m[1, 0] * x) * inverse + 2.0
+                if not (col >= -0.5 and col <= cols - 0.5 and row > 0.0 and row < rows + 3.0):
+                    continue
+                col = min(max(col, 0.0), cols - 1.0)
+                c, r = min(int(col), max(cols - 2, 0)), int(row)
+                right, above = col - c, row - r
+                below = 1.0 - above if r >= 1 else 0.0
+                above = above if r <= rows + 1 else 0.0
+                one, two, d = min(max(r - 2, 0), rows - 1), min(max(r - 1, 0), rows - 1), min(c + 1, cols - 1)
+                left = below * views[v, one, c] + above * views[v, two, c]
+                other = below * views[v, one, d] + above * views[v, two, d]
+                volume[z, y, x] += np.float32(weights[v] * inverse * inverse * (left + right * (other - left)))

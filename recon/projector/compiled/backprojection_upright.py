@@ -1,0 +1,147 @@
+"""Voxel-driven back-projection onto lines along z, by bins of magnification (see `depth_bins`).
+
+All voxels of a line see one detector column at one magnification. For a tile of lines and one view, the rows that the slices meet are read
+at the few magnifications that occur in the tile, for the columns that occur at each, and turned from (z, col) to (col, z): then each line
+of voxels is a blend of four contiguous runs, two columns by two magnifications. Several views' worth of this stays in the second cache.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+
+from .loops import FLAGS, U, blend_to, clear, copy, four_to_one, turn
+
+TILE = 64  # voxel lines along x and y: a larger tile reads fewer bins twice, a smaller one stays in the cache
+
+
+@njit(**FLAGS)
+def _see(m, x0, y0, across, along, first, step, col, at, share):
+    """For each line of a tile: its column, its place among the bins, and 1 / w^2, or a column of -1 where it is behind the source."""
+    for j in range(along):
+        y = y0 + j
+        w_y, c_y = m[2, 1] * y + m[2, 3], m[0, 1] * y + m[0, 3]
+        for i in range(across):
+            w = m[2, 0] * (x0 + i) + w_y
+            inverse = 1.0 / w
+            k = j * across + i
+            col[k] = (m[0, 0] * (x0 + i) + c_y) * inverse if w > 0 else -1.0
+            at[k] = (inverse - first) / step
+            share[k] = inverse * inverse
+
+
+@njit(**FLAGS)
+def _needs(col, at, count, cols, low, high):
+    """The first and last column that each bin needs, in ``low`` and ``high`` (-1 where none); returns the first and last bin."""
+    lowest, highest = len(low), -1
+    for k in range(count):
+        if col[k] >= -0.5 and col[k] <= cols - 0.5:
+            lowest, highest = min(lowest, int(at[k])), max(highest, int(at[k]) + 1)
+    for b in range(lowest, highest + 1):
+        low[b], high[b] = cols, -1
+    for k in range(count):
+        if col[k] >= -0.5 and col[k] <= cols - 0.5:
+            c, b = min(int(max(col[k], 0.0)), max(cols - 2, 0)), int(at[k])
+            low[b], high[b] = min(low[b], c), max(high[b], c + 1)
+            low[b + 1], high[b + 1] = min(low[b + 1], c), max(high[b + 1], c + 1)
+    return lowest, highest
+
+
+@njit(**FLAGS)
+def _read_rows(panel, at, rows, cols, row, slope, nz, width, plane, pitch):
+    """Write to ``plane`` (z, width), lines ``pitch`` apart, what ``width`` columns from ``at`` of a panel hold at rows ``row + z slope``.
+
+    The panel is extended by one row at either end and fades to zero within the next, so that a voxel plane half a pixel off (a fan-beam
+    slice) is not lost.
+    """
+    for z in range(nz):
+        r = row + z * slope + 2.0
+        j = U(z) * pitch
+        if not (r > 0.0 and r < rows + 3.0):
+            clear(plane, j, width)
+            continue
+        i = int(r)
+        above = np.float32(r - i)
+        below = np.float32(1) - above
+        if i < 1:
+            below = np.float32(0)
+        if i > rows + 1:
+            above = np.float32(0)
+        one, two = min(max(i - 2, 0), rows - 1), min(max(i - 1, 0), rows - 1)
+        blend_to(panel, at + U(one) * cols, at + U(two) * cols, below, above, plane, j, width)
+
+
+@njit(**FLAGS)
+def _read_bins(m, views, view, rows, cols, first, step, nz, pitch, lowest, highest, low, high, start, space, plane, panel):
+    """Write what each bin needs to ``space``, a line along z for each column from ``start`` of the bin; returns it, maybe made larger."""
+    size, left, right = 0, cols, -1
+    for b in range(lowest, highest + 1):
+        start[b] = size
+        high[b] = min(high[b], cols - 1)
+        if high[b] >= 0:
+            size += high[b] - low[b] + 1
+            left, right = min(left, low[b]), max(right, high[b])
+    if size * int(pitch) > len(space):
+        space = np.zeros(size * int(pitch) * 5 // 4, np.float32)
+    wide = U(right - left + 1)
+    for r in range(rows):  # so that the many reads below stay close together
+        copy(views, U(view * rows + r) * U(cols) + U(left), panel, U(r) * wide, wide)
+    for b in range(lowest, highest + 1):
+        if high[b] >= 0:
+            magnification = first + b * step
+            width = U(high[b] - low[b] + 1)
+            plane_pitch = width | U(8)  # lines a power of two apart would share few sets of the cache
+            row, slope = m[1, 4] + m[1, 3] * magnification, m[1, 2] * magnification
+            _read_rows(panel, U(low[b] - left), rows, wide, row, slope, nz, width, plane, plane_pitch)
+            turn(plane, U(0), plane_pitch, U(nz), width, space, U(start[b]) * pitch, pitch)
+    return space
+
+
+@njit(**FLAGS)
+def _add_lines(total, weight, col, at, share, count, cols, low, start, space, pitch):
+    """Add to each line of a tile its four runs."""
+    next_col = pitch if cols > 1 else U(0)
+    for k in range(count):
+        if not (col[k] >= -0.5 and col[k] <= cols - 0.5):
+            continue
+        inside = min(max(col[k], 0.0), cols - 1.0)
+        c, b = min(int(inside), max(cols - 2, 0)), int(at[k])
+        near, far = U(start[b] + c - low[b]) * pitch, U(start[b + 1] + c - low[b + 1]) * pitch
+        right, deep, whole = inside - c, at[k] - b, weight * share[k]
+        w0, w1 = np.float32(whole * (1.0 - right) * (1.0 - deep)), np.float32(whole * right * (1.0 - deep))
+        w2, w3 = np.float32(whole * (1.0 - right) * deep), np.float32(whole * right * deep)
+        four_to_one(space, near, near + next_col, far, far + next_col, w0, w1, w2, w3, total, U(k) * pitch, pitch)
+
+
+@njit(parallel=True, **FLAGS)
+def backproject_upright(views, matrices, weights, first, step, most_bins, pitch, volume):
+    """Add to ``volume`` (z, y, x) the filtered ``views`` (view, row, col), each times its weight over w^2.
+
+    ``matrices`` (view, 3, 5): voxel (x, y, z, 1) to (col w, row w, w), the row's with the part that grows with w taken out into the last
+    column: row = m[1, 4] + (m[1, 2] z + m[1, 3]) / w. ``first``, ``step``: of the bins in 1 / w; none of more than ``most_bins`` occurs.
+    """
+    nz, ny, nx = volume.shape
+    number, rows, cols = views.shape
+    flat, wide = views.reshape(-1), (nx + TILE - 1) // TILE
+    for job in prange(wide * ((ny + TILE - 1) // TILE)):
+        x0, y0 = job % wide * TILE, job // wide * TILE
+        across, along = min(TILE, nx - x0), min(TILE, ny - y0)
+        count = across * along
+        total, plane = np.zeros(count * pitch, np.float32), np.empty(nz * (cols + 8), np.float32)
+        col, at, share = np.empty(count), np.empty(count), np.empty(count)
+        low, high, start = np.empty(most_bins, np.int64), np.empty(most_bins, np.int64), np.empty(most_bins, np.int64)
+        space, panel = np.zeros(0, np.float32), np.empty(rows * cols, np.float32)
+        for v in range(number):
+            m = matrices[v]
+            _see(m, float(x0), float(y0), across, along, first[v], step[v], col, at, share)
+            lowest, highest = _needs(col, at, count, cols, low, high)
+            if highest < 0:
+                continue
+            space = _read_bins(
+                m, flat, v, rows, cols, first[v], step[v], nz, U(pitch), lowest, highest, low, high, start, space, plane, panel
+            )
+            _add_lines(total, weights[v], col, at, share, count, cols, low, start, space, U(pitch))
+        for z in range(nz):
+            for j in range(along):
+                for i in range(across):
+                    volume[z, y0 + j, x0 + i] += total[(j * across + i) * pitch + z]

@@ -1,0 +1,126 @@
+"""The inner loops of all kernels: contiguous runs of float32 that the compiler vectorises on AVX2, AVX-512 and NEON alike.
+
+Arrays are one-dimensional and indices unsigned. Numba wraps a negative index around the end of an array, and that test alone would keep
+a loop from being vectorised; an unsigned index needs no such test. Slices are avoided because making one counts references atomically.
+Nothing is checked: the callers keep every run inside its array.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+# Reordering and contraction keep a sum of the same products; the flags that assume no NaN and no Inf are left out.
+FLAGS: Any = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+LANES = 8  # runs along z are padded to a multiple of this many values
+TILE = 32  # voxels along x and z that are turned at once
+
+Array = NDArray[np.float32]
+U = np.uint64
+
+
+def padded(length: int) -> int:
+    """``length`` rounded up to whole vectors.
+
+    >>> padded(171)
+    176
+    """
+    return -(-length // LANES) * LANES
+
+
+@njit(**FLAGS)
+def two_to_two(a, i0, i1, wi0, wi1, out, j0, j1, wj0, wj1, n):
+    """Blend two runs of ``a`` and add the blend to two runs of ``out``: ``out[j] += wj (wi0 a[i0] + wi1 a[i1])``; its own transpose."""
+    for z in range(n):
+        blend = wi0 * a[i0 + z] + wi1 * a[i1 + z]
+        out[j0 + z] += wj0 * blend
+        out[j1 + z] += wj1 * blend
+
+
+@njit(**FLAGS)
+def four_to_one(a, i0, i1, i2, i3, w0, w1, w2, w3, out, j, n):
+    """Add a blend of four runs of ``a`` to one run of ``out``."""
+    for z in range(n):
+        out[j + z] += w0 * a[i0 + z] + w1 * a[i1 + z] + w2 * a[i2 + z] + w3 * a[i3 + z]
+
+
+@njit(**FLAGS)
+def four_to(a, i0, i1, i2, i3, w0, w1, w2, w3, out, j, n):
+    """Write a blend of four runs of ``a`` to one run of ``out``."""
+    for z in range(n):
+        out[j + z] = w0 * a[i0 + z] + w1 * a[i1 + z] + w2 * a[i2 + z] + w3 * a[i3 + z]
+
+
+@njit(**FLAGS)
+def blend_to(a, i0, i1, w0, w1, out, j, n):
+    """Write a blend of two runs of ``a`` to one run of ``out``."""
+    for c in range(n):
+        out[j + c] = w0 * a[i0 + c] + w1 * a[i1 + c]
+
+
+@njit(**FLAGS)
+def add_blend(a, i0, i1, w0, w1, out, j, n):
+    """Add a blend of two runs of ``a`` to one run of ``out``."""
+    for c in range(n):
+        out[j + c] += w0 * a[i0 + c] + w1 * a[i1 + c]
+
+
+@njit(**FLAGS)
+def copy(a, i, out, j, n):
+    """Write a run of ``a`` to a run of ``out``."""
+    for c in range(n):
+        out[j + c] = a[i + c]
+
+
+@njit(**FLAGS)
+def add_run(a, i, out, j, n):
+    """Add a run of ``a`` to a run of ``out``."""
+    for c in range(n):
+        out[j + c] += a[i + c]
+
+
+@njit(**FLAGS)
+def clear(out, j, n):
+    """Write zeros to a run of ``out``."""
+    for c in range(n):
+        out[j + c] = 0
+
+
+@njit(**FLAGS)
+def turn(a, i, pitch, rows, cols, out, j, out_pitch):
+    """Write the matrix ``a[i:]`` (rows, cols), rows ``pitch`` apart, as its transpose to ``out[j:]``, rows ``out_pitch`` apart."""
+    for c in range(cols):
+        at, start = j + c * out_pitch, i + c
+        for r in range(rows):
+            out[at + r] = a[start + r * pitch]
+
+
+@njit(parallel=True, **FLAGS)
+def to_lines(volume: Array, pitch: int) -> Array:
+    """(nz, ny, nx) -> lines along z (ny * nx, pitch), zero beyond nz, as one flat array."""
+    nz, ny, nx = volume.shape
+    lines, flat = np.zeros(ny * nx * pitch, np.float32), volume.reshape(-1)
+    for y in prange(ny):
+        for z in range(0, nz, TILE):
+            for x in range(0, nx, TILE):
+                deep, wide, row = U(min(TILE, nz - z)), U(min(TILE, nx - x)), U(y * nx + x)
+                turn(flat, U(z * ny * nx) + row, U(ny * nx), deep, wide, lines, row * U(pitch) + U(z), U(pitch))
+    return lines
+
+
+@njit(parallel=True, **FLAGS)
+def add_lines(lines: Array, pitch: int, volume: Array) -> None:
+    """Add lines along z, as `to_lines` makes them, to ``volume`` (nz, ny, nx)."""
+    nz, ny, nx = volume.shape
+    flat = volume.reshape(-1)
+    for y in prange(ny):
+        part = np.empty(TILE * TILE, np.float32)
+        for z in range(0, nz, TILE):
+            for x in range(0, nx, TILE):
+                deep, wide, row = U(min(TILE, nz - z)), U(min(TILE, nx - x)), U(y * nx + x)
+                turn(lines, row * U(pitch) + U(z), U(pitch), wide, deep, part, U(0), U(TILE))
+                for k in range(deep):
+                    add_run(part, k * U(TILE), flat, (U(z) + k) * U(ny * nx) + row, wide)

@@ -56,7 +56,7 @@ def rtk_contenders(work: Work) -> list[Contender]:
         tool.Update()
         return itk.array_from_image(tool.GetOutput())
 
-    def ours(array: Result) -> Result:
+    def ours(array: Any) -> Result:
         return array[::-1].transpose(1, 0, 2)
 
     return [

@@ -12,8 +12,9 @@ import torch
 from fewview.data import Projections
 from fewview.geometry import Grid, Scan
 from fewview.recon import Operator, dottest, fdk
-from fewview.recon.projector.compiled import backprojection, fan_pair
-from fewview.recon.projector.compiled.fan_slices import backproject_slices, rows_met
+from fewview.recon.projector.compiled import backprojection
+from fewview.recon.projector.compiled.fan import planes
+from fewview.recon.projector.compiled.fan.slices import backproject_slices, rows_met
 from fewview.recon.projector.joseph_rays import Rays
 from fewview.recon.projector.projection_matrices import projection_matrices
 from hypothesis import given, settings
@@ -46,7 +47,7 @@ def swung(scan: Scan, degrees: float, height_mm: float = 0.0) -> Scan:
 
 def close(scan: Scan, grid: Grid, seed: int = 0) -> None:
     """The pair is matched, and each half is the plain reference's in double precision."""
-    assert fan_pair.supports(Rays.of(scan, grid))
+    assert planes.supports(Rays.of(scan, grid))
     fast, plain = Operator(scan, grid, "numba"), Operator(scan, grid, "torch")
     assert dottest(fast, seed) <= 1e-6
     random = np.random.default_rng(seed)
@@ -171,7 +172,7 @@ def test_which_scans_are_flat() -> None:
     grid = Grid((3, 20, 20), 1.0)
 
     def flat(scan: Scan) -> bool:
-        return fan_pair.supports(Rays.of(scan, grid))
+        return planes.supports(Rays.of(scan, grid))
 
     assert flat(fan())
     assert flat(fan(axis_shift_mm=4.0))

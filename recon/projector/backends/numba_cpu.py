@@ -28,7 +28,7 @@ def _backproject(projections: Tensor, scan: Scan, grid: Grid) -> Tensor:
 
 def _fdk_sum(volume: Array, scan: Scan, grid: Grid, views: Array, weights: NDArray[np.float64]) -> None:
     from ..compiled.backprojection import backproject
-    from ..compiled.fan_slices import backproject_slices, rows_met
+    from ..compiled.fan.slices import backproject_slices, rows_met
     from ..projection_matrices import projection_matrices
 
     matrices = projection_matrices(scan)

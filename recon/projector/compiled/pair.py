@@ -1,9 +1,9 @@
 """Joseph's projector on the CPU, compiled by numba: single precision, all cores.
 
-A fan beam has loops of its own (`fan_pair`). The views of a cone beam go one of three ways. Upright panels, and those that can be
-resampled to upright ones, take the kernels with depth bins, whose inner loops are contiguous; their lines are shared between bins, which
-differs from `joseph_torch` by about 0.1 % on smooth bodies. Small grids, where that saves nothing, and panels that lean far or look
-along z take the exact kernels, one ray at a time. Each way's transpose is exact.
+Fan beams, and scans of a few rows and slices, have exact loops of their own (`fan`). The views of a cone beam go one of three ways.
+Upright panels, and those that can be resampled to upright ones, take the kernels with depth bins, whose inner loops are contiguous; their
+lines are shared between bins, which differs from `joseph_torch` by about 0.1 % on smooth bodies. Small grids, where that saves nothing,
+and panels that lean far or look along z take the exact kernels, one ray at a time. Each way's transpose is exact.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from ....base.memory import require_memory
 from ..joseph_rays import Rays
-from . import fan_pair, pair_any, pair_upright, upright_panels
+from . import pair_any, pair_upright, upright_panels
 from .depth_bins import Bins, depth_bins
+from .fan import few_rows, planes
 from .loops import add_lines, padded, to_lines
 
 Array = NDArray[np.float32]
@@ -41,8 +42,9 @@ def project(volume: Array, rays: Rays) -> Array:
 
     Takes a second volume and a block of views beside the two arrays. Raises InputError where memory is short.
     """
-    if fan_pair.supports(rays):
-        return fan_pair.project(volume, rays)
+    for few in (planes, few_rows):
+        if few.supports(rays):
+            return few.project(volume, rays)
     shape = (len(rays), rays.rows, rays.cols)
     require_memory(
         4 * (int(np.prod(shape)) + _line_elements(rays)) + _BLOCK_BYTES, f"projections of shape {shape} and a copy of the volume"
@@ -63,8 +65,9 @@ def backproject(projections: Array, rays: Rays) -> Array:
 
     Takes a second volume and a block of views beside the two arrays. Raises InputError where memory is short.
     """
-    if fan_pair.supports(rays):
-        return fan_pair.backproject(projections, rays)
+    for few in (planes, few_rows):
+        if few.supports(rays):
+            return few.backproject(projections, rays)
     needed = 4 * (int(np.prod(rays.grid_shape)) + _line_elements(rays)) + 2 * _BLOCK_BYTES
     require_memory(needed, f"a volume of shape {rays.grid_shape} and its working copy")
     out = np.zeros(rays.grid_shape, np.float32)

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from ....geometry import Grid
+from .....geometry import Grid
 
 VOXELS = 32
 _LINES_A_PASS = 4  # lines of voxels that are filled while a view is in the first cache

@@ -17,18 +17,18 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from ....base.memory import require_memory
-from ..joseph_rays import TIE, Rays
+from .....base.memory import require_memory
+from ...joseph_rays import TIE, Rays
 
 Array = NDArray[np.float32]
 SLICES = 32
-_EDGE = 4  # zeros before and behind a line
-_COLUMNS_A_PASS = 32  # neighbouring rays meet the same lines while these are in the first cache
-_RAYS_AT_ONCE = 1 << 17  # of which the transpose holds a table
+EDGE = 4  # zeros before and behind a line
+COLUMNS_A_PASS = 32  # neighbouring rays meet the same lines while these are in the first cache
+RAYS_AT_ONCE = 1 << 17  # of which the transpose holds a table
 _FLAT = 1e-6  # voxels by which a ray may leave its plane on its way through the grid
 # No reassociation: the compiler would turn the sums into gathers of single values. No flags that assume no NaN or Inf.
 _FLAGS: Any = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
-_RAY = np.dtype([("at", "f8"), ("step", "f8"), ("low", "i4"), ("high", "i4"), ("weight", "f4"), ("axis", "i4")])
+RAY = np.dtype([("at", "f8"), ("step", "f8"), ("low", "i4"), ("high", "i4"), ("weight", "f4"), ("axis", "i4")])
 
 
 def supports(rays: Rays) -> bool:
@@ -53,7 +53,10 @@ def project(volume: Array, rays: Rays) -> Array:
     out = np.zeros((len(rays), 1, rays.cols), np.float32)
     _require_memory(rays)
     for views, planes in _planes(rays):
-        lines = _to_lines(sum((share * volume[z] for z, share in planes), np.zeros(volume.shape[1:], np.float32)))
+        lines = np.zeros(places(rays.grid_shape[1:])[-1], np.float32)
+        for image in both_ways(lines, rays.grid_shape[1:]):
+            for z, share in planes:
+                image[0] += share * volume[z]
         _project(lines, rays.grid_shape[1:], rays.packed, views, rays.voxel_mm, out)
     return out
 
@@ -62,21 +65,22 @@ def backproject(projections: Array, rays: Rays) -> Array:
     """(view, 1, col) float32 -> (nz, ny, nx) float32, the exact transpose of `project`. InputError where memory is short."""
     out = np.zeros(rays.grid_shape, np.float32)
     _require_memory(rays)
-    shape, size = rays.grid_shape[1:], max(1, _RAYS_AT_ONCE // rays.cols)
+    shape, size = rays.grid_shape[1:], max(1, RAYS_AT_ONCE // rays.cols)
     for views, planes in _planes(rays):
-        lines = np.zeros(_places(shape)[-1], np.float32)
+        lines = np.zeros(places(shape)[-1], np.float32)
         for chunk in np.split(views, range(size, views.size, size)):
-            table = np.empty((chunk.size, rays.cols), _RAY)
-            _fill_table(rays.packed, chunk, shape, rays.voxel_mm, table)
+            table = np.empty((chunk.size, rays.cols), RAY)
+            fill_table(rays.packed, chunk, shape, rays.voxel_mm, table)
             _backproject(projections, chunk, table, shape, lines)
-        for z, share in planes:
-            _add_lines(lines, share, out[z])
+        for image in both_ways(lines, shape):
+            for z, share in planes:
+                out[z] += share * image[0]
     return out
 
 
 def _require_memory(rays: Rays) -> None:
-    image = 4 * (2 * _places(rays.grid_shape[1:])[-1] + rays.grid_shape[1] * rays.grid_shape[2])
-    needed = image + 2 * _RAY.itemsize * max(_RAYS_AT_ONCE, rays.cols)
+    image = 4 * (2 * places(rays.grid_shape[1:])[-1] + rays.grid_shape[1] * rays.grid_shape[2])
+    needed = image + 2 * RAY.itemsize * max(RAYS_AT_ONCE, rays.cols)
     require_memory(needed, f"two copies of a slice of shape {rays.grid_shape[1:]}")
 
 
@@ -95,50 +99,35 @@ def _planes(rays: Rays) -> Iterator[tuple[NDArray[np.intp], list[tuple[int, np.f
 @njit(**_FLAGS)
 def _pitch(size):
     """From one line to the next: an odd number of cache lines, so that neighbouring lines do not compete for one place in the cache."""
-    return ((size + 2 * _EDGE + 15) // 16 | 1) * 16
+    return ((size + 2 * EDGE + 15) // 16 | 1) * 16
 
 
 @njit(**_FLAGS)
-def _places(shape):
+def places(shape):
     """(pitch, pitch, start, size): lines along y from 0 on and lines along x from ``start`` on, and how many values they take in all."""
     along_y, along_x = _pitch(shape[0]), _pitch(shape[1])
     start = shape[1] * along_y
     return along_y, along_x, start, start + shape[0] * along_x
 
 
-@njit(parallel=True, **_FLAGS)
-def _to_lines(image):
-    """(ny, nx) -> its lines along y and its lines along x, with zeros at their ends, as one flat array."""
-    ny, nx = image.shape
-    along_y, along_x, start, size = _places(image.shape)
-    lines = np.zeros(size, np.float32)
-    for y in prange(ny):
-        for x in range(nx):
-            lines[start + y * along_x + _EDGE + x] = image[y, x]
-            lines[x * along_y + _EDGE + y] = image[y, x]
-    return lines
+def both_ways(lines: Array, shape: tuple[int, int], lanes: int = 1) -> tuple[Array, Array]:
+    """Of flat lines with ``lanes`` values at each place: views [lane, y, x] of the lines along y and of the lines along x."""
+    (ny, nx), (along_y, along_x, start, _) = shape, places(shape)
+    by_y = lines[: start * lanes].reshape(nx, along_y, lanes)[:, EDGE : EDGE + ny]
+    by_x = lines[start * lanes :].reshape(ny, along_x, lanes)[:, EDGE : EDGE + nx]
+    return by_y.transpose(2, 1, 0), by_x.transpose(2, 0, 1)
 
 
 @njit(parallel=True, **_FLAGS)
-def _add_lines(lines, share, image):
-    """Add to ``image`` (ny, nx) the sum of the lines along y and along x, times ``share``."""
-    ny, nx = image.shape
-    along_y, along_x, start, _ = _places(image.shape)
-    for y in prange(ny):
-        for x in range(nx):
-            image[y, x] += share * (lines[start + y * along_x + _EDGE + x] + lines[x * along_y + _EDGE + y])
-
-
-@njit(parallel=True, **_FLAGS)
-def _fill_table(packed, views, shape, voxel_mm, table):
+def fill_table(packed, views, shape, voxel_mm, table):
     """Write the rays of the given views into ``table`` (view, col)."""
     for view in prange(len(views)):
         for col in range(table.shape[1]):
-            _set_ray(table[view, col], packed[views[view]], col, shape, voxel_mm)
+            find_ray(table[view, col], packed[views[view]], col, shape, voxel_mm)
 
 
 @njit(**_FLAGS)
-def _set_ray(ray, p, col, shape, voxel_mm):
+def find_ray(ray, p, col, shape, voxel_mm):
     """Where a ray runs: at slice k of its main axis at ``at + k step``, inside the grid and in front of the source for low <= k < high."""
     dx, dy = p[3] + col * p[6], p[4] + col * p[7]
     along_x = abs(dx) * TIE >= abs(dy)
@@ -168,12 +157,12 @@ def _inside(at, step, width, size):
 
 
 @njit(inline="always", **_FLAGS)
-def _positions(ray, begin, place, pitch, index, part):
+def positions(ray, begin, place, pitch, index, part):
     """For slices begin <= k < begin + SLICES: the lower tap's place among the lines, and the share of the upper one."""
     at = ray.at + begin * ray.step
     base = math.floor(at)
     near, step = np.float32(at - base), np.float32(ray.step)
-    place += begin * pitch + _EDGE + base
+    place += begin * pitch + EDGE + base
     for j in range(SLICES):
         here = near + np.float32(j) * step
         low = np.floor(here)
@@ -184,17 +173,17 @@ def _positions(ray, begin, place, pitch, index, part):
 @njit(parallel=True, **_FLAGS)
 def _project(lines, shape, packed, views, voxel_mm, out):
     """Write the given views into ``out`` (view, 1, col)."""
-    along_y, along_x, start, _ = _places(shape)
+    along_y, along_x, start, _ = places(shape)
     upper = lines[1:]
     cols = out.shape[2]
-    groups = (cols + _COLUMNS_A_PASS - 1) // _COLUMNS_A_PASS
+    groups = (cols + COLUMNS_A_PASS - 1) // COLUMNS_A_PASS
     blocks = (max(shape[0], shape[1]) + SLICES - 1) // SLICES
     for job in prange(len(views) * groups):
-        view, first = views[job // groups], job % groups * _COLUMNS_A_PASS
-        index, part, table = np.empty(SLICES, np.uint32), np.empty(SLICES, np.float32), np.empty(_COLUMNS_A_PASS, _RAY)
-        count = min(cols - first, _COLUMNS_A_PASS)
+        view, first = views[job // groups], job % groups * COLUMNS_A_PASS
+        index, part, table = np.empty(SLICES, np.uint32), np.empty(SLICES, np.float32), np.empty(COLUMNS_A_PASS, RAY)
+        count = min(cols - first, COLUMNS_A_PASS)
         for i in range(count):
-            _set_ray(table[i], packed[view], first + i, shape, voxel_mm)
+            find_ray(table[i], packed[view], first + i, shape, voxel_mm)
         sums = out[view, 0, first : first + count]
         for block in range(blocks):
             for col in range(count):
@@ -203,7 +192,7 @@ def _project(lines, shape, packed, views, voxel_mm, out):
                 if low >= high:
                     continue
                 place, pitch = (0, along_y) if ray.axis == 0 else (start, along_x)
-                _positions(ray, begin, place, pitch, index, part)
+                positions(ray, begin, place, pitch, index, part)
                 one = two = three = four = np.float32(0)
                 j = low
                 while j + 4 <= high:  # four sums, since each waits for its own last addition
@@ -222,7 +211,7 @@ def _project(lines, shape, packed, views, voxel_mm, out):
 
 @njit(parallel=True, **_FLAGS)
 def _backproject(projections, views, table, shape, lines):
-    along_y, along_x, start, _ = _places(shape)
+    along_y, along_x, start, _ = places(shape)
     upper = lines[1:]
     cols = table.shape[1]
     blocks = (max(shape[0], shape[1]) + SLICES - 1) // SLICES
@@ -237,7 +226,7 @@ def _backproject(projections, views, table, shape, lines):
                 if ray.axis != axis or low >= high:
                     continue
                 value = ray.weight * projections[views[view], 0, col]
-                _positions(ray, begin, place, pitch, index, part)
+                positions(ray, begin, place, pitch, index, part)
                 for j in range(low, high):
                     a, share = index[j], part[j] * value
                     lines[a] += value - share

@@ -31,6 +31,14 @@ def pieces(mask: Mask) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
     return labels, np.bincount(labels.ravel(), minlength=count + 1)[1:]
 
 
+def box_of(mask: Mask) -> tuple[slice, ...]:
+    """The smallest box that holds all of it; it must not be empty."""
+    return tuple(
+        slice(int(at[0]), int(at[-1]) + 1)
+        for at in (np.flatnonzero(mask.any(axis=tuple(b for b in range(mask.ndim) if b != a))) for a in range(mask.ndim))
+    )
+
+
 def largest(mask: Mask) -> Mask:
     """The largest piece."""
     labels, sizes = pieces(mask)

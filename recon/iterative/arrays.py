@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 Volume: TypeAlias = Any  # [z, y, x] float32, 1/mm
 Sinogram: TypeAlias = Any  # [view, row, col] float32, line integrals
 
+SMALL = 1 << 18  # elements: below, a second thread is not worth its start
+
 
 def dot(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Inner product of two arrays of one shape, summed row by row in float64: the same result whatever the number of threads."""
@@ -21,11 +23,15 @@ def dot(a: NDArray[Any], b: NDArray[Any]) -> float:
 def combined(a: float, x: Volume, b: float, y: Volume, out: Volume = None) -> Volume:
     """``a x + b y`` of two volumes [z, y, x], written to ``out`` (which may be one of them) where that is given."""
     result = np.empty_like(x) if out is None else out
-    _combine(np.float32(a), x.ravel(), np.float32(b), y.ravel(), result.ravel())
+    kernel = _combine_small if result.size < SMALL else _combine
+    kernel(np.float32(a), x.ravel(), np.float32(b), y.ravel(), result.ravel())
     return result
 
 
-@numba.njit(parallel=True, nogil=True, cache=True, fastmath={"contract", "nsz", "arcp"}, error_model="numpy")
-def _combine(a, x, b, y, out):  # pragma: no cover - compiled
+def _combination(a, x, b, y, out):  # pragma: no cover - compiled
     for i in numba.prange(out.size):
         out[i] = a * x[i] + b * y[i]
+
+
+_FLAGS: Any = {"nogil": True, "cache": True, "fastmath": {"contract", "nsz", "arcp"}, "error_model": "numpy"}
+_combine, _combine_small = numba.njit(parallel=True, **_FLAGS)(_combination), numba.njit(**_FLAGS)(_combination)

@@ -31,9 +31,9 @@ class Linear(Protocol):
 
 @dataclass(frozen=True)
 class Block:
-    """Neighbouring views, and the operator of these alone."""
+    """Some views, as a slice or by their numbers, and the operator of these alone."""
 
-    views: slice
+    views: slice | NDArray[np.intp]
     A: Linear
 
 

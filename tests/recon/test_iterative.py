@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
 import math
 import tracemalloc
@@ -66,10 +67,11 @@ class Dense:
         return Dense(self.matrix[rows], (len(index), *self.rays[1:]))
 
 
-def dense_problem(seed: int = 0, noise: float = 0.0, weights: bool = False, **kwargs: Any) -> tuple[DataTerm, np.ndarray]:
+def dense_problem(
+    seed: int = 0, noise: float = 0.0, weights: bool = False, rays: tuple[int, int, int] = (8, 3, 10), **kwargs: Any
+) -> tuple[DataTerm, np.ndarray]:
     """240 rays through 120 voxels: full rank, well conditioned enough for single precision."""
     rng = np.random.default_rng(seed)
-    rays = (8, 3, 10)
     matrix = rng.random((240, 120)) * (rng.random((240, 120)) < 0.2) + 0.02
     x = np.zeros(SHAPE)
     x[1:3, 1:4, 2:5] = 1.0
@@ -204,6 +206,22 @@ def test_variational_solvers_reach_the_dense_minimiser(kind: str, prior: str, we
     if kind == "fista":
         objective = [v["objective"] for v in values]
         assert all(after <= before * (1 + 1e-6) for before, after in itertools.pairwise(objective))
+
+
+@pytest.mark.parametrize("weights", [False, True])
+def test_many_views_in_subsets_reach_the_same_minimiser_in_fewer_passes(weights: bool) -> None:
+    problem, _ = dense_problem(noise=0.3, weights=weights, lower=0.0, rays=(120, 1, 2))
+    M, b = problem.A.matrix, problem.data.ravel().astype(float)  # type: ignore[attr-defined]
+    w = np.ones(len(b)) if problem.weights is None else problem.weights.ravel().astype(float)
+    expected = admm(M, b, w, 2.0, difference_matrix(SHAPE), shrink_lengths, lower=0.0)
+    solver = PdhgTvSolver(problem, TotalVariation(), 2.0)
+    assert len(solver.subsets) == 3
+    state, _ = run_steps(solver, np.zeros(SHAPE, F32), 1000)
+    np.testing.assert_allclose(state.x.ravel(), expected, atol=1e-4 * max(1.0, expected.max()))
+    whole = PdhgTvSolver(dataclasses.replace(problem, part=None), TotalVariation(), 2.0)  # without operators of single views
+    assert len(whole.subsets) == 1
+    far = [np.abs(run_steps(s, np.zeros(SHAPE, F32), 80)[0].x.ravel() - expected).max() for s in (solver, whole)]
+    assert far[0] < 0.5 * far[1]
 
 
 @pytest.mark.parametrize("weights", [False, True])

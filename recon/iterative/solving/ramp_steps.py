@@ -8,6 +8,7 @@ continues a row by reflection; S, and the inverse that the proximal map needs, a
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +25,13 @@ def ramp(cols: int, floor: float = 0.02) -> NDArray[np.float32]:
     return (floor + (1 - floor) * k).astype(np.float32)
 
 
-def ramp_norm(term: DataTerm, iterations: int = 8) -> float:
-    """The largest eigenvalue of B' R B, R the `ramp`, by power iteration, with 5 % added."""
+def ramp_norm(term: DataTerm, blocks: Sequence[Block], iterations: int = 8) -> float:
+    """The largest eigenvalue of B' R B on the views of these blocks, R the `ramp`, by power iteration, with 5 % added."""
     v, steps = np.random.default_rng(0).standard_normal(term.shape, dtype=np.float32), ramp(term.data.shape[-1])
     value = 0.0
     for _ in range(iterations):
         w = term.zeros()
-        for block in term.blocks:
+        for block in blocks:
             filtered = from_cosines(cosines(_rooted(term, block.A(v), block)) * steps)
             w += block.A.T(_rooted(term, filtered, block))
         value = math.sqrt(dot(w, w) / max(dot(v, v), 1e-30))
@@ -38,18 +39,21 @@ def ramp_norm(term: DataTerm, iterations: int = 8) -> float:
     return 1.05 * value
 
 
-def advance_dual(term: DataTerm, y: Sinogram, x: Volume, steps: NDArray[np.float32]) -> tuple[float, Volume]:
-    """The data term at ``x`` [z, y, x], and B' y [z, y, x] after a dual step, which changes ``y`` [view, row, col] in place.
+def advance_dual(term: DataTerm, blocks: Sequence[Block], y: Sinogram, x: Volume, steps: NDArray[np.float32]) -> tuple[float, Volume]:
+    """A dual step on the views of these blocks: changes ``y`` [view, row, col], and returns by how much that changes B' y [z, y, x].
 
-    With S the ``steps`` (cols,): y <- (1 + S)^-1 (y + S r), r = W^1/2 (A x - b), the proximal map of the conjugate of 1/2 |r|^2.
+    With S the ``steps`` (cols,) and r = W^1/2 (A x - b): y <- (1 + S)^-1 (y + S r) = y + (1 + S)^-1 S (r - y), the proximal map of the
+    conjugate of 1/2 |r|^2. The data term of these views at the volume ``x`` [z, y, x] is returned first.
     """
-    data, back = 0.0, term.zeros()
-    for block in term.blocks:
+    data, moved, share = 0.0, term.zeros(), steps / (1 + steps)
+    for block in blocks:
         residual = _rooted(term, term.residual(x, block), block)
         data += 0.5 * dot(residual, residual)
-        y[block.views] = from_cosines((cosines(y[block.views]) + steps * cosines(residual)) / (1 + steps))
-        back += block.A.T(_rooted(term, y[block.views], block))
-    return data, back
+        residual -= y[block.views]
+        change = from_cosines(cosines(residual) * share)
+        y[block.views] += change
+        moved += block.A.T(_rooted(term, change, block))
+    return data, moved
 
 
 def _rooted(term: DataTerm, rays: Sinogram, block: Block) -> Sinogram:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....base import InputError
-from ...projector.view_blocks import Linear
+from ...projector.view_blocks import Block, Linear
 from .data_term import DataTerm
 
 
@@ -22,6 +22,19 @@ def subsets(views: int, size: int) -> list[NDArray[np.intp]]:
     bits = max(1, (count - 1).bit_length())
     order = [int(f"{k:0{bits}b}"[::-1], 2) for k in range(2**bits)]
     return [np.arange(k, views, count) for k in order if k < count]
+
+
+def blocks_of_subsets(term: DataTerm, views_a_subset: int = 32, most: int = 16) -> list[tuple[Block, ...]]:
+    """At most ``most`` subsets of ``views_a_subset`` views or more, each in blocks that are no larger than those of the data term.
+
+    Fewer views at a time would not pay: every subset costs a few walks over the whole volume beside its projections.
+    """
+    count = min(len(term.data) // views_a_subset, most)
+    if term.part is None or count < 2:
+        return [term.blocks]
+    size = max(len(term.data[block.views]) for block in term.blocks)
+    parts = [np.array_split(index, -(-len(index) // size)) for index in subsets(len(term.data), -(-len(term.data) // count))]
+    return [tuple(Block(views, term.part(views)) for views in part) for part in parts]
 
 
 def subset_operators(term: DataTerm, size: int) -> list[tuple[Linear, NDArray[np.intp]]]:

@@ -36,9 +36,13 @@ class PriorSettings(IterativeSettings):
 
 
 class PathSolver(Solver[Any], Protocol):
-    """A solver for one weight of the prior whose step sizes come from a ``norm`` that is the same for all weights."""
+    """A solver for one weight of the prior whose step sizes come from a ``norm`` that is the same for all weights.
+
+    One of its iterations does what ``pace`` iterations with all views at once do.
+    """
 
     norm: float
+    pace: float
 
 
 PathSolverOf = Callable[[DataTerm, Prior, float, "float | None"], PathSolver]  # term, prior, its weight, the norm where it is known
@@ -117,7 +121,7 @@ def score_path(
         solver = solver_of(part.term, prior, value * unit, norm)
         norm = solver.norm
         state = solver.start(part.start()) if state is None else state
-        for _ in range(steps if curve else 2 * steps):
+        for _ in range(max(1, round((steps if curve else 2 * steps) / solver.pace))):
             solver.step(state)
         curve.append((value, part.score(state.x)))
         last = [score for _, score in curve[-3:]]

@@ -443,10 +443,13 @@ def test_memory_does_not_grow_with_the_number_of_views(name: str, monkeypatch: p
     for count in (26, 260):
         projections, grid = few_or_many_views(count)
         reconstruct(projections, method, grid, iterations=2, start="zero", check=False, **given)  # compiled
-        tracemalloc.start()
-        reconstruct(projections, method, grid, iterations=2, start="zero", check=False, **given)
-        peaks[count] = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
+        runs = []
+        for _ in range(2):  # in one of them the interpreter's table of strings may grow by 4 MB
+            tracemalloc.start()
+            reconstruct(projections, method, grid, iterations=2, start="zero", check=False, **given)
+            runs.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+        peaks[count] = min(runs)
     data = 260 * 48 * 72 * 4
     assert peaks[260] < 1.3 * peaks[26]
     assert peaks[260] - peaks[26] < 0.2 * data  # far from another array of the data's size

@@ -109,14 +109,15 @@ def speed(*, size: tuple[str, ...] = ("A", "F"), peers: bool = False, rounds: in
       fewview bench speed --size F --peers --out speed.txt
 
     Args:
-        size: A (256 x 256 x 171 voxels, 260 views of 384 x 256), medium or small, and F, a fan beam (256 x 256, 180 views of 560 x 1).
+        size: A (256 x 256 x 171 voxels, 260 views of 384 x 256), medium or small; F, a fan beam (256 x 256, 180 views of 560 x 1); on a
+            GPU 256, 512 and 1024 (n x n x n voxels, 260 views of n x n).
         peers: also measure every other implementation that is installed here (itk-rtk, mbirjax, ASTRA), on the same data, in turn.
         rounds: number of timed repetitions.
         out: also write the table to this file.
         force: replace the file if it exists, but only one that fewview wrote (docs/outputs.md).
     """
     from ..base import InputError
-    from ..benchmarks.peers.work import make_work
+    from ..benchmarks.peers.work import geometry_of, in_words
     from ..benchmarks.studies.speed import run_speed, speed_table
     from ..benchmarks.sweeps.provenance import describe, machine
 
@@ -127,7 +128,7 @@ def speed(*, size: tuple[str, ...] = ("A", "F"), peers: bool = False, rounds: in
     lines: list[str] = []
     for name in size:
         rows, remarks = run_speed(name, peers=peers, rounds=rounds, report=_tell_line())
-        lines += [f"work {name}: {make_work(name)}", speed_table(rows), *remarks, ""]
+        lines += [f"work {name}: {in_words(*geometry_of(name))}", speed_table(rows), *remarks, ""]
     here = machine()
     table = "\n".join([*lines, describe(here)])
     print(table)

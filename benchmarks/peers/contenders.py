@@ -15,7 +15,7 @@ import numpy as np
 
 from ...base import MissingBackendError
 from ...data import Projections
-from ...recon import Operator
+from ...recon import Operator, fdk
 from .rtk import rtk_contenders
 from .work import Contender, Result, Work
 
@@ -26,6 +26,8 @@ def peer_contenders(work: Work) -> tuple[list[Contender], list[str]]:
     makers: dict[str, Callable[[Work], list[Contender]]] = {"ASTRA": _astra_2d, "fewview by Triton": _triton}
     if work.scan.shape[0] > 1:
         makers = {"itk-rtk": rtk_contenders, "mbirjax": _mbirjax, "ASTRA": _astra, "fewview by Triton": _triton}
+    if work.backend == "triton":
+        makers = {"ASTRA": _astra, "ASTRA on the GPU": _astra_on_card, "fewview on the GPU": _on_card}
     for name, make in makers.items():
         try:
             found += make(work)
@@ -93,10 +95,23 @@ def _astra_2d(work: Work) -> list[Contender]:
     ]
 
 
+def _astra_on_card(work: Work) -> list[Contender]:
+    from .on_card import astra_on_card  # needs Triton
+
+    return astra_on_card(work)
+
+
+def _on_card(work: Work) -> list[Contender]:
+    from .on_card import fewview_on_card  # needs Triton
+
+    return fewview_on_card(work)
+
+
 def _triton(work: Work) -> list[Contender]:
     """Our own pair on a CUDA device. As for ASTRA, its time includes the transfers to the device and back."""
-    A = Operator(work.scan, work.grid, "triton")
+    A, measured = Operator(work.scan, work.grid, "triton"), Projections(work.projections, work.scan)
     return [
         Contender("fewview (triton, CUDA)", "forward", work, lambda: A(work.volume)),
         Contender("fewview (triton, CUDA)", "adjoint", work, lambda: A.T(work.projections)),
+        Contender("fewview (triton, CUDA)", "fdk", work, lambda: fdk(measured, work.grid, backend="triton")),
     ]

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
 
 from ...base import MissingBackendError
+from ...base.shapes import Float
 from ...geometry import Scan
 from .work import Contender, Result, Work
 
@@ -56,7 +56,7 @@ def rtk_contenders(work: Work) -> list[Contender]:
         tool.Update()
         return itk.array_from_image(tool.GetOutput())
 
-    def ours(array: Result) -> Result:
+    def ours(array: Any) -> Result:
         return array[::-1].transpose(1, 0, 2)
 
     return [

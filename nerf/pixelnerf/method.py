@@ -14,15 +14,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from ...base.settings import checked
+from ...base.shapes import Float, Int
 from ...data import Projections
 from ...geometry import Grid
 from ..device import require_memory_on
 from ..field.fine_samples import coarse_cells
 from ..field.rendering import Pose, box_of, grid_points
+from ..training.bank import key_of, original, places_along
 from ..training.learner import Example, Given, Group
 from ..training.trained_method import TrainedSettings, trained_method
 from .network import PAPER, SMALL, PixelNerf, PixelNerfArchitecture, Scene, build
@@ -55,25 +57,36 @@ def _voxel_error(network: PixelNerf, scene: Scene, example: Example, generator: 
     """The squared error of voxels that all views see, half of them anywhere and half where there is attenuation, weighted to the mean over
     all.
     """
-    like, reference = scene.center, torch.from_numpy(example.reference).reshape(-1)
-    inside = torch.from_numpy(example.grid.seen_by_all(example.projections.scan)).reshape(-1).nonzero()[:, 0]
-    there = reference[inside].clamp(min=0)
-    chance = 0.5 / len(inside) + 0.5 * there / there.sum().clamp(min=1e-12)
-    drawn = _drawn(chance, network.architecture.points, generator)
-    weight = 1 / (len(inside) * chance[drawn]).to(like)
-    voxel = inside[drawn]
+    first = original(example)
+    voxels, chance, upto = network.bank.get(("voxels", key_of(first)), lambda: _chances(first))
+    drawn = _drawn(upto, network.architecture.points, generator)
+    z, y, x = np.unravel_index(voxels[drawn], first.grid.shape)
+    like, grid = scene.center, example.grid
+    y_here, x_here = places_along((y, x), example)
+    points = torch.from_numpy(np.stack([grid.x_mm[x_here], grid.y_mm[y_here], grid.z_mm[z]], 1)).to(like)
+    wanted = torch.from_numpy(first.reference[z, y, x]).to(like)
+    weight = torch.from_numpy(1 / (len(voxels) * chance[drawn])).to(like)
     errors = []
     for fine in (True, False) if network.architecture.own_fine else (True,):
-        found = network.attenuation(scene, grid_points(example.grid)[voxel].to(like), fine=fine)
-        errors.append((weight * (scene.radius * (found - reference[voxel].to(like))) ** 2).mean())
+        found = network.attenuation(scene, points, fine=fine)
+        errors.append((weight * (scene.radius * (found - wanted)) ** 2).mean())
     return torch.stack(errors).sum()
 
 
-def _drawn(chance: Float[Tensor, "n"], count: int, generator: Generator) -> Int[Tensor, "count"]:
-    if len(chance) < 1 << 24:
-        return torch.multinomial(chance, count, replacement=True, generator=generator)
-    upto = chance.double().cumsum(0)  # torch's own function takes no more categories
-    return torch.searchsorted(upto, torch.rand(count, dtype=torch.float64, generator=generator) * upto[-1]).clamp(max=len(upto) - 1)
+def _drawn(upto: Float[NDArray[np.float64], "n"], count: int, generator: Generator) -> Int[NDArray[np.intp], "count"]:
+    """Indices, by their chance; ``upto`` is the sum of the chances up to each."""
+    draw = torch.rand(count, dtype=torch.float64, generator=generator).numpy()
+    return np.searchsorted(upto, draw * upto[-1], side="right").clip(max=len(upto) - 1)
+
+
+def _chances(
+    example: Example,
+) -> tuple[Int[NDArray[np.intp], "n"], Float[NDArray[np.float64], "n"], Float[NDArray[np.float64], "n"]]:
+    """The voxels that all views see, the chance of each to be drawn, and the sum of the chances up to it."""
+    voxels = np.flatnonzero(example.grid.seen_by_all(example.projections.scan))
+    there = example.reference.reshape(-1)[voxels].clip(min=0).astype(np.float64)
+    chance = 0.5 / len(voxels) + 0.5 * there / max(there.sum(), 1e-12)
+    return voxels, chance, chance.cumsum()
 
 
 PRESETS = {

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from ...base.settings import Count, NotNegative, Positive, Several, Whole, checked
+from ...base.shapes import Float
 from ...data import Projections
 from ...geometry import Grid
 from ...geometry.transform import rotation_matrix
@@ -26,6 +26,7 @@ from ...recon.analytic.feldkamp import filtered_backprojection
 from ..field.encoding import positional
 from ..field.fine_samples import Cells, fine_cells
 from ..field.rendering import Field, volume_field
+from ..training.bank import Bank
 from . import encoder, point_network
 from .encoder import Encoder
 from .point_network import PointNetwork
@@ -115,6 +116,7 @@ class PixelNerf(nn.Module):
         sizes = (place, self.encoder.width + 3, a.width, a.view_blocks, a.joint_blocks)
         self.coarse = PointNetwork(*sizes)
         self.fine = PointNetwork(*sizes) if a.own_fine else self.coarse
+        self.bank = Bank()
         self.radius_mm: Tensor
         self.register_buffer("radius_mm", torch.zeros(()))
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from numpy.typing import NDArray
 
 from ...base import InputError, UnknownNameError
 from ...base.memory import require_memory
 from ...base.record import sha256
-from ...base.shapes import ViewIndices
+from ...base.shapes import Shaped, ViewIndices
 from ...data import Projections, read_volume
 from ...data.pairs import Pair
 from ...data.volumes.resample import resample
@@ -22,6 +21,7 @@ from ...geometry import Grid, Scan, transform
 from ..field.naf import binned
 from .learner import Example
 
+T = TypeVar("T", bound=np.generic)
 AUGMENTATIONS = ("none", "quarter", "any")
 TARGETS = ("recon-ct", "truth")
 SELECTIONS = ("evenly", "random")
@@ -112,10 +112,10 @@ def augmented(example: Example, how: str, generator: torch.Generator) -> Example
     return replace(turned(moved, 90 * quarters), before=example, quarters=quarters, mirror=flip < 0.5)
 
 
-def moved_along(volume: Float[NDArray[np.float32], "*channels z y x"], example: Example) -> Float[NDArray[np.float32], "*channels z y2 x2"]:
+def moved_along(volume: Shaped[NDArray[T], "*channels z y x"], example: Example) -> Shaped[NDArray[T], "*channels z y2 x2"]:
     """A volume that was made of the example before it was mirrored and turned, as it would be made of it now; its unit does not change."""
     flipped = volume[..., ::-1] if example.mirror else volume
-    return _own(np.rot90(flipped, example.quarters, axes=(-1, -2)))
+    return np.ascontiguousarray(np.rot90(flipped, example.quarters, axes=(-1, -2)))
 
 
 def turned(example: Example, degrees: float) -> Example:

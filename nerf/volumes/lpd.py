@@ -12,18 +12,19 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from pydantic import Field
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from ...base.settings import Count, Positive, Whole, checked
+from ...base.shapes import Float
 from ...data import Projections
 from ...geometry import Grid
 from ...recon import Operator
 from ...recon.analytic.feldkamp import filtered_backprojection
 from ...recon.corrections.beam_hardening import linearise
 from ..device import require_memory_on
+from ..training.bank import Bank, seen_by_all
 from ..training.learner import Example, Given, Group
 from ..training.trained_method import TrainedSettings, trained_method
 
@@ -72,6 +73,7 @@ class PrimalDual(nn.Module):
         self.architecture = a
         self.dual = nn.ModuleList(Correction(2, a.memory + 2, a.width, a.memory + 1) for _ in range(a.steps))
         self.primal = nn.ModuleList(Correction(3, a.memory + 2, a.width, a.memory + 1) for _ in range(a.steps))
+        self.bank = Bank()
         self.pace = nn.Parameter(torch.full((a.steps,), 0.3))
 
     def forward(self, views: Float[Tensor, "view row col"], first: Float[Tensor, "z y x"], back: Back) -> Float[Tensor, "z y x"]:
@@ -165,7 +167,7 @@ class LpdLearner:
         _require_memory(module, seen, example.grid, a.steps)
         found = run(module, seen, example.grid)
         wanted = torch.from_numpy(example.reference).to(found.device) / a.unit
-        inside = torch.from_numpy(example.grid.seen_by_all(example.projections.scan)).to(found.device)
+        inside = torch.from_numpy(seen_by_all(module.bank, example)).to(found.device)
         return ((found - wanted) ** 2)[inside].mean()
 
     def reconstruct(self, module: PrimalDual, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:

@@ -9,20 +9,20 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from ...base.settings import Count, NotNegative, Positive, Whole, checked
-from ...base.shapes import Volume
+from ...base.shapes import Float, Int, Volume
 from ...data import Projections
 from ...geometry import Grid
 from ...recon.analytic.feldkamp import filtered_backprojection
 from ...recon.corrections.beam_hardening import linearise
 from ...recon.iterative.pdhg_tv import pdhg_tv
 from ..device import require_memory_on
+from ..training.bank import Bank, key_of, original, seen_by_all
 from ..training.examples import moved_along
 from ..training.learner import Example, Given, Group
 from ..training.trained_method import TrainedSettings, trained_method
@@ -53,7 +53,6 @@ class Architecture:
 
 PRESETS = {"small": Architecture(), "paper": Architecture(channels=32, levels=3, iterations=30, patch=96, patches=1)}
 TILE = 96
-KEPT = 2**30
 QUICK = 3.0  # factor by which the linear part learns faster than the rest
 
 
@@ -84,7 +83,7 @@ class ResidualUNet(nn.Module):
     def __init__(self, inputs: int, a: Architecture) -> None:
         super().__init__()
         self.architecture = a
-        self.seen: dict[Any, NDArray[np.float32]] = {}
+        self.bank = Bank()
         widths = [a.channels * 2**k for k in range(a.levels + 1)]
         self.enter = nn.Conv3d(inputs, widths[0], 3, padding=1)
         self.down = nn.ModuleList(nn.Conv3d(n, m, 2, stride=2) for n, m in itertools.pairwise(widths))
@@ -125,16 +124,10 @@ def first_volumes(projections: Projections, grid: Grid, a: Architecture) -> Floa
 
 
 def _kept(module: ResidualUNet, example: Example, given: Int[NDArray[np.intp], "view"]) -> Float[NDArray[np.float32], "2 z y x"]:
-    """The same as `first_volumes`, kept for a scan that comes again with the same views: at most `KEPT` bytes, of which the oldest go
-    first.
-    """
-    seen = module.seen
-    key = (example.name, given.tobytes(), example.projections.scan.source[0].tobytes())
-    if key not in seen:
-        seen[key] = first_volumes(example.projections[given], example.grid, module.architecture)
-        while len(seen) * seen[key].nbytes > KEPT and len(seen) > 1:
-            del seen[next(iter(seen))]
-    return seen[key]
+    """The same as `first_volumes`, made once for a scan that comes again with the same views."""
+    key = ("first volumes", key_of(example), given.tobytes())
+    (volumes,) = module.bank.get(key, lambda: (first_volumes(example.projections[given], example.grid, module.architecture),))
+    return volumes
 
 
 def patches(reference: Volume, a: Architecture, generator: Generator) -> Iterator[tuple[slice, slice, slice]]:
@@ -196,7 +189,7 @@ def configure(module: nn.Module, settings: Any) -> None:
 
 TRAINING = {
     "small": {"steps": 1000, "views": (13, 26, 26, 52), "pool": 4, "check_every": 100, "check_scans": 4, "clip": 1.0},
-    "paper": {"steps": 100_000, "check_every": 1000},
+    "paper": {"steps": 100_000, "pool": 16, "check_every": 1000},
 }
 
 
@@ -228,8 +221,8 @@ class UnetLearner:
         """The mean squared error of random patches around tissue, where every view sees, in the network's unit."""
         a = module.architecture
         device = next(module.parameters()).device
-        volumes = torch.from_numpy(moved_along(_kept(module, example.before or example, given), example))
-        inside = torch.from_numpy(example.grid.seen_by_all(example.projections.scan))
+        volumes = torch.from_numpy(moved_along(_kept(module, original(example), given), example))
+        inside = torch.from_numpy(seen_by_all(module.bank, example))
         target = torch.from_numpy(example.reference) / a.unit
         cuts = list(patches(example.reference, a, generator))
         x = torch.stack([volumes[:, z, y, x] for z, y, x in cuts]).to(device)

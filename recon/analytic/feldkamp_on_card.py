@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...base import InputError
 from ...base.memory import require_memory
 from ...geometry import Grid, Scan
 from ...geometry.rotation import Orbit
@@ -39,7 +40,14 @@ class CardFdk:
     storage: str = "float32"
 
     def __call__(self, values: Tensor) -> Tensor:
-        """The volume [z, y, x] of views [view, row, col] on the device, all of it there; differentiable."""
+        """The volume [z, y, x] of views [view, row, col], both float32 and on the device, all at once; differentiable."""
+        expected = (len(self.scan), *self.scan.shape)
+        if tuple(values.shape) != expected or values.device.type != self.device.type or values.dtype != torch.float32:
+            raise InputError(
+                f"views of shape {tuple(values.shape)} and type {values.dtype} on {values.device}",
+                expected=f"{expected} (view, row, col) and torch.float32 on {self.device}",
+                remedy="fewview.recon.fdk takes arrays of numpy",
+            )
         return _Differentiable.apply(values, self)  # pyright: ignore[reportReturnType]
 
     def volume(self, values: NDArray[np.float32], tell: Callable[[int], None] = lambda views: None) -> NDArray[np.float32]:
@@ -110,7 +118,7 @@ class _Differentiable(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, fdk: CardFdk) -> Tensor:
         ctx.fdk = fdk
-        return fdk.forward(values.detach().to(fdk.device, torch.float32)).to(values)
+        return fdk.forward(values.detach())
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
@@ -121,7 +129,7 @@ class _Transposed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, volume: Tensor, fdk: CardFdk) -> Tensor:
         ctx.fdk = fdk
-        return fdk.transposed(volume.detach().to(fdk.device, torch.float32)).to(volume)
+        return fdk.transposed(volume.detach())
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:

@@ -11,6 +11,7 @@ from fewview.data import Projections
 from fewview.geometry import Grid, InputError, MissingBackendError, Scan, skyscan_1276
 from fewview.recon import METHODS, fdk
 from fewview.recon import reconstruct as run_method
+from fewview.recon.analytic.feldkamp import filtered_backprojection
 from fewview.recon.analytic.ramp import convolve_pairs, padded_length, ramp_response
 from fewview.recon.analytic.redundancy import coverage, full_circle_weight, short_scan_cell_weight, short_scan_weight
 from fewview.recon.projector.compiled.backprojection import backproject
@@ -282,3 +283,33 @@ def test_fdk_astra_agrees_on_a_gpu():
     p, grid = ellipse_fan(scan), Grid((1, 80, 80), 0.5)
     ours, theirs = (run_method(p, name, grid).volume[0, 10:60, 30:60] for name in ("fdk", "fdk_astra"))
     assert np.sqrt(((ours - theirs) ** 2).mean()) < 0.02
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("roll_deg", [0.0, 3.0])
+@pytest.mark.parametrize(("storage", "limit"), [("float32", 1e-4), ("fp16", 1e-3), ("bf16", 5e-3)])
+def test_fdk_on_a_gpu_is_that_of_the_cpu(roll_deg: float, storage: str, limit: float) -> None:
+    """The limit is the root mean square over that of the volume, for noise, the hardest to keep in few bits."""
+    scan = Scan.circular(dso_mm=60, dsd_mm=90, rows=70, cols=90, pixel_mm=0.6, angles_deg=np.arange(26) * 8.0, roll_deg=roll_deg)
+    p = Projections(np.random.default_rng(0).random((26, 70, 90), np.float32), scan)
+    grid = Grid((50, 60, 64), 0.6)
+    on_cpu, on_gpu = (filtered_backprojection(p, grid, backend=b, storage=s) for b, s in (("numba", "float32"), ("auto", storage)))
+    assert np.sqrt(np.mean((on_gpu - on_cpu) ** 2)) < limit * np.sqrt(np.mean(on_cpu**2))
+    if storage == "float32":
+        import torch
+        from fewview.recon.analytic.feldkamp_on_card import CardFdk
+
+        there = torch.from_numpy(np.array(p.values)).cuda().requires_grad_()
+        found = CardFdk(scan, grid, there.device)(there)
+        assert found.is_cuda
+        np.testing.assert_array_equal(found.detach().cpu().numpy(), on_gpu)
+        weights = torch.rand_like(found)
+        (back,) = torch.autograd.grad((found * weights).sum(), there)
+        gap = abs(float((found.detach().double() * weights).sum() - (there.detach().double() * back).sum()))
+        assert gap < 1e-5 * float(found.detach().norm() * weights.norm())
+
+
+def test_half_precision_is_for_a_gpu() -> None:
+    p = Projections(np.zeros((26, 16, 24), np.float32), skyscan_1276(rows=16, cols=24, voxel_mm=1.0)[::10])
+    with pytest.raises(InputError, match=r"fp16.*numba"):
+        filtered_backprojection(p, Grid((4, 4, 4), 1.0), backend="numba", storage="fp16")

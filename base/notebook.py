@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 
-from jaxtyping import Real
 from numpy.typing import NDArray
+
+from .shapes import Real
 
 _SIDE_PX = 320  # of a picture; larger arrays are thinned out
 

@@ -1,15 +1,30 @@
 """The arrays that functions take and return, by name: each name states shape, type and unit, and means the same in every room.
 
 A function that is annotated with both `Volume` and `VolumeMask` takes arrays with the same numbers of ``z``, ``y`` and ``x``. With
-``FEWVIEW_CHECK_SHAPES=1`` the tests check that in every call (`tests/shape_checks.py`). Otherwise nothing is checked here: what a user
-gives is checked by the code that reads it. A shape that only one module has is written in that module, with jaxtyping.
+``FEWVIEW_CHECK_SHAPES=1`` jaxtyping checks that in every call of the tests (`tests/shape_checks.py`). Otherwise nothing is checked here:
+what a user gives is checked by the code that reads it. A shape that only one module has is written in that module, with `Float`, `Bool` and
+so on from here.
 """
 
 from __future__ import annotations
 
+import os
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
-from jaxtyping import Bool, Float, Int, Real, Shaped
 from numpy.typing import NDArray
+
+if TYPE_CHECKING or os.environ.get("FEWVIEW_CHECK_SHAPES"):
+    from jaxtyping import Bool, Float, Int, Num, Real, Shaped, UInt8
+else:
+
+    class _Unchecked:
+        """``Float[NDArray, "z y x"]`` is plain ``NDArray`` where nobody checks shapes: jaxtyping takes as long to import as numpy."""
+
+        def __class_getitem__(cls, item: tuple[Any, str]) -> Any:
+            return item[0]
+
+    Bool = Float = Int = Num = Real = Shaped = UInt8 = _Unchecked
 
 # Volumes: the index increases with +z, +y and +x.
 Volume = Float[NDArray[np.float32], "z y x"]  # attenuation in 1/mm

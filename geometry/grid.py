@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
 
 from ..base import InputError
-from ..base.shapes import Vector, VolumeMask
+from ..base.shapes import Float, Vector, VolumeMask
 from .field_of_view import inside_cylinder, seen_by_every_view
 
 if TYPE_CHECKING:

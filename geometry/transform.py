@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
 from ..base import InputError
-from ..base.shapes import Vectors
+from ..base.shapes import Float, Vectors
 from .scan import Scan
 
 

@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..base import InputError
-from ..base.shapes import Volume
+from ..base.shapes import Float, Volume
 from ..data import Projections
 from ..geometry import Grid, Scan
 from .method import Method

@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
 
 from ..base import InputError, UnknownNameError
-from ..base.shapes import Volume, VolumeMask
+from ..base.shapes import Float, Volume, VolumeMask
 from ..data import Projections, Reconstruction
 from ..geometry import Grid
 from .method import Callback, Method, load_method

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
 
 from ...base import InputError, UnknownNameError
-from ...base.shapes import FloatVolume, ViewIndices, Volume
+from ...base.shapes import Float, FloatVolume, ViewIndices, Volume
 from ...data import Projections
 from ...data.pairs import Pair, find_pairs
 from ...data.volumes.resample import resample

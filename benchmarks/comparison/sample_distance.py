@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from numpy.typing import NDArray
 
 from ...base import InputError
 from ...base.files import own_path
 from ...base.plain import from_json, to_json
+from ...base.shapes import Float
 from ...data.pairs import Pair
 from ...geometry import Grid, Scan
 from ...nerf.field.naf import binned

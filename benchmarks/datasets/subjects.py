@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 from ...base import InputError
-from ...base.shapes import Volume
+from ...base.shapes import UInt8, Volume
 from ...data import read_volume
 from ...data.phantom.limb import NAMES, hind_limb
 from ...data.volumes.attenuation import GreyScale, as_attenuation

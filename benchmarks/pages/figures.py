@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 from numpy.typing import NDArray
 
-from ...base.shapes import FloatVolume
+from ...base.shapes import FloatVolume, UInt8
 from ..comparison.tables import Row
 
 

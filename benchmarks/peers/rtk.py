@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
 
 from ...base import MissingBackendError
+from ...base.shapes import Float
 from ...geometry import Scan
 from .work import Contender, Result, Work
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float
 from torch import Tensor
 
 from ...base import InputError
-from ...base.shapes import AnyViews, FloatVolume, Images, VolumeMask
+from ...base.shapes import AnyViews, Float, FloatVolume, Images, VolumeMask
 from ...geometry import Grid
 from .alignment import fit_grey
 from .perceptual import Perceptual

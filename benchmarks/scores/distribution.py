@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...base import InputError, MissingBackendError
-from ...base.shapes import Images
+from ...base.shapes import Float, Images
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
 from ...base import InputError
 from ...base.psnr import psnr_db
+from ...base.shapes import Bool, Float
 
 Values = Float[NDArray, "*shape"]  # a volume in 1/mm, or an image; both that are compared have the same shape
 Inside = Bool[NDArray, "*shape"]  # true where the comparison counts

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...base import InputError, MissingBackendError
-from ...base.shapes import Images
+from ...base.shapes import Float, Images
 from .distribution import random_kernels
 
 LEAST_PIXELS = 32  # of a smaller image AlexNet's strides leave nothing for its last maps

@@ -66,7 +66,7 @@ class SurfaceDistance:
 def surface_distance(volume: FloatVolume, reference: FloatVolume, threshold: float, voxel_mm: float) -> SurfaceDistance:
     """The symmetric distance of the surfaces of what is above ``threshold``: infinite where only one has a surface, NaN where none has."""
     x, y = _pair(volume, reference)
-    shells = [mask & ~ndimage.binary_erosion(mask) for mask in (x > threshold, y > threshold)]
+    shells = [mask & ~np.asarray(ndimage.binary_erosion(mask), dtype=bool) for mask in (x > threshold, y > threshold)]
     if not shells[0].any() or not shells[1].any():
         missing = float("nan") if not (shells[0].any() or shells[1].any()) else float("inf")
         return SurfaceDistance(missing, missing)

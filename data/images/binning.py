@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, Real, Shaped
 from numpy.typing import NDArray
 
+from ...base.shapes import Float, Real, Shaped
 from ...geometry.transform import whole_blocks
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Int
 from numpy.typing import NDArray
 
-from ...base.shapes import FloatImage, Image, PixelMask
+from ...base.shapes import FloatImage, Image, Int, PixelMask
 
 _AROUND_5 = np.array([(r, c) for r in range(-2, 3) for c in range(-2, 3)])
 _CHUNK = 200_000  # candidates that are treated at once, each with 5 x 5 neighbours in two arrays

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Real, Shaped
 from numpy.typing import NDArray
 
 from ...base.memory import require_memory
-from ...base.shapes import Image
+from ...base.shapes import Image, Real, Shaped
 
 
 @runtime_checkable

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-from ...base.shapes import Points, Vector
+from ...base.shapes import Float, Points, UInt8, Vector
 from .smooth_noise import Noise
 
 NOTHING, CORTEX, TRABECULAE, MARROW, CARTILAGE = range(5)

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-from ...base.shapes import Points, Vector
+from ...base.shapes import Float, Points, UInt8, Vector
 from .bones import CARTILAGE, FEMUR, FIBULA, MARROW, NOTHING, PATELLA, TIBIA, TRABECULAE, Bone, grow_bone, smooth_min
 from .smooth_noise import Noise
 

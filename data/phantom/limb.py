@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 
 from ...base import InputError, UnknownNameError
-from ...base.shapes import Volume, VolumeMask
+from ...base.shapes import Float, UInt8, Volume, VolumeMask
 from ...geometry import Grid
 from .leg import INDEX, MATERIALS, NAMES, Leg, grow_leg
 

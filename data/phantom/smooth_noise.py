@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from math import floor
 
 import numpy as np
-from jaxtyping import Float
 from numba import njit
 from numpy.typing import NDArray
 
-from ...base.shapes import Points
+from ...base.shapes import Float, Points
 
 _PERIOD = 32  # a power of two, so that the lattice index wraps by a bit mask
 _SHRINK = 0.4794**1.5  # cubic B-spline weights at a random place, per axis, keep 0.4794 of the variance

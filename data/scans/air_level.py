@@ -6,11 +6,10 @@ import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
 from ...base import InputError
-from ...base.shapes import PerView
+from ...base.shapes import Float, PerView
 
 BORDER = 0.02  # share of the columns, on each side
 BLOCK_PIXELS = 64  # so many that the mean of a block is an eighth as noisy as a pixel

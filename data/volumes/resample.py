@@ -12,11 +12,10 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
 
 from ...base import InputError
-from ...base.shapes import AnyVolume, FloatVolume, NewVolume, Volume
+from ...base.shapes import AnyVolume, Float, FloatVolume, NewVolume, Volume
 from ...geometry import Grid
 
 

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
+
+from ...base.shapes import Float
 
 Unit = Float[Tensor, "n 3"]  # (x, y, z), each in -1..1 across the box
 

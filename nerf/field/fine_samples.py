@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Generator, Tensor
 
+from ...base.shapes import Float
 from .rendering import Rays, chords, uniform
 
 

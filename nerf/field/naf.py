@@ -8,13 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ...base import InputError
 from ...base.settings import Count, NotNegative, Positive, Seed, Several, checked
-from ...base.shapes import Volume
+from ...base.shapes import Float, Volume
 from ...data import Projections
 from ...data.multiresolution import bin_projections
 from ...geometry import Grid, Scan

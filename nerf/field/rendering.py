@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
 from ...base import InputError
+from ...base.shapes import Bool, Float, Int, Num
 from ...geometry import Grid, Scan
 
 Points = Float[Tensor, "n 3"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
+from ...base.shapes import Float
 from ...geometry import Grid
 from .rendering import box_of
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...base import UnknownNameError
+from ...base.shapes import Float
 from ...geometry import Scan
 from ..field.encoding import positional
 from ..field.rendering import Field, Points, Rays, composite, integrate, sample

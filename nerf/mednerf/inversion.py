@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
 from ...base.psnr import psnr_db
 from ...base.settings import Count, NotNegative, Whole, checked
+from ...base.shapes import Float
 from ...data import Projections
 from ...geometry import Grid
 from .graf import ConditionedField, Frame

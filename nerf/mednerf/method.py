@@ -16,12 +16,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from ...base import InputError, UnknownNameError
 from ...base.settings import checked
-from ...base.shapes import Images, Volume
+from ...base.shapes import Float, Images, Volume
 from ...data import Projections
 from ...geometry import Grid, Scan
 from ...recon.method import Callback, Progress, method_function

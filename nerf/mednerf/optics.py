@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
+from ...base.shapes import Float
 from ...geometry import Grid, Scan
 from ..field.rendering import Pose, Rays, box_of
 from .graf import ConditionedField, Frame, render_object

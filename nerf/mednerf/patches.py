@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor
 
 from ...base import InputError
-from ...base.shapes import LineIntegrals
+from ...base.shapes import Float, Int, LineIntegrals
 from ...geometry import Scan
 from ..field.rendering import Pose, Rays
 from .graf import Frame

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...base import UnknownNameError
+from ...base.shapes import Float
 
 Images = Float[Tensor, "image 1 row col"]
 

@@ -9,10 +9,10 @@ using it; here its mean over the image is one vector for a view, which every poi
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...base import InputError
+from ...base.shapes import Float
 
 
 class Residual(nn.Module):

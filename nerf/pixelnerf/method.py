@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from ...base.settings import checked
+from ...base.shapes import Float, Int
 from ...data import Projections
 from ...geometry import Grid
 from ..device import require_memory_on

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from ...base.settings import Count, NotNegative, Positive, Several, Whole, checked
+from ...base.shapes import Float
 from ...data import Projections
 from ...geometry import Grid
 from ...geometry.transform import rotation_matrix

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+from ...base.shapes import Bool, Float
 
 
 class Residual(nn.Module):

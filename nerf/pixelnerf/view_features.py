@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ...base.shapes import Bool, Float
 from ...geometry import Scan
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Bool, Shaped
 from numpy.typing import NDArray
 
 from ...base.memory import available_bytes
+from ...base.shapes import Bool, Shaped
 from .examples import moved_along
 from .learner import Example
 

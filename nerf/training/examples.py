@@ -8,13 +8,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Shaped
 from numpy.typing import NDArray
 
 from ...base import InputError, UnknownNameError
 from ...base.memory import require_memory
 from ...base.record import sha256
-from ...base.shapes import ViewIndices
+from ...base.shapes import Shaped, ViewIndices
 from ...data import Projections, read_volume
 from ...data.pairs import Pair
 from ...data.volumes.resample import resample

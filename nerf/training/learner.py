@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
-from ...base.shapes import Volume
+from ...base.shapes import Float, Int, Volume
 from ...data import Projections
 from ...geometry import Grid, Scan
 

@@ -12,12 +12,12 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from pydantic import Field
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from ...base.settings import Count, Positive, Whole, checked
+from ...base.shapes import Float
 from ...data import Projections
 from ...geometry import Grid
 from ...recon import Operator

@@ -9,14 +9,13 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from ...base.settings import Count, NotNegative, Positive, Whole, checked
-from ...base.shapes import Volume
+from ...base.shapes import Float, Int, Volume
 from ...data import Projections
 from ...geometry import Grid
 from ...recon.analytic.feldkamp import filtered_backprojection

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from ...base import InputError
-from ...base.shapes import LineIntegrals
+from ...base.shapes import Float, LineIntegrals
 from ...data import Projections
 from ...geometry import Grid, Scan
 from ...geometry.skyscan.shifts import ViewShifts

@@ -11,12 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
 from numba import njit, prange
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, uniform_filter1d
 
-from ...base.shapes import Floats, LineIntegrals, ViewValues
+from ...base.shapes import Bool, Float, Floats, Int, LineIntegrals, ViewValues
 from ...geometry import Scan
 
 _CUT = 0.02  # what is left of the largest value at the panel's edge and counts as nothing

@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from ...base.shapes import Floats, LineIntegrals, PerView, Volume
+from ...base.shapes import Float, Floats, LineIntegrals, PerView, Volume
 from ...data import Projections
 from ...geometry import Grid, Scan
 from ..analytic.feldkamp import filtered_backprojection

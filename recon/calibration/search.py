@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
 
-from ...base.shapes import Floats, LineIntegrals, NewViews
+from ...base.shapes import Float, Floats, LineIntegrals, NewViews
 from ...data.images.binning import bin_views
 from ...geometry import Scan
 from ...geometry.transform import bin_pixels, correct, reverse_rotation

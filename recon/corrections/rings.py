@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from ...base import InputError, MissingBackendError, UnknownNameError
-from ...base.shapes import LineIntegrals
+from ...base.shapes import Float, LineIntegrals
 
 RING_METHODS = ("static", "sorting", "tomopy")
 

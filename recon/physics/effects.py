@@ -6,14 +6,13 @@ import dataclasses
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy.ndimage import gaussian_filter
 
 from ...base import InputError
 from ...base.settings import Positive, checked
-from ...base.shapes import AnyViews, ViewValues
+from ...base.shapes import AnyViews, Float, ViewValues
 from ...geometry import Scan, transform
 from .tables import Beam, attenuation, tube_beam
 

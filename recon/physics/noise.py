@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
 
-from ...base.shapes import LineIntegrals
+from ...base.shapes import Float, LineIntegrals
 from ...data import Projections
 
 

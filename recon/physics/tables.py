@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
 from ...base import InputError, MissingBackendError, UnknownNameError
+from ...base.shapes import Float
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from ...base.shapes import Angles, Floats, LineIntegrals
+from ...base.shapes import Angles, Float, Floats, LineIntegrals
 from ...geometry import Scan
 from ...geometry.transform import turn_views
 from .small_views import SmallViews

@@ -8,10 +8,9 @@ import zlib
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
 
-from ....base.shapes import FloatImage, Image, PerView
+from ....base.shapes import Float, FloatImage, Image, PerView
 
 ROWS, BLOCKS = 32, 64  # rows that are looked at, and blocks of columns that are averaged; this adds less than 2 % to the time of reading
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
+
+from ....base.shapes import Float
 
 EDGE = 0.1  # attenuation at the border as a share of the largest; heads inside the field reach 0.03, foam and tubes stay below that
 SLOPE = 0.015  # slope over the outermost two blocks of columns as a share of the largest attenuation; beside an object the border is flat

@@ -11,11 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
 
 from ....base import InputError
-from ....base.shapes import Angles, PerView
+from ....base.shapes import Angles, Float, PerView
 from .samples import ViewSamples
 from .truncation import long_object, truncation
 

@@ -72,7 +72,7 @@ class CardFdk:
         return volume
 
     def forward(self, values: Tensor) -> Tensor:
-        """`__call__` without gradients."""
+        """The same as `__call__`, without gradients: line integrals [view, row, col] to a volume [z, y, x] in 1/mm."""
         filter_, covered = self._filter()
         sums = self._sums(self.grid, covered.width / filter_.unit_mm)
         total = _empty_turned(Slab.whole(self.grid), self.device)
@@ -81,7 +81,7 @@ class CardFdk:
         return _upright(total)
 
     def transposed(self, volume: Tensor) -> Tensor:
-        """The transpose of `forward` (with views in float32): [z, y, x] -> [view, row, col]."""
+        """The transpose of `forward` (with views in float32), from a volume [z, y, x] in 1/mm to views [view, row, col]."""
         filter_, covered = self._filter()
         sums = self._sums(self.grid, covered.width / filter_.unit_mm)
         turned = _empty_turned(Slab.whole(self.grid), self.device)

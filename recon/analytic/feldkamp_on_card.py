@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,6 +57,8 @@ class CardFdk:
         """The same from and to numpy, in slabs and blocks that the card has room for; ``tell(views)`` after each block of the last slab."""
         filter_, covered = self._filter
         views = self._blocks(filter_)
+        require_memory(4 * math.prod(self.grid.shape), f"FDK's volume of {' x '.join(map(str, self.grid.shape))} voxels",
+                       "use larger voxels or a smaller grid")  # fmt: skip
         volume = np.empty(self.grid.shape, np.float32)
         rows, cols = self.scan.shape
         block = 4 * (views[0].stop * (5 * rows * filter_.length + 2 * cols * (rows + 8)))

@@ -7,7 +7,7 @@ the sum is multiplied by the length of ray between two slices, ``voxel_mm |D| / 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,20 @@ class Rays:
 
     def __len__(self) -> int:
         return len(self.source)
+
+    def slabs(self, most: int) -> list[slice]:
+        """The slices of the grid in slabs of at most that many.
+
+        Line integrals through the grid are the sums of those through its slabs, since voxels outside of a slab count as zero.
+        """
+        nz = self.grid_shape[0]
+        number = -(-nz // most)
+        return [slice(nz * i // number, nz * (i + 1) // number) for i in range(number)]
+
+    def slab(self, slices: slice) -> Rays:
+        """The same rays through some slices of the grid alone, in units of its voxels."""
+        shape = (slices.stop - slices.start, *self.grid_shape[1:])
+        return replace(self, source=self.source - np.array([0.0, 0.0, slices.start]), grid_shape=shape)
 
     @property
     def packed(self) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ _FEWEST = 64  # voxels of bone below which nothing is measured
 
 
 def checked_volume(volume: NDArray[Any], grid: Grid) -> NDArray[np.float32]:
-    """The volume [z, y, x] as float32; InputError for a shape that is not the grid's, values that are not finite,
+    """The volume [z, y, x] as float32, in its own unit; InputError for a shape that is not the grid's, values that are not finite,
     or one value throughout.
     """
     grid = require_grid(grid)

@@ -59,7 +59,7 @@ class Segmented:
         return bool(self.confidence) and min(self.confidence.values()) >= _SURE
 
     def stack(self, name: str, margin: int = 3) -> tuple[NDArray[np.float32], Grid]:
-        """(volume, grid) of one bone: its box and ``margin`` voxels around it; other bones are set to the level of their surroundings.
+        """(volume [z, y, x], grid) of one bone: its box and ``margin`` voxels around it; other bones are set to the level of their surroundings.
 
         Raises InputError for a bone that was not found.
         """

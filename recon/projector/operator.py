@@ -27,7 +27,7 @@ class Operator:
     backend     where             precision            transpose
     ``numba``   CPU               float32              exact
     ``torch``   any torch device  that of the input    exact
-    ``triton``  CUDA              that of the input    exact, but for the order of sums
+    ``triton``  CUDA              that of the input    exact; of rolled and tilted scans but for the order of sums
     ``astra``   CUDA              float32              close (ASTRA's 3-D pair is not matched)
     ``auto``    numba for numpy and CPU tensors; triton for CUDA tensors where it is installed (torch for CUDA brings it), there
                 is a C compiler and torch.use_deterministic_algorithms is off; torch for all else

@@ -47,7 +47,7 @@ def backproject_slices(
     step: NDArray[np.float64],
     rows: NDArray[np.float64],
 ) -> None:
-    """Add to ``volume`` [z, y, x] the ``filtered`` views [view, row, col], each times ``step`` (view,) over w^2.
+    """Add to ``volume`` [z, y, x] (1/mm) the ``filtered`` views [view, row, col], each times ``step`` (view,) over w^2.
 
     They are read at the ``rows`` (view, nz) of `rows_met`.
     """

@@ -28,6 +28,7 @@ _COARSE = 48  # voxels along the longest axis, for the search over start rotatio
 _TRIED = 3  # starts that are followed to the end
 _SAME_DEG, _SAME_VOXELS = 3.0, 10.0  # ends of two starts that agree
 _LEAST_DICE = 0.6
+_ALL_OF = 500_000  # voxels: of larger volumes so many are compared
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,9 +87,10 @@ class CTRegistration:
         """The moving volume on the grid of the fixed one, its bone on the other's. Raises InputError where one has no bone."""
         one, other = self._ready(moving, moving_grid), self._ready(fixed, fixed_grid)
         starts = _best_starts(one, moving_grid, other, fixed_grid, self.starts_deg)
-        ends = [_climb(one, moving_grid, other, fixed_grid, start, self.iterations, self.resolutions) for start in starts]
+        coarse, fine = self.resolutions[:-1] or self.resolutions, self.resolutions[-1:]
+        ends = [_climb(one, moving_grid, other, fixed_grid, start, self.iterations, coarse) for start in starts]
         ends.sort(key=lambda end: end[2])
-        rotation, shift, value = ends[0]
+        rotation, shift, value = _climb(one, moving_grid, other, fixed_grid, ends[0][:2], self.iterations, fine)
         moved = _moved(one[0], moving_grid, fixed_grid, rotation, shift)
         overlap = _dice(moved > one[1], other[0] > other[1])
         doubts, confidence = _trust(ends, fixed_grid.voxel_mm, overlap)
@@ -197,10 +199,11 @@ def _climb(
     method = sitk.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)
     method.SetMetricAsMattesMutualInformation(50)
-    method.SetMetricSamplingStrategy(method.REGULAR)
-    method.SetMetricSamplingPercentage(min(1.0, max(0.02, 60_000 / other[0].size)), 1)  # the seed: places are shaken a little
+    if other[0].size > _ALL_OF:
+        method.SetMetricSamplingStrategy(method.REGULAR)
+        method.SetMetricSamplingPercentage(_ALL_OF / other[0].size, 1)  # the seed: places are shaken a little
     method.SetInterpolator(sitk.sitkLinear)
-    method.SetOptimizerAsRegularStepGradientDescent(2.0 * to.voxel_mm, 0.005 * to.voxel_mm, iterations, 0.6, 1e-8)
+    method.SetOptimizerAsRegularStepGradientDescent(2.0 * to.voxel_mm * resolutions[0] / 4, 0.003 * to.voxel_mm, iterations, 0.6, 1e-9)
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetShrinkFactorsPerLevel(list(resolutions))
     method.SetSmoothingSigmasPerLevel([0.5 * f if f > 1 else 0.0 for f in resolutions])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .....geometry import Grid
 
-VOXELS = 32
+VOXELS = 64
 _LINES_A_PASS = 4  # lines of voxels that are filled while a view is in the first cache
 _MOST_SLICES = 8  # beyond, loops along z are faster
 _FLAT = 1e-3  # rows by which the height may differ within a slice

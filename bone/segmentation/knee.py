@@ -23,7 +23,7 @@ def bone_along(along: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def two_halves(bone: Mask, firm: Mask, along: NDArray, profile: NDArray, doubts: list[str]) -> tuple[NDArray[np.uint8] | None, float]:
-    """Labels (1 and 2 on the two sides of the knee, voxels without a unit) and how sure they are; pieces that hang together stay so if they can."""
+    """Labels (1 and 2 on the two sides of the knee; indices) and how sure they are; connected pieces stay together if they can."""
     labels, sizes = pieces(firm)
     if not sizes.size:
         return None, 0.0

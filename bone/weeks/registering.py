@@ -63,7 +63,7 @@ class Registered:
         return Path(path)
 
     def apply(self, volume: NDArray[Any], grid: Grid) -> NDArray[np.float32]:
-        """Another volume of the moving scan (labels, maps) on the fixed grid; linear between voxels, 0 outside."""
+        """Another volume [z, y, x] of the moving scan (labels, maps; any unit) on the fixed grid; linear between voxels, 0 outside."""
         return _moved(np.asarray(volume, dtype=np.float32), grid, self.grid, self.rotation, self.shift_mm)
 
 
@@ -97,7 +97,7 @@ class CTRegistration:
         return Registered(moved, fixed_grid, rotation, shift, overlap, -value, confidence, doubts)
 
     def upright(self, volume: NDArray[Any], grid: Grid) -> Registered:
-        """A bone turned so that its long axis is z: the frame of week 0 where no reference is given."""
+        """A volume [z, y, x] of a bone (any unit), turned so that its long axis is z: the frame of week 0 where no reference is given."""
         values, level = self._ready(volume, grid)
         places = np.argwhere(values > level)[:, ::-1] * grid.voxel_mm + grid.origin_mm
         middle = places.mean(axis=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,6 +57,8 @@ class CardFdk:
         """The same from and to numpy, in slabs and blocks that the card has room for; ``tell(views)`` after each block of the last slab."""
         filter_, covered = self._filter
         views = self._blocks(filter_)
+        require_memory(4 * math.prod(self.grid.shape), f"FDK's volume of {' x '.join(map(str, self.grid.shape))} voxels",
+                       "use larger voxels or a smaller grid")  # fmt: skip
         volume = np.empty(self.grid.shape, np.float32)
         rows, cols = self.scan.shape
         block = 4 * (views[0].stop * (5 * rows * filter_.length + 2 * cols * (rows + 8)))
@@ -74,7 +77,7 @@ class CardFdk:
         return volume
 
     def forward(self, values: Tensor) -> Tensor:
-        """`__call__` without gradients."""
+        """The same as `__call__`, without gradients: line integrals [view, row, col] to a volume [z, y, x] in 1/mm."""
         filter_, sums = self._filter[0], self._whole
         total = _empty_turned(Slab.whole(self.grid), self.device)
         for part in self._blocks(filter_):
@@ -82,7 +85,7 @@ class CardFdk:
         return _upright(total)
 
     def transposed(self, volume: Tensor) -> Tensor:
-        """The transpose of `forward` (with views in float32): [z, y, x] -> [view, row, col]."""
+        """The transpose of `forward` (with views in float32), from a volume [z, y, x] in 1/mm to views [view, row, col]."""
         filter_, sums = self._filter[0], self._whole
         turned = _empty_turned(Slab.whole(self.grid), self.device)
         copy_turned(volume.permute(1, 2, 0), turned)

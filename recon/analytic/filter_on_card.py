@@ -47,14 +47,16 @@ class CardFilter:
         return cls(scan, covered, response, vectors_there, dso_there, unit_mm, padded_length(cols))
 
     def apply(self, values: Tensor, views: slice, held: Tensor) -> None:
-        """Fill ``held`` (`held_shape`; its unused places are zero) with the filtered ``values`` [view, row, col] of these views."""
+        """Fill ``held`` (`held_shape`; its unused places are zero) with these views of the line integrals ``values`` [view, row, col],
+        filtered.
+        """
         rows = values.shape[1]
         filtered = self._ramp(self._weighed(values, views, padded=True))[..., : values.shape[2]]
         copy_turned(filtered.permute(0, 2, 1), held[:, :, 2 : rows + 2])
         held[:, :, 1], held[:, :, rows + 2] = held[:, :, 2], held[:, :, rows + 1]
 
     def transpose(self, held: Tensor, views: slice) -> Tensor:
-        """The transpose of `apply`: [view, row, col]."""
+        """The transpose of `apply`: views [view, row, col], in the unit of line integrals."""
         rows, cols = self.scan.shape
         inner = held[:, :, 2 : rows + 2].clone()
         inner[:, :, 0] += held[:, :, 1]

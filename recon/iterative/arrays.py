@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-Volume: TypeAlias = Any  # [z, y, x] float32, 1/mm
-Sinogram: TypeAlias = Any  # [view, row, col] float32, line integrals
+from ...base.shapes import LineIntegrals as Sinogram
+from ...base.shapes import Volume
+
+__all__ = ["SMALL", "Sinogram", "Volume", "combined", "dot"]
 
 SMALL = 1 << 18  # elements: below, a second thread is not worth its start
 
@@ -20,7 +22,7 @@ def dot(a: NDArray[Any], b: NDArray[Any]) -> float:
     return float(rows.sum())
 
 
-def combined(a: float, x: Volume, b: float, y: Volume, out: Volume = None) -> Volume:
+def combined(a: float, x: Volume, b: float, y: Volume, out: Volume | None = None) -> Volume:
     """``a x + b y`` of two volumes [z, y, x], written to ``out`` (which may be one of them) where that is given."""
     result = np.empty_like(x) if out is None else out
     kernel = _combine_small if result.size < SMALL else _combine

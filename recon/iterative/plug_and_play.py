@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -54,7 +54,7 @@ class PlugAndPlaySolver:
     def step(self, s: PlugAndPlayState) -> Values:
         """One iteration; the residual is that of the extrapolated volume."""
         momentum = next_momentum(s.momentum)
-        y = s.x + (s.x - s.before) * ((s.momentum - 1) / momentum)
+        y: Any = s.x + (s.x - s.before) * ((s.momentum - 1) / momentum)
         data, slope = self.term.gradient(y)
         z = y - slope / self.lipschitz
         smooth = np.asarray(self.denoise(z), dtype=np.float32)

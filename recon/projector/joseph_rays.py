@@ -61,7 +61,7 @@ class Rays:
 
     @property
     def packed(self) -> NDArray[np.float64]:
-        """(n, 12): source, first, u, v side by side, as the compiled loops take them."""
+        """(n, 12): source, first, u, v side by side (in voxels, as the rays are), as the compiled loops take them."""
         return np.ascontiguousarray(np.concatenate([self.source, self.first, self.u, self.v], axis=1))
 
     def flat(self) -> NDArray[np.bool_]:

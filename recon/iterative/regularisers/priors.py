@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....base import InputError, UnknownNameError
+from ....base.shapes import Float, Volume
 from . import tv_numba
 
-Volume = NDArray[np.float32]
-Dual = NDArray[np.float32]
+Dual = Float[NDArray[np.float32], "*parts pz py px"]  # the dual variable of K x, in its unit; a volume may be padded
 f32 = np.float32
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ....base.shapes import Volume
 from ..arrays import dot
 from . import tv_numba
-
-Volume = NDArray[np.float32]
 
 
 def descend_tv(x: Volume, steps: int, length: float) -> Volume:

@@ -20,7 +20,7 @@ from .data_term import DataTerm
 
 
 def ramp(cols: int, floor: float = 0.02) -> NDArray[np.float32]:
-    """The eigenvalues (cols,) of the ramp: from ``floor`` for the mean of a row up to 1 for its finest ripple."""
+    """The eigenvalues (cols,) of the ramp, dimensionless: from ``floor`` for the mean of a row up to 1 for its finest ripple."""
     k = np.arange(cols) / max(cols - 1, 1)
     return (floor + (1 - floor) * k).astype(np.float32)
 

@@ -74,7 +74,7 @@ def project(volume: Array, rays: Rays) -> Array:
 
 
 def backproject(projections: Array, rays: Rays) -> Array:
-    """(view, row, col) float32 -> (nz, ny, nx) float32, the exact transpose of `project`.
+    """Line integrals (view, row, col) float32 to a volume (nz, ny, nx) float32, the exact transpose of `project`.
 
     Takes a slab of the volume and a block of views beside the two arrays. Raises InputError where memory is short.
     """

@@ -91,6 +91,7 @@ class CTRegistration:
         ends = [_climb(one, moving_grid, other, fixed_grid, start, self.iterations, coarse) for start in starts]
         ends.sort(key=lambda end: end[2])
         rotation, shift, value = _climb(one, moving_grid, other, fixed_grid, ends[0][:2], self.iterations, self.resolutions)
+        rotation, shift, _ = _climb(one, moving_grid, other, fixed_grid, (rotation, shift), self.iterations, (1,), polish=True)
         moved = _moved(one[0], moving_grid, fixed_grid, rotation, shift)
         overlap = _dice(moved > one[1], other[0] > other[1])
         doubts, confidence = _trust(ends, fixed_grid.voxel_mm, overlap)
@@ -190,7 +191,7 @@ def _image(values: NDArray[np.float32], grid: Grid) -> Any:
 
 
 def _climb(
-    one: Ready, grid: Grid, other: Ready, to: Grid, start: Start, iterations: int, resolutions: Sequence[int]
+    one: Ready, grid: Grid, other: Ready, to: Grid, start: Start, iterations: int, resolutions: Sequence[int], polish: bool = False
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """(rotation, shift, - mutual information) where the climb from a start ends."""
     import SimpleITK as sitk
@@ -198,15 +199,18 @@ def _climb(
     fixed, moving = _image(other[0], to), _image(one[0], grid)
     method = sitk.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)
-    method.SetMetricAsMattesMutualInformation(50)
+    if polish:  # smooth enough for a gradient to lead all the way: the grey values of one bone differ by a factor and an offset at most
+        method.SetMetricAsCorrelation()
+    else:
+        method.SetMetricAsMattesMutualInformation(50)
     if other[0].size > _ALL_OF:
         method.SetMetricSamplingStrategy(method.REGULAR)
         method.SetMetricSamplingPercentage(_ALL_OF / other[0].size, 1)  # the seed: places are shaken a little
     method.SetInterpolator(sitk.sitkLinear)
-    method.SetOptimizerAsRegularStepGradientDescent(2.0 * to.voxel_mm, 0.003 * to.voxel_mm, iterations, 0.6, 1e-9)
+    method.SetOptimizerAsRegularStepGradientDescent((0.5 if polish else 2.0) * to.voxel_mm, 0.003 * to.voxel_mm, iterations, 0.6, 1e-9)
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetShrinkFactorsPerLevel(list(resolutions))
-    method.SetSmoothingSigmasPerLevel([0.5 * f if f > 1 else 0.0 for f in resolutions])
+    method.SetSmoothingSigmasPerLevel([1.0 if polish else 0.5 * f if f > 1 else 0.0 for f in resolutions])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
     transform = _as_sitk(*start, center=to.center_mm)
     method.SetInitialTransform(transform, inPlace=True)

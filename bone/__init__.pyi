@@ -12,3 +12,9 @@ from .measures.measuring import measure as measure
 from .measures.quantities import QUANTITIES as QUANTITIES
 from .segmentation.segmenting import ReconCTSegmentation as ReconCTSegmentation
 from .segmentation.segmenting import Segmented as Segmented
+from .weeks.composite import RoIComposite as RoIComposite
+from .weeks.composite import RoICompositeCropper as RoICompositeCropper
+from .weeks.following import Followed as Followed
+from .weeks.following import follow as follow
+from .weeks.registering import CTRegistration as CTRegistration
+from .weeks.registering import Registered as Registered

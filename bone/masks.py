@@ -25,7 +25,7 @@ def filled(plane: Mask) -> Mask:
 
 
 def pieces(mask: Mask) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-    """(label of each voxel, 0 outside; voxels of label 1, 2, ...): what hangs together, voxels that touch at a corner too."""
+    """(label of each voxel [z, y, x], 0 outside; voxels of label 1, 2, ...): what hangs together, voxels that touch at a corner too."""
     found, count = ndimage.label(mask, np.ones((3,) * mask.ndim, bool))  # type: ignore[misc]
     labels: NDArray[np.integer] = np.asarray(found, dtype=np.int32)
     return labels, np.bincount(labels.ravel(), minlength=count + 1)[1:]

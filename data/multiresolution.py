@@ -12,7 +12,6 @@ from ..geometry import Grid
 from ..geometry.transform import bin_pixels
 from . import Projections
 from .images.binning import bin_views
-from .volumes.resample import coarsen as coarsen
 
 
 def bin_detector(values: AnyViews, factor: int) -> NewViews:

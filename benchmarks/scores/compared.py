@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
@@ -13,8 +14,12 @@ from ...base import InputError
 from ...base.shapes import AnyViews, Float, FloatVolume, Images, VolumeMask
 from ...geometry import Grid
 from .alignment import fit_grey
+from .bone_metrics import measured_pair
 from .perceptual import Perceptual
 from .volume_metrics import SurfaceDistance, surface_distance
+
+if TYPE_CHECKING:
+    from ...bone import Measured
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,11 @@ class VolumePair:
     def grey_fitted(self) -> FloatVolume:
         """The volume after the best gain and offset."""
         return fit_grey(self.volume, self.reference, self.mask)(self.volume)
+
+    @cached_property
+    def measured(self) -> tuple[Measured, Measured] | None:
+        """The quantities of bone of the two; None where one of them has no bone."""
+        return measured_pair(self)
 
     @cached_property
     def surface(self) -> SurfaceDistance:

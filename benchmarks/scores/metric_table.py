@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .bone_metrics import bone_error
 from .compared import FeatureSets, ImagePair, ViewPair, VolumePair
 from .distribution import frechet_distance, kernel_distance
 from .metrics import psnr, ssim
@@ -120,6 +121,15 @@ METRICS: tuple[Metric, ...] = (
             "overlap of what lies above the bone threshold"),
     _volume("surface_mm", "surface", "low", lambda p: p.surface.mean_mm, "mean distance of the bone surfaces", unit="mm"),
     _volume("surface_p95_mm", "surface, 95 %", "low", lambda p: p.surface.p95_mm, "95th percentile of that distance", unit="mm",
+            listed=False),
+    _volume("bv_tv_error", "BV/TV off", "low", lambda p: bone_error(p, "BV_TV"), "difference of the bone volume fraction", unit="points"),
+    _volume("tb_th_error", "Tb.Th off", "low", lambda p: bone_error(p, "Tb_Th"), "difference of the mean thickness of bone", unit="%"),
+    _volume("tb_sp_error", "Tb.Sp off", "low", lambda p: bone_error(p, "Tb_Sp"), "difference of the mean separation", unit="%",
+            listed=False),
+    _volume("bs_error", "BS off", "low", lambda p: bone_error(p, "BS"), "difference of the bone surface's area", unit="%", listed=False),
+    _volume("ct_ar_error", "Ct.Ar off", "low", lambda p: bone_error(p, "Ct_Ar"), "difference of the bone's area in a slice", unit="%",
+            listed=False),
+    _volume("pmoi_error", "pMOI off", "low", lambda p: bone_error(p, "Ct_pMOI"), "difference of the polar moment of inertia", unit="%",
             listed=False),
     _volume("nrmse", "NRMSE", "low", lambda p: nrmse(p.volume, p.reference, p.mask), "root mean square error over that of the reference"),
     _volume("edge_error", "edge error", "low", lambda p: edge_error(p.inside, p.target, p.grid.voxel_mm, p.mask),

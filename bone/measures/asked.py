@@ -18,7 +18,9 @@ _FEWEST = 64  # voxels of bone below which nothing is measured
 
 
 def checked_volume(volume: NDArray[Any], grid: Grid) -> NDArray[np.float32]:
-    """The volume as float32; InputError for a shape that is not the grid's, values that are not finite, or one value throughout."""
+    """The volume [z, y, x] as float32, in its own unit; InputError for a shape that is not the grid's, values that are not finite,
+    or one value throughout.
+    """
     grid = require_grid(grid)
     if volume.ndim != 3 or volume.shape != grid.shape:
         raise InputError(f"the volume has shape {volume.shape}", expected=f"{grid.shape}, as the grid says")
@@ -32,7 +34,7 @@ def checked_volume(volume: NDArray[Any], grid: Grid) -> NDArray[np.float32]:
 
 
 def found_threshold(values: NDArray[np.float32], threshold: float | None) -> tuple[float, str]:
-    """(the threshold, how it was found): the one given, or Otsu's of all voxels.
+    """(the threshold, how it was found) for the values [z, y, x]: the one given, or Otsu's of all voxels.
 
     Raises InputError for one outside the values; where their units differ (grey levels and 1/mm) it says so.
     """
@@ -69,7 +71,7 @@ def _units(threshold: float, high: float) -> str:
 
 
 def require_bone(bone: NDArray[np.bool_], threshold: float) -> None:
-    """InputError where next to nothing is bone, or everything."""
+    """InputError where next to nothing of the mask [z, y, x] is bone, or everything."""
     count = int(np.count_nonzero(bone))
     if count < _FEWEST or count == bone.size:
         said = f"{count} of {bone.size} voxels are above the threshold {threshold:g}"
@@ -88,7 +90,7 @@ def region_name(region: Region) -> str:
 
 
 def region_mask(region: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """A region given as an array; InputError for a shape that is not the volume's, or an empty one."""
+    """A region given as an array [z, y, x]; InputError for a shape that is not the volume's, or an empty one."""
     mask = np.asarray(region) != 0
     if mask.shape != shape:
         raise InputError(f"the region has shape {mask.shape}", expected=f"{shape}, as the volume has")

@@ -47,7 +47,7 @@ class Compartments:
 
 
 def find_compartments(bone: NDArray[np.bool_], voxel_mm: float, settings: CompartmentSettings | None = None) -> Compartments:
-    """The compartments of the largest bone in a volume whose slices cut across its shaft.
+    """The compartments of the largest bone of a mask [z, y, x] whose slices cut across its shaft.
 
     Outer contour: gaps are closed, what is enclosed in a slice is filled. Marrow: what is not bone inside it, narrow spaces left out; grown
     by ``trabecula_mm`` and shrunk again it takes in the trabeculae. The rest is cortex.

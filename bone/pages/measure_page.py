@@ -24,7 +24,7 @@ _DIFFERENCES = (
 
 
 def measure_page(m: Measured, volume: NDArray[Any], title: str, command: str = "") -> Page:
-    """The page of a measurement of ``volume`` [z, y, x]."""
+    """The page of a measurement of ``volume`` [z, y, x], in its unit."""
     lines = [[QUANTITIES[n].symbol, m.shown(n), QUANTITIES[n].unit, m.notes.get(n) or QUANTITIES[n].means] for n in m]
     level, how = m.settings["threshold"], m.settings["threshold_found"]
     size = " x ".join(map(str, m.grid.shape))

@@ -23,7 +23,7 @@ def bone_along(along: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def two_halves(bone: Mask, firm: Mask, along: NDArray, profile: NDArray, doubts: list[str]) -> tuple[NDArray[np.uint8] | None, float]:
-    """(1 and 2 on the two sides of the knee, how sure); pieces that hang together stay together where they can."""
+    """Labels (1 and 2 on the two sides of the knee; indices) and how sure they are; connected pieces stay together if they can."""
     labels, sizes = pieces(firm)
     if not sizes.size:
         return None, 0.0
@@ -73,7 +73,7 @@ def checked_by_patella(
     voxel_mm: float,
     doubts: list[str],
 ) -> tuple[NDArray[np.uint8] | None, float]:
-    """The halves, if their border is where the patella says that the joint is; if not, bone cut there where it is narrowest.
+    """The halves [z, y, x], if their border is where the patella says that the joint is; if not, bone cut there where it is narrowest.
 
     A growth plate can be a wider gap than the joint: then an epiphysis hangs on the other bone. The patella lies before the end of the
     femur, its middle 0.7 to 2.1 mm above the joint.
@@ -154,7 +154,7 @@ def _by_contact(labels: NDArray, sizes: NDArray, first: int, second: int) -> NDA
 
 
 def slabs_across(part: Mask, along: NDArray) -> list[tuple[Mask, NDArray[np.float64]]]:
-    """Slices of a part across the leg, two voxels thick, each in its box, and where the box begins."""
+    """Slices of a part [z, y, x] across the leg, two voxels thick, each in its box, and the index at which the box begins."""
     places = np.argwhere(part)
     steps = ((along[part] - along[part].min()) / 2).astype(int)
     found = []
@@ -170,7 +170,7 @@ def slabs_across(part: Mask, along: NDArray) -> list[tuple[Mask, NDArray[np.floa
 
 
 def share_of_two(part: Mask, along: NDArray) -> float:
-    """The share of the slices of a part that hold two separate pieces, the second not tiny."""
+    """The share of the slices of a part [z, y, x] that hold two separate pieces, the second not tiny."""
     slabs = slabs_across(part, along)
     count = 0
     for slab, _ in slabs:

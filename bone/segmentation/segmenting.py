@@ -59,9 +59,9 @@ class Segmented:
         return bool(self.confidence) and min(self.confidence.values()) >= _SURE
 
     def stack(self, name: str, margin: int = 3) -> tuple[NDArray[np.float32], Grid]:
-        """(volume, grid) of one bone: its box and ``margin`` voxels around it; other bones are set to the level of their surroundings.
+        """The volume [z, y, x] of one bone, in its own unit, and its grid: its box and ``margin`` voxels around it.
 
-        Raises InputError for a bone that was not found.
+        Other bones are set to the level of their surroundings. Raises InputError for a bone that was not found.
         """
         if name not in self.found:
             raise InputError(f"there is no {name}", expected=f"one of {', '.join(self.found) or 'none'}")

@@ -25,7 +25,7 @@ class LocalThickness:
 
 
 def local_thickness(surface: Surface, bone: NDArray[np.bool_], *, spaces: bool = True) -> LocalThickness:
-    """The thickness of bone at the voxels of bone, and (``spaces``) that of the space at the other voxels, in one map.
+    """The thickness [z, y, x] of bone at the voxels of bone, and (``spaces``) that of the space at the other voxels, in one map.
 
     What leaves the volume is taken to go on.
     """

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,7 @@ from ..projector.gpu.transfer import to_device, to_host
 from ..projector.gpu.turning import copy_turned
 from ..projector.gpu.voxel_driven import VoxelDriven, held_shape
 from .filter_on_card import CardFilter
-from .redundancy import coverage
+from .redundancy import Coverage, coverage
 
 STORAGE = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -29,7 +31,8 @@ STORAGE = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 class CardFdk:
     """FDK of the views of a scan on a grid, on one device; ``storage`` is what filtered views are kept in while they are summed.
 
-    ``filter``, ``cutoff`` as in `FdkSettings`. Called with the views [view, row, col] it gives the volume [z, y, x]; both float32.
+    ``filter``, ``cutoff`` as in `FdkSettings`. What the geometry says is found by the first call and kept.
+    Called with the views [view, row, col] it gives the volume [z, y, x]; both float32.
     """
 
     scan: Scan
@@ -52,8 +55,10 @@ class CardFdk:
 
     def volume(self, values: NDArray[np.float32], tell: Callable[[int], None] = lambda views: None) -> NDArray[np.float32]:
         """The same from and to numpy, in slabs and blocks that the card has room for; ``tell(views)`` after each block of the last slab."""
-        filter_, covered = self._filter()
+        filter_, covered = self._filter
         views = self._blocks(filter_)
+        require_memory(4 * math.prod(self.grid.shape), f"FDK's volume of {' x '.join(map(str, self.grid.shape))} voxels",
+                       "use larger voxels or a smaller grid")  # fmt: skip
         volume = np.empty(self.grid.shape, np.float32)
         rows, cols = self.scan.shape
         block = 4 * (views[0].stop * (5 * rows * filter_.length + 2 * cols * (rows + 8)))
@@ -72,18 +77,16 @@ class CardFdk:
         return volume
 
     def forward(self, values: Tensor) -> Tensor:
-        """`__call__` without gradients."""
-        filter_, covered = self._filter()
-        sums = self._sums(self.grid, covered.width / filter_.unit_mm)
+        """The same as `__call__`, without gradients: line integrals [view, row, col] to a volume [z, y, x] in 1/mm."""
+        filter_, sums = self._filter[0], self._whole
         total = _empty_turned(Slab.whole(self.grid), self.device)
         for part in self._blocks(filter_):
             sums.add(total, self._held(filter_, values[part], part), part.start)
         return _upright(total)
 
     def transposed(self, volume: Tensor) -> Tensor:
-        """The transpose of `forward` (with views in float32): [z, y, x] -> [view, row, col]."""
-        filter_, covered = self._filter()
-        sums = self._sums(self.grid, covered.width / filter_.unit_mm)
+        """The transpose of `forward` (with views in float32), from a volume [z, y, x] in 1/mm to views [view, row, col]."""
+        filter_, sums = self._filter[0], self._whole
         turned = _empty_turned(Slab.whole(self.grid), self.device)
         copy_turned(volume.permute(1, 2, 0), turned)
         out = torch.empty((len(self.scan), *self.scan.shape), dtype=torch.float32, device=self.device)
@@ -93,7 +96,13 @@ class CardFdk:
             out[part] = filter_.transpose(held, part)
         return out
 
-    def _filter(self) -> tuple[CardFilter, Any]:
+    @cached_property
+    def _whole(self) -> VoxelDriven:
+        filter_, covered = self._filter
+        return self._sums(self.grid, covered.width / filter_.unit_mm)
+
+    @cached_property
+    def _filter(self) -> tuple[CardFilter, Coverage]:
         orbit = Orbit.of(self.scan)
         covered = coverage(orbit.angle)
         return CardFilter.of(self.scan, orbit, covered, self.device, self.filter, self.cutoff), covered

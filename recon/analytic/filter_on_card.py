@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ class CardFilter:
 
     Rows are zero-padded to ``length`` for the ramp's ``response``. ``vectors`` (view, 9) float64: depth, across, along of a pixel's vector
     from the source, as `pixel_directions` gives them. Filtered views are in units of ``1 / unit_mm``, so that half precision holds them.
+    ``kept``: weights of blocks of views that were asked for.
     """
 
     scan: Scan
@@ -33,6 +34,7 @@ class CardFilter:
     dso_mm: Tensor
     unit_mm: float
     length: int
+    kept: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 
     @classmethod
     def of(cls, scan: Scan, orbit: Orbit, covered: Coverage, device: torch.device, filter: str, cutoff: float) -> CardFilter:
@@ -45,14 +47,16 @@ class CardFilter:
         return cls(scan, covered, response, vectors_there, dso_there, unit_mm, padded_length(cols))
 
     def apply(self, values: Tensor, views: slice, held: Tensor) -> None:
-        """Fill ``held`` (`held_shape`; its unused places are zero) with the filtered ``values`` [view, row, col] of these views."""
+        """Fill ``held`` (`held_shape`; its unused places are zero) with these views of the line integrals ``values`` [view, row, col],
+        filtered.
+        """
         rows = values.shape[1]
         filtered = self._ramp(self._weighed(values, views, padded=True))[..., : values.shape[2]]
         copy_turned(filtered.permute(0, 2, 1), held[:, :, 2 : rows + 2])
         held[:, :, 1], held[:, :, rows + 2] = held[:, :, 2], held[:, :, rows + 1]
 
     def transpose(self, held: Tensor, views: slice) -> Tensor:
-        """The transpose of `apply`: [view, row, col]."""
+        """The transpose of `apply`: views [view, row, col], in the unit of line integrals."""
         rows, cols = self.scan.shape
         inner = held[:, :, 2 : rows + 2].clone()
         inner[:, :, 0] += held[:, :, 1]
@@ -70,12 +74,20 @@ class CardFilter:
         """Times redundancy weight and cosine; ``padded`` with zeros behind each row."""
         many, rows, cols = values.shape
         length = self.length if padded else cols
-        weight = self.weights(views)
+        weight = self._weights_of(views)
         out = torch.zeros((many, rows, length), dtype=torch.float32, device=values.device)
         kernel: Any = _weigh[(triton.cdiv(cols, 256), rows, many)]
         with on_device_of(values):
             kernel(out, values.contiguous(), weight, self.vectors[views].contiguous(), rows, cols, length, weight.shape[1] > 1, 256)
         return out
+
+    def _weights_of(self, views: slice) -> Tensor:
+        """`weights`, kept where all rows share them."""
+        key = (views.start, views.stop)
+        found = self.kept[key] if key in self.kept else self.weights(views)
+        if found.shape[1] == 1:
+            self.kept[key] = found
+        return found
 
     def weights(self, views: slice) -> Tensor:
         """(view, row, col) or (view, 1, col) float32: what `ray_weights` finds on the CPU, times ``unit_mm``."""

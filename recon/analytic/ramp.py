@@ -73,10 +73,10 @@ def padded_length(cols: int) -> int:
 
 
 def convolve_pairs(rows: NDArray[np.complex64], response: NDArray[np.float32]) -> None:
-    """Convolve the last axis of ``pairs`` [..., col] with the ramp's ``response`` (frequency,), in place: two real rows at once, one as the
-    real and one as the imaginary part.
+    """Convolve the last axis of ``rows`` [..., col] with the ramp's ``response`` (frequency,) in place, in the unit of the rows.
 
-    ``rows`` is zero-padded to `padded_length`. The kernel is real and symmetric, so its transform is real and does not mix the two.
+    Two real rows are convolved at once, one as the real and one as the imaginary part. ``rows`` is zero-padded to `padded_length`. The
+    kernel is real and symmetric, so its transform is real and does not mix the two.
     """
     half = rows.shape[-1] - response.size
     both = np.concatenate([response, response[half:0:-1]])

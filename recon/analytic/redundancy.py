@@ -77,7 +77,8 @@ def _distinct(angle: Array, tolerance: float = 1e-7) -> tuple[Array, NDArray[np.
 
 
 def short_scan_weight(b: Array | float, g: Array | float, range: float) -> Array:
-    """Parker's weight with a virtual half fan, for view angle ``b`` from the start of the covered ``range`` and fan angle ``g`` (radians).
+    """Parker's weight (any shape) with a virtual half fan, for view angle ``b`` from the start of the covered ``range`` and fan angle ``g``
+    (radians).
 
     w(b, g) + w(b + pi - 2g, -g) = 1 wherever both rays are measured, and w = 1 where only one is: the conjugate of ray (b, g) is (b + pi -
     2g, -g). Any range below a full turn; below pi + fan the rays that miss their partner count once. Parker, Med. Phys. 9 (1982) 254, eq.

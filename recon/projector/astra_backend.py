@@ -62,7 +62,7 @@ def project(volume: Array, scan: Scan, grid: Grid) -> Array:
 
 
 def backproject(projections: Array, scan: Scan, grid: Grid) -> Array:
-    """(view, row, col) -> (nz, ny, nx), on the GPU: close to the transpose of `project`."""
+    """Line integrals (view, row, col) to a volume (nz, ny, nx) on the GPU, close to the transpose of `project`."""
     astra = require_cuda()
     out = np.full(grid.shape, np.nan, np.float32)
     with _projector(astra, "cuda3d", cone_geometry(scan), volume_geometry(grid)) as projector:
@@ -80,7 +80,7 @@ def run_3d(
 ) -> Array:
     """Run one of ASTRA's CUDA algorithms (such as ``FDK_CUDA``) on (view, row, col) projections of an ASTRA ``geometry``.
 
-    Returns the volume [z, y, x]. Raises InputError when ASTRA gave none (it swallows failures such as a full GPU).
+    Returns the volume [z, y, x] in 1/mm. Raises InputError when ASTRA gave none (it swallows failures such as a full GPU).
     """
     astra = require_cuda()
     sinogram = np.ascontiguousarray(projections.swapaxes(0, 1), np.float32)
@@ -111,12 +111,14 @@ def fan_geometry(scan: Scan) -> dict[str, Any]:
 
 
 def parallel_geometry(cols: int, pixel_mm: float, angles_deg: NDArray[np.float64]) -> dict[str, Any]:
-    """ASTRA's 2-D parallel beam, all that its ``FBP`` on the CPU takes; angle b as in `Scan.circular`, columns along (cos b, sin b)."""
+    """ASTRA's 2-D parallel beam at ``angles_deg`` (n,), all that its ``FBP`` on the CPU takes; angle b as in `Scan.circular`, columns along
+    (cos b, sin b).
+    """
     return load().create_proj_geom("parallel", pixel_mm, cols, np.deg2rad(angles_deg))
 
 
 def project_2d(image: Array, scan: Scan, grid: Grid, projector: str = "line_fanflat") -> Array:
-    """Line integrals (view, col) of one slice (ny, nx) in the fan of the middle row, on the CPU."""
+    """Line integrals (view, col) of one slice (ny, nx) in 1/mm in the fan of the middle row, on the CPU."""
     astra = load()
     with (
         _projector(astra, projector, fan_geometry(scan), plane_geometry(grid)) as projector_id,
@@ -139,7 +141,7 @@ def run_2d(
     projector: str,
     options: Mapping[str, Any] | None = None,
 ) -> Array:
-    """Run one of ASTRA's 2-D algorithms (such as ``FBP``) on a sinogram (view, col) of an ASTRA ``geometry``; returns (ny, nx).
+    """Run one of ASTRA's 2-D algorithms (such as ``FBP``) on a sinogram (view, col) of an ASTRA ``geometry``; returns (ny, nx) in 1/mm.
 
     ``projector`` names a CPU projector (``line_fanflat``, ``linear``), or ``cuda`` for the algorithms that end in ``_CUDA``.
     """

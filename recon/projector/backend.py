@@ -22,11 +22,11 @@ class Prepared(Protocol):
     """The pair of one scan and grid, with what is worth keeping between calls. Values and results are on the same device."""
 
     def project(self, volume: Tensor) -> Tensor:
-        """[z, y, x] -> [view, row, col]."""
+        """A volume [z, y, x] in 1/mm to line integrals [view, row, col]."""
         ...
 
     def backproject(self, projections: Tensor) -> Tensor:
-        """[view, row, col] -> [z, y, x]."""
+        """Line integrals [view, row, col] to a volume [z, y, x], the transpose of `project`."""
         ...
 
 

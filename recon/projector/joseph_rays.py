@@ -7,7 +7,7 @@ the sum is multiplied by the length of ray between two slices, ``voxel_mm |D| / 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,9 +45,23 @@ class Rays:
     def __len__(self) -> int:
         return len(self.source)
 
+    def slabs(self, most: int) -> list[slice]:
+        """The slices of the grid in slabs of at most that many.
+
+        Line integrals through the grid are the sums of those through its slabs, since voxels outside of a slab count as zero.
+        """
+        nz = self.grid_shape[0]
+        number = -(-nz // most)
+        return [slice(nz * i // number, nz * (i + 1) // number) for i in range(number)]
+
+    def slab(self, slices: slice) -> Rays:
+        """The same rays through some slices of the grid alone, in units of its voxels."""
+        shape = (slices.stop - slices.start, *self.grid_shape[1:])
+        return replace(self, source=self.source - np.array([0.0, 0.0, slices.start]), grid_shape=shape)
+
     @property
     def packed(self) -> NDArray[np.float64]:
-        """(n, 12): source, first, u, v side by side, as the compiled loops take them."""
+        """(n, 12): source, first, u, v side by side (in voxels, as the rays are), as the compiled loops take them."""
         return np.ascontiguousarray(np.concatenate([self.source, self.first, self.u, self.v], axis=1))
 
     def flat(self) -> NDArray[np.bool_]:

@@ -35,7 +35,7 @@ def project(volume: Tensor, rays: Rays) -> Tensor:
 
 
 def backproject(projections: Tensor, rays: Rays) -> Tensor:
-    """(view, row, col) -> (nz, ny, nx), the exact transpose of `project`."""
+    """Line integrals (view, row, col) to a volume (nz, ny, nx), the exact transpose of `project`."""
     flat = projections.reshape(-1)
     nz, ny, nx = rays.grid_shape
     out = torch.zeros(nz * ny * nx, dtype=projections.dtype, device=projections.device)

@@ -27,12 +27,14 @@ class Operator:
     backend     where             precision            transpose
     ``numba``   CPU               float32              exact
     ``torch``   any torch device  that of the input    exact
-    ``triton``  CUDA              that of the input    exact, but for the order of sums
+    ``triton``  CUDA              that of the input    exact; of rolled and tilted scans but for the order of sums
     ``astra``   CUDA              float32              close (ASTRA's 3-D pair is not matched)
     ``auto``    numba for numpy and CPU tensors; triton for CUDA tensors where it is installed (torch for CUDA brings it), there
                 is a C compiler and torch.use_deterministic_algorithms is off; torch for all else
 
-    The exact ones are Joseph's method (see `joseph_rays`); float64 given to numba is computed in float32 and returned as float64.
+    The exact ones are Joseph's method (see `joseph_rays`). On grids of more than 2^17 voxels ``numba`` shares lines of voxels between depth
+    bins, which changes a smooth body's line integrals by about 0.1 % (docs/performance.md); its transpose stays exact. float64 given to
+    numba is computed in float32 and returned as float64.
 
     Raises UnknownNameError for an unknown backend, MissingBackendError for triton or astra without the package or CUDA, InputError for
     a wrong shape.

@@ -23,7 +23,7 @@ def matrices_of(
 
 
 def upright(matrices: NDArray[np.float64], grid: Grid) -> bool:
-    """Of matrices (view, 3, 4): True where a line of voxels along z meets one detector column at one depth in every view."""
+    """Whether, by the matrices (view, 3, 4) of pixels, a line of voxels along z meets one detector column at one depth in every view."""
     drift = np.abs(matrices[:, [0, 2], 2]) * grid.size_mm[2]
     far = np.array([np.abs(grid.x_mm).max(), np.abs(grid.y_mm).max(), 0.0, 1.0])
     return bool((drift <= 1e-7 * (np.abs(matrices[:, [0, 2]]) @ far)).all())

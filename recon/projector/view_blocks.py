@@ -60,7 +60,7 @@ def reciprocal(path: Values, longest: float | None = None, least: float = 1e-3) 
 
 
 def ray_scales(A: Linear, ones: Values) -> Values:
-    """R of SIRT: 1 / path length of each ray [view, row, col], 0 where that is below a thousandth of the box's diagonal."""
+    """R of SIRT in 1/mm: 1 / path length of each ray [view, row, col], 0 where that is below a thousandth of the box's diagonal."""
     grid: Any = getattr(A, "grid", None)
     return reciprocal(path_lengths(A, ones), None if grid is None else float(np.linalg.norm(grid.size_mm)))
 

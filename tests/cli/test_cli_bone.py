@@ -58,3 +58,15 @@ def test_measure_prints_and_writes(volume: Path, tmp_path: Path, capsys: pytest.
 def test_measure_refuses(volume: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bone", "measure", str(volume), *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_follow_says_what_changed(volume: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    body = 0.02 + 0.18 * voxels(SHAPE, plate(10, (0, 0, 1), (11.5, 15.5, 15.5)))
+    later = write_volume(body.astype(np.float32), tmp_path / "later.ome.tif", grid=Grid(SHAPE, 0.01))
+    out = tmp_path / "change.csv"
+    assert main(["bone", "follow", str(volume), str(later), "--weeks", "0", "3", "--threshold", "0.11", "--out", str(out)]) == 0
+    assert "no volume for week 1, 2" in capsys.readouterr().out
+    rows = [row for row in csv.DictReader(out.read_text().splitlines()) if row["quantity"] == "Tb_Th"]
+    assert float(rows[-1]["change in %"]) == pytest.approx(25, rel=0.03)
+    assert main(["bone", "follow", str(volume), "--threshold", "0.11"]) == 2
+    assert main(["bone", "follow", str(volume), str(later), "--weeks", "1", "1"]) == 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import hostile_bone
 import hostile_commands
 import hostile_hdf5
 import hostile_images
@@ -29,6 +30,7 @@ TABLES = {
     "logs": hostile_logs.CASES,
     "options": hostile_options.CASES,
     "commands": hostile_commands.CASES,
+    "bone": hostile_bone.CASES,
     "volumes": hostile_volumes.CASES,
     "stacks": hostile_stacks.CASES,
     "hdf5": hostile_hdf5.CASES,

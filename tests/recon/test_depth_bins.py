@@ -175,3 +175,24 @@ def test_real_sizes_take_the_fast_kernels() -> None:
         fast, slow = pair._ways(rays)
         assert slow.size == 0
         assert all(way.bins.count.max() < 800 for way in fast)
+
+
+def test_a_high_grid_is_taken_in_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Line integrals add up over slabs, and so does what voxels just above and below an edge share; all slabs have the same bins."""
+    monkeypatch.setattr(pair, "SLAB", 16)
+    monkeypatch.setattr(backprojection, "SLAB", 16)
+    scan, volume = climbing(cone()), blobs(GRID.shape)
+    edges = Rays.of(scan, GRID).slabs(16)
+    assert [(s.start, s.stop) for s in edges] == [(0, 15), (15, 30), (30, 45)]
+    fast = Operator(scan, GRID, "numba")
+    assert dottest(fast) <= 1e-6
+    assert gap(fast(volume), Operator(scan, GRID, "torch")(volume)) <= 4e-3
+    constant = fast(np.ones(GRID.shape, np.float32))  # no seam where two slabs meet
+    monkeypatch.setattr(pair, "SLAB", 192)
+    assert np.abs(constant - fast(np.ones(GRID.shape, np.float32))).max() <= 1e-4 * constant.max()
+    views, weights, in_slabs, whole = smooth_views(scan, 1)[1], np.ones(4), *(np.zeros((45, 112, 108), np.float32) for _ in range(2))
+    grid = Grid((45, 112, 108), 0.5, GRID.center_mm)
+    backprojection.backproject(in_slabs, scan, grid, views, weights)
+    monkeypatch.setattr(backprojection, "SLAB", 192)
+    backprojection.backproject(whole, scan, grid, views, weights)
+    np.testing.assert_allclose(in_slabs, whole, atol=1e-5 * np.abs(whole).max())

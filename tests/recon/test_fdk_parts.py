@@ -161,7 +161,7 @@ def interpolated(scan: Scan, views: np.ndarray, grid: Grid, step: np.ndarray) ->
 @pytest.mark.parametrize(
     "grid",
     [
-        Grid((30, 21, 37), 0.4),  # a voxel is less than 1.9 rows: permutes
+        Grid((30, 21, 37), 0.4),
         Grid((9, 9, 9), 1.4, (1.0, -2.0, 0.5)),  # more: lane by lane
         Grid((1, 20, 20), 0.7, (0.0, 0.0, 1.0)),
     ],
@@ -192,7 +192,7 @@ np.save(sys.argv[1], fdk(Projections(values, scan), Grid((16, 24, 24), 0.9)))
 
 
 def test_a_plain_processor_gives_the_same_volume(tmp_path, monkeypatch):
-    """Without AVX-512 (here: numba told to make code for any x86-64 or ARM) the kernel takes its portable path."""
+    """Numba told to make code for any x86-64 or ARM."""
     monkeypatch.setenv("NUMBA_CPU_NAME", "generic")
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
     subprocess.run([sys.executable, "-c", _SAVE, str(tmp_path / "plain.npy")], capture_output=True, text=True, check=True)

@@ -594,6 +594,7 @@ def test_a_callback_stops_a_run_and_the_record_says_so(scan_and_grid: Any) -> No
     assert "stopped" in cut.settings
 
 
+@pytest.mark.wrong_shapes
 @pytest.mark.parametrize(
     ("name", "settings", "words"),
     [

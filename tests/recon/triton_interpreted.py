@@ -83,20 +83,20 @@ def fdk() -> None:
         "fan": Scan.circular(**{**turn, "rows": 1}),
     }
     for name, scan in scans.items():
-        nz = 1 if name == "fan" else 33 if name.endswith("lines") else 5
+        nz = 1 if name == "fan" else 33 if name.endswith("lines") else 3
         grid = Grid((nz, 5, 3), 1.1, (0.2, -0.3, 0.0 if name == "fan" else 0.4))
         values = random.random((len(scan), *scan.shape), np.float32)
         expected = filtered_backprojection(Projections(values, scan), grid, backend="numba")
         card = CardFdk(scan, grid, HERE)
-        np.testing.assert_allclose(card.volume(values), expected, atol=1e-5 * np.abs(expected).max())
         y, x = torch.from_numpy(values).requires_grad_(), torch.rand(grid.shape)
         found = card(y)
+        np.testing.assert_allclose(found.detach().numpy(), expected, atol=1e-5 * np.abs(expected).max())
         (back,) = torch.autograd.grad((found * x).sum(), y)
-        assert torch.equal(back, card.transposed(x))
         with torch.no_grad():
             gap = abs(float((found.double() * x).sum() - (y.double() * back).sum()))
             assert gap <= 1e-6 * float(found.norm() * x.norm()), name
-        if name == "short":
+        if name == "fan":
+            np.testing.assert_array_equal(card.volume(values), found.detach().numpy())
             for storage, bound in (("fp16", 1e-3), ("bf16", 8e-3)):
                 half = CardFdk(scan, grid, HERE, storage=storage).volume(values)
                 assert 0 < np.sqrt(np.mean((half - expected) ** 2)) <= bound * np.sqrt(np.mean(expected**2))

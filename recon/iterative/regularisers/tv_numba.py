@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
-Volume = NDArray[np.float32]
+from ....base.shapes import Volume
+
 NORM2 = 12.0  # an upper bound of the squared norm of the 3-D difference operator (Chambolle 2004)
 
 _jit = numba.njit(parallel=True, nogil=True, cache=True, fastmath={"contract", "nsz", "arcp"}, error_model="numpy")

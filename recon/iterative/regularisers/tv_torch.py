@@ -7,14 +7,14 @@ from torch import Tensor
 
 
 def gradient(x: Tensor, out: Tensor) -> None:
-    """out (3, z, y, x) = forward differences of ``x`` [z, y, x] along z, y, x; zero at the far walls."""
+    """out (3, z, y, x) = forward differences of ``x`` [z, y, x] along z, y, x, in its unit; zero at the far walls."""
     out.zero_()
     for axis in range(3):
         _before(out[axis], axis).copy_(x.diff(dim=axis))
 
 
 def adjoint(p: Tensor, out: Tensor) -> None:
-    """out [z, y, x] = the adjoint of `gradient` applied to ``p`` (3, z, y, x): minus the divergence."""
+    """out [z, y, x] = the adjoint of `gradient` applied to ``p`` (3, z, y, x), in its unit: minus the divergence."""
     out.zero_()
     for axis in range(3):
         inner = _before(p[axis], axis)
@@ -32,13 +32,13 @@ def ascend(p: Tensor, x: Tensor, step: float, radius: float, shrink: float) -> N
 
 
 def descend(base: Tensor, p: Tensor, scale: float, lower: float, upper: float, out: Tensor) -> None:
-    """out [z, y, x] = ``base - scale adjoint(p)``, clipped to [lower, upper]."""
+    """out [z, y, x] = ``base - scale adjoint(p)``, clipped to [lower, upper], all in 1/mm."""
     adjoint(p, out)
     out.mul_(-float(scale)).add_(base).clamp_(float(lower), float(upper))
 
 
 def tv(x: Tensor, delta: float = 0.0) -> float:
-    """The total variation of a volume [z, y, x]: the sum of the lengths of its differences, or of Huber's function of each."""
+    """The total variation of a volume [z, y, x], in its unit: the sum of the lengths of its differences, or of Huber's function of each."""
     squares = torch.zeros_like(x)
     for axis in range(3):
         _before(squares, axis).add_(x.diff(dim=axis).square_())

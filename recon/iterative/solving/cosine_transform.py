@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def cosines(views: Any) -> Any:
-    """Orthonormal cosine coefficients of each row [..., col]; coefficient k has frequency k / cols of Nyquist."""
+    """The orthonormal cosine coefficients of each row [..., col], in its unit; coefficient k has frequency k / cols of Nyquist."""
     if isinstance(views, Tensor):
         return _cosines_torch(views)
     c: Any = fft.dct(views, axis=-1, norm="ortho", workers=-1)
@@ -20,7 +20,7 @@ def cosines(views: Any) -> Any:
 
 
 def from_cosines(coefficients: Any) -> Any:
-    """The rows [..., col] with these coefficients [..., k]: the inverse of `cosines`."""
+    """The rows [..., col] with these coefficients [..., k], in their unit: the inverse of `cosines`."""
     if isinstance(coefficients, Tensor):
         return _from_cosines_torch(coefficients)
     y: Any = fft.idct(np.asarray(coefficients, dtype=np.float32), axis=-1, norm="ortho", workers=-1)

@@ -20,7 +20,7 @@ from .data_term import DataTerm
 
 
 def ramp(views: Sinogram, floor: float = 0.02) -> Any:
-    """The eigenvalues (cols,) of the ramp on rows of [view, row, col], from ``floor`` (the mean of a row) to 1 (its finest ripple)."""
+    """The eigenvalues (cols,) of the ramp, dimensionless: from ``floor`` for the mean of a row to 1 for its finest ripple."""
     cols = views.shape[-1]
     return beside(floor + (1 - floor) * np.arange(cols) / max(cols - 1, 1), views)
 

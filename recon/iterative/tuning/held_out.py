@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....data import Projections
-from ....data.multiresolution import bin_detector, bin_projections, coarsen, coarsening
+from ....data.multiresolution import bin_detector, bin_projections, coarsening
+from ....data.volumes.resample import coarsen
 from ....geometry import Grid
 from ...projector.operator import Operator
 from ...projector.view_blocks import Linear

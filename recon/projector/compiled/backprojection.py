@@ -15,7 +15,7 @@ from ..projection_matrices import matrices_of
 from . import backprojection_any, backprojection_upright, upright_panels
 from .depth_bins import magnification_bins
 from .loops import padded
-from .pair import LEAST_VOXELS, MOST_BINS
+from .pair import LEAST_VOXELS, MOST_BINS, SLAB
 
 Array = NDArray[np.float32]
 
@@ -39,9 +39,10 @@ def backproject(volume: Array, scan: Scan, grid: Grid, views: Array, weights: ND
         space = np.empty((len(rays), seen.rows, seen.cols), np.float32)
         upright_panels.straightened(views, panels.to_given, space)
         views = space
-    matrices = np.concatenate([matrices_of(seen.source, seen.first, seen.u, seen.v), np.zeros((len(rays), 3, 1))], axis=2)
-    matrices[:, 1, 4] = -seen.first[:, 2] / seen.v[:, 2]  # the row at the source's height
-    matrices[:, 1, 2], matrices[:, 1, 3] = 1 / seen.v[:, 2], -seen.source[:, 2] / seen.v[:, 2]
-    backprojection_upright.backproject_upright(
-        views, matrices, weights, bins.first, bins.step, int(bins.count.max()) + 2, padded(grid.shape[0]), volume
-    )
+    for slices in seen.slabs(SLAB):
+        slab = seen.slab(slices)  # with the bins of the whole grid, so that there is no seam between slabs
+        matrices = np.concatenate([matrices_of(slab.source, slab.first, slab.u, slab.v), np.zeros((len(slab), 3, 1))], axis=2)
+        matrices[:, 1, 4] = -slab.first[:, 2] / slab.v[:, 2]  # the row at the source's height
+        matrices[:, 1, 2], matrices[:, 1, 3] = 1 / slab.v[:, 2], -slab.source[:, 2] / slab.v[:, 2]
+        most, pitch = int(bins.count.max()) + 2, padded(slab.grid_shape[0])
+        backprojection_upright.backproject_upright(views, matrices, weights, bins.first, bins.step, most, pitch, volume[slices])

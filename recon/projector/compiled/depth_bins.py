@@ -31,7 +31,9 @@ class Bins:
 
 
 def depth_range(rays: Rays) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(view,) smallest and largest t that the grid and one voxel around it reach, not below 0: depth is linear in x and y."""
+    """(view,) smallest and largest t that the grid and one voxel around it reach, dimensionless and not below 0: depth is linear in x and
+    y.
+    """
     (_, ny, nx), s, f, u = rays.grid_shape, rays.source, rays.first, rays.u
     across = f[:, 0] * u[:, 1] - f[:, 1] * u[:, 0]
     t = [((x - s[:, 0]) * u[:, 1] - (y - s[:, 1]) * u[:, 0]) / across for x in (-1, nx) for y in (-1, ny)]

@@ -8,7 +8,7 @@ and panels that lean far or look along z take the exact kernels, one ray at a ti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import get_num_threads
@@ -23,6 +23,7 @@ from .loops import add_lines, padded, to_lines
 
 Array = NDArray[np.float32]
 _BLOCK_BYTES = 16 << 20  # views that are resampled or weighted at once: they should stay in the last cache
+SLAB = 192  # slices at once: what a tile of the grid needs should stay in the cache, however high the grid is
 LEAST_VOXELS = 1 << 17  # a grid of fewer voxels than about 51^3 is computed ray by ray
 MOST_BINS = 0.75  # bins for each slice of the grid; with more, a bin saves nothing
 
@@ -36,48 +37,60 @@ class _Fast:
     bins: Bins
     panels: upright_panels.Rectified | None
 
+    @property
+    def steps(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+        """The bins as the compiled loops take them."""
+        return self.bins.first, self.bins.step, self.bins.count
+
+    def within(self, slices: slice) -> _Fast:
+        """The same views through a slab of the grid, with the same bins, so that there is no seam between slabs."""
+        return replace(self, rays=self.rays.slab(slices))
+
+    def blocks(self) -> list[NDArray[np.intp]]:
+        """The views, a few at a time."""
+        size = max(1, _BLOCK_BYTES // (4 * self.rays.rows * self.rays.cols))
+        return np.split(self.views, range(size, self.views.size, size))
+
 
 def project(volume: Array, rays: Rays) -> Array:
     """(nz, ny, nx) float32 in 1/mm -> (view, row, col) float32 line integrals.
 
-    Takes a second volume and a block of views beside the two arrays. Raises InputError where memory is short.
+    Takes a slab of the volume and a block of views beside the two arrays. Raises InputError where memory is short.
     """
     for few in (planes, few_rows):
         if few.supports(rays):
             return few.project(volume, rays)
     shape = (len(rays), rays.rows, rays.cols)
-    require_memory(
-        4 * (int(np.prod(shape)) + _line_elements(rays)) + _BLOCK_BYTES, f"projections of shape {shape} and a copy of the volume"
-    )
+    require_memory(4 * int(np.prod(shape)) + _working_bytes(rays), f"projections of shape {shape} and a copy of a slab of the volume")
     out = np.zeros(shape, np.float32)
     ways, slow = _ways(rays)
-    lines = to_lines(volume, padded(rays.grid_shape[0])) if ways else volume
-    for way in ways:
-        for views in _blocks(way):
-            _project_fast(lines, way, views, out)
+    for slices in rays.slabs(SLAB) if ways else ():
+        lines = to_lines(volume[slices], padded(slices.stop - slices.start))
+        for way in ways:
+            _project_fast(lines, way.within(slices), out)
     if slow.size:
         pair_any.project_any(volume, rays.packed, slow, rays.voxel_mm, out)
     return out
 
 
 def backproject(projections: Array, rays: Rays) -> Array:
-    """(view, row, col) float32 -> (nz, ny, nx) float32, the exact transpose of `project`.
+    """Line integrals (view, row, col) float32 to a volume (nz, ny, nx) float32, the exact transpose of `project`.
 
-    Takes a second volume and a block of views beside the two arrays. Raises InputError where memory is short.
+    Takes a slab of the volume and a block of views beside the two arrays. Raises InputError where memory is short.
     """
     for few in (planes, few_rows):
         if few.supports(rays):
             return few.backproject(projections, rays)
-    needed = 4 * (int(np.prod(rays.grid_shape)) + _line_elements(rays)) + 2 * _BLOCK_BYTES
-    require_memory(needed, f"a volume of shape {rays.grid_shape} and its working copy")
+    nz, ny, nx = rays.grid_shape
+    require_memory(4 * nz * ny * nx + _working_bytes(rays), f"a volume of shape {rays.grid_shape} and a copy of a slab of it")
     out = np.zeros(rays.grid_shape, np.float32)
     ways, slow = _ways(rays)
-    if ways:
-        lines = np.zeros(_line_elements(rays), np.float32)
+    for slices in rays.slabs(SLAB) if ways else ():
+        pitch = padded(slices.stop - slices.start)
+        lines = np.zeros(ny * nx * pitch, np.float32)
         for way in ways:
-            for views in _blocks(way):
-                _backproject_fast(projections, way, views, lines)
-        add_lines(lines, padded(rays.grid_shape[0]), out)
+            _backproject_fast(projections, way.within(slices), lines)
+        add_lines(lines, pitch, out[slices])
     if slow.size:
         pair_any.backproject_any(projections, rays.packed, slow, rays.voxel_mm, out)
     return out
@@ -98,36 +111,34 @@ def _ways(rays: Rays) -> tuple[list[_Fast], NDArray[np.intp]]:
     return [way for way in ways if way.views.size], np.sort(np.concatenate(slow))
 
 
-def _blocks(way: _Fast) -> list[NDArray[np.intp]]:
-    size = max(1, _BLOCK_BYTES // (4 * way.rays.rows * way.rays.cols))
-    return np.split(way.views, range(size, way.views.size, size))
-
-
-def _project_fast(lines: Array, way: _Fast, views: NDArray[np.intp], out: Array) -> None:
+def _project_fast(lines: Array, way: _Fast, out: Array) -> None:
+    """Add to ``out`` (view, row, col) the line integrals through the lines of a slab."""
     rays, pitch = way.rays, padded(way.rays.grid_shape[0])
-    bins = (way.bins.first, way.bins.step, way.bins.count)
-    if way.panels is None:
-        pair_upright.project_upright(lines, pitch, rays.grid_shape, rays.packed, views, views, *bins, rays.voxel_mm, out)
-        return
-    space = np.empty((len(views), rays.rows, rays.cols), np.float32)
-    pair_upright.project_upright(lines, pitch, rays.grid_shape, rays.packed, views, np.arange(len(views)), *bins, rays.voxel_mm, space)
-    upright_panels.resample(space, way.panels.to_upright, views, out)
+    for views in way.blocks():
+        if way.panels is None:
+            pair_upright.project_upright(lines, pitch, rays.grid_shape, rays.packed, views, views, *way.steps, rays.voxel_mm, out)
+            continue
+        space, order = np.zeros((len(views), rays.rows, rays.cols), np.float32), np.arange(len(views))
+        pair_upright.project_upright(lines, pitch, rays.grid_shape, rays.packed, views, order, *way.steps, rays.voxel_mm, space)
+        upright_panels.resample(space, way.panels.to_upright, views, out)
 
 
-def _backproject_fast(projections: Array, way: _Fast, views: NDArray[np.intp], lines: Array) -> None:
-    rays, pitch, source = way.rays, padded(way.rays.grid_shape[0]), views
-    if way.panels is not None:
-        space = np.zeros((len(views), rays.rows, rays.cols), np.float32)
-        upright_panels.spread(projections, way.panels.to_upright, views, space)
-        projections, source = space, np.arange(len(views))
-    values = np.empty((len(views), rays.rows, rays.cols), np.float32)
-    pair_upright.weighted(projections, source, rays.packed, views, rays.voxel_mm, values)
-    for along in (0, 1):
-        bins = (way.bins.first, way.bins.step, way.bins.count)
-        share = -(-rays.grid_shape[2 - along] // (2 * get_num_threads()))  # slabs do not change a bit of the result
-        slab = max(8, min(pair_upright.MOST_SLICES, share))
-        pair_upright.backproject_upright(values, rays.packed, views, *bins, along, slab, rays.grid_shape, pitch, lines)
+def _backproject_fast(projections: Array, way: _Fast, lines: Array) -> None:
+    """Add to the lines of a slab what the views give."""
+    rays, pitch = way.rays, padded(way.rays.grid_shape[0])
+    for views in way.blocks():
+        given, source = projections, views
+        if way.panels is not None:
+            given, source = np.zeros((len(views), rays.rows, rays.cols), np.float32), np.arange(len(views))
+            upright_panels.spread(projections, way.panels.to_upright, views, given)
+        values = np.empty((len(views), rays.rows, rays.cols), np.float32)
+        pair_upright.weighted(given, source, rays.packed, views, rays.voxel_mm, values)
+        for along in (0, 1):
+            share = -(-rays.grid_shape[2 - along] // (2 * get_num_threads()))  # it does not change a bit of the result
+            at_once = max(8, min(pair_upright.MOST_SLICES, share))
+            pair_upright.backproject_upright(values, rays.packed, views, *way.steps, along, at_once, rays.grid_shape, pitch, lines)
 
 
-def _line_elements(rays: Rays) -> int:
-    return rays.grid_shape[1] * rays.grid_shape[2] * padded(rays.grid_shape[0])
+def _working_bytes(rays: Rays) -> int:
+    nz, ny, nx = rays.grid_shape
+    return 4 * ny * nx * padded(min(nz, SLAB)) + 2 * _BLOCK_BYTES

@@ -124,7 +124,7 @@ def _add(flat, start, at_a, at_b, size_a, size_b, step_a, step_b, value):
 
 
 def backproject_any(projections: Array, packed: NDArray[np.float64], chosen: NDArray[np.intp], voxel_mm: float, out: Array) -> None:
-    """Add the transpose of `project_any` to ``out`` (nz, ny, nx): one pass for each main axis that occurs."""
+    """Add the transpose of `project_any`, from views (view, row, col), to ``out`` (nz, ny, nx): one pass for each main axis that occurs."""
     for axis in range(3):
         views = chosen[_may_run_along(packed[chosen], axis, projections.shape[1], projections.shape[2])]
         if views.size:

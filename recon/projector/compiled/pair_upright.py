@@ -88,8 +88,11 @@ def _empty(bins, near, pitch, paths, walk, m, last, lines, shape):
 @njit(**FLAGS)
 def _read_rows(plane, pitch, width, ray, depth, nz, rows, out, at):
     """Add to each row what it meets at ``depth`` of ``plane`` (1 + nz + 1, width), lines ``pitch`` apart, first and last zero."""
-    for r in range(rows):
-        z = ray[2] + depth * (ray[5] + r * ray[11]) + 1.0
+    bottom, step = ray[2] + depth * ray[5] + 1.0, depth * ray[11]
+    one, two = -bottom / step, (nz + 1.0 - bottom) / step  # the rows that leave the grid; where all are at one height: all or none
+    first, last = (min(one, two), max(one, two)) if abs(step) > 1e-12 else (0.0, float(rows))
+    for r in range(int(max(first, 0.0)), int(min(max(last, -1.0) + 1.0, float(rows)))):
+        z = bottom + r * step
         if 0.0 < z < nz + 1.0:
             below = int(z)
             part = np.float32(z - below)
@@ -154,12 +157,12 @@ def _project_block(lines, pitch, shape, packed, views, targets, first, step, cou
             rise = ray[5] + r * ray[11]
             for i in range(width):
                 length = math.sqrt(paths[j, i, 5] + rise * rise) * paths[j, i, 6] * voxel_mm
-                out[targets[j], r, begin + i] = sums[(j * rows + r) * width + i] * np.float32(length)
+                out[targets[j], r, begin + i] += sums[(j * rows + r) * width + i] * np.float32(length)
 
 
 @njit(parallel=True, **FLAGS)
 def project_upright(lines, pitch, shape, packed, views, targets, first, step, count, voxel_mm, out):
-    """Write the line integrals of the given ``views`` into ``out[targets]`` (view, row, col)."""
+    """Add the line integrals of the given ``views`` to ``out[targets]`` (view, row, col)."""
     cols = out.shape[2]
     blocks, groups = (cols + COLUMNS - 1) // COLUMNS, (len(views) + VIEWS - 1) // VIEWS
     for job in prange(groups * blocks):

@@ -75,7 +75,7 @@ def _keys(part, weights):
 
 @njit(parallel=True, **FLAGS)
 def resample(upright, to_upright, chosen, out):
-    """Write to ``out[chosen]`` (view, row, col) what the panels show of views on ``upright`` panels (view of these, row', col')."""
+    """Add to ``out[chosen]`` (view, row, col) what the panels show of views on ``upright`` panels (view of these, row', col')."""
     _, rows, cols = out.shape
     for job in prange(len(chosen) * rows):
         number, row = job // rows, job % rows
@@ -91,7 +91,7 @@ def resample(upright, to_upright, chosen, out):
             for j in range(4):
                 line = upright[number, ir - 1 + j]
                 total += wr[j] * (wc[0] * line[ic - 1] + wc[1] * line[ic] + wc[2] * line[ic + 1] + wc[3] * line[ic + 2])
-            out[view, row, col] = total
+            out[view, row, col] += total
 
 
 @njit(parallel=True, **FLAGS)

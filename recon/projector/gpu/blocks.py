@@ -27,7 +27,7 @@ class BlockedPair:
         self._pairs: dict[tuple[int, int, int, int], Pair] = {}
 
     def project(self, volume: Tensor) -> Tensor:
-        """(nz, ny, nx) -> (view, row, col)."""
+        """A volume (nz, ny, nx) in 1/mm to line integrals (view, row, col)."""
         slabs, blocks = self._parts()
         out = _Collected((len(self.scan), *self.scan.shape), volume)
         for views in blocks:
@@ -35,7 +35,7 @@ class BlockedPair:
         return out.result
 
     def backproject(self, projections: Tensor) -> Tensor:
-        """(view, row, col) -> (nz, ny, nx)."""
+        """Line integrals (view, row, col) to a volume (nz, ny, nx), the transpose of `project`."""
         slabs, blocks = self._parts()
         out = _Collected(self.grid.shape, projections)
         for slab in slabs:

@@ -1,5 +1,5 @@
 """Triton kernel of the transpose of Joseph's projector as a gather, for upright scans."""
-# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false, reportOperatorIssue=false
 # ^ Triton compiles these functions and gives ``range`` and ``static_range`` their meaning.
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class Pair:
         return _turned(columns.permute(0, 2, 1))
 
     def backproject(self, lines: Tensor) -> Tensor:
-        """(view, row, col) -> (nz, ny, nx), the transpose of `project`."""
+        """Line integrals (view, row, col) to a volume (nz, ny, nx), the transpose of `project`."""
         if self.gathers:
             return _turned(self._gather(lines).permute(2, 0, 1))
         turned = self._bordered(lines)

@@ -15,7 +15,7 @@ BUFFER_BYTES = 32 << 20
 
 
 def to_device(values: Tensor | NDArray[Any], device: torch.device) -> Tensor:
-    """``values`` on the device; they may be a read-only array, which is not copied on the way."""
+    """``values`` of any shape and unit on the device; they may be a read-only array, which is not copied on the way."""
     given = values if isinstance(values, Tensor) else _borrowed(values)
     if device.type != "cuda" or given.device.type != "cpu" or given.nbytes < BUFFER_BYTES:
         return given.to(device)
@@ -31,7 +31,7 @@ def to_device(values: Tensor | NDArray[Any], device: torch.device) -> Tensor:
 
 
 def to_host(values: Tensor, out: NDArray[Any] | None = None) -> NDArray[Any]:
-    """``values`` as an array of numpy, or in ``out``, contiguous and of their shape and type.
+    """``values`` of any shape and unit as an array of numpy, or in ``out``, contiguous and of their shape and type.
 
     Memory that is new is first touched here, by all cores of a parallel copy and a buffer's length at a time: left to the driver, page
     after page, it takes forty times as long as the bus.

@@ -12,12 +12,14 @@ from torch import Tensor
 
 
 def on_device_of(values: Tensor) -> AbstractContextManager[Any]:
-    """Kernels are launched on the current device: make that the one of ``values``."""
+    """Make the device of ``values`` (any shape and unit) the current one, on which kernels are launched."""
     return torch.cuda.device(values.device) if values.is_cuda else nullcontext()
 
 
 def copy_turned(source: Tensor, target: Tensor) -> None:
-    """``target[...] = source`` for three axes of any strides, at the speed of the memory where each has some axis of stride 1."""
+    """``target[...] = source`` for three axes of any strides and the same unit, at the speed of the memory where each has some axis of
+    stride 1.
+    """
     axes = sorted(range(3), key=lambda axis: 1 in (source.stride(axis), target.stride(axis)))
     planes, i, j = axes[0], axes[1], axes[2]
     many, ni, nj = (source.shape[axis] for axis in (planes, i, j))

@@ -42,18 +42,22 @@ class VoxelDriven:
 
     @classmethod
     def of(cls, scan: Scan, grid: Grid, steps: NDArray[np.float64], device: torch.device) -> VoxelDriven:
-        """Everything is found in float64 and rounded once."""
+        """The sums for a scan and a grid, with the weights ``steps`` (view,) of the views; everything is found in
+        float64 and rounded once.
+        """
         given = projection_matrices(scan)
         kept = torch.from_numpy(index_matrices(given, grid).reshape(len(scan), 12).astype(np.float32)).to(device)
         return cls(kept, torch.from_numpy(steps.astype(np.float32)).to(device), grid.shape, *scan.shape, upright(given, grid))
 
     def add(self, volume: Tensor, held: Tensor, first: int) -> None:
-        """Add to ``volume`` [y, x, z] float32 the filtered views ``held`` (`held_shape`; float32, bf16 or fp16) from view ``first`` on."""
+        """Add to ``volume`` [y, x, z] float32 (1/mm) the filtered views ``held`` (`held_shape`; float32, bf16 or fp16) from view ``first``
+        on.
+        """
         line, count = line_of(volume.shape[2])
         self._launch(add_views, volume, held, first, line, count, (2 * count // line, 2))
 
     def spread(self, volume: Tensor, held: Tensor, first: int) -> None:
-        """The transpose of `add`: add ``volume`` to ``held`` (float32)."""
+        """The transpose of `add`: add ``volume`` [y, x, z] to ``held`` (float32), in the same unit."""
         line, count = line_of(volume.shape[2])
         self._launch(spread_views, volume, held, first, line, count, (count // line, 1))
 

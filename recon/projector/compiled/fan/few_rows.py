@@ -45,7 +45,10 @@ def project(volume: Array, rays: Rays) -> Array:
 
 
 def backproject(projections: Array, rays: Rays) -> Array:
-    """(view, row, col) float32 -> (nz, ny, nx) float32, the exact transpose of `project`. InputError where memory is short."""
+    """Line integrals (view, row, col) float32 to a volume (nz, ny, nx) float32, the exact transpose of `project`.
+
+    Takes a second volume and a block of views beside the two arrays. Raises InputError where memory is short.
+    """
     _require_memory(rays)
     shape, packed, size = rays.grid_shape, rays.packed, max(1, RAYS_AT_ONCE // rays.cols)
     out, groups = np.zeros(shape, np.float32), np.zeros(LANES * places(shape[1:])[-1], np.float32)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .....geometry import Grid
 
-VOXELS = 32
+VOXELS = 64
 _LINES_A_PASS = 4  # lines of voxels that are filled while a view is in the first cache
 _MOST_SLICES = 8  # beyond, loops along z are faster
 _FLAT = 1e-3  # rows by which the height may differ within a slice
@@ -47,7 +47,7 @@ def backproject_slices(
     step: NDArray[np.float64],
     rows: NDArray[np.float64],
 ) -> None:
-    """Add to ``volume`` [z, y, x] the ``filtered`` views [view, row, col], each times ``step`` (view,) over w^2.
+    """Add to ``volume`` [z, y, x] (1/mm) the ``filtered`` views [view, row, col], each times ``step`` (view,) over w^2.
 
     They are read at the ``rows`` (view, nz) of `rows_met`.
     """

@@ -1,23 +1,12 @@
-"""The device on which a network works, the number format that suits it, and the memory that it has left."""
+"""The precision in which a network works on its device; the device itself, and its memory, are those of every method."""
 
 from __future__ import annotations
 
 import torch
 
-from ..base import MissingBackendError
-from ..base.memory import require_memory
+from ..recon.method.device import require_memory_on, usable_device
 
-
-def usable_device(name: str) -> torch.device:
-    """The torch device with that name; MissingBackendError where it cannot be used."""
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError) as error:
-        raise MissingBackendError(
-            f"device {name!r} cannot be used ({str(error).splitlines()[0]})", expected="cpu, cuda, cuda:1, ..."
-        ) from None
-    return device
+__all__ = ["autocast_type", "require_memory_on", "usable_device"]
 
 
 def autocast_type(precision: str, device: torch.device) -> torch.dtype | None:
@@ -28,13 +17,3 @@ def autocast_type(precision: str, device: torch.device) -> torch.dtype | None:
         with torch.cuda.device(device):
             return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     return {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-
-
-def require_memory_on(device: torch.device, needed_bytes: int, what: str, remedy: str = "use fewer views or larger voxels") -> None:
-    """InputError, with both numbers, where the device does not have ``needed_bytes`` left. What torch keeps in reserve on a card counts as
-    left.
-    """
-    free = None
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    require_memory(needed_bytes, what if free is None else f"{what}, on {device},", remedy, free)

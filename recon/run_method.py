@@ -54,7 +54,7 @@ def reconstruct(
 
     def record(progress: Progress) -> None:
         resolved.update(progress.resolved)
-        if progress.volume is not None:
+        if progress.has_volume:
             latest[:] = [progress]
         history.append({"step": progress.step, "seconds": time.perf_counter() - start, **progress.values})
 

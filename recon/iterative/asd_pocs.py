@@ -9,8 +9,8 @@ from ...base.settings import Count, NotNegative, Positive, Whole, checked
 from ..physics.noise import noise_level
 from .os_sart import OsSartSolver
 from .regularisers.tv_descent import descend_tv
-from .regularisers.tv_numba import tv
-from .solving import DataTerm, IterativeSettings, Run, State, Values, Volume, dot, iterative_method
+from .regularisers.tv_kernels import kernels_of
+from .solving import DataTerm, IterativeSettings, Run, State, Values, Volume, copied, dot, iterative_method
 
 
 @checked(of="asd_pocs")
@@ -46,15 +46,15 @@ class AsdPocsSolver:
 
     def __init__(self, term: DataTerm, data_step: OsSartSolver, epsilon: float, settings: AsdPocsSettings) -> None:
         self.term, self.data_step, self.settings = term, data_step, settings
-        self.allowed = epsilon * math.sqrt(term.data.size)
+        self.allowed = epsilon * math.sqrt(term.rays)
 
     def start(self, x: Volume) -> AsdPocsState:
         """The state before the first step, from a volume [z, y, x] in 1/mm."""
-        return AsdPocsState(x.copy(), self.settings.beta)
+        return AsdPocsState(copied(x), self.settings.beta)
 
     def step(self, s: AsdPocsState) -> Values:
         """One iteration: a data step, then TV descent no longer than it."""
-        fitted, given = s.x.copy(), self.settings
+        fitted, given = copied(s.x), self.settings
         residual = math.sqrt(self.data_step.sweep(fitted, s.beta))
         moved = _distance(fitted, s.x)
         s.tv_step = given.alpha * moved if s.tv_step is None else s.tv_step
@@ -62,7 +62,7 @@ class AsdPocsSolver:
         if _distance(x, fitted) > given.r_max * moved and residual > self.allowed:
             s.tv_step *= given.alpha_red
         s.x, s.beta, s.count = self.term.project(x), s.beta * given.beta_red, s.count + 1
-        return {"residual": residual, "objective": tv(s.x), "tv_step": s.tv_step}
+        return {"residual": residual, "objective": kernels_of(s.x).tv(s.x), "tv_step": s.tv_step}
 
 
 def _distance(a: Volume, b: Volume) -> float:

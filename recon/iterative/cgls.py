@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...base.settings import Array, NotNegative, Unbounded, checked
-from .solving import DataTerm, IterativeSettings, Run, State, Values, Volume, dot, iterative_method
+from .solving import DataTerm, IterativeSettings, Run, State, Values, Volume, copied, dot, iterative_method
 from .solving.stopping import discrepancy
 
 REFRESH = 25
@@ -54,7 +54,7 @@ class CglsSolver:
     def start(self, x: Volume) -> CglsState:
         """The state before the first step, from a volume [z, y, x] in 1/mm."""
         squares, gradient = self._exact(x)
-        return CglsState(x.copy(), gradient, gradient.copy(), squares, dot(gradient, gradient))
+        return CglsState(copied(x), gradient, copied(gradient), squares, dot(gradient, gradient))
 
     def step(self, s: CglsState) -> Values:
         """One iteration. At the minimum (zero gradient) nothing changes."""
@@ -81,4 +81,4 @@ def cgls(run: Run[CglsSettings]) -> Volume:
     given = run.settings
     stop, told = discrepancy(run.projections, run.term, given.noise, given.tolerance)
     volume = run.solve(CglsSolver(run.term), given.iterations or 30, told, None if given.iterations else stop)
-    return run.term.project(volume.copy())
+    return run.term.project(copied(volume))

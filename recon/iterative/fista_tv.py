@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ...base.settings import Count, checked
 from .pdhg_tv import PdhgTvSolver
-from .regularisers.priors import Denoiser, Prior, make_prior
-from .solving import DataTerm, Run, State, Values, Volume, combined, iterative_method
+from .regularisers.priors import Denoiser, Dual, Prior, make_prior
+from .solving import DataTerm, Run, State, Values, Volume, combined, copied, iterative_method
 from .solving.step_sizes import largest_eigenvalue, next_momentum
 from .tuning.prior_weight import PriorSettings, choose_lambda
 
@@ -32,7 +29,7 @@ class FistaTvState(State):
     before: Volume
     slope: Volume
     slope_before: Volume
-    dual: NDArray[np.float32]
+    dual: Dual
     data_term: float
     objective: float
     momentum: float = 1.0
@@ -49,12 +46,12 @@ class FistaTvSolver:
     def __init__(self, term: DataTerm, prior: Prior, weight: float, inner: int = 4, lipschitz: float | None = None) -> None:
         self.term, self.prior, self.weight, self.inner = term, prior, weight, inner
         self.lipschitz = largest_eigenvalue(term) if lipschitz is None else lipschitz
-        self.denoise = Denoiser(prior, term.shape, term.lower, term.upper, term.mask)
+        self.denoise = Denoiser(prior, term.lower, term.upper, term.mask)
 
     def start(self, x: Volume) -> FistaTvState:
         """The state before the first step, from a volume [z, y, x] in 1/mm."""
         data, slope = self.term.gradient(x)
-        return FistaTvState(x.copy(), x.copy(), slope, slope.copy(), self.prior.dual(self.term.shape), data, self._objective(data, x))
+        return FistaTvState(copied(x), copied(x), slope, copied(slope), self.prior.dual(x), data, self._objective(data, x))
 
     def _objective(self, data: float, x: Volume) -> float:
         return data + (self.weight * self.prior.value(x) if self.weight else 0.0)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from ...base.settings import Count, Positive, checked
-from .solving import DataTerm, IterativeSettings, Run, State, Values, Volume, dot, iterative_method
+from .solving import DataTerm, IterativeSettings, Run, State, Values, Volume, copied, dot, iterative_method
 from .solving.path_scales import PathScales
 from .solving.view_subsets import subset_operators
 from .tuning.iterations import choose_iterations
@@ -45,7 +45,7 @@ class OsSartSolver:
 
     def start(self, x: Volume) -> OsSartState:
         """The state before the first step, from a volume [z, y, x] in 1/mm."""
-        return OsSartState(x.copy(), self.relaxation)
+        return OsSartState(copied(x), self.relaxation)
 
     def sweep(self, x: Volume, relaxation: float) -> float:
         """One pass over all subsets, which changes ``x`` [z, y, x]; returns the sum of the squared residuals before each update."""
@@ -59,7 +59,7 @@ class OsSartSolver:
 
     def step(self, s: OsSartState) -> Values:
         """One iteration. The residual is that of each subset just before its update."""
-        x = s.x.copy()
+        x = copied(s.x)
         squares = self.sweep(x, s.relaxation)
         s.x, s.relaxation, s.count = x, s.relaxation * self.decay, s.count + 1
         return {"residual": math.sqrt(squares)}

@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ...base.settings import Positive, checked
-from .regularisers.priors import Prior, make_prior
-from .solving import DataTerm, Run, Sinogram, State, Values, Volume, combined, iterative_method
+from .regularisers.priors import Dual, Prior, make_prior
+from .solving import DataTerm, Run, Sinogram, State, Values, Volume, combined, copied, iterative_method, module_of, zeros
 from .solving.dual_on_disk import Place, on_disk, zeros_on_disk
 from .solving.ramp_steps import advance_dual, ramp, ramp_norm
 from .solving.view_subsets import blocks_of_subsets
@@ -34,7 +31,7 @@ class PdhgTvState(State):
     """The volume, the dual variables y of the data and of the prior, and B' y."""
 
     y: Sinogram
-    dual: NDArray[np.float32]
+    dual: Dual
     back: Volume
 
 
@@ -56,14 +53,14 @@ class PdhgTvSolver:
         self.pace = math.sqrt(len(self.subsets))
         self.norm = len(self.subsets) * ramp_norm(term, self.subsets[0]) if norm is None else norm
         sigma = self.pace / balance
-        self.steps = sigma * ramp(term.data.shape[-1])
+        self.steps = sigma * ramp(term.data)
         self.sigma_k = sigma * self.norm / prior.norm2
         self.tau = 1.0 / (2 * sigma * self.norm)
 
     def start(self, x: Volume) -> PdhgTvState:
         """The state before the first step, from a volume [z, y, x] in 1/mm."""
-        y = zeros_on_disk(self.term.data.shape) if self.on_disk else np.zeros_like(self.term.data)
-        return PdhgTvState(x.copy(), y, self.prior.dual(self.term.shape), self.term.zeros())
+        y = zeros_on_disk(self.term.data.shape) if self.on_disk else zeros(self.term.data.shape, self.term.data)
+        return PdhgTvState(copied(x), y, self.prior.dual(x), self.term.zeros())
 
     def step(self, s: PdhgTvState) -> Values:
         """One iteration; the residual is that of each subset just before its update."""
@@ -79,7 +76,7 @@ class PdhgTvSolver:
 
     def _primal(self, s: PdhgTvState, base: Volume) -> Volume:
         """The volume after a primal step from ``base``, and a dual step of the prior at its extrapolation."""
-        x = np.empty_like(base)
+        x = module_of(base).empty_like(base)
         self.prior.descend(base, s.dual, self.tau, self.term.lower, self.term.upper, x)
         self.term.masked(x)
         if self.weight:
@@ -91,7 +88,7 @@ class PdhgTvSolver:
 def pdhg_tv(run: Run[PdhgTvSettings]) -> Volume:
     """The volume [z, y, x] in 1/mm that minimises ``1/2 |A x - p|_W^2 + lambda prior(x)`` under the bounds; see `PdhgTvSettings`."""
     given, term = run.settings, run.term
-    prior, disk = make_prior(given.prior, given.huber_delta), on_disk(given.dual, term.data.size)
+    prior, disk = make_prior(given.prior, given.huber_delta), on_disk(given.dual, term.data)
     run.require_room(volumes=11, rays=0 if disk else 1)
     solver = PdhgTvSolver(term, prior, 0.0, balance=given.balance, on_disk=disk)
     solver.weight, told = choose_lambda(run, prior, PdhgTvSolver, solver.norm)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 
 from ...base import InputError
@@ -15,7 +14,7 @@ from ...base.settings import checked
 from ...data import Projections
 from ...geometry import Grid
 from ..method import Callback, Method
-from .solving import DataTerm, IterativeSettings, State, Values, Volume
+from .solving import DataTerm, IterativeSettings, State, Values, Volume, as_numpy, beside, copied, module_of
 from .solving.run import run_of
 from .solving.step_sizes import largest_eigenvalue, next_momentum
 
@@ -49,21 +48,20 @@ class PlugAndPlaySolver:
 
     def start(self, x: Volume) -> PlugAndPlayState:
         """The state before the first step, from a volume [z, y, x] in 1/mm."""
-        return PlugAndPlayState(x.copy(), x.copy())
+        return PlugAndPlayState(copied(x), copied(x))
 
     def step(self, s: PlugAndPlayState) -> Values:
         """One iteration; the residual is that of the extrapolated volume."""
         momentum = next_momentum(s.momentum)
-        y: Any = s.x + (s.x - s.before) * ((s.momentum - 1) / momentum)
+        y = s.x + (s.x - s.before) * ((s.momentum - 1) / momentum)
         data, slope = self.term.gradient(y)
         z = y - slope / self.lipschitz
-        smooth = np.asarray(self.denoise(z), dtype=np.float32)
-        if smooth.shape != z.shape or not np.isfinite(smooth).all():
-            raise InputError(
-                f"the denoiser returned shape {smooth.shape}, finite: {bool(np.isfinite(smooth).all())}", expected=f"{z.shape}, finite"
-            )
+        smooth = beside(self.denoise(z), z)
+        finite = bool(module_of(z).isfinite(smooth).all())
+        if smooth.shape != z.shape or not finite:
+            raise InputError(f"the denoiser returned shape {tuple(smooth.shape)}, finite: {finite}", expected=f"{tuple(z.shape)}, finite")
         x = self.term.project(z + (smooth - z) * self.relaxation)
-        turned = float(((y - x) * (x - s.x)).sum(dtype=np.float64)) > 0
+        turned = float(((y - x) * (x - s.x)).sum(dtype=module_of(x).float64)) > 0
         s.x, s.before, s.momentum, s.count = x, s.x, 1.0 if turned else momentum, s.count + 1
         return {"residual": math.sqrt(2 * data)}
 
@@ -80,6 +78,6 @@ def plug_and_play(denoise: Denoise, name: str = "plug_and_play") -> Method:
 
     def run(projections: Projections, grid: Grid, settings: PlugAndPlaySettings, callbacks: Sequence[Callback]) -> Volume:
         made = run_of(name, projections, grid, settings, callbacks)
-        return made.solve(PlugAndPlaySolver(made.term, denoise, settings.relaxation), settings.iterations or 30)
+        return as_numpy(made.solve(PlugAndPlaySolver(made.term, denoise, settings.relaxation), settings.iterations or 30))
 
     return Method(name, run, PlugAndPlaySettings, reference="Kamilov, Mansour, Wohlberg, IEEE Signal Process. Lett. 24 (2017) 1872")

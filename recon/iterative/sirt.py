@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ...base.settings import Positive, checked
-from .solving import DataTerm, IterativeSettings, Run, State, Values, Volume, dot, iterative_method
+from .solving import DataTerm, IterativeSettings, Run, State, Values, Volume, copied, dot, iterative_method
 from .solving.path_scales import PathScales
 from .tuning.iterations import choose_iterations
 
@@ -29,7 +29,7 @@ class SirtSolver:
 
     def start(self, x: Volume) -> State:
         """The state before the first step, from a volume [z, y, x] in 1/mm."""
-        return State(x.copy())
+        return State(copied(x))
 
     def step(self, s: State) -> Values:
         """One iteration; the residual and the objective are those of the volume before it."""

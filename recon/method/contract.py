@@ -35,6 +35,11 @@ class Progress:
     values: Mapping[str, Any] = field(default_factory=dict)
     resolved: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def has_volume(self) -> bool:
+        """Whether there is a volume; asking brings nothing from a GPU, as asking for the volume itself does."""
+        return self.volume is not None
+
 
 Callback = Callable[[Progress], object]
 

@@ -145,7 +145,15 @@ NAF = {
     "naf hash": {"encoding": "hash"},
     "naf rays": {"render": "rays", "refine": ("axis", "roll", "drift"), "rays": 64},
 }
-CASES = ("operator", *NAF, *LEARNERS)
+ITERATIVE = {
+    "sirt": {"iterations": 4},
+    "os_sart": {"mask": "fov", "iterations": 3},
+    "cgls": {"weights": "counts"},
+    "fista_tv": {"prior": "huber", "lambda_": 0.01, "iterations": 6},
+    "pdhg_tv": {"iterations": 6, "weights": "counts"},
+    "asd_pocs": {"iterations": 3},
+}
+CASES = ("operator", *ITERATIVE, *NAF, *LEARNERS)
 
 
 def example(animal: int) -> Example:
@@ -188,12 +196,25 @@ def learned(name: str, device: str, folder: Path) -> list[np.ndarray]:
     return [np.array(losses), np.array([entry["score"] for entry in done.losses]), volume]
 
 
+def iterated(name: str, device: str) -> list[np.ndarray]:
+    """The volume of an iterative method, and the mean of each volume that it shows on the way."""
+    means: list[float] = []
+
+    def watch(progress: Progress) -> None:
+        means.append(float(np.mean(progress.volume)))
+
+    rec = reconstruct(example(1).projections, name, GRID, [watch], device=device, **ITERATIVE[name])
+    return [rec.volume, np.array(means)]
+
+
 def difference(case: str, folder: Path, other: str) -> float:
     """How far the results of the device and of the CPU are apart, each relative to its own largest number."""
     found = []
     for device in (other, "cpu"):
         if case == "operator":
             found.append(operator(device))
+        elif case in ITERATIVE:
+            found.append(iterated(case, device))
         elif case in NAF:
             options = {"steps": 5, "report_every": 4, "precision": "float32", **NAF[case]}
             found.append([reconstruct(example(1).projections, "naf", GRID, device=device, **options).volume])

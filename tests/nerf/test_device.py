@@ -19,7 +19,10 @@ from fewview.data import Projections
 from fewview.geometry import Grid, skyscan_1276
 from fewview.recon import Operator, reconstruct
 
-CASES = ("operator", "naf volume", "naf hash", "naf rays", "unet", "lpd", "pixelnerf", "mednerf")
+CASES = (
+    "operator", "sirt", "os_sart", "cgls", "fista_tv", "pdhg_tv", "asd_pocs",
+    "naf volume", "naf hash", "naf rays", "unet", "lpd", "pixelnerf", "mednerf",
+)  # fmt: skip
 
 
 def _said(folder: Path, *device: str) -> dict[str, dict]:

@@ -159,7 +159,7 @@ def test_the_difference_operator_and_its_adjoint_are_the_dense_ones(shape: tuple
 def test_the_tv_denoiser_reaches_the_dense_minimiser() -> None:
     v = np.random.default_rng(2).random(SHAPE, dtype=F32)
     out = np.empty_like(v)
-    Denoiser(TotalVariation(), SHAPE, 0.2, math.inf)(v, 0.05, 3000, out)
+    Denoiser(TotalVariation(), 0.2, math.inf)(v, 0.05, 3000, out)
     K = difference_matrix(SHAPE)
     expected = admm(np.eye(v.size), v.ravel().astype(float), np.ones(v.size), 0.05, K, shrink_lengths, lower=0.2)
     np.testing.assert_allclose(out.ravel(), expected, atol=1e-4)
@@ -173,7 +173,7 @@ def test_wavelets_are_orthonormal_and_blind_to_constants() -> None:
     np.testing.assert_allclose(prior.adjoint(c, x.shape), x, atol=1e-6)
     assert prior.value(np.full((8, 8, 8), 3.0, F32)) == pytest.approx(0, abs=1e-4)
     y = np.random.default_rng(4).random((5, 6, 7), dtype=F32)  # padded: adjoint, no longer inverse both ways
-    p = np.random.default_rng(5).random(prior.dual(y.shape).shape, dtype=F32)
+    p = np.random.default_rng(5).random(prior.dual(y).shape, dtype=F32)
     assert float((prior.transform(y) * p).sum()) == pytest.approx(float((y * prior.adjoint(p, y.shape)).sum()), rel=1e-5)
 
 
@@ -283,7 +283,7 @@ def test_asd_pocs_reaches_the_least_total_variation_among_the_volumes_that_fit()
 def test_plug_and_play_with_an_exact_proximal_map_is_the_variational_solution() -> None:
     problem, _ = dense_problem(noise=0.3, lower=0.0)
     L = largest_eigenvalue(problem)
-    denoiser, out = Denoiser(TotalVariation(), SHAPE, 0.0, math.inf), np.empty(SHAPE, F32)
+    denoiser, out = Denoiser(TotalVariation(), 0.0, math.inf), np.empty(SHAPE, F32)
 
     def denoise(v: np.ndarray) -> np.ndarray:
         denoiser(v, 2.0 / L, 30, out)

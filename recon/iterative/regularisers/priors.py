@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ....base import InputError, UnknownNameError
-from ....base.shapes import Float, Volume
-from . import tv_numba
+from ..arrays import Volume, copied, module_of, zeros
+from .tv_kernels import kernels_of
+from .tv_numba import NORM2
 
-Dual = Float[NDArray[np.float32], "*parts pz py px"]  # the dual variable of K x, in its unit; a volume may be padded
+Dual: TypeAlias = Any  # float32, of the shape of K x: a numpy array or a torch tensor
 f32 = np.float32
 
 
@@ -28,8 +30,8 @@ class Prior(Protocol):
         """An upper bound of |K|^2."""
         ...
 
-    def dual(self, shape: tuple[int, int, int]) -> Dual:
-        """A dual variable of zeros for volumes of this shape (nz, ny, nx)."""
+    def dual(self, x: Volume) -> Dual:
+        """A dual variable of zeros for a volume [z, y, x]."""
         ...
 
     def value(self, x: Volume) -> float:
@@ -50,24 +52,24 @@ class TotalVariation:
     """Isotropic 3-D total variation (Rudin, Osher, Fatemi 1992); with ``delta`` > 0 Huber's function, quadratic below ``delta`` 1/mm."""
 
     delta: float = 0.0
-    norm2: float = tv_numba.NORM2
+    norm2: float = NORM2
 
-    def dual(self, shape: tuple[int, int, int]) -> Dual:
-        """A dual variable of zeros (3, z, y, x)."""
-        return np.zeros((3, *shape), np.float32)
+    def dual(self, x: Volume) -> Dual:
+        """A dual variable of zeros (3, z, y, x) for a volume [z, y, x]."""
+        return zeros((3, *x.shape), x)
 
     def value(self, x: Volume) -> float:
         """The sum of the lengths of the differences of a volume [z, y, x], each rounded off below ``delta``."""
-        return tv_numba.tv(x, self.delta)
+        return kernels_of(x).tv(x, self.delta)
 
     def ascend(self, p: Dual, x: Volume, step: float, weight: float) -> None:
         """A dual step, which changes p (3, z, y, x), at a volume x [z, y, x]."""
         shrink = 1.0 / (1.0 + step * self.delta / weight) if self.delta else 1.0
-        tv_numba.ascend(p, x, f32(step), f32(weight), f32(shrink))
+        kernels_of(x).ascend(p, x, f32(step), f32(weight), f32(shrink))
 
     def descend(self, base: Volume, p: Dual, scale: float, lower: float, upper: float, out: Volume) -> None:
         """A primal step from base [z, y, x] in 1/mm, written to out."""
-        tv_numba.descend(base, p, f32(scale), f32(lower), f32(upper), out)
+        kernels_of(base).descend(base, p, f32(scale), f32(lower), f32(upper), out)
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,14 @@ class Wavelet:
     levels: int = 3
     norm2: float = 1.0
 
-    def _padded(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    def _padded(self, shape: Sequence[int]) -> tuple[int, int, int]:
         block = 2**self.levels
         z, y, x = (-(-n // block) * block for n in shape)
         return z, y, x
 
     def transform(self, x: Volume) -> Dual:
         """The coefficients of a volume x [z, y, x], which is padded with zeros to a multiple of 2^levels."""
-        out = np.zeros(self._padded(x.shape), np.float32)  # type: ignore[arg-type]
+        out = zeros(self._padded(x.shape), x)
         out[tuple(slice(n) for n in x.shape)] = x
         corner = out
         for _ in range(self.levels):
@@ -95,50 +97,53 @@ class Wavelet:
 
     def adjoint(self, p: Dual, shape: tuple[int, ...]) -> Volume:
         """The transpose of `transform`, cropped to ``shape``; its inverse where no padding was needed."""
-        out = p.copy()
+        out = copied(p)
         for level in reversed(range(self.levels)):
             corner = out[tuple(slice(n // 2**level) for n in out.shape)]
             for axis in reversed(range(3)):
                 corner[...] = _haar_back(corner, axis)
-        return np.ascontiguousarray(out[tuple(slice(n) for n in shape)])
+        return out[tuple(slice(n) for n in shape)]
 
-    def dual(self, shape: tuple[int, int, int]) -> Dual:
+    def dual(self, x: Volume) -> Dual:
         """A dual variable of zeros [z, y, x], as large as the padded volume."""
-        return np.zeros(self._padded(shape), np.float32)
+        return zeros(self._padded(x.shape), x)
 
     def value(self, x: Volume) -> float:
         """The sum of the absolute detail coefficients of a volume x [z, y, x]."""
-        c = np.abs(self.transform(x))
-        return float(c.sum(dtype=np.float64) - c[self._coarse(c)].sum(dtype=np.float64))
+        c = abs(self.transform(x))
+        double = module_of(c).float64
+        return float(c.sum(dtype=double) - c[self._coarse(c)].sum(dtype=double))
 
     def _coarse(self, c: Dual) -> tuple[slice, ...]:
         return tuple(slice(n // 2**self.levels) for n in c.shape)
 
     def ascend(self, p: Dual, x: Volume, step: float, weight: float) -> None:
         """A dual step, which changes p [z, y, x]: coefficients are clipped to +-weight, and the coarse part, which is free, stays zero."""
-        p += f32(step) * self.transform(x)
-        np.clip(p, -weight, weight, out=p)
+        p += self.transform(x) * step
+        module_of(p).clip(p, -weight, weight, out=p)
         p[self._coarse(p)] = 0
 
     def descend(self, base: Volume, p: Dual, scale: float, lower: float, upper: float, out: Volume) -> None:
         """A primal step from base [z, y, x] in 1/mm, written to out."""
-        np.clip(base - f32(scale) * self.adjoint(p, base.shape), f32(lower), f32(upper), out=out)
+        module_of(base).clip(base - self.adjoint(p, base.shape) * scale, lower, upper, out=out)
 
 
-_ROOT = f32(np.sqrt(0.5))
+_ROOT = math.sqrt(0.5)
 
 
 def _haar(x: Volume, axis: int) -> Volume:
-    even, odd = np.moveaxis(x, axis, 0)[0::2], np.moveaxis(x, axis, 0)[1::2]
-    return np.moveaxis(np.concatenate([(even + odd) * _ROOT, (even - odd) * _ROOT]), 0, axis)
+    m = module_of(x)
+    even, odd = m.moveaxis(x, axis, 0)[0::2], m.moveaxis(x, axis, 0)[1::2]
+    return m.moveaxis(m.concatenate([(even + odd) * _ROOT, (even - odd) * _ROOT]), 0, axis)
 
 
 def _haar_back(c: Volume, axis: int) -> Volume:
-    moved = np.moveaxis(c, axis, 0)
+    m = module_of(c)
+    moved = m.moveaxis(c, axis, 0)
     half = len(moved) // 2
-    out = np.empty_like(moved)
+    out = m.empty_like(moved)
     out[0::2], out[1::2] = (moved[:half] + moved[half:]) * _ROOT, (moved[:half] - moved[half:]) * _ROOT
-    return np.moveaxis(out, 0, axis)
+    return m.moveaxis(out, 0, axis)
 
 
 def make_prior(name: str, huber_delta: float = 0.0) -> Prior:
@@ -160,15 +165,13 @@ class Denoiser:
     The dual variable is kept from one call to the next, so that a few steps a call are enough inside an outer iteration.
     """
 
-    def __init__(
-        self, prior: Prior, shape: tuple[int, int, int], lower: float, upper: float, mask: NDArray[np.bool_] | None = None
-    ) -> None:
-        self.prior, self.lower, self.upper, self.mask, self.shape = prior, lower, upper, mask, shape
+    def __init__(self, prior: Prior, lower: float, upper: float, mask: Any = None) -> None:
+        self.prior, self.lower, self.upper, self.mask = prior, lower, upper, mask
         self.p: Dual | None = None  # made when it is first needed: a solver that keeps it in its state sets it
 
     def __call__(self, v: Volume, weight: float, steps: int, out: Volume) -> None:
         """Write the denoised volume ``v`` [z, y, x] to ``out``."""
-        p = self.p = self.prior.dual(self.shape) if self.p is None else self.p
+        p = self.p = self.prior.dual(v) if self.p is None else self.p
         self._primal(v, p, out)
         for _ in range(steps if weight > 0 else 0):
             self.prior.ascend(p, out, 1.0 / self.prior.norm2, weight)

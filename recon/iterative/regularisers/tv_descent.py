@@ -6,9 +6,8 @@ import math
 
 import numpy as np
 
-from ....base.shapes import Volume
-from ..arrays import dot
-from . import tv_numba
+from ..arrays import Volume, copied, dot, module_of, zeros
+from .tv_kernels import kernels_of
 
 
 def descend_tv(x: Volume, steps: int, length: float) -> Volume:
@@ -16,13 +15,13 @@ def descend_tv(x: Volume, steps: int, length: float) -> Volume:
 
     In flat places, where total variation has no gradient, it is rounded off: differences below 1e-6 of the volume's range count as flat.
     """
-    x, p, slope = x.copy(), np.empty((3, *x.shape), np.float32), np.empty_like(x)
+    kernels, x, p, slope = kernels_of(x), copied(x), zeros((3, *x.shape), x), module_of(x).empty_like(x)
     bend = 1e-6 * max(float(x.max()) - float(x.min()), 1e-30)
     for _ in range(steps):
-        p.fill(0)
-        tv_numba.ascend(p, x, np.float32(1 / bend), np.float32(1), np.float32(1))
-        tv_numba.adjoint(p, slope)
+        p *= 0
+        kernels.ascend(p, x, np.float32(1 / bend), np.float32(1), np.float32(1))
+        kernels.adjoint(p, slope)
         norm = math.sqrt(dot(slope, slope))
         if norm > 0:
-            x -= np.float32(length / norm) * slope
+            x -= slope * (length / norm)
     return x

@@ -1,6 +1,6 @@
 """The parts that iterative methods are made of: the data term, scales and step sizes, the loop, and how a function becomes a method."""
 
-from ..arrays import Sinogram, Volume, combined, dot
+from ..arrays import Sinogram, Volume, as_numpy, beside, combined, copied, dot, module_of, zeros
 from .data_term import DataTerm
 from .protocols import Solver, State, Values
 from .run import Run, iterative_method
@@ -15,7 +15,12 @@ __all__ = [
     "State",
     "Values",
     "Volume",
+    "as_numpy",
+    "beside",
     "combined",
+    "copied",
     "dot",
     "iterative_method",
+    "module_of",
+    "zeros",
 ]

@@ -7,12 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ....base import InputError
 from ...projector.view_blocks import Block, Linear
-from ..arrays import Sinogram, Volume, dot
+from ..arrays import Sinogram, Volume, dot, module_of, zeros
 from .protocols import Part
 
 
@@ -35,7 +32,7 @@ class DataTerm:
     data: Sinogram
     shape: tuple[int, int, int]
     weights: Sinogram | None = None
-    mask: NDArray[np.bool_] | None = None
+    mask: Any = None
     lower: float = -math.inf
     upper: float = math.inf
     blocks: tuple[Block, ...] = ()
@@ -53,14 +50,19 @@ class DataTerm:
         if self.weights is not None:
             if self.weights.shape != self.data.shape:
                 raise InputError(f"the weights have shape {self.weights.shape}", expected=f"{self.data.shape}, one for each ray")
-            if not np.isfinite(self.weights).all() or self.weights.min() < 0:
+            if not module_of(self.weights).isfinite(self.weights).all() or self.weights.min() < 0:
                 raise InputError("the weights hold negative, NaN or Inf values", expected="finite weights of zero or more")
             if not self.weights.any():
                 raise InputError("the weights are all zero: every ray is masked", expected="at least one ray with weight")
 
+    @property
+    def rays(self) -> int:
+        """How many rays there are."""
+        return math.prod(self.data.shape)
+
     def zeros(self) -> Volume:
         """A volume [z, y, x] of zeros."""
-        return np.zeros(self.shape, np.float32)
+        return zeros(self.shape, self.data)
 
     def residual(self, x: Volume, block: Block) -> Sinogram:
         """A x - b [view, row, col] on the views of a block, for a volume x [z, y, x] in 1/mm."""
@@ -87,14 +89,13 @@ class DataTerm:
 
     def _pass(self, rays_of: Callable[[Block], Sinogram]) -> tuple[float, Volume]:
         """The sum over blocks of 1/2 r' W r and A' W r, with r the rays of a block."""
-        total, back = 0.0, None
+        total, back = 0.0, self.zeros()
         for block in self.blocks:
             rays = rays_of(block)
             weighted = self.weighted(rays, block.views)
             total += 0.5 * dot(rays, weighted)
-            part = block.A.T(weighted)
-            back = part if back is None else np.add(back, part, out=back)
-        return total, np.ascontiguousarray(back)
+            back += block.A.T(weighted)
+        return total, back
 
     def masked(self, x: Volume) -> Volume:
         """The volume [z, y, x] with zeros off the mask, in place."""
@@ -104,5 +105,5 @@ class DataTerm:
 
     def project(self, x: Volume) -> Volume:
         """The nearest volume [z, y, x] within the bounds and the mask, in place."""
-        np.clip(x, self.lower, self.upper, out=x)
+        module_of(x).clip(x, self.lower, self.upper, out=x)
         return self.masked(x)

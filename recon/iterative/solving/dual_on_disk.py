@@ -6,17 +6,26 @@ import tempfile
 from typing import Literal
 
 import numpy as np
+import torch
 
+from ....base import InputError
 from ....base.memory import available_bytes
 from ..arrays import Sinogram
 
 Place = Literal["auto", "memory", "disk"]
 
 
-def on_disk(place: Place, rays: int) -> bool:
-    """Whether so many rays belong on the disk: "auto" says yes where they would take a quarter of the free memory."""
+def on_disk(place: Place, data: Sinogram) -> bool:
+    """Whether as many numbers as the data [view, row, col] belong on the disk: "auto" says yes for a quarter of the free memory.
+
+    Beside data on another device they stay there; "disk" is an InputError then.
+    """
+    if isinstance(data, torch.Tensor):
+        if place == "disk":
+            raise InputError(f"dual is 'disk' and device is {str(data.device)!r}", expected="dual='memory' or 'auto' on a device")
+        return False
     free = available_bytes()
-    return place == "disk" or (place == "auto" and free is not None and 4 * rays > free / 4)
+    return place == "disk" or (place == "auto" and free is not None and 4 * data.size > free / 4)
 
 
 def zeros_on_disk(shape: tuple[int, ...]) -> Sinogram:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from ...projector.view_blocks import Linear, ray_scales, reciprocal
 from ..arrays import Sinogram, Volume
 from .data_term import DataTerm
@@ -20,8 +18,8 @@ class PathScales:
     """
 
     def __init__(self, term: DataTerm, parts: Iterable[tuple[Linear, Any]]) -> None:
-        self._term, self._ones = term, np.ones(term.shape, np.float32)
-        total = np.zeros(term.shape, np.float32)
+        self._term, self._ones = term, term.zeros() + 1
+        total = term.zeros()
         for A, views in parts:
             total += A.T(self.rays(A, views) * A(self._ones))
         self.voxels: Volume = reciprocal(total)

@@ -9,25 +9,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...projector.view_blocks import Block
-from ..arrays import Sinogram, Volume, dot
+from ..arrays import Sinogram, Volume, beside, dot
 from .cosine_transform import cosines, from_cosines
 from .data_term import DataTerm
 
 
-def ramp(cols: int, floor: float = 0.02) -> NDArray[np.float32]:
-    """The eigenvalues (cols,) of the ramp, dimensionless: from ``floor`` for the mean of a row up to 1 for its finest ripple."""
-    k = np.arange(cols) / max(cols - 1, 1)
-    return (floor + (1 - floor) * k).astype(np.float32)
+def ramp(views: Sinogram, floor: float = 0.02) -> Any:
+    """The eigenvalues (cols,) of the ramp, dimensionless: from ``floor`` for the mean of a row to 1 for its finest ripple."""
+    cols = views.shape[-1]
+    return beside(floor + (1 - floor) * np.arange(cols) / max(cols - 1, 1), views)
 
 
 def ramp_norm(term: DataTerm, blocks: Sequence[Block], iterations: int = 8) -> float:
     """The largest eigenvalue of B' R B on the views of these blocks, R the `ramp`, by power iteration, with 5 % added."""
-    v, steps = np.random.default_rng(0).standard_normal(term.shape, dtype=np.float32), ramp(term.data.shape[-1])
+    v, steps = beside(np.random.default_rng(0).standard_normal(term.shape, dtype=np.float32), term.data), ramp(term.data)
     value = 0.0
     for _ in range(iterations):
         w = term.zeros()
@@ -39,7 +39,7 @@ def ramp_norm(term: DataTerm, blocks: Sequence[Block], iterations: int = 8) -> f
     return 1.05 * value
 
 
-def advance_dual(term: DataTerm, blocks: Sequence[Block], y: Sinogram, x: Volume, steps: NDArray[np.float32]) -> tuple[float, Volume]:
+def advance_dual(term: DataTerm, blocks: Sequence[Block], y: Sinogram, x: Volume, steps: Any) -> tuple[float, Volume]:
     """A dual step on the views of these blocks: changes ``y`` [view, row, col], and returns by how much that changes B' y [z, y, x].
 
     With S the ``steps`` (cols,) and r = W^1/2 (A x - b): y <- (1 + S)^-1 (y + S r) = y + (1 + S)^-1 S (r - y), the proximal map of the
@@ -58,4 +58,4 @@ def advance_dual(term: DataTerm, blocks: Sequence[Block], y: Sinogram, x: Volume
 
 def _rooted(term: DataTerm, rays: Sinogram, block: Block) -> Sinogram:
     """W^1/2 times these rays."""
-    return rays if term.weights is None else rays * np.sqrt(term.weights[block.views])
+    return rays if term.weights is None else rays * term.weights[block.views] ** 0.5

@@ -10,7 +10,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from ....data import Projections
 from ....geometry import Grid
 from ...method import Callback, MethodFunction, method_function
-from ..arrays import Volume
+from ..arrays import Volume, as_numpy
 from .data_term import DataTerm
 from .protocols import Solver, Values
 from .setup import IterativeSettings, data_term, require_room, start_volume
@@ -62,7 +62,7 @@ def iterative_method(Settings: Callable[P, G]) -> Callable[[Callable[[Run[G]], V
     def made(method: Callable[[Run[G]], Volume]) -> MethodFunction[P]:
         @functools.wraps(method)
         def run(projections: Projections, grid: Grid, settings: G, callbacks: Sequence[Callback]) -> Volume:
-            return method(run_of(method.__name__, projections, grid, settings, callbacks))
+            return as_numpy(method(run_of(method.__name__, projections, grid, settings, callbacks)))
 
         return method_function(Settings)(run)
 

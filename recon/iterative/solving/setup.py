@@ -6,17 +6,19 @@ import math
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
 from ....base import InputError
-from ....base.memory import require_memory
 from ....base.settings import Array, Count, Unbounded, checked
 from ....data import Projections
 from ....geometry import Grid
 from ...analytic.feldkamp import fdk
+from ...method.device import require_memory_on, usable_device
+from ...projector.backend import find_backend
 from ...projector.operator import Operator
 from ...projector.view_blocks import Block, Linear, split_views
-from ..arrays import Sinogram, Volume
+from ..arrays import Sinogram, Volume, beside
 from .data_term import DataTerm, check_bounds
 
 OPERATOR_BYTES = 16 << 20  # the columns of views that the back-projection transposes at once
@@ -29,7 +31,8 @@ class IterativeSettings:
     ``iterations``: their number. ``start``: the first volume, "fdk", "zero" or an array [z, y, x] in 1/mm. ``mask``: the voxels that are
     reconstructed, all others being zero: None (all), "fov" (the cylinder of the scan's field of view) or a boolean volume. ``lower``,
     ``upper``: bounds in 1/mm; ``lower=-inf`` allows negative values. ``weights`` of the rays: None (all alike), "counts" (photons exp(-p),
-    that is, penalised weighted least squares) or an array [view, row, col]. ``backend``: that of the `Operator`.
+    that is, penalised weighted least squares) or an array [view, row, col]. ``backend``: that of the `Operator`. ``device``: where all
+    arrays are kept and all steps are computed: "cpu", "cuda", "cuda:1", or "auto", a CUDA device where there is one.
     """
 
     iterations: Count | None = None
@@ -39,6 +42,7 @@ class IterativeSettings:
     upper: Unbounded = math.inf
     weights: Literal["counts"] | Array | None = None
     backend: str = "auto"
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         check_bounds(self.lower, self.upper)
@@ -49,9 +53,10 @@ def require_room(term: DataTerm, volumes: float, rays: float, what: str) -> None
 
     Three blocks of rays and the operator's own working memory are added.
     """
-    block = max(term.data[part.views].size for part in term.blocks)
-    needed = 4 * int(volumes * math.prod(term.shape) + rays * term.data.size + 3 * block) + OPERATOR_BYTES
-    require_memory(
+    block = max(math.prod(term.data[part.views].shape) for part in term.blocks)
+    needed = 4 * int(volumes * math.prod(term.shape) + rays * term.rays + 3 * block) + OPERATOR_BYTES
+    require_memory_on(
+        term.data.device if isinstance(term.data, torch.Tensor) else torch.device("cpu"),
         needed,
         f"{what} on {' x '.join(map(str, term.shape))} voxels from {len(term.data)} views",
         "use larger voxels or a smaller box",
@@ -67,23 +72,36 @@ def check_views(projections: Projections, least: int = 2, what: str = "an iterat
 def data_term(projections: Projections, grid: Grid, settings: IterativeSettings) -> DataTerm:
     """The checked data term of these projections and settings, with the grid's `Operator` in blocks of views."""
     check_views(projections)
+    device = usable_device(settings.device)
+    _require_backend_there(settings.backend, device)
 
     def part(views: Any) -> Linear:
         made: Any = Operator(projections.scan[views], grid, backend=settings.backend)
         return made
 
+    data = projections.values if device.type == "cpu" else torch.from_numpy(projections.values.copy()).to(device)
+    weights, mask = ray_weights(projections, settings.weights), voxel_mask(projections, grid, settings.mask)
     slices = split_views(len(projections), math.prod(projections.scan.shape), math.prod(grid.shape))
     return DataTerm(
         A=part(slice(None)),
-        data=projections.values,
+        data=data,
         shape=grid.shape,
-        weights=ray_weights(projections, settings.weights),
-        mask=voxel_mask(projections, grid, settings.mask),
+        weights=None if weights is None else beside(weights, data),
+        mask=None if mask is None else beside(mask, data) > 0,
         lower=settings.lower,
         upper=settings.upper,
         blocks=tuple(Block(views, part(views)) for views in slices),
         part=part,
     )
+
+
+def _require_backend_there(name: str, device: torch.device) -> None:
+    """InputError where the backend computes on another device than the one that was asked for."""
+    backend = find_backend(name)
+    if backend is not None and backend.home(device).type != device.type:
+        raise InputError(
+            f"backend {name!r} does not compute on device {device.type!r}", expected="a backend of that device", remedy="use 'auto'"
+        )
 
 
 def voxel_mask(projections: Projections, grid: Grid, given: str | ArrayLike | None) -> NDArray[np.bool_] | None:
@@ -116,11 +134,11 @@ def start_volume(projections: Projections, grid: Grid, settings: IterativeSettin
     given = settings.start
     if isinstance(given, str):
         if given == "zero":
-            return term.project(np.zeros(grid.shape, np.float32))
-        return term.project(fdk(projections, grid))
+            return term.project(term.zeros())
+        return term.project(beside(fdk(projections, grid), term.data))
     volume = np.array(given, dtype=np.float32, order="C")
     if volume.shape != grid.shape:
         raise InputError(f"the start volume has shape {volume.shape}", expected=f"{grid.shape} (z, y, x), as the grid says")
     if not np.isfinite(volume).all():
         raise InputError("the start volume holds NaN or Inf", expected="a finite volume in 1/mm")
-    return term.project(volume)
+    return term.project(beside(volume, term.data))

@@ -9,12 +9,25 @@ from typing import Any
 
 from ....base.record import peak_memory_mib
 from ...method import Callback, Progress, StopRun
-from ..arrays import Volume
+from ..arrays import Volume, as_numpy
 from .protocols import S, Solver, Values
 
 
 class DivergenceWarning(RuntimeWarning):
     """A reconstruction diverged and was stopped; the last good volume is returned."""
+
+
+class _Told(Progress):
+    """Progress whose volume may be a tensor: it is brought from its device when it is asked for, and only then."""
+
+    @property
+    def has_volume(self) -> bool:
+        """A step always has one."""
+        return True
+
+    def __getattribute__(self, name: str) -> Any:
+        value = super().__getattribute__(name)
+        return as_numpy(value) if name == "volume" else value
 
 
 def solve(
@@ -40,7 +53,7 @@ def solve(
         residual = float(values.get("residual", 0.0))
         first = residual if math.isinf(first) else first
         if not math.isfinite(residual) or (residual > 3 * best and residual > 1.5 * first):
-            _tell(callbacks, Progress(state.count, total, good, {**values, "diverged": True}, {"diverged_at": state.count}))
+            _tell(callbacks, _Told(state.count, total, good, {**values, "diverged": True}, {"diverged_at": state.count}))
             change = f"the residual went from {best:.4g} to {residual:.4g} at step {state.count}"
             warnings.warn(f"{change}: diverged; the last good volume is returned", DivergenceWarning, stacklevel=2)
             return good
@@ -50,7 +63,7 @@ def solve(
         told |= {"stopped": f"{reason}, at step {state.count}"} if reason else {}
         told["iterations"] = state.count
         memory = {"memory_mb": peak_memory_mib() or 0.0}
-        if _tell(callbacks, Progress(state.count, total, state.x, {**values, **memory}, told)) or reason:
+        if _tell(callbacks, _Told(state.count, total, state.x, {**values, **memory}, told)) or reason:
             break
     return state.x
 

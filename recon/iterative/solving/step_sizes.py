@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from ....base import InputError
 from .data_term import DataTerm
 
@@ -16,7 +14,7 @@ def largest_eigenvalue(term: DataTerm, iterations: int = 3) -> float:
     A has no negative entries, so any positive volume v gives the bound max (A'WA v)_i / v_i (Collatz and Wielandt); it falls to the
     eigenvalue as v is iterated. Voxels that hardly any ray meets are kept positive, which can only raise the bound.
     """
-    v, bound = np.ones(term.shape, np.float32), math.inf
+    v, bound = term.zeros() + 1, math.inf
     for _ in range(iterations):
         w = term.normal(v)[1]
         top = float(w.max())
@@ -24,7 +22,7 @@ def largest_eigenvalue(term: DataTerm, iterations: int = 3) -> float:
             bound = 0.0
             break
         bound = min(bound, float((w / v).max()))
-        v = np.maximum(w / np.float32(top), np.float32(1e-3))
+        v = (w / top).clip(1e-3)
     if not (math.isfinite(bound) and bound > 0):
         raise InputError("no ray of the scan meets the grid", expected="a grid inside the field of view", remedy="see Grid.fit(scan)")
     return bound

@@ -8,6 +8,7 @@ from typing import Any
 
 from ....data import Projections
 from ...physics.noise import noise_level
+from ..arrays import as_numpy
 from .data_term import DataTerm
 from .protocols import Values
 
@@ -19,8 +20,8 @@ def discrepancy(
 
     Where ``noise`` is None it is estimated from the data. Returns the rule, as `solve` takes it, and what to report about it.
     """
-    sigma = noise_level(projections, term.weights) if noise is None else noise
-    enough = tolerance * sigma * math.sqrt(term.data.size)
+    sigma = noise_level(projections, as_numpy(term.weights)) if noise is None else noise
+    enough = tolerance * sigma * math.sqrt(term.rays)
 
     def stop(values: Values) -> str | None:
         return "the residual is what the noise explains (discrepancy principle)" if values["residual"] <= enough else None

@@ -10,6 +10,7 @@ The search runs on a copy of the scan with a coarser grid and a binned detector.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from ....data.volumes.resample import coarsen
 from ....geometry import Grid
 from ...projector.operator import Operator
 from ...projector.view_blocks import Linear
-from ..solving import DataTerm, IterativeSettings, Sinogram, Volume
+from ..solving import DataTerm, IterativeSettings, Sinogram, Volume, beside, dot
 from ..solving.cosine_transform import cosines
 from ..solving.setup import check_views, data_term, start_volume
 
@@ -43,7 +44,7 @@ class Split:
 
     def score(self, volume: Volume) -> float:
         """The ramp-weighted mean squared error with which a volume [z, y, x] in 1/mm predicts the held-out views."""
-        return ramp_energy(self.held_operator(volume) - self.held.values)
+        return ramp_energy(self.held_operator(volume) - beside(self.held.values, volume))
 
     @property
     def described(self) -> str:
@@ -60,7 +61,7 @@ def ramp_energy(views: Sinogram) -> float:
     """The mean over rays of the energy of views [view, row, col] filtered by |f|^(1/2), f in units of the Nyquist frequency."""
     c = cosines(views)
     ramp = np.arange(views.shape[-1], dtype=np.float32) / views.shape[-1]
-    return float(np.einsum("vrc,vrc,c->", c, c, ramp, dtype=np.float64)) / views.size
+    return dot(c, c * beside(ramp, c)) / math.prod(views.shape)
 
 
 def held_out(views: int) -> NDArray[np.intp]:

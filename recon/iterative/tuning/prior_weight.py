@@ -19,7 +19,7 @@ import numpy as np
 
 from ....base.settings import NotNegative, Positive, checked
 from ..regularisers.priors import Prior
-from ..solving import DataTerm, IterativeSettings, Run, Solver
+from ..solving import DataTerm, IterativeSettings, Run, Solver, dot, module_of
 from .held_out import Split, split
 
 
@@ -55,10 +55,10 @@ def weight_unit(term: DataTerm, pixel_mm: float, voxel_mm: float) -> float:
     voxel makes it the same on every grid.
     """
     g = term.back_projected_data()
-    total = float(np.abs(g).sum(dtype=np.float64))
+    total = float(abs(g).sum(dtype=module_of(g).float64))
     if total == 0:
         return 1.0
-    return float(np.einsum("zyx,zyx->", g, g, dtype=np.float64)) / total * pixel_mm / voxel_mm
+    return dot(g, g) / total * pixel_mm / voxel_mm
 
 
 LADDER = tuple(0.028 * 2 ** (-k / 2) for k in range(12))  # 0.028 down to 6e-4

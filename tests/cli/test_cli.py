@@ -100,7 +100,7 @@ def test_no_command_is_bad_usage_and_shows_the_help(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["rcon"], "did you mean recon?"),
+        (["rcon"], "did you mean recon"),
         (["doctr"], "did you mean doctor?"),
         (["recon"], "Missing from fewview recon: PATH"),
         (["recon", "SCAN", "--metod", "fdk"], "did you mean --method?"),

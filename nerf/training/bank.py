@@ -64,8 +64,8 @@ def seen_by_all(bank: Bank, example: Example) -> Bool[NDArray[np.bool_], "z y x"
 
 
 def places_along(
-    places: tuple[Shaped[NDArray[np.intp], "n"], Shaped[NDArray[np.intp], "n"]], example: Example
-) -> tuple[Shaped[NDArray[np.intp], "n"], Shaped[NDArray[np.intp], "n"]]:
+    places: tuple[Shaped[NDArray[np.intp], "*place"], Shaped[NDArray[np.intp], "*place"]], example: Example
+) -> tuple[Shaped[NDArray[np.intp], "*place"], Shaped[NDArray[np.intp], "*place"]]:
     """The indices (y, x) of voxels of the original, where they are in the example, as `moved_along` moves whole volumes."""
     y, x = places
     _, ny, nx = original(example).grid.shape

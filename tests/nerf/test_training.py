@@ -528,7 +528,7 @@ def test_the_command_trains_reconstructs_and_resumes(heads: Path, tmp_path: Path
     words += ["--size", "16", "--steps", "2", "--views", "9", "--set", "check_every=1", "check_views=[9]"]
     assert _train(*words) == 0
     said = capsys.readouterr().out
-    assert "1 scans to train on, 1 held out" in said
+    assert "1 scans to train on, 1 for validation" in said
     assert f"wrote {out}" in said
     assert [entry["step"] for entry in read_checkpoint(out).losses][:2] == [0, 1]
     assert json.loads((tmp_path / "lpd.pt.record.json").read_text())["settings"]["views"] == [9]

@@ -222,7 +222,7 @@ def test_the_front_door_and_odd_spellings():
     p, grid = projections(SHORT[::26]), Grid((2, 10, 10), 3.0)
     steps = []
     rec = run_method(p, "fdk", grid, callbacks=(lambda progress: steps.append(progress.step),), filter="Shepp_Logan")
-    assert rec.settings == {"filter": "shepp-logan", "cutoff": 1.0, "backend": "auto"}
+    assert rec.settings == {"filter": "shepp-logan", "cutoff": 1.0, "backend": "auto", "storage": "float32"}
     assert steps[-1] == len(p)
     np.testing.assert_array_equal(rec.volume, fdk(p, grid, filter="shepp logan"))
     np.testing.assert_array_equal(fdk(p, grid), fdk(p, grid, filter="Ram-Lak"))

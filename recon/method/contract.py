@@ -149,8 +149,8 @@ def as_method(thing: object, name: str) -> Method:
         return Method(name, function.run, function.Settings, reference=reference)
     _require_two_arguments(function, name)
 
-    def run(projections: Projections, grid: Grid, settings: Any, callbacks: Sequence[Callback]) -> Volume:
-        return function(projections, grid)
+    def run(projections: Projections, grid: Grid, settings: Any, callbacks: Sequence[Callback]) -> Any:
+        return function(projections, grid)  # whatever that is: `run_method` looks at it
 
     return Method(name=name, run=run, reference=reference)
 

@@ -41,7 +41,7 @@ def test_the_time_left_follows_the_pace() -> None:
 
 def test_a_short_stage_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with progress.progress_bar("fdk") as report:
-        report(Progress(1, 2, np.zeros(1)))
+        report(Progress(1, 2, np.zeros((1, 1, 1))))
     assert capsys.readouterr().err == ""
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
-from .loops import FLAGS, U, blend_to, clear, copy, four_to_one, turn
+from .loops import FLAGS, U, blend_to, clear, copy, eight_to_one, four_to_one, turn
 
 TILE = 64  # voxel lines along x and y: a larger tile reads fewer bins twice, a smaller one stays in the cache
 
@@ -72,17 +72,23 @@ def _read_rows(panel, at, rows, cols, row, slope, nz, width, plane, pitch):
 
 
 @njit(**FLAGS)
-def _read_bins(m, views, view, rows, cols, first, step, nz, pitch, lowest, highest, low, high, start, space, plane, panel):
-    """Write what each bin needs to ``space``, a line along z for each column from ``start`` of the bin; returns it, maybe made larger."""
-    size, left, right = 0, cols, -1
+def _lay_out(lowest, highest, low, high, cols, start, used):
+    """Where in the space of ``used`` lines and more the columns of each bin ``start``; returns how many lines are used then."""
     for b in range(lowest, highest + 1):
-        start[b] = size
+        start[b] = used
         high[b] = min(high[b], cols - 1)
         if high[b] >= 0:
-            size += high[b] - low[b] + 1
+            used += high[b] - low[b] + 1
+    return used
+
+
+@njit(**FLAGS)
+def _read_bins(m, views, view, rows, cols, first, step, nz, pitch, lowest, highest, low, high, start, space, plane, panel):
+    """Write what each bin needs to ``space``: a line along z for each column, from ``start`` of the bin."""
+    left, right = cols, -1
+    for b in range(lowest, highest + 1):
+        if high[b] >= 0:
             left, right = min(left, low[b]), max(right, high[b])
-    if size * int(pitch) > len(space):
-        space = np.zeros(size * int(pitch) * 5 // 4, np.float32)
     wide = U(right - left + 1)
     for r in range(rows):  # so that the many reads below stay close together
         copy(views, U(view * rows + r) * U(cols) + U(left), panel, U(r) * wide, wide)
@@ -94,23 +100,64 @@ def _read_bins(m, views, view, rows, cols, first, step, nz, pitch, lowest, highe
             row, slope = m[1, 4] + m[1, 3] * magnification, m[1, 2] * magnification
             _read_rows(panel, U(low[b] - left), rows, wide, row, slope, nz, width, plane, plane_pitch)
             turn(plane, U(0), plane_pitch, U(nz), width, space, U(start[b]) * pitch, pitch)
-    return space
 
 
 @njit(**FLAGS)
-def _add_lines(total, weight, col, at, share, count, cols, low, start, space, pitch):
-    """Add to each line of a tile its four runs."""
+def _runs(weight, col, at, share, cols, low, start, pitch):
+    """The four runs of a line and their weights."""
+    inside = min(max(col, 0.0), cols - 1.0)
+    c, b = min(int(inside), max(cols - 2, 0)), int(at)
+    near, far = U(start[b] + c - low[b]) * pitch, U(start[b + 1] + c - low[b + 1]) * pitch
+    right, deep, whole = inside - c, at - b, weight * share
+    w0, w1 = np.float32(whole * (1.0 - right) * (1.0 - deep)), np.float32(whole * right * (1.0 - deep))
+    w2, w3 = np.float32(whole * (1.0 - right) * deep), np.float32(whole * right * deep)
     next_col = pitch if cols > 1 else U(0)
+    return near, near + next_col, far, far + next_col, w0, w1, w2, w3
+
+
+@njit(**FLAGS)
+def _add_lines(total, weights, col, at, share, count, cols, low, start, space, pitch):
+    """Add one view or two to each line of a tile; two at once, so that a line is read and written once for both."""
+    two = len(weights) > 1
     for k in range(count):
-        if not (col[k] >= -0.5 and col[k] <= cols - 0.5):
-            continue
-        inside = min(max(col[k], 0.0), cols - 1.0)
-        c, b = min(int(inside), max(cols - 2, 0)), int(at[k])
-        near, far = U(start[b] + c - low[b]) * pitch, U(start[b + 1] + c - low[b + 1]) * pitch
-        right, deep, whole = inside - c, at[k] - b, weight * share[k]
-        w0, w1 = np.float32(whole * (1.0 - right) * (1.0 - deep)), np.float32(whole * right * (1.0 - deep))
-        w2, w3 = np.float32(whole * (1.0 - right) * deep), np.float32(whole * right * deep)
-        four_to_one(space, near, near + next_col, far, far + next_col, w0, w1, w2, w3, total, U(k) * pitch, pitch)
+        one_seen = col[0, k] >= -0.5 and col[0, k] <= cols - 0.5
+        two_seen = two and col[1, k] >= -0.5 and col[1, k] <= cols - 0.5
+        j = U(k) * pitch
+        if one_seen and two_seen:
+            i0, i1, i2, i3, w0, w1, w2, w3 = _runs(weights[0], col[0, k], at[0, k], share[0, k], cols, low[0], start[0], pitch)
+            k0, k1, k2, k3, v0, v1, v2, v3 = _runs(weights[1], col[1, k], at[1, k], share[1, k], cols, low[1], start[1], pitch)
+            eight_to_one(space, i0, i1, i2, i3, w0, w1, w2, w3, k0, k1, k2, k3, v0, v1, v2, v3, total, j, pitch)
+        elif one_seen or two_seen:
+            v = 0 if one_seen else 1
+            i0, i1, i2, i3, w0, w1, w2, w3 = _runs(weights[v], col[v, k], at[v, k], share[v, k], cols, low[v], start[v], pitch)
+            four_to_one(space, i0, i1, i2, i3, w0, w1, w2, w3, total, j, pitch)
+
+
+@njit(**FLAGS)
+def _tile(views, matrices, weights, first, step, most_bins, nz, pitch, x0, y0, across, along):
+    """The lines of one tile, filled from all views."""
+    number, rows, cols = views.shape
+    count, flat = across * along, views.reshape(-1)
+    total, plane = np.zeros(count * pitch, np.float32), np.empty(nz * (cols + 8), np.float32)
+    col, at, share = np.empty((2, count)), np.empty((2, count)), np.empty((2, count))
+    low, high, start = np.empty((2, most_bins), np.int64), np.empty((2, most_bins), np.int64), np.empty((2, most_bins), np.int64)
+    met, space, panel = np.empty((2, 2), np.int64), np.zeros(0, np.float32), np.empty(rows * cols, np.float32)
+    for v in range(0, number, 2):
+        used, few = 0, min(2, number - v)
+        for j in range(few):
+            _see(matrices[v + j], float(x0), float(y0), across, along, first[v + j], step[v + j], col[j], at[j], share[j])
+            met[j, 0], met[j, 1] = _needs(col[j], at[j], count, cols, low[j], high[j])
+            used = _lay_out(met[j, 0], met[j, 1], low[j], high[j], cols, start[j], used)
+        if used * pitch > len(space):
+            space = np.zeros(used * pitch * 5 // 4, np.float32)
+        for j in range(few):
+            if met[j, 1] >= 0:
+                _read_bins(
+                    matrices[v + j], flat, v + j, rows, cols, first[v + j], step[v + j], nz, U(pitch), met[j, 0], met[j, 1],
+                    low[j], high[j], start[j], space, plane, panel,
+                )  # fmt: skip
+        _add_lines(total, weights[v : v + few], col, at, share, count, cols, low, start, space, U(pitch))
+    return total
 
 
 @njit(parallel=True, **FLAGS)
@@ -121,26 +168,11 @@ def backproject_upright(views, matrices, weights, first, step, most_bins, pitch,
     column: row = m[1, 4] + (m[1, 2] z + m[1, 3]) / w. ``first``, ``step``: of the bins in 1 / w; none of more than ``most_bins`` occurs.
     """
     nz, ny, nx = volume.shape
-    number, rows, cols = views.shape
-    flat, wide = views.reshape(-1), (nx + TILE - 1) // TILE
+    wide = (nx + TILE - 1) // TILE
     for job in prange(wide * ((ny + TILE - 1) // TILE)):
         x0, y0 = job % wide * TILE, job // wide * TILE
         across, along = min(TILE, nx - x0), min(TILE, ny - y0)
-        count = across * along
-        total, plane = np.zeros(count * pitch, np.float32), np.empty(nz * (cols + 8), np.float32)
-        col, at, share = np.empty(count), np.empty(count), np.empty(count)
-        low, high, start = np.empty(most_bins, np.int64), np.empty(most_bins, np.int64), np.empty(most_bins, np.int64)
-        space, panel = np.zeros(0, np.float32), np.empty(rows * cols, np.float32)
-        for v in range(number):
-            m = matrices[v]
-            _see(m, float(x0), float(y0), across, along, first[v], step[v], col, at, share)
-            lowest, highest = _needs(col, at, count, cols, low, high)
-            if highest < 0:
-                continue
-            space = _read_bins(
-                m, flat, v, rows, cols, first[v], step[v], nz, U(pitch), lowest, highest, low, high, start, space, plane, panel
-            )
-            _add_lines(total, weights[v], col, at, share, count, cols, low, start, space, U(pitch))
+        total = _tile(views, matrices, weights, first, step, most_bins, nz, pitch, x0, y0, across, along)
         for z in range(nz):
             for j in range(along):
                 for i in range(across):

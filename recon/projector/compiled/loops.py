@@ -48,6 +48,15 @@ def four_to_one(a, i0, i1, i2, i3, w0, w1, w2, w3, out, j, n):
 
 
 @njit(**FLAGS)
+def eight_to_one(a, i0, i1, i2, i3, w0, w1, w2, w3, k0, k1, k2, k3, v0, v1, v2, v3, out, j, n):
+    """Add a blend of eight runs of ``a`` to one run of ``out``, which is read and written once."""
+    for z in range(n):
+        one = w0 * a[i0 + z] + w1 * a[i1 + z] + w2 * a[i2 + z] + w3 * a[i3 + z]
+        two = v0 * a[k0 + z] + v1 * a[k1 + z] + v2 * a[k2 + z] + v3 * a[k3 + z]
+        out[j + z] += one + two
+
+
+@njit(**FLAGS)
 def four_to(a, i0, i1, i2, i3, w0, w1, w2, w3, out, j, n):
     """Write a blend of four runs of ``a`` to one run of ``out``."""
     for z in range(n):

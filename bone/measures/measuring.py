@@ -127,7 +127,7 @@ def _network(job: Job, inside: NDArray[np.bool_], found: Compartments | None, no
     numbers["Tb_N_sp"] = 1 / (numbers["Tb_Th"] + numbers["Tb_Sp"])
     for short in ("Tb_N", "Tb_N_sp"):
         if math.isnan(numbers[short]):
-            notes[short] = "not measured: " + notes.get("Tb_Th", notes.get("Tb_Sp", ""))
+            notes[short] = "not measured: " + notes.get("Tb_Th", notes.get("Tb_Sp", "")).removeprefix("not measured: ")
     numbers["Conn_D"] = (1 - euler_number(purified(job.bone & _box(inside)), inside)) / total if count and volume else math.nan
     plates = job.thickness.plate[inside & job.bone]
     numbers["Tb_plate"] = _PER_CENT * float(plates.mean()) / 255 if plates.size >= _FEW else math.nan

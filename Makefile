@@ -13,7 +13,7 @@ TRAIN_ARGS ?=
 # The networks are those that the registry of methods names (recon/method/registry.py).
 NETWORKS = $(shell $(BIN)/python -c "from fewview.recon.method import names_of_kind; print(*names_of_kind('learned'))")
 
-.PHONY: demo test lint venv clean train-small
+.PHONY: demo test lint venv clean train-small train-shipped
 
 demo: .venv/.base
 	$(BIN)/fewview demo --out fewview_demo --force
@@ -31,6 +31,10 @@ lint: .venv/.dev
 
 train-small: .venv/.dev
 	$(MAKE) $(NETWORKS:%=$(TRAINED)/%.pt)
+
+# train-shipped: the weights that come with fewview once more, from procedural volumes alone (docs/wcrr.md), into $(TRAINED).
+train-shipped: .venv/.dev
+	$(BIN)/python -m fewview.nerf.ridge --out $(TRAINED)/wcrr.npz
 
 $(TRAINED)/%.pt: $(TRAINED)/data/split.json
 	$(BIN)/fewview train $* --data $(TRAINED)/data --out $@ $(if $(wildcard $@.state),--resume) $(TRAIN_ARGS)

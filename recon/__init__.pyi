@@ -9,6 +9,7 @@ from .iterative.cgls import cgls as cgls
 from .iterative.fista_tv import fista_tv as fista_tv
 from .iterative.os_sart import os_sart as os_sart
 from .iterative.pdhg_tv import pdhg_tv as pdhg_tv
+from .iterative.ridge.wcrr import wcrr as wcrr
 from .iterative.sirt import sirt as sirt
 from .method import METHODS as METHODS
 from .method import Method as Method

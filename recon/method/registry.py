@@ -107,6 +107,12 @@ ROWS: Mapping[str, Row] = {
         "the least total variation among the volumes that fit the data",
         "Sidky and Pan, Phys. Med. Biol. 53 (2008) 4777",
     ),
+    "wcrr": Row(
+        f"{_ITERATIVE}.ridge.wcrr:wcrr",
+        "iterative",
+        "a learned weakly convex prior after total variation, with shipped weights; its strength is chosen from the data",
+        "after Goujon, Neumayer & Unser, SIAM J. Imaging Sci. 17 (2024) 91 (arXiv:2308.10542), in three dimensions",
+    ),
     "naf": Row(
         f"{_NERF}.field.naf:naf",
         "field",

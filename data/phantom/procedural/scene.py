@@ -90,7 +90,7 @@ def turned(rng: np.random.Generator) -> Float[NDArray[np.float32], "3 3"]:
 
 
 def ball(center_mm: Triple, radius_mm: float, mu: float | Field) -> Body:
-    """A ball."""
+    """A ball around (x, y, z)."""
     middle = np.array(center_mm, np.float32)[:, None]
     x, y, z = map(float, center_mm)
     return Body(lambda p: radius_mm - np.sqrt(((p - middle) ** 2).sum(axis=0)), mu, (x, y, z), radius_mm)
@@ -99,7 +99,7 @@ def ball(center_mm: Triple, radius_mm: float, mu: float | Field) -> Body:
 def ellipsoid(
     center_mm: Triple, half_mm: Triple, mu: float | Field, rotation: NDArray[np.float32] | None = None, sharp: float = 2.0
 ) -> Body:
-    """An ellipsoid, or with a larger exponent ``sharp`` a box with rounded edges; ``half_mm`` are the halves of its axes."""
+    """An ellipsoid, or with a larger exponent ``sharp`` a box with rounded edges; ``half_mm`` (x, y, z) are the halves of its axes."""
     middle, half = np.array(center_mm, np.float32)[:, None], np.array(half_mm, np.float32)[:, None]
     turn = np.eye(3, dtype=np.float32) if rotation is None else rotation
 
@@ -128,7 +128,7 @@ def rod(start_mm: NDArray[np.float64], end_mm: NDArray[np.float64], radius_mm: f
 
 
 def disc(center_mm: Triple, radius_mm: float, half_thickness_mm: float, mu: float, normal: NDArray[np.float32]) -> Body:
-    """A flat plate with a round outline."""
+    """A flat plate with a round outline; ``normal`` (3,) has length one."""
     middle = np.array(center_mm, np.float32)[:, None]
 
     def depth(points: Points) -> Depths:

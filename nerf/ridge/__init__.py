@@ -1,0 +1,1 @@
+"""Training of the weakly convex ridge prior of `wcrr`, on patches of procedural volumes alone."""

@@ -1,0 +1,1 @@
+"""The learned ridge prior of `wcrr`: its filters, its shipped weights, the prior itself, and the solver."""

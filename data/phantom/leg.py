@@ -49,7 +49,7 @@ _TUBE_INNER, _TUBE_WALL = 10.6, 0.9
 
 @dataclass(frozen=True, eq=False)
 class Leg:
-    """The leg of an animal at a week, in its pose: scene = rotation @ (scale * leg) + shift, mirrored for a right leg; ``tube_mm`` is (x,
+    """The leg of an animal at a week, in its pose: scene = rotation @ (scale * leg) + shift, mirrored for a left leg; ``tube_mm`` is (x,
     y, scale).
     """
 

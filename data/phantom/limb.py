@@ -71,7 +71,7 @@ def hind_limb(
     seed: int = 0,
     week: int = 0,
     lesions: int | Sequence[Lesion] = 0,
-    side: str = "left",
+    side: str = "right",
     scale: float = 1.0,
     holder: bool = True,
     supersample: int = 3,
@@ -83,8 +83,8 @@ def hind_limb(
     defined continuously and each voxel is the mean of ``supersample``^3 points, so that a finer grid shows the same anatomy more sharply.
 
     ``seed`` stands for the animal: sizes, pose, trabecular pattern. ``week`` is the same animal later: a little larger, in another pose,
-    with lesions that have grown. ``lesions`` is a number of lesions to draw from the seed, or the lesions themselves. ``side`` is ``left``
-    or ``right`` (mirrored).
+    with lesions that have grown. ``lesions`` is a number of lesions to draw from the seed, or the lesions themselves. ``side`` is ``right``
+    or ``left`` (mirrored).
 
     Raises InputError for a bad grid, scale, week or supersample, and UnknownNameError for another side.
 
@@ -98,7 +98,7 @@ def hind_limb(
             raise InputError(f"{name} is {value}", expected="a positive number" if least else "0 or more")
     if side not in ("left", "right"):
         raise UnknownNameError("side", side, ("left", "right"))
-    leg = grow_leg(seed, week, scale, mirrored=side == "right", holder=holder)
+    leg = grow_leg(seed, week, scale, mirrored=side == "left", holder=holder)
     placed = _place(leg, _draw(lesions, seed) if isinstance(lesions, int) else tuple(lesions), week)
     mu = np.array([MATERIALS[name] for name in NAMES], dtype=np.float32)
     labels, volume = np.empty(grid.shape, np.uint8), np.empty(grid.shape, np.float32)

@@ -99,7 +99,7 @@ def hind_limb(
     if side not in ("left", "right"):
         raise UnknownNameError("side", side, ("left", "right"))
     leg = grow_leg(seed, week, scale, mirrored=side == "left", holder=holder)
-    placed = _place(leg, _draw(lesions, seed) if isinstance(lesions, int) else tuple(lesions), week)
+    placed = place_lesions(leg, _draw(lesions, seed) if isinstance(lesions, int) else tuple(lesions), week)
     mu = np.array([MATERIALS[name] for name in NAMES], dtype=np.float32)
     labels, volume = np.empty(grid.shape, np.uint8), np.empty(grid.shape, np.float32)
     tube_labels, tube_volume = _tube(leg, grid, 1)[0], mu[_tube(leg, grid, supersample)].mean(axis=0)
@@ -108,8 +108,8 @@ def hind_limb(
         y, x = _near_leg(leg, grid, z)
         if x.size == 0:
             continue
-        labels[z, y, x] = np.maximum(tube_labels[y, x], _tissue(leg, placed, _points(grid, z, y, x, 1))[0])
-        samples = mu[_tissue(leg, placed, _points(grid, z, y, x, supersample))]
+        labels[z, y, x] = np.maximum(tube_labels[y, x], tissue_at(leg, placed, points_of(grid, z, y, x, 1))[0])
+        samples = mu[tissue_at(leg, placed, points_of(grid, z, y, x, supersample))]
         volume[z, y, x] = samples.mean(axis=0) + (samples == 0).mean(axis=0) * tube_volume[y, x]
     return Phantom(volume, grid, labels, dict(MATERIALS), NAMES, placed)
 
@@ -142,7 +142,8 @@ def _draw(count: int, seed: int) -> tuple[Lesion, ...]:
     return tuple(found)
 
 
-def _place(leg: Leg, lesions: tuple[Lesion, ...], week: int) -> tuple[Lesion, ...]:
+def place_lesions(leg: Leg, lesions: tuple[Lesion, ...], week: int) -> tuple[Lesion, ...]:
+    """Lesions with their positions in the scene, as large as they are at a week."""
     placed = []
     for lesion in lesions:
         bone = leg.bone(lesion.bone)
@@ -172,14 +173,14 @@ def _near_leg(leg: Leg, grid: Grid, z: int) -> tuple[NDArray[np.intp], NDArray[n
     return y, x
 
 
-def _points(grid: Grid, z: int, y: NDArray[np.intp], x: NDArray[np.intp], fine: int) -> Float[NDArray[np.float64], "3 sample voxel"]:
+def points_of(grid: Grid, z: int, y: NDArray[np.intp], x: NDArray[np.intp], fine: int) -> Float[NDArray[np.float64], "3 sample voxel"]:
     """The points of the scene at ``fine``^3 samples of each voxel of a slice."""
     step = _offsets(fine) * grid.voxel_mm
     dz, dy, dx = (d.reshape(-1, 1) for d in np.meshgrid(step, step, step, indexing="ij"))
     return np.stack(np.broadcast_arrays(grid.x_mm[x] + dx, grid.y_mm[y] + dy, grid.z_mm[z] + dz))
 
 
-def _tissue(leg: Leg, lesions: tuple[Lesion, ...], points: Float[NDArray[np.float64], "3 *points"]) -> UInt8[NDArray, "*points"]:
+def tissue_at(leg: Leg, lesions: tuple[Lesion, ...], points: Float[NDArray[np.float64], "3 *points"]) -> UInt8[NDArray, "*points"]:
     """The index into NAMES at points of the scene, lesions included."""
     flat = points.reshape(3, -1)
     found = leg.tissue(leg.to_leg(flat))

@@ -30,7 +30,7 @@ _COARSE = 48  # voxels along the longest axis, for the search over start rotatio
 _TRIED = 3  # starts that are followed to the end
 _SAME_DEG, _SAME_VOXELS = 1.0, 2.0  # ends of two starts that agree
 _LEAST_DICE, _LEAST_LIKENESS = 0.55, 0.85  # of bone; of grey values at and around it: other bones, or a wrong start
-_AS_GOOD = 1.15  # times as far from a perfect likeness as the best: an end that fits as well
+_AS_GOOD, _ALIKE = 1.15, 0.001  # times as far from a perfect likeness as the best, and so much more: an end that fits as well
 _SHAKEN_DEG = (-6.0, 6.0)  # about the long axis, where a bone says least about how it is turned
 _ALL_OF = 500_000  # voxels: larger volumes are made coarser still for mutual information
 
@@ -99,7 +99,7 @@ class CTRegistration:
         fits = fit_rigid(one[0], moving_grid, other[0], fixed_grid, bone, motions)
         best = max(range(len(fits)), key=lambda n: fits[n].correlation)
         shaken = [_shaken(fits[best].motion, bone, fixed_grid, degrees) for degrees in _SHAKEN_DEG]
-        fits += fit_rigid(one[0], moving_grid, other[0], fixed_grid, bone, shaken)
+        fits += fit_rigid(one[0], moving_grid, other[0], fixed_grid, bone, shaken, (2.0, 1.0))
         rotation, shift = fits[best].motion
         moved = _moved(one[0], moving_grid, fixed_grid, rotation, shift)
         overlap = _dice(moved > one[1], bone)
@@ -250,7 +250,7 @@ def _trust(fits: Sequence[Fitted], best: int, bone: NDArray[np.bool_], grid: Gri
         angle = math.degrees(math.acos(max(-1.0, min(1.0, (float(np.trace(rotation.T @ other.motion[0])) - 1) / 2))))
         off = float(np.abs((other.motion[0] - rotation) @ middle + other.motion[1] - shift).max())
         apart = angle > _SAME_DEG or off > _SAME_VOXELS * grid.voxel_mm
-        if apart and 1 - other.correlation < _AS_GOOD * (1 - likeness):
+        if apart and 1 - other.correlation < _AS_GOOD * (1 - likeness) + _ALIKE:
             doubts.append(f"another start ends {angle:.1f} deg and {off / grid.voxel_mm:.1f} voxels away and fits as well")
             break
     if overlap < _LEAST_DICE:

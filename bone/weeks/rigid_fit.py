@@ -19,7 +19,7 @@ from ..masks import grown
 
 _MOST_PLACES = 60_000  # at which grey values are compared
 _AROUND = 3  # voxels around the bone that are compared, too
-_STEPS, _ENOUGH_VOXELS = 30, 0.002
+_STEPS, _ENOUGH_VOXELS, _ENOUGH_COST = 25, 0.002, 1e-4  # the last: share of the misfit by which a step must lower it
 _TUKEY = 4.685 * 1.4826  # times the median of the absolute differences: beyond it a place counts nothing
 _LEAST_SCALE = 0.02  # of the range of grey values, for that median
 
@@ -54,7 +54,7 @@ def fit_rigid(
     ends = [Fitted(start, -1.0, 0.0) for start in starts]
     for sigma in sigmas:
         wanted = ndimage.gaussian_filter(fixed, sigma)[tuple(places.T)].astype(np.float64)
-        smooth = ndimage.gaussian_filter(moving, sigma * fixed_grid.voxel_mm / moving_grid.voxel_mm)
+        smooth = np.asarray(ndimage.gaussian_filter(moving, sigma * fixed_grid.voxel_mm / moving_grid.voxel_mm), dtype=np.float32)
         ends = [_climb(smooth, moving_grid, points, wanted, end.motion, fixed_grid.voxel_mm) for end in ends]
     return ends
 
@@ -72,19 +72,23 @@ def _climb(
         jacobian = _jacobian(moving, grid, at, about) * found.gain
         weighted = jacobian * found.weights[:, None]
         normal, slope = weighted.T @ jacobian, weighted.T @ found.difference
-        moved = False
-        while not moved and damping < 1e6:
-            change = -np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-12), slope)
+        moved, before, gained, change = False, found.cost, 0.0, np.zeros(6)
+        while not moved and damping < 1e3:
+            change = np.asarray(-np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-12), slope), dtype=np.float64)
             turn = _turned(change[:3])
             tried = turn @ rotation, turn @ (shift - about) + about + change[3:]
             other = _misfit(moving, grid, points @ tried[0].T + tried[1], wanted, found.scale)
             if other.cost < found.cost:
-                moved, damping = True, max(damping / 10, 1e-6)
+                moved, damping, gained = True, max(damping / 10, 1e-6), before - other.cost
                 rotation, shift = tried
                 found = _misfit(moving, grid, points @ rotation.T + shift, wanted)
             else:
                 damping *= 10
-        if not moved or max(reach * float(np.linalg.norm(change[:3])), float(np.linalg.norm(change[3:]))) < _ENOUGH_VOXELS * step_mm:
+        if (
+            not moved
+            or gained < _ENOUGH_COST * before
+            or max(reach * float(np.linalg.norm(change[:3])), float(np.linalg.norm(change[3:]))) < _ENOUGH_VOXELS * step_mm
+        ):
             break
     return Fitted((rotation, shift), found.correlation, float((found.weights > 0).mean()))
 

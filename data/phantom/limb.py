@@ -99,7 +99,7 @@ def hind_limb(
     if side not in ("left", "right"):
         raise UnknownNameError("side", side, ("left", "right"))
     leg = grow_leg(seed, week, scale, mirrored=side == "left", holder=holder)
-    placed = place_lesions(leg, _draw(lesions, seed) if isinstance(lesions, int) else tuple(lesions), week)
+    placed = place_lesions(leg, draw_lesions(lesions, seed) if isinstance(lesions, int) else tuple(lesions), week)
     mu = np.array([MATERIALS[name] for name in NAMES], dtype=np.float32)
     labels, volume = np.empty(grid.shape, np.uint8), np.empty(grid.shape, np.float32)
     tube_labels, tube_volume = _tube(leg, grid, 1)[0], mu[_tube(leg, grid, supersample)].mean(axis=0)
@@ -126,7 +126,7 @@ def _as_grid(grid: Grid | tuple[int, int, int], voxel_mm: float | None) -> Grid:
     return Grid(grid, voxel_mm)
 
 
-def _draw(count: int, seed: int) -> tuple[Lesion, ...]:
+def draw_lesions(count: int, seed: int) -> tuple[Lesion, ...]:
     """``count`` lesions of one animal, mostly lytic and in the metaphyses, where bone metastases settle."""
     rng = np.random.default_rng([seed, 3])
     found = []

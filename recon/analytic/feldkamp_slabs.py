@@ -72,8 +72,9 @@ class SlabFdk:
         return whole_pairs(slice(min(r.start for r in found), max(r.stop for r in found)), self.scan.shape[0])
 
     def filtered(self, values: LineIntegrals, views: slice, first_row: int = 0) -> NewViews:
-        """The views of a slice, weighted and filtered [view, row, col], in 1/mm; ``values`` holds these views alone, and of their rows a part
-        that begins with ``first_row`` and is made of `whole_pairs`.
+        """The views of a slice, weighted and filtered [view, row, col], in 1/mm.
+
+        ``values`` holds these views alone, and of their rows a part that begins with ``first_row`` and is made of `whole_pairs`.
         """
         orbit = replace(self._orbit, **{n: getattr(self._orbit, n)[views] for n in ("angle", "outward", "tangent", "dso_mm", "height_mm")})
         covered = replace(self._covered, **{n: getattr(self._covered, n)[views] for n in ("start", "position", "end", "width")})

@@ -93,7 +93,7 @@ def _between(row: NDArray[np.float64], depth: NDArray[np.float64], rows: int) ->
 
 
 def _on_panel(first: int, stop: int, rows: int) -> slice:
-    """Rows of the panel from which rows ``first`` to ``stop`` are read: it is extended by one row at either end, and fades within the next."""
+    """The panel's own rows among ``first`` to ``stop``: it is extended by one row at either end, and fades within the next."""
     if stop < -1 or first > rows:
         return slice(0, 0)
     return slice(min(max(first, 0), rows - 1), max(min(stop, rows), 1))

@@ -119,8 +119,8 @@ def straightened(given, held, to_given, bottom, out):
     """Write to ``out`` (view, row', col'), rows from ``bottom`` on, what upright panels show of filtered views on the ``given`` panels,
     over w^2.
 
-    ``held`` (first, stop, rows): which rows of a panel of so many ``given`` holds; no others may be needed (`rows_shown`). As in `backprojection_upright`, a panel is extended by one row at either end, fades to zero within the next, and ends half a pixel
-    beyond its first and last column.
+    ``held`` (first, stop, rows): which rows of a panel of so many ``given`` holds; no others may be needed. As in `backprojection_upright`,
+    a panel is extended by one row at either end, fades to zero within the next, and ends half a pixel beyond its first and last column.
     """
     views, rows, cols = out.shape
     given_cols = given.shape[2]

@@ -40,7 +40,7 @@ def rows_met(grid: Grid, matrices: NDArray[np.float64]) -> NDArray[np.float64] |
 
 
 def rows_read_at(met: NDArray[np.float64], rows: int) -> slice:
-    """The rows of the panel that `backproject_slices` reads for slices at ``met`` (view, nz) of `rows_met`; none where they see none."""
+    """The rows (indices) that `backproject_slices` reads for slices at ``met`` (view, nz) of `rows_met`; none where they see none."""
     seen = met[(met > -2) & (met < rows + 1)]
     if not seen.size:
         return slice(0, 0)
@@ -83,9 +83,7 @@ def _lines(
     last = count - 1
     low = np.floor(rows).astype(np.intp)
     part = (rows - low).astype(np.float32)[:, None]
-    lower, upper = (
-        filtered[views, np.clip(k, 0, last) - first] * ((k >= -1) & (k <= last + 1))[:, None] for k in (low, low + 1)
-    )
+    lower, upper = (filtered[views, np.clip(k, 0, last) - first] * ((k >= -1) & (k <= last + 1))[:, None] for k in (low, low + 1))
     out = np.empty((len(views), filtered.shape[2] + 1), np.float32)
     out[:, :-1] = lower + part * (upper - lower)
     out[:, -1] = out[:, -2]

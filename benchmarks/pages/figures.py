@@ -80,7 +80,7 @@ def _curve(rows: Sequence[Row], methods: Sequence[str], title: str, protocol: st
 
 def scatter(records: Sequence[Mapping[str, Any]], metric: str = "psnr_object") -> str:
     """The ``metric`` of the volume of every animal, with a line for each method and a colour for each number of views."""
-    good = [r for r in records if "failed" not in r]
+    good = [r for r in records if "failed" not in r and metric in r["scores"][judged_by(r["scores"])]]
     methods = list(dict.fromkeys(r["task"]["method"] for r in good))
     counts = sorted({r["task"]["views"] for r in good})
     figure = new_figure((5.2, 1.3 + 0.34 * max(4, len(methods))))

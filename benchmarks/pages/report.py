@@ -13,9 +13,10 @@ from ...base import InputError
 from ...base.files import atomic_path, refuse_existing
 from ...base.outputs.ownership import SIGNATURE
 from ...base.plain import to_json
+from ..comparison.choosing.tuning import HEADLINE
 from ..comparison.pictures import open_pictures
 from ..comparison.tables import PUBLISHED, Row, absent_columns, cells_of, columns_of, head_of, rows_of, sections_of
-from ..comparison.task import PairRecord
+from ..comparison.task import DEFAULT, PairRecord
 from ..scores.against.references import judged_by
 from ..scores.metric_table import MEANING
 from ..sweeps.columns import Cell
@@ -140,7 +141,7 @@ def _shots(
     found, reference, window = [], "", _window(info)
     for record in records:
         path = results / "pictures" / f"{record['key']}.npz"
-        if "failed" in record or record["task"]["animal"] != animal or not path.exists():
+        if "failed" in record or record["task"]["animal"] != animal or not path.exists() or DEFAULT not in record["task"]["stands_for"]:
             continue
         with open_pictures(path) as kept:
             if not reference:
@@ -148,10 +149,16 @@ def _shots(
                 window = (window[0], brightest if brightest > window[0] else window[1])
                 reference = image_uri(planes(kept["reference"], window))
             task = record["task"]
-            score = f"{float(record['scores'][judged_by(record['scores'])]['psnr_object']):.2f} dB"
+            score = _in_short(record["scores"][judged_by(record["scores"])])
             picture = shot(kept["volume"], kept["reference"], window)
         found.append({"method": short(task["method"]), "views": task["views"], "src": picture, "score": score})
     return found, reference, window
+
+
+def _in_short(scores: Mapping[str, float]) -> str:
+    """The PSNR in the object, as the volume is and after its linear map, as far as they exist."""
+    shown = (("psnr_object", "dB"), (HEADLINE, "dB after a linear map"))
+    return ", ".join(f"{float(scores[name]):.2f} {unit}" for name, unit in shown if name in scores)
 
 
 def _failures(records: Sequence[dict[str, Any]]) -> list[str]:

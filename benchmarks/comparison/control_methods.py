@@ -14,13 +14,22 @@ from ...base.shapes import Volume
 from ...data import Projections
 from ...geometry import Grid
 from ...recon import Operator
+from ...recon.analytic.feldkamp import fdk
 from ...recon.iterative.cgls import CglsSolver
+from ...recon.iterative.pdhg_tv import pdhg_tv
 from ...recon.iterative.solving.data_term import DataTerm
 
+TV_FDK = "control-tv-fdk"  # what a linear map of classical volumes reaches: the row that a learned method has to beat
 CONTROLS = {
-    "control-mean": "mean Recon-CT of the training animals: sees no view of this animal",
+    "control-mean": "mean reference volume of the training animals: sees no view of this animal",
     "control-one-view": "a blank volume fitted to the first given view alone, until its projection is that view",
+    TV_FDK: "TV + FDK, linear: a filter of 5 x 5 x 5 voxels on self-tuned total variation and on FDK, fitted on training animals",
 }
+
+
+def classical_channels(projections: Projections, grid: Grid) -> tuple[Volume, Volume]:
+    """The two volumes of `TV_FDK`: total variation whose weight is chosen from the data, and FDK, both with their default settings."""
+    return pdhg_tv(projections, grid), fdk(projections, grid)
 
 
 def control_volume(name: str, projections: Projections, grid: Grid, trained_on: Sequence[Volume]) -> Volume:

@@ -28,7 +28,7 @@ from ..scores.distribution import Features, features_of
 from ..scores.metric_table import distances_of
 from ..scores.statistics import Interval
 from ..sweeps.provenance import this_code
-from .evaluate import method_hash
+from .making_tasks import method_hash
 
 FILE = "samples.json"
 
@@ -93,7 +93,7 @@ def sample_cells(results: Path, method: str) -> dict[str, Interval]:
     method that invents nothing.
     """
     cells = read_samples(results).get(method, {}).get("cells", {})
-    return {name: Interval(float(mean), float(low), float(high), int(count)) for name, (mean, low, high, count) in cells.items()}
+    return {name: Interval(*map(float, kept[:3]), int(kept[3]), kept[4]) for name, kept in cells.items()}
 
 
 def _measured(train: Sequence[Pair], size: int, count: int) -> tuple[Float[NDArray[np.float32], "image row col"], Any]:

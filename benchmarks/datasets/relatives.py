@@ -12,7 +12,8 @@ from ...base import InputError
 FRACTIONS: Mapping[str, float] = {"train": 0.7, "validation": 0.15, "test": 0.15}
 
 # (pattern of a strain's name in capitals without punctuation, the lines from which it descends). The first match counts. F1 hybrids name
-# both parents, and so join their families. This follows the nomenclature of strains; three quarters of MRL descend from LG.
+# both parents, and so join their families. This follows the nomenclature of strains and their genealogy (Beck et al., Nat. Genet. 24 (2000)
+# 23): LP and 129 come from the same English fancy stock, FVB, SJL and SWR from Swiss mice, and three quarters of MRL from LG.
 _LINES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"CB6F1", ("BALB", "C57")),
     (r"CAF1", ("BALB", "A")),
@@ -21,15 +22,15 @@ _LINES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"B6C3F1", ("C57", "C3H")),
     (r"B6CBAF1", ("C57", "CBA")),
     (r"B6D2F1", ("C57", "DBA")),
-    (r"B6SJLF1", ("C57", "SJL")),
+    (r"B6SJLF1", ("C57", "Swiss")),
     (r"C57", ("C57",)),
-    (r"X?129", ("129",)),
+    (r"X?129|LP(J|$)", ("129",)),
     (r"BALB", ("BALB",)),
     (r"C3H", ("C3H",)),
     (r"CBA", ("CBA",)),
     (r"DBA", ("DBA",)),
     (r"NZ[BOW]", ("NZ",)),
-    (r"SJL", ("SJL",)),
+    (r"SJL|SWR|FVB", ("Swiss",)),
     (r"MRL|LG(?!\w*F1)", ("LG",)),
     (r"AJ?$", ("A",)),
 )
@@ -53,7 +54,7 @@ def families(names: Sequence[str]) -> dict[str, str]:
     """Name -> family. Strains that share a line are one family, also through hybrids: B6C3F1 makes C57 and C3H relatives.
 
     >>> families(["C57BL6_J_", "C3H_HEJ_", "B6C3F1.J_", "LP.J_"])
-    {'C57BL6_J_': 'C3H+C57', 'C3H_HEJ_': 'C3H+C57', 'B6C3F1.J_': 'C3H+C57', 'LP.J_': 'LP.J'}
+    {'C57BL6_J_': 'C3H+C57', 'C3H_HEJ_': 'C3H+C57', 'B6C3F1.J_': 'C3H+C57', 'LP.J_': '129'}
     """
     groups: list[set[str]] = []
     for name in names:

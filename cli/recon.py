@@ -10,7 +10,7 @@ import tyro
 from ..base.settings import Count
 from ..pipeline import ReconPlan, Spread, run, run_slabs, slabs_advised
 from ..pipeline import estimate as estimated
-from .options import NO_CORRECTION, CorrectionFlags, MaybeCount, MaybeMm, MaybeOutput, Pairs, Replicas, explained_by, settings
+from .options import NO_CORRECTION, CorrectionFlags, MaybeCount, MaybeMm, MaybeOutput, MaybePath, Pairs, Replicas, explained_by, settings
 from .outputs import command_line
 from .progress import progress_bar
 
@@ -37,6 +37,7 @@ def recon(
     slab: MaybeCount = None,
     cluster: str = "",
     estimate: bool = False,
+    prior: MaybePath = None,
     force: bool = False,
 ) -> int:
     """Reconstruct a volume in 1/mm from a scan, or from some of its views.
@@ -50,6 +51,7 @@ def recon(
       fewview recon my_scan --method fista_tv --views 26 --set iterations=80 --out few.ome.tif
       fewview recon my_scan --calibrate --rings 5 --beam-hardening 30 --median 1 --out clean.nii.gz
       fewview recon my_scan --views random:52:1 --set filter=hann --box -3:3,-3:3,0:5 --voxel-mm 0.02 --out knee.h5
+      fewview recon week2 --method pdhg_tv --views 26 --prior week0.ome.tif --out week2.ome.tif
       fewview recon my_scan --method my_file.py:my_function --views every:10 --out mine.ome.tif
       fewview recon my_scan --slab 96 --out large.ome.zarr
 
@@ -72,6 +74,8 @@ def recon(
         slab: reconstruct (fdk) in slabs of this many slices, each written as it is made; by default only where memory demands it.
         cluster: HOST:PORT of a dask scheduler whose workers make the slabs; they must share the disk of the output.
         estimate: print the memory, the disk and the time that slabs will take, and do nothing else.
+        prior: an earlier volume of the same animal, in 1/mm: it is registered, and pdhg_tv and fista_tv use it as far as held-out views
+            say that it helps (docs/regions.md).
         force: replace the output if it exists, but only one that fewview wrote (docs/outputs.md).
     """
     with explained_by("corrections"):
@@ -91,6 +95,7 @@ def recon(
         spread=Spread(std, std_kind, std_scale),
         binning=binning,
         read_as=settings(read_as),
+        prior=prior,
         force=force,
     )
     if estimate:

@@ -8,9 +8,21 @@ from pathlib import Path
 import tyro
 
 from ..base.settings import Count
-from ..pipeline import ReconPlan, Spread, run, run_slabs, slabs_advised
+from ..pipeline import ReconPlan, Spread, run, run_joined, run_slabs, slabs_advised
 from ..pipeline import estimate as estimated
-from .options import NO_CORRECTION, CorrectionFlags, MaybeCount, MaybeMm, MaybeOutput, MaybePath, Pairs, Replicas, explained_by, settings
+from .options import (
+    NO_CORRECTION,
+    CorrectionFlags,
+    MaybeCount,
+    MaybeMm,
+    MaybeOutput,
+    MaybePath,
+    MaybeStep,
+    Pairs,
+    Replicas,
+    explained_by,
+    settings,
+)
 from .outputs import command_line
 from .progress import progress_bar
 
@@ -36,6 +48,7 @@ def recon(
     read_as: Pairs = (),
     slab: MaybeCount = None,
     cluster: str = "",
+    parts_step_mm: MaybeStep = None,
     estimate: bool = False,
     prior: MaybePath = None,
     force: bool = False,
@@ -73,6 +86,7 @@ def recon(
         read_as: options of the reader, such as direction=CW, part=1, or air=57000 (the grey value of air).
         slab: reconstruct (fdk) in slabs of this many slices, each written as it is made; by default only where memory demands it.
         cluster: HOST:PORT of a dask scheduler whose workers make the slabs; they must share the disk of the output.
+        parts_step_mm: join the parts (~00, ~01, ...) of an oversize scan, each this far along z from the one before (downwards: negative).
         estimate: print the memory, the disk and the time that slabs will take, and do nothing else.
         prior: an earlier volume of the same animal, in 1/mm: it is registered, and pdhg_tv and fista_tv use it as far as held-out views
             say that it helps (docs/regions.md).
@@ -100,6 +114,9 @@ def recon(
     )
     if estimate:
         estimated(plan, slab=slab, tell=print)
+        return 0
+    if parts_step_mm is not None:
+        run_joined(plan, parts_step_mm, slab=slab, cluster=cluster, tell=print, watch=progress_bar, command=command_line())
         return 0
     if slab is not None or cluster or slabs_advised(plan):
         run_slabs(plan, slab=slab, cluster=cluster, tell=print, watch=progress_bar, command=command_line())

@@ -16,18 +16,12 @@ from ..data.multiresolution import bin_projections
 from ..data.volumes.attenuation import as_attenuation
 from ..data.volumes.resample import resample
 from ..geometry import Grid
-from ..recon import Method, reconstruct
+from ..recon import reconstruct
 
 ACROSS = 96  # voxels across the field of view on which the two are registered
 LEAST_CONFIDENCE = 0.5  # of the registration: below it is another animal, another part, or a limb that was bent
 SCALE = (0.8, 1.25)  # what beam hardening and another voltage can do to the values; more is another unit
 _WEIGHT, _STEPS = 0.0095, 20  # of the total variation with which the present state is looked at
-
-
-def require_reference(method: Method) -> None:
-    """InputError where the method can do nothing with an earlier volume."""
-    if "reference" not in {f.name for f in dataclasses.fields(method.Settings)}:
-        raise InputError(f"--prior with --method {method.name}", expected="a method that takes an earlier volume: pdhg_tv or fista_tv")
 
 
 def earlier_volume(path: Path, projections: Projections, grid: Grid, tell: Callable[[str], object]) -> tuple[Volume, dict[str, Any]]:

@@ -91,6 +91,10 @@ class ReconPlan:
             self.reconstructor.settings(**self.settings)
         except InputError as error:
             raise error.see(f"see fewview methods {self.reconstructor.name}") from None
+        if self.prior is not None and "reference" not in {f.name for f in dataclasses.fields(self.reconstructor.Settings)}:
+            raise InputError(
+                f"--prior with --method {self.reconstructor.name}", expected="a method that takes an earlier volume: pdhg_tv or fista_tv"
+            )
         _ = self.view_choice, self.grid_choice
         format_to_write(self.output)
 

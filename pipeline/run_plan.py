@@ -19,7 +19,7 @@ from ..data.self_check import WRONG
 from ..geometry import Grid
 from ..recon.corrections import correct, correct_volume
 from ..recon.method import Callback
-from .earlier_scan import earlier_volume, require_reference
+from .earlier_scan import earlier_volume
 from .findings import Findings, findings
 from .outputs import save
 from .plan import ReconPlan
@@ -75,10 +75,8 @@ def run(
     """
     start = time.perf_counter()
     plan.require_free_outputs()
-    if plan.prior is not None:
-        require_reference(plan.reconstructor)
-        if not Path(plan.prior).exists():
-            raise FileNotFoundError(f"--prior {plan.prior} is not there")
+    if plan.prior is not None and not Path(plan.prior).exists():
+        raise FileNotFoundError(f"--prior {plan.prior} is not there")
     with kept_warnings() as warned:
         part, grid, notes = _read(plan, tell, watch)
         if plan.calibrate:

@@ -88,6 +88,6 @@ def test_what_is_no_earlier_volume_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"multiplied by 0\.1"):
         earlier_volume(write_earlier(tmp_path / "per_cm.h5", factor=10), now(), GRID, print)
     with pytest.raises(InputError, match="--prior with --method sirt"):
-        run(ReconPlan(write_projections(now(), tmp_path / "scan.h5"), "sirt", out=tmp_path / "v.h5", prior=tmp_path / "none.h5"))
+        ReconPlan(tmp_path / "scan.h5", "sirt", out=tmp_path / "v.h5", prior=tmp_path / "none.h5")
     with pytest.raises(FileNotFoundError, match="none"):
-        run(ReconPlan(tmp_path / "scan.h5", "pdhg_tv", out=tmp_path / "v.h5", prior=tmp_path / "none.h5"))
+        run(ReconPlan(write_projections(now(), tmp_path / "scan.h5"), "pdhg_tv", out=tmp_path / "v.h5", prior=tmp_path / "none.h5"))

@@ -96,10 +96,12 @@ PRESETS = {
     "paper": PAPER,
     "paper-volume": replace(PAPER, points=4096),
     "paper-fdk": replace(PAPER, fdk=3, points=4096),
+    "published": PAPER,  # what differs all the same: docs/as_published.md
+    "xray": replace(PAPER, points=4096),
 }
 TRAINING = {
     **dict.fromkeys(("small", "small-fdk", "small-rays"), SMALL_TRAINING),
-    **dict.fromkeys(("paper", "paper-volume", "paper-fdk"), PAPER_TRAINING),
+    **dict.fromkeys(("paper", "paper-volume", "paper-fdk", "published", "xray"), PAPER_TRAINING),
 }
 
 

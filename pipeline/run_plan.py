@@ -46,19 +46,20 @@ class Finished:
         return self.reconstruction.settings.get("interrupted")
 
 
-def _silent(text: str) -> None:
+def silent(text: str) -> None:
     """Say nothing."""
 
 
-def _unwatched(label: str) -> AbstractContextManager[Callback]:
+def unwatched(label: str) -> AbstractContextManager[Callback]:
+    """Watch nothing."""
     return nullcontext(lambda progress: None)
 
 
 def run(
     plan: ReconPlan,
     *,
-    tell: Tell = _silent,
-    watch: Watch = _unwatched,
+    tell: Tell = silent,
+    watch: Watch = unwatched,
     command: str | None = None,
     named: Callable[[Path], Path] = lambda path: path,
 ) -> Finished:
@@ -105,16 +106,16 @@ def _read(plan: ReconPlan, tell: Tell, watch: Watch) -> tuple[Projections, Grid,
     for doubt in plan_doubts(plan, source.scan, grid):
         warnings.warn(doubt, stacklevel=3)
     early = findings(source.scan, source.meta)
-    _say(early, Findings(), tell)
+    say(early, Findings(), tell)
     with watch("reading") as callback:
         part = line_integrals(source, progress=counted(callback), **plan.count_options)
     told = findings(part.scan, part.meta)
-    _say(told, early, tell)
+    say(told, early, tell)
     notes = {"reader": part.meta.get("assumptions", ()), "findings": told, "prepare": part.meta.get("prepare")}
     return part, grid, notes
 
 
-def _say(found: Findings, before: Findings, tell: Tell) -> None:
+def say(found: Findings, before: Findings, tell: Tell) -> None:
     """Say what was not said before, the most serious first: warnings as warnings, everything else as lines."""
     for line in found.warnings:
         if line not in before.warnings:

@@ -148,9 +148,8 @@ def _named(legs: list[LegParts], spine: NDArray[np.bool_], doubts: list[str]) ->
 
 def _nearest(coarse: NDArray[np.uint8], shape: tuple[int, ...], factor: int) -> NDArray[np.uint8]:
     """Every voxel takes the label of the nearest labelled coarse one, within three of them."""
-    nearest = np.asarray(ndimage.distance_transform_edt(coarse == 0, return_distances=False, return_indices=True))
-    distance = np.asarray(ndimage.distance_transform_edt(coarse == 0))
-    spread = np.where(distance <= 3, coarse[tuple(nearest)], 0).astype(np.uint8)
+    distance, nearest = ndimage.distance_transform_edt(coarse == 0, return_indices=True)
+    spread = np.where(np.asarray(distance) <= 3, coarse[tuple(np.asarray(nearest))], 0).astype(np.uint8)
     for axis in range(3):
         spread = spread.repeat(factor, axis)
     place = tuple(slice(0, n) for n in shape)

@@ -32,6 +32,9 @@ CONTROLS = {
 }
 
 
+ONLY_AT = {UNTRAINED: (1,)}  # numbers of views at which a method is asked for at all
+
+
 def classical_channels(projections: Projections, grid: Grid) -> tuple[Volume, Volume]:
     """The two volumes of `TV_FDK`: total variation whose weight is chosen from the data, and FDK, both with their default settings."""
     return pdhg_tv(projections, grid), fdk(projections, grid)

@@ -16,7 +16,7 @@ from ...recon.corrections.prepared import prepared_in_words
 from ..comparison.checkpoints import checkpoints_in, train_missing
 from ..comparison.choosing.linear_fit import fit_animals, fit_maps
 from ..comparison.choosing.tuning import TUNED, Choice, candidates, choices_of, choose
-from ..comparison.control_methods import CONTROLS, TV_FDK
+from ..comparison.control_methods import CONTROLS, ONLY_AT, TV_FDK, UNTRAINED
 from ..comparison.evaluate import Evaluation
 from ..comparison.loaded import thresholds
 from ..comparison.making_tasks import make_tasks
@@ -145,14 +145,22 @@ def prepare(plan: Plan, desk: Desk) -> Ready:
         plan.prepare, thresholds(parts["train"], plan.size),
     )  # fmt: skip
     tried = {method: candidates(method, plan.budget, given.get(method)) for method in methods}
-    everything = [Choice(method, settings) for method, found in tried.items() for settings in found]
+    everything = [Choice(method, settings, ONLY_AT.get(method)) for method, found in tried.items() for settings in found]
     mapped_on = fit_animals(parts["train"], plan.mapped_on) if plan.mapped_on else []
-    maps = fit_maps(evaluation, desk.results, _tasks(plan, mapped_on, everything), where=desk.where, tell=desk.tell)
+    maps = fit_maps(
+        evaluation,
+        desk.results,
+        _tasks(plan, mapped_on, [c for c in everything if c.method != UNTRAINED]),
+        where=desk.where,
+        tell=desk.tell,
+    )
     evaluation = replace(evaluation, maps=maps)
     tuned_on = _first_animals(parts["validation"] or parts["train"], plan.tuned_on)
     several = [choice for choice in everything if len(tried[choice.method]) > 1]
     best = choose(evaluation, desk.results, evaluation.measured(_tasks(plan, tuned_on, several)), where=desk.where, tell=desk.tell)
-    choices = [choice for method, found in tried.items() for choice in choices_of(method, found[0], best.get(method, {}))]
+    choices = [
+        choice for method, found in tried.items() for choice in choices_of(method, found[0], best.get(method, {}), ONLY_AT.get(method))
+    ]
     return Ready(
         plan, tuple(test), tuple(parts["train"]), {method: found[0] for method, found in tried.items()}, tuple(choices),
         tuple(pair.animal for pair in mapped_on), tuple(pair.animal for pair in tuned_on) if several else (), evaluation,

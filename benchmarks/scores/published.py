@@ -28,7 +28,7 @@ def as_published(rendered: FloatImage, measured: FloatImage) -> tuple[FloatImage
 
 
 def published_psnr(image: FloatImage, target: FloatImage) -> float:
-    """10 log10(4 / mean squared error) in dB."""
+    """The peak signal-to-noise ratio in dB with the published data range (`base.psnr`)."""
     return psnr_db(float(np.mean((image.astype(np.float64) - target) ** 2)), DATA_RANGE)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base.shapes import FloatVolume, Image, ViewIndices, VolumeMask
+from ...base.shapes import AnyViews, FloatVolume, Image, ViewIndices, VolumeMask
 from ...data import Projections
 from ...geometry import Grid
 from ...recon import Operator
@@ -23,6 +23,7 @@ from .against.linear_map import LinearMap
 from .against.references import Reference, judged_by
 from .compared import ViewPair, VolumePair, Yardstick
 from .metric_table import Needs, scores_of
+from .published import DATA_RANGE as PUBLISHED_RANGE
 
 MAPPED: Mapping[str, Needs] = {"grey": "grey-mapped volume", "linear": "linearly mapped volume"}
 Scores = dict[str, float]
@@ -56,9 +57,14 @@ def heldout_views(total: int, given: ViewIndices, most: int) -> NDArray[np.intp]
     return rest[np.floor(np.linspace(0, len(rest) - 1, most) + 0.5).astype(np.intp)]
 
 
+def projected(volume: FloatVolume, grid: Grid, like: Projections) -> AnyViews:
+    """The line integrals of the volume in the views of ``like``."""
+    return Operator(like.scan, grid)(np.ascontiguousarray(volume, dtype=np.float32))
+
+
 def rendered(volume: FloatVolume, grid: Grid, measured: Projections, yardstick: Yardstick) -> ViewPair:
     """The projections of the volume beside the measured ones, both clipped to the fixed window."""
-    seen = Operator(measured.scan, grid)(np.ascontiguousarray(volume, dtype=np.float32))
+    seen = projected(volume, grid, measured)
     low, high = yardstick.line_window
     return ViewPair(np.clip(seen, low, high), np.clip(measured.values, low, high), high - low)
 
@@ -118,9 +124,8 @@ def all_scores(
             if maps and short in maps.get(name, {}):
                 scores[name] |= scores_of("volume", needs, replace(pair, volume=maps[name][short](made.channels)))
     if len(given) == 1:  # the published protocol has one input view
-        view = rendered(volume, grid, whole[given], yardstick)
-        own = view.rendered if made.rendering is None else made.rendering[None]
-        scores["table2-compat"] = scores_of("table2-compat", "views", replace(view, rendered=own))
+        own = projected(volume, grid, whole[given]) if made.rendering is None else made.rendering[None]
+        scores["table2-compat"] = scores_of("table2-compat", "views", ViewPair(own, whole[given].values, PUBLISHED_RANGE))
     name = judged_by(references)
     pair = pairs[name]
     shown = [n for n in range(grid.shape[0]) if pair.object[n].any()]  # a slice without the object says nothing about a volume

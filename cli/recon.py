@@ -8,8 +8,9 @@ from pathlib import Path
 import tyro
 
 from ..base.settings import Count
-from ..pipeline import ReconPlan, Spread, run, run_slabs, slabs_advised
-from .options import NO_CORRECTION, CorrectionFlags, MaybeCount, MaybeMm, MaybeOutput, Pairs, Replicas, explained_by, settings
+from ..pipeline import ReconPlan, Spread, run, run_joined, run_slabs, slabs_advised
+from ..pipeline import estimate as estimated
+from .options import NO_CORRECTION, CorrectionFlags, MaybeCount, MaybeMm, MaybeOutput, MaybeStep, Pairs, Replicas, explained_by, settings
 from .outputs import command_line
 from .progress import progress_bar
 
@@ -35,6 +36,8 @@ def recon(
     read_as: Pairs = (),
     slab: MaybeCount = None,
     cluster: str = "",
+    parts_step_mm: MaybeStep = None,
+    estimate: bool = False,
     force: bool = False,
 ) -> int:
     """Reconstruct a volume in 1/mm from a scan, or from some of its views.
@@ -69,6 +72,8 @@ def recon(
         read_as: options of the reader, such as direction=CW, part=1, or air=57000 (the grey value of air).
         slab: reconstruct (fdk) in slabs of this many slices, each written as it is made; by default only where memory demands it.
         cluster: HOST:PORT of a dask scheduler whose workers make the slabs; they must share the disk of the output.
+        parts_step_mm: join the parts (~00, ~01, ...) of an oversize scan, each this far along z from the one before (downwards: negative).
+        estimate: print the memory, the disk and the time that slabs will take, and do nothing else.
         force: replace the output if it exists, but only one that fewview wrote (docs/outputs.md).
     """
     with explained_by("corrections"):
@@ -90,6 +95,12 @@ def recon(
         read_as=settings(read_as),
         force=force,
     )
+    if estimate:
+        estimated(plan, slab=slab, tell=print)
+        return 0
+    if parts_step_mm is not None:
+        run_joined(plan, parts_step_mm, slab=slab, cluster=cluster, tell=print, watch=progress_bar, command=command_line())
+        return 0
     if slab is not None or cluster or slabs_advised(plan):
         run_slabs(plan, slab=slab, cluster=cluster, tell=print, watch=progress_bar, command=command_line())
         return 0

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 from ...base import InputError
 from ...base.memory import available_bytes
+from ...data.hdf5_access import H5_ENDINGS, h5_format
+from ...data.scans.projections_file import PROJECTIONS
 from ...data.scans.raw import RawSource
 from ...data.scans.reader import open_scan
 from ...geometry import Grid, Scan
@@ -29,9 +32,13 @@ def slabs_advised(plan: ReconPlan) -> bool:
     """Whether a plan can go by slabs and the whole run would need more than 2 GiB (with a GPU: more than is free), or was begun so."""
     try:
         slab_method(plan)
-        source = open_scan(plan.source, views=plan.view_choice.of, binning=plan.binning, **plan.open_options)
-        grid = plan.grid_choice.of(source.scan)
-    except (InputError, OSError):  # the run itself says what is wrong
+        if plan.source.is_file() and plan.source.suffix.lower() in H5_ENDINGS and h5_format(plan.source) == PROJECTIONS:
+            return False  # line integrals, which are read at once
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the run itself says what is wrong
+            source = open_scan(plan.source, views=plan.view_choice.of, binning=plan.binning, **plan.open_options)
+            grid = plan.grid_choice.of(source.scan)
+    except (InputError, OSError):
         return False
     if not isinstance(source, RawSource):
         return False

@@ -20,6 +20,7 @@ from ..plan import ReconPlan
 MOST_SLICES = 192  # as many as the back-projection takes at once
 MARGIN = 16  # rows beyond those that are needed, from which unusable pixels may be filled
 MOST_LEAN_DEG = 20.0  # of the rotation axis from z, where slabs need all rows anyhow
+MOST_ROWS = 0.8  # of the panel, that a slab needs on average then
 _SHARE = 0.25  # of the free memory that a slab may take
 
 
@@ -118,10 +119,10 @@ def require_separate(plan: ReconPlan, job: SlabFdk, slabs: tuple[slice, ...]) ->
         )
     lean = float(np.degrees(np.arccos(min(1.0, abs(float(scan.axis.direction[2]))))))
     shares = [(rows.stop - rows.start) / (last + 1) for rows in found if rows.stop]
-    if len(slabs) > 2 and lean > MOST_LEAN_DEG and min(shares) > 0.9:
+    if len(slabs) > 2 and lean > MOST_LEAN_DEG and np.mean(shares) > MOST_ROWS:
         raise InputError(
-            f"the rotation axis leans {lean:.1f} deg from z: each slab of {slabs[0].stop} of {grid.shape[0]} slices needs "
-            f"{min(shares):.0%} or more of the {last + 1} rows",
+            f"the rotation axis leans {lean:.1f} deg from z: slabs of {slabs[0].stop} of {grid.shape[0]} slices need "
+            f"{np.mean(shares):.0%} of the {last + 1} rows on average",
             expected=f"an axis within about {MOST_LEAN_DEG:g} deg of z, so that slabs need different rows",
             remedy="move the scan so that its axis is z (fewview.geometry.transform.move), or reconstruct the whole volume without slabs",
         )

@@ -159,11 +159,12 @@ def _make_slabs(plan: ReconPlan, job: SlabJob, cut: Division, folder: WorkFolder
     done = there
     try:
         with watch("slabs") as callback:
-            callback(Progress(done, len(cut.slabs)))
-            for z, found in on_cluster(cluster, job, left) if cluster else ((z, job.do(z)) for z in left):
+            views = len(job.fdk.scan)
+            told = lambda some: callback(Progress(done * views + some, len(cut.slabs) * views))  # noqa: E731
+            for z, found in on_cluster(cluster, job, left) if cluster else ((z, job.do(z, told)) for z in left):
                 folder.put_arrays(f"slab_{z.start}", **found)
                 done += 1
-                callback(Progress(done, len(cut.slabs)))
+                told(0)
     except KeyboardInterrupt:
         tell(f"interrupted: {done} of {len(cut.slabs)} slabs are kept in {folder.path}; the same command continues")
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -41,12 +42,12 @@ class SlabJob:
     file: SlabFile
     median: int = 0
 
-    def do(self, z: slice) -> dict[str, Any]:
-        """Make and write the slices ``z``; what is to be kept about them, as arrays by name."""
+    def do(self, z: slice, done: Callable[[int], object] = lambda views: None) -> dict[str, Any]:
+        """Make and write the slices ``z``; what is to be kept about them, as arrays by name. ``done`` is called with the views done."""
         nz = self.fdk.grid.shape[0]
         wide = slice(max(0, z.start - self.median), min(nz, z.stop + self.median))
         with _one_at_a_time():
-            slab = self.fdk.slab(self.rows, wide)
+            slab = self.fdk.slab(self.rows, wide, done)
         inner = slice(z.start - wide.start, z.stop - wide.start)
         sums: NDArray[np.float64] = np.zeros((0, 2))
         chosen, planes = thumbnail_planes(slab[inner], z.start, self.fdk.grid, COARSE)

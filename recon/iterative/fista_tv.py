@@ -11,6 +11,7 @@ from .regularisers.priors import Denoiser, Dual, Prior, make_prior
 from .solving import DataTerm, Run, State, Values, Volume, combined, copied, iterative_method
 from .solving.step_sizes import largest_eigenvalue, next_momentum
 from .tuning.prior_weight import PriorSettings, choose_lambda
+from .tuning.reference_share import with_reference
 
 ROUNDING = 1e-6  # objectives that differ by less are equal in single precision
 
@@ -83,4 +84,5 @@ def fista_tv(run: Run[FistaTvSettings]) -> Volume:
     given = run.settings
     prior = make_prior(given.prior, given.huber_delta)
     weight, told = choose_lambda(run, prior, PdhgTvSolver)
-    return run.solve(FistaTvSolver(run.term, prior, weight, given.inner), given.iterations or 100, told)
+    prior, chosen = with_reference(run, prior, weight, PdhgTvSolver)
+    return run.solve(FistaTvSolver(run.term, prior, weight, given.inner), given.iterations or 100, {**told, **chosen})

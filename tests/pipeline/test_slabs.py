@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from fewview.cli.main import main
-from fewview.data import Projections, RawScan, read_volume, write_skyscan
+from fewview.data import Projections, RawScan, read_volume, write_projections, write_skyscan
 from fewview.geometry import skyscan_1276
 from fewview.geometry import transform as geometry
-from fewview.pipeline import ReconPlan, Spread, run, run_slabs
+from fewview.pipeline import ReconPlan, Spread, estimate, run, run_slabs
 from fewview.pipeline.slabs.slab_job import SlabJob
 from fewview.recon.corrections import Corrections
 
@@ -89,11 +89,11 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, slabs: int, error: BaseException
     made: list[slice] = []
     do = SlabJob.do
 
-    def some(self: SlabJob, z: slice) -> dict[str, Any]:
+    def some(self: SlabJob, z: slice, *more: Any) -> dict[str, Any]:
         if len(made) == slabs:
             raise error
         made.append(z)
-        return do(self, z)
+        return do(self, z, *more)
 
     monkeypatch.setattr(SlabJob, "do", some)
 
@@ -177,6 +177,30 @@ def test_too_little_room_on_the_disk_is_refused_with_the_number(folder: Path, tm
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 300_000}))
     with pytest.raises(ValueError, match=r"v\.h5 needs 0\.000283 GiB on the disk while .* \(0\.000116 GiB then\) and 0\.000279 GiB"):
         run_slabs(ReconPlan(folder, out=tmp_path / "v.h5"), slab=5)
+
+
+def test_an_axis_that_leans_far_is_refused_with_its_angle(tmp_path: Path) -> None:
+    """Every slab then needs the whole panel."""
+    leaning = geometry.move(SCAN, geometry.rotation_matrix((1, 0, 0), 50.0))
+    values = np.random.default_rng(0).random((len(SCAN), *SCAN.shape), np.float32)
+    path = write_projections(Projections(values, leaning), tmp_path / "p.h5")
+    with pytest.raises(ValueError, match=r"the rotation axis leans 50\.0 deg from z: slabs of 5 of 43 slices need 95% of the 24 rows"):
+        run_slabs(ReconPlan(path, out=tmp_path / "v.h5"), slab=5)
+
+
+@pytest.mark.parametrize("name", ["v.h5", "v.ome.zarr", "v.ome.tif", "v"])
+def test_an_estimate_of_the_disk_is_right(name: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files of some kB more than their voxels (HDF5 keeps the scan); chunks are whole."""
+    plan = ReconPlan(folder, out=tmp_path / name)
+    said: list[str] = []
+    found = estimate(plan, slab=6, tell=said.append)
+    assert [line.partition(":")[0] for line in said[-3:]] == ["memory", "disk", "time"]
+    assert not list(tmp_path.iterdir())
+    made = run_slabs(plan, slab=6).path
+    size = sum(p.stat().st_size for p in ([made] if made.is_file() else made.rglob("*")) if p.is_file())
+    assert found.output <= size <= found.output + 40_000
+    assert found.disk == found.output * (3 if name == "v" else 1) + 52 * 24 * 36 * 4
+    assert found.seconds > 0
 
 
 def test_the_command_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

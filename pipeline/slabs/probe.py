@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ...base.record import sha256
+from ...base.shapes import ViewValues, Volume
 from ...data import Projections
 from ...data.scans.air_level import border_air
 from ...data.scans.flat_and_dark import flat_field
@@ -92,11 +93,16 @@ def voxel_time(scan: Scan, grid: Grid, height: int) -> Took:
             continue
         values = np.ones((len(part), rows.stop - rows.start, scan.shape[1]), np.float32)
         volume = np.zeros(strip.shape, np.float32)
-        for _ in range(2):  # the first time it is compiled, and memory comes from the system
-            with _timed() as took:
-                fdk.add(volume, lambda v, r, kept=values, at=rows.start: np.ascontiguousarray(kept[v, r.start - at : r.stop - at]), z)
+        _add(fdk, volume, values, rows.start)  # the first time it is compiled, and memory comes from the system
+        took = _add(fdk, volume, values, rows.start)
         total, voxels = total.plus(took), voxels + int(np.prod(strip.shape)) * len(part)
     return total.times(1 / max(1, voxels))
+
+
+def _add(fdk: SlabFdk, volume: Volume, values: ViewValues, first: int) -> Took:
+    with _timed() as took:
+        fdk.add(volume, lambda v, r: np.ascontiguousarray(values[v, r.start - first : r.stop - first]), slice(0, len(volume)))
+    return took
 
 
 def _strips(grid: Grid, height: int) -> Iterator[Grid]:

@@ -189,6 +189,7 @@ def test_too_little_room_on_the_disk_is_refused_with_the_number(folder: Path, tm
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 300_000}))
     with pytest.raises(ValueError, match=r"v\.h5 needs 0\.000283 GiB on the disk while .* \(0\.000116 GiB then\) and 0\.000279 GiB"):
         run_slabs(ReconPlan(folder, out=tmp_path / "v.h5"), slab=5)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_axis_that_leans_far_is_refused_with_its_angle(tmp_path: Path) -> None:

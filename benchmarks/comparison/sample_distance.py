@@ -83,8 +83,8 @@ def read_samples(results: Path) -> dict[str, dict[str, Any]]:
         return {}
     try:
         found = from_json(path.read_text(encoding="utf-8"))
-        if not all(isinstance(entry["cells"], dict) for entry in found.values()):
-            raise TypeError("its cells are not objects")
+        if not all(len(cell) == 5 for entry in found.values() for cell in entry["cells"].values()):
+            raise TypeError("its cells are not of five parts")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is not what fewview wrote ({error})", remedy="delete it; the samples are drawn again") from error
     return found

@@ -95,17 +95,17 @@ def invert(
         seen, target = (_whole if settings.whole else _patches)(network, code, data, grid, settings, optics, view, generator)
         squared, prior = ((seen - target) ** 2).mean(), (code**2 / 2).mean()
         loss = settings.perceptual * measure(seen, target) + settings.squared * squared + settings.prior * prior
+        reached = settings.psnr_stop is not None and _psnr(squared.item()) >= settings.psnr_stop
+        if report and (reached or step % 10 == 0 or step == settings.steps):
+            report(step, {"loss": loss.item(), "psnr_patches": _psnr(squared.item()), "prior": prior.item()})
+        if reached:  # before the step, so that the images are as near as they were just found to be
+            break
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=True)
         loss.backward()
         for optimiser, decay in zip(optimisers, decays, strict=True):
             optimiser.step()
             decay.step()
-        reached = settings.psnr_stop is not None and _psnr(squared.item()) >= settings.psnr_stop
-        if report and (reached or step % 10 == 0 or step == settings.steps):
-            report(step, {"loss": loss.item(), "psnr_patches": _psnr(squared.item()), "prior": prior.item()})
-        if reached:
-            break
     after = view_psnr(network, code.detach(), data, grid, optics)
     return Inverted(network.requires_grad_(False), code.detach(), Frame.of(data.scan), before, after)
 

@@ -66,7 +66,7 @@ def places(numbers: list[int], whole: Grid, step_mm: float) -> tuple[list[Place]
 
 
 def weights(spots: list[Place], z: slice) -> NDArray[np.float32]:
-    """(part, slice): the share of each part in the joined slices ``z``. Where two overlap, one fades out while the other fades in."""
+    """The share [k, z] of each part k in the joined slices ``z``. Where two overlap, one fades out while the other fades in."""
     at = np.arange(z.start, z.stop)
     raw = np.array([np.clip(np.minimum(at - p.first + 1, p.stop - at), 0, None) for p in spots], dtype=np.float64)
     for number, place in enumerate(spots):  # a part by itself counts fully, up to its end

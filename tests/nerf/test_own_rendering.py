@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from fewview.benchmarks.scores.published import as_published, published_psnr
 from fewview.data import Projections
 from fewview.geometry import Grid, skyscan_1276
 from fewview.nerf.mednerf import method as mednerf
@@ -67,3 +68,11 @@ def test_the_rendering_of_pixelnerf_is_the_projection_of_its_field() -> None:
     seen = pixelnerf.LEARNER.rendering(module, view, GRID, _seed())
     inside = (slice(4, -4), slice(6, -6))
     np.testing.assert_allclose(seen[inside], expected[inside], rtol=0.03, atol=0.01)
+
+
+def test_an_untrained_generator_reaches_the_published_psnr_of_the_view_that_it_was_given() -> None:
+    module = mednerf.LEARNER.build(mednerf.PRESETS["small"], _seed())
+    view = _view()
+    seen = mednerf.LEARNER.rendering(module, view, GRID, _seed())
+    image, target = as_published(seen, view.values[0])
+    assert published_psnr(image, target) == pytest.approx(25.3, abs=0.4)  # the fit ends at the first image of 25 dB or more

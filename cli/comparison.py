@@ -18,10 +18,12 @@ class Comparison:
     """What is compared and how it is tuned, the same for both commands.
 
     Args:
-        methods: names, control-mean, control-one-view, or my_file.py:my_function; by default all methods that run here, and the controls.
+        methods: names, controls (control-mean, control-tv-fdk, ...), or my_file.py:my_function; by default all that run here.
         size: voxels across the field of view.
         animals: use at most this many test animals.
         budget: number of candidate settings for each method, its defaults among them; 1 means no tuning.
+        tuned_on: number of validation animals on which candidates are tried.
+        mapped_on: number of training animals on which linear maps are fitted; 0 means no columns after a map.
         grey_fit: fit the grey values of each volume to the reference (gain and offset) before they are compared.
         register: move each volume rigidly onto the reference before they are compared.
         raw: give every method the views as measured; by default they are corrected as the reference was, for all methods alike.
@@ -36,6 +38,8 @@ class Comparison:
     size: int = 64
     animals: int = 6
     budget: int = 4
+    tuned_on: int = 2
+    mapped_on: int = 2
     grey_fit: bool = False
     register: bool = False
     raw: bool = False
@@ -116,7 +120,10 @@ def views(
 def _plan(how: Comparison, **more: Any) -> Any:
     from ..benchmarks.studies.table2 import Plan
 
-    shared = {name: getattr(how, name) for name in ("methods", "size", "budget", "grey_fit", "register", "checkpoints", "train")}
+    shared = {
+        name: getattr(how, name)
+        for name in ("methods", "size", "budget", "tuned_on", "mapped_on", "grey_fit", "register", "checkpoints", "train")
+    }
     return Plan(
         **shared,
         bin=not how.no_bin,

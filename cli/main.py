@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 _LOST = {
-    "recon": "; the volume of the last whole step, if there was one, went with it",
+    "recon": "; the volume of the last whole step, if there was one, went with it, and finished slabs are kept: the same command continues",
     "train": "; --resume continues from what was saved last",
     "bench": "; the same command continues where it was",
 }

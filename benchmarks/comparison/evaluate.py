@@ -22,14 +22,15 @@ from ...recon.run_method import thinned_history
 from ..scores.against.references import judged_by
 from ..scores.compared import ImagePair, Yardstick
 from ..scores.distribution import features_of
-from ..scores.feature_networks import judges
 from ..scores.metric_table import SECTIONS, scores_of
+from ..scores.networks.feature_networks import judges
 from ..scores.perceptual import LEAST_PIXELS
 from ..scores.scoring import Made, Maps, all_scores
 from .choosing.map_keys import digest, map_key
 from .control_methods import CONTROLS, TV_FDK, classical_channels, control_volume
 from .given_views import choose_views
 from .loaded import Subject, mean_references, pairs_in, subject_of, views_of
+from .own_rendering import own_rendering
 from .task import PairTask
 
 
@@ -130,7 +131,10 @@ class Evaluation:
         rec = reconstruct(scene.given, method, grid, check=False, **task.settings)
         if "interrupted" in rec.settings:  # after Ctrl-C this is the volume of the last step, which is not a result to keep
             raise KeyboardInterrupt
-        return (Made(rec.volume, tuple(channels), raw=False) if channels else Made.of(rec.volume)), rec
+        if channels:
+            return Made(rec.volume, tuple(channels), raw=False), rec
+        own = own_rendering(task.method, task.settings, scene.given, grid) if len(scene.given) == 1 else None
+        return Made.of(rec.volume, own), rec
 
     def _method(self, task: PairTask, grid: Grid) -> Method:
         if task.method not in CONTROLS:

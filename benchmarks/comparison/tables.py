@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from ...base.plain import to_json
 from ..scores.against.references import judged_by
 from ..scores.compared import FeatureSets
-from ..scores.feature_networks import ABSENT
 from ..scores.metric_table import SECTIONS, Metric, distances_of, metrics_of
+from ..scores.networks.feature_networks import ABSENT
 from ..scores.statistics import Interval, Key, by_animal, mean_interval
 from ..sweeps.columns import ARROWS, Cell, mark_best
 from .choosing.tuning import HEADLINE, TUNED
@@ -27,6 +27,7 @@ from .pictures import open_pictures
 from .sample_distance import sample_cells
 from .task import DEFAULT
 
+COMPAT = "table2-compat"
 # Table 2 of the BoneMet paper. It does not state its protocol; the published code scores the fit to the input view.
 PUBLISHED = {
     "PixelNeRF": {"psnr": 20.2, "ssim": 0.740, "fid": 155.2, "kid": 0.128},
@@ -92,7 +93,7 @@ def _row(method: str, views: int, selection: str, records: Sequence[Mapping[str,
     if results is not None and good:
         for section, kind in (("heldout-views", "views"), (judged_by(good[0]["scores"]), "slices")):
             cells[section] |= _distances([results / "pictures" / f"{r['key']}.npz" for r in good], SECTIONS[section], kind)
-        cells["table2-compat"] |= sample_cells(results, method)
+        cells[COMPAT] |= sample_cells(results, method)
     return Row(
         method,
         views,
@@ -195,8 +196,17 @@ def markdown(rows: Sequence[Row], section: str, labels: Mapping[str, str] | None
         cells = [f"**{text}**" if marked else text for text, marked in texts]
         tail = [f"{row.seconds:.3g}", f"{len(row.animals)}" + (f" ({len(row.failed)} failed)" if row.failed else "")]
         lines.append("| " + " | ".join([row.name, str(row.views), *cells, *tail]) + " |")
+    lines += published_rows(columns) if section == COMPAT else []
     note = absent_columns(rows, section, labels)
     return "\n".join(lines) + (f"\n\n{note}" if note else "")
+
+
+def published_rows(columns: Sequence[Metric]) -> list[str]:
+    """The paper's two rows, which are of other data and other images, under the same columns."""
+    return [
+        "| " + " | ".join([f"{name} (paper)", "1", *(f"{values.get(m.name, '-')}" for m in columns), "-", "-"]) + " |"
+        for name, values in PUBLISHED.items()
+    ]
 
 
 def as_csv(rows: Sequence[Row]) -> str:

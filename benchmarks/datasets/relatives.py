@@ -36,6 +36,11 @@ _LINES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
+# The animals to which the rule for the weight of total variation was fitted (recon/iterative/tuning/prior_weight.py). They and their
+# relatives are never test animals where there are enough others.
+SEEN_BY_RULES = ("C57BL6_J_", "NU_J_", "A_J_", "BALB_CBYJ_", "BTBR_T_Itpr3tf_j_", "C3H_HEJ_")
+
+
 def lines_of(name: str) -> tuple[str, ...]:
     """The inbred lines from which a strain descends, by its name or file name; an unknown name is a line of its own.
 
@@ -73,6 +78,8 @@ def families(names: Sequence[str]) -> dict[str, str]:
 def split_by_family(names: Sequence[str], seed: int = 0, fractions: Mapping[str, float] = FRACTIONS) -> dict[str, list[str]]:
     """Part -> names, in the order given. Whole families go to the part that lacks most, the largest family first.
 
+    Families of `SEEN_BY_RULES` go to "train", where other families are left for every other part.
+
     ``fractions`` are shares of the animals, and are met as closely as whole families allow. Where there are enough families no part stays
     empty. Families of equal size are taken in an order drawn from ``seed``.
 
@@ -93,11 +100,23 @@ def split_by_family(names: Sequence[str], seed: int = 0, fractions: Mapping[str,
     order = sorted(drawn, key=lambda family: -len(members[family]))
     parts: dict[str, list[str]] = {part: [] for part, share in fractions.items() if share > 0}
     size = dict.fromkeys(parts, 0)
+    pinned = _seen(names, members) if "train" in parts else set()
+    if len(order) - len(pinned) < len(parts) - 1:
+        pinned = set()
+    order = [*(f for f in order if f in pinned), *(f for f in order if f not in pinned)]
     for place, family in enumerate(order):
         empty = [part for part in parts if not parts[part]]
         choice = empty if len(empty) >= len(order) - place else list(parts)  # the last families go where there is none yet
-        part = max(choice, key=lambda part: fractions[part] * len(names) - size[part])
+        lacking = max(choice, key=lambda part: fractions[part] * len(names) - size[part])
+        part = "train" if family in pinned else lacking
         parts[part].append(family)
         size[part] += len(members[family])
     kept = {name: part for part, found in parts.items() for family in found for name in members[family]}
     return {part: [name for name in names if kept.get(name) == part] for part in fractions}
+
+
+def _seen(names: Sequence[str], members: Mapping[str, Sequence[str]]) -> set[str]:
+    """The families that have an animal, or a relative of one, to which a built-in rule was fitted."""
+    related = families([*names, *(name for name in SEEN_BY_RULES if name not in names)])
+    marked = {related[name] for name in SEEN_BY_RULES}
+    return {family for family, own in members.items() if any(related[name] in marked for name in own)}

@@ -44,7 +44,7 @@ def inception_features(weights: str | Path | None = None) -> Features:
     Raises MissingBackendError where they are missing; the network is never replaced by another one.
     """
     from ...data.catalogue.fetch import locate
-    from .inception import load_inception
+    from .networks.inception import load_inception
 
     try:
         network = load_inception(locate("fid-inception") if weights is None else weights)

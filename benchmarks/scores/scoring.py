@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base.shapes import FloatVolume, ViewIndices, VolumeMask
+from ...base.shapes import AnyViews, FloatVolume, Image, ViewIndices, VolumeMask
 from ...data import Projections
 from ...geometry import Grid
 from ...recon import Operator
@@ -23,6 +23,7 @@ from .against.linear_map import LinearMap
 from .against.references import Reference, judged_by
 from .compared import ViewPair, VolumePair, Yardstick
 from .metric_table import Needs, scores_of
+from .published import DATA_RANGE as PUBLISHED_RANGE
 
 MAPPED: Mapping[str, Needs] = {"grey": "grey-mapped volume", "linear": "linearly mapped volume"}
 Scores = dict[str, float]
@@ -33,17 +34,19 @@ Maps = Mapping[str, Mapping[str, LinearMap]]  # reference -> "grey" and "linear"
 class Made:
     """What a method made: its ``volume``, and the ``channels`` that a linear map takes (the volume itself, unless there are several).
 
-    The scores of the volume as it is are left out where it is nothing without its map (``raw`` False).
+    The scores of the volume as it is are left out where it is nothing without its map (``raw`` False). ``rendering`` is the one given view
+    as the method itself renders it (line integrals), where it has optics of its own.
     """
 
     volume: FloatVolume
     channels: tuple[FloatVolume, ...]
     raw: bool = True
+    rendering: Image | None = None
 
     @classmethod
-    def of(cls, volume: FloatVolume) -> Made:
+    def of(cls, volume: FloatVolume, rendering: Image | None = None) -> Made:
         """A volume that stands for itself."""
-        return cls(volume, (volume,))
+        return cls(volume, (volume,), rendering=rendering)
 
 
 def heldout_views(total: int, given: ViewIndices, most: int) -> NDArray[np.intp]:
@@ -54,18 +57,16 @@ def heldout_views(total: int, given: ViewIndices, most: int) -> NDArray[np.intp]
     return rest[np.floor(np.linspace(0, len(rest) - 1, most) + 0.5).astype(np.intp)]
 
 
+def projected(volume: FloatVolume, grid: Grid, like: Projections) -> AnyViews:
+    """The line integrals of the volume in the views of ``like``."""
+    return Operator(like.scan, grid)(np.ascontiguousarray(volume, dtype=np.float32))
+
+
 def rendered(volume: FloatVolume, grid: Grid, measured: Projections, yardstick: Yardstick) -> ViewPair:
     """The projections of the volume beside the measured ones, both clipped to the fixed window."""
-    seen = Operator(measured.scan, grid)(np.ascontiguousarray(volume, dtype=np.float32))
+    seen = projected(volume, grid, measured)
     low, high = yardstick.line_window
     return ViewPair(np.clip(seen, low, high), np.clip(measured.values, low, high), high - low)
-
-
-def published_scale(pair: ViewPair, line_window: tuple[float, float]) -> ViewPair:
-    """The views scaled to -1..1 with data range 2, as the published code scores them."""
-    low, high = line_window
-    seen, target = (2 * (images - low) / (high - low) - 1 for images in (pair.rendered, pair.measured))
-    return ViewPair(seen, target, 2.0)
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,9 @@ def all_scores(
         for short, needs in MAPPED.items():
             if maps and short in maps.get(name, {}):
                 scores[name] |= scores_of("volume", needs, replace(pair, volume=maps[name][short](made.channels)))
-    first = published_scale(rendered(volume, grid, whole[given][:1], yardstick), yardstick.line_window)
-    scores["table2-compat"] = scores_of("table2-compat", "views", first)
+    if len(given) == 1:  # the published protocol has one input view
+        own = projected(volume, grid, whole[given]) if made.rendering is None else made.rendering[None]
+        scores["table2-compat"] = scores_of("table2-compat", "views", ViewPair(own, whole[given].values, PUBLISHED_RANGE))
     name = judged_by(references)
     pair = pairs[name]
     shown = [n for n in range(grid.shape[0]) if pair.object[n].any()]  # a slice without the object says nothing about a volume

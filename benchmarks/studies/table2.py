@@ -16,17 +16,17 @@ from ...recon.corrections.prepared import prepared_in_words
 from ..comparison.checkpoints import checkpoints_in, train_missing
 from ..comparison.choosing.linear_fit import fit_animals, fit_maps
 from ..comparison.choosing.tuning import TUNED, Choice, candidates, choices_of, choose
-from ..comparison.control_methods import CONTROLS, TV_FDK
+from ..comparison.control_methods import CONTROLS, ONLY_AT, TV_FDK, UNTRAINED
 from ..comparison.evaluate import Evaluation
 from ..comparison.loaded import thresholds
 from ..comparison.making_tasks import make_tasks
-from ..comparison.sample_distance import measure_samples
+from ..comparison.sample_distance import PUBLISHED_COUNT, measure_samples
 from ..comparison.tables import PUBLISHED, as_csv, as_json, markdown, rows_of, sections_of
 from ..comparison.task import PairTask
 from ..pages.leads import in_words
 from ..pages.report import write_report
-from ..scores.feature_networks import judges
 from ..scores.metric_table import MEANING, METRICS
+from ..scores.networks.feature_networks import judges
 from ..sweeps.records import Record
 from ..sweeps.study import Desk, Study, made_by, run_study
 from ..sweeps.sweep import HERE, Tell, Where
@@ -42,7 +42,7 @@ class Plan:
     number of candidate settings for each method, its defaults among them, which are tried on ``tuned_on`` validation animals; ``settings``
     of a method are the same in all of them. Linear maps are fitted on ``mapped_on`` training animals (0: there are none). ``checkpoints``
     is a folder of ``METHOD.pt`` (default: in the results); with ``train`` those that are missing are trained first (``train_steps`` None:
-    as long as their small presets say).
+    as long as their small presets say). A generator invents ``samples`` X-rays for FID and KID.
     """
 
     data: Path = Path()
@@ -55,6 +55,7 @@ class Plan:
     most_animals: int = 6
     tuned_on: int = 2
     mapped_on: int = 2
+    samples: int = PUBLISHED_COUNT
     features: str = "inception"
     window: tuple[float, float] | None = None
     line_window: tuple[float, float] = (0.0, 3.0)
@@ -76,7 +77,15 @@ class Plan:
         chosen = self.methods or QUICK_METHODS
         steps = min(self.train_steps or 20, 20)
         return replace(
-            self, methods=chosen, views=self.views[-2:], size=min(self.size, 32), budget=1, most_animals=2, mapped_on=1, train_steps=steps
+            self,
+            methods=chosen,
+            views=self.views[-2:],
+            size=min(self.size, 32),
+            budget=1,
+            most_animals=2,
+            mapped_on=1,
+            samples=64,
+            train_steps=steps,
         )
 
 
@@ -136,14 +145,22 @@ def prepare(plan: Plan, desk: Desk) -> Ready:
         plan.prepare, thresholds(parts["train"], plan.size),
     )  # fmt: skip
     tried = {method: candidates(method, plan.budget, given.get(method)) for method in methods}
-    everything = [Choice(method, settings) for method, found in tried.items() for settings in found]
+    everything = [Choice(method, settings, ONLY_AT.get(method)) for method, found in tried.items() for settings in found]
     mapped_on = fit_animals(parts["train"], plan.mapped_on) if plan.mapped_on else []
-    maps = fit_maps(evaluation, desk.results, _tasks(plan, mapped_on, everything), where=desk.where, tell=desk.tell)
+    maps = fit_maps(
+        evaluation,
+        desk.results,
+        _tasks(plan, mapped_on, [c for c in everything if c.method != UNTRAINED]),
+        where=desk.where,
+        tell=desk.tell,
+    )
     evaluation = replace(evaluation, maps=maps)
     tuned_on = _first_animals(parts["validation"] or parts["train"], plan.tuned_on)
     several = [choice for choice in everything if len(tried[choice.method]) > 1]
     best = choose(evaluation, desk.results, evaluation.measured(_tasks(plan, tuned_on, several)), where=desk.where, tell=desk.tell)
-    choices = [choice for method, found in tried.items() for choice in choices_of(method, found[0], best.get(method, {}))]
+    choices = [
+        choice for method, found in tried.items() for choice in choices_of(method, found[0], best.get(method, {}), ONLY_AT.get(method))
+    ]
     return Ready(
         plan, tuple(test), tuple(parts["train"]), {method: found[0] for method, found in tried.items()}, tuple(choices),
         tuple(pair.animal for pair in mapped_on), tuple(pair.animal for pair in tuned_on) if several else (), evaluation,
@@ -185,7 +202,7 @@ def info(ready: Ready) -> dict[str, Any]:
 def write(study: Study, ready: Ready, results: Path, records: Sequence[Record], info: Mapping[str, Any]) -> None:
     """Write the tables in three formats, and the report."""
     plan = ready.plan
-    measure_samples(results, ready.settings, ready.train, plan.size, plan.line_window, judges(plan.features).features)
+    measure_samples(results, ready.settings, ready.train, plan.size, plan.line_window, judges(plan.features).features, plan.samples)
     rows, text = (
         rows_of(records, results),
         page(tables_of(records, results, plan), study.title, [*made_by(records), "", *(f"* {line}" for line in in_words(records))]),
@@ -218,18 +235,10 @@ def default_methods(settings: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...
 
 
 def page(tables: Mapping[str, str], title: str, made: Sequence[str] = ()) -> str:
-    """The tables with an explanation of each protocol, and the published table below them."""
+    """The tables with an explanation of each section; the published rows stand in that of table2-compat."""
     lines = [f"# {title}", "", *made]
     for section, table in tables.items():
         lines += ["", f"## {section}", "", MEANING[section], "", table]
-    lines += [
-        "",
-        "## Published (protocol not stated; see docs/benchmarks.md)",
-        "",
-        "| method | PSNR | SSIM | FID | KID |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [f"| {name} | {v['psnr']} | {v['ssim']} | {v['fid']} | {v['kid']} |" for name, v in PUBLISHED.items()]
     return "\n".join(lines) + "\n"
 
 

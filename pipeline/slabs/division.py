@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...base import InputError, UnknownNameError
-from ...base.memory import GIB, available_bytes
+from ...base.memory import GIB, available_bytes, require_memory
 from ...data.volumes.volume_format import VolumeFormat, format_to_write, formats
 from ...geometry import Grid, Scan
 from ...recon.analytic.feldkamp_slabs import SlabFdk
@@ -67,6 +67,8 @@ def slab_format(plan: ReconPlan) -> VolumeFormat:
 def divided(plan: ReconPlan, scan: Scan, grid: Grid, asked: int | None) -> Division:
     """The slabs of ``asked`` slices, or of as many as a quarter of the free memory holds; InputError for what cannot be cut."""
     height = min(asked or _height(grid, plan.corrections.median), grid.shape[0])
+    needed_bytes = 4 * (height + 2 * plan.corrections.median) * grid.shape[1] * grid.shape[2]
+    require_memory(needed_bytes, f"slabs of {height} slices", "give a smaller --slab, a larger --voxel-mm, or a smaller --box")
     slabs = tuple(slice(z, min(z + height, grid.shape[0])) for z in range(0, grid.shape[0], height))
     job = SlabFdk(scan, grid, **slab_method(plan))  # type: ignore[arg-type]
     require_separate(plan, job, slabs)

@@ -81,8 +81,8 @@ def _memory(plan: ReconPlan, scan: Scan, grid: Grid, cut: Division) -> int:
     _, ny, nx = grid.shape
     wide = min(cut.height + 2 * plan.corrections.median, grid.shape[0])
     of_slab = max(rows.stop - rows.start for rows in (fdk.rows(z) for z in cut.slabs))
-    slab = 4 * wide * ny * nx * (2 if plan.corrections.median else 1) + 4 * block * of_slab * cols + _CHUNKS
-    return PROGRAM + max(reading, filtering, slab + 4 * cut.height * ny * nx // 7)  # of the coarser levels, or the check
+    slab = 4 * wide * ny * nx * (3 if plan.corrections.median else 1) + 4 * block * of_slab * cols + _CHUNKS
+    return PROGRAM + max(reading, filtering, slab + 4 * cut.height * ny * nx // 5)  # of the coarser levels, or the check
 
 
 def _lines(found: Estimate, folder: Path) -> Iterator[str]:

@@ -13,14 +13,16 @@ from pathlib import Path
 import numpy as np
 
 from ...base.record import sha256
+from ...base.shapes import ViewValues, Volume
 from ...data import Projections
 from ...data.scans.air_level import border_air
 from ...data.scans.flat_and_dark import flat_field
 from ...data.scans.raw import RawSource
 from ...geometry import Grid, Scan
+from ...recon.analytic.feldkamp import view_blocks
 from ...recon.analytic.feldkamp_slabs import SlabFdk
 
-_IMAGES, _VIEWS, _STRIP = 3, 8, 64
+_IMAGES, _STRIP = 3, 64
 _WRITTEN = 32 << 20  # bytes written to find out how fast the disk is
 
 
@@ -80,29 +82,34 @@ def filter_time(fdk: SlabFdk, rows: slice) -> Took:
 
 
 def voxel_time(scan: Scan, grid: Grid, height: int) -> Took:
-    """To add one view to one voxel of a slab, on average: a few strips of slabs, and a few views."""
-    views = np.unique(np.linspace(0, len(scan) - 1, min(len(scan), _VIEWS)).round().astype(int))
+    """To add one view to one voxel of a slab, on average: a few strips of slabs, and as many views as are summed at once."""
+    block = view_blocks(scan)[0]
+    views = np.unique(np.linspace(0, len(scan) - 1, block.stop - block.start).round().astype(int))
     part, total, voxels = scan[views], Took(), 0
-    strips = list(_strips(grid, height))
-    for number, strip in enumerate([strips[0], *strips]):  # the first once more: it compiles
-        fdk = SlabFdk(part, strip)
-        z = slice(0, strip.shape[0])
+    for strip in _strips(grid, height):
+        fdk, z = SlabFdk(part, strip), slice(0, strip.shape[0])
         rows = fdk.rows(z)
         if not rows.stop:
             continue
         values = np.ones((len(part), rows.stop - rows.start, scan.shape[1]), np.float32)
-        with _timed() as took:
-            fdk.slab(lambda v, r, kept=values, first=rows.start: np.ascontiguousarray(kept[v, r.start - first : r.stop - first]), z)
-        if number:
-            total, voxels = total.plus(took), voxels + int(np.prod(strip.shape)) * len(part)
+        volume = np.zeros(strip.shape, np.float32)
+        _add(fdk, volume, values, rows.start)  # the first time it is compiled, and memory comes from the system
+        took = _add(fdk, volume, values, rows.start)
+        total, voxels = total.plus(took), voxels + int(np.prod(strip.shape)) * len(part)
     return total.times(1 / max(1, voxels))
+
+
+def _add(fdk: SlabFdk, volume: Volume, values: ViewValues, first: int) -> Took:
+    with _timed() as took:
+        fdk.add(volume, lambda v, r: np.ascontiguousarray(values[v, r.start - first : r.stop - first]), slice(0, len(volume)))
+    return took
 
 
 def _strips(grid: Grid, height: int) -> Iterator[Grid]:
     """Strips along x at several places of the first, the middle and the next to last slab."""
     nz, ny, nx = grid.shape
     high, wide = min(height, nz), min(_STRIP, ny)
-    for z, y in ((0, 0.5), (0.5, 0.17), (0.5, 0.5), (0.5, 0.83), (0.75, 0.5)):
+    for z, y in ((0, 0.5), (0.5, 0.12), (0.5, 0.5), (0.75, 0.3)):
         first = min(int(z * nz) // high * high, nz - high)
         start = min(max(0, int(y * ny) - wide // 2), ny - wide)
         middle = grid.origin_mm + grid.voxel_mm * np.array([(nx - 1) / 2, start + (wide - 1) / 2, first + (high - 1) / 2])

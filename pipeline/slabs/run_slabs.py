@@ -74,6 +74,8 @@ def run_slabs(
     plan.require_free_outputs()
     with kept_warnings() as warned:
         source, grid, cut = opened(plan, slab, tell)
+        if height_before(plan.output) is None:
+            require_room(plan, source, grid, cut)
         hashes = file_hashes(plan.source, _images(source))
 
         stamp = stamp_of(hashes, _settings(plan, cut))

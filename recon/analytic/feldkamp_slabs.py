@@ -84,12 +84,16 @@ class SlabFdk:
 
     def slab(self, read: ReadViews, z: slice, done: Callable[[int], object] = lambda views: None) -> NewVolume:
         """The slices ``z`` of the volume [z, y, x] in 1/mm. ``done`` is called with the number of views that are in it."""
-        assert self._able.fdk_sum is not None
         volume = np.zeros((z.stop - z.start, *self.grid.shape[1:]), dtype=np.float32)
+        self.add(volume, read, z, done)
+        return volume
+
+    def add(self, volume: NewVolume, read: ReadViews, z: slice, done: Callable[[int], object] = lambda views: None) -> None:
+        """Add the slices ``z`` to ``volume`` [z, y, x] in 1/mm, which holds these alone."""
+        assert self._able.fdk_sum is not None
         for views in self.blocks:
             rows = self.block_rows(views, z)
             if rows.stop:
                 held: ViewValues = read(views, rows)
                 self._able.fdk_sum(volume, self.scan[views], self.grid, held, self._covered.width[views], z, rows)
             done(views.stop)
-        return volume

@@ -66,6 +66,7 @@ class FistaTvSolver:
         steps = self.inner * (5 if s.momentum == 1.0 and s.count else 1)
         self.denoise.p = s.dual
         self.denoise(y, self.weight / self.lipschitz, steps, z)
+        del y  # a volume less while the gradient is made
         data, slope = self.term.gradient(z)
         objective = self._objective(data, z)
         s.before, s.slope_before = s.x, s.slope

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from fewview.benchmarks.scores.distribution import features_of, frechet_distance, inception_features, kernel_distance, random_features
-from fewview.benchmarks.scores.inception import FidInception, load_inception
+from fewview.benchmarks.scores.networks.inception import FidInception, load_inception
 from fewview.benchmarks.scores.statistics import mean_interval, paired_difference
 from fewview.benchmarks.scores.volume_metrics import dice, edge_error, fourier_shell_correlation, nrmse, surface_distance
 from fewview.geometry import InputError, MissingBackendError

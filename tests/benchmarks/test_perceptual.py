@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 from fewview.benchmarks.comparison.tables import Row, markdown
-from fewview.benchmarks.scores import feature_networks as judges_module
-from fewview.benchmarks.scores.feature_networks import ABSENT, judges
+from fewview.benchmarks.scores.networks import feature_networks as judges_module
+from fewview.benchmarks.scores.networks.feature_networks import ABSENT, judges
 from fewview.benchmarks.scores.perceptual import alexnet, load_lpips, lpips_of, perceptual_distance, published_heads, random_perceptual
 from fewview.geometry import InputError, MissingBackendError, UnknownNameError
 from numpy.typing import NDArray

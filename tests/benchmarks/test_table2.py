@@ -82,7 +82,8 @@ def test_the_table_has_every_method_and_the_controls_tell_the_protocols_apart(re
     rows = {(r.method.rpartition(":")[2], r.views): r for r in rows_of(load_records(results), results)}
     fdk, blank, mean = rows["fdk", 26], rows["control-one-view", 1], rows["control-mean", 26]
     # A volume that knows one view fits that view better than FDK does, and knows nothing else: the published measure rewards it.
-    assert blank.cells["table2-compat"]["psnr"].mean > fdk.cells["table2-compat"]["psnr"].mean
+    assert blank.cells["table2-compat"]["psnr"].mean > rows["fdk", 1].cells["table2-compat"]["psnr"].mean
+    assert not fdk.cells["table2-compat"]  # the published protocol has one given view
     assert blank.cells["heldout-views"]["psnr"].mean < fdk.cells["heldout-views"]["psnr"].mean
     assert fdk.cells["truth"]["psnr"].mean > rows["zero", 26].cells["truth"]["psnr"].mean
     assert np.isfinite(mean.cells["truth"]["psnr"].mean)

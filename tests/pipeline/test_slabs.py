@@ -172,11 +172,24 @@ def test_what_slabs_cannot_do_is_refused_before_anything_is_read(
     assert not list(tmp_path.iterdir())
 
 
+def test_slabs_that_memory_does_not_hold_are_refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 slices of 36 x 36 voxels are 104 kB; by itself a slab takes a quarter of the memory."""
+    monkeypatch.setattr("fewview.base.memory.available_bytes", lambda: 100_000)
+    with pytest.raises(ValueError, match=r"slabs of 20 slices need 9\.66e-05 GiB of memory and 9\.31e-05 GiB are free"):
+        run_slabs(ReconPlan(folder, out=tmp_path / "v.h5"), slab=20)
+    monkeypatch.setattr("fewview.pipeline.slabs.division.available_bytes", lambda: 4 * 4 * 36 * 36 * 9)
+    monkeypatch.setattr("fewview.base.memory.available_bytes", lambda: 10**9)
+    said: list[str] = []
+    run_slabs(ReconPlan(folder, out=tmp_path / "v.h5"), tell=said.append)
+    assert "in 3 slabs of 8 slices" in said[0]
+
+
 def test_too_little_room_on_the_disk_is_refused_with_the_number(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A volume of 24 x 36 x 36 and 52 views of 24 x 36, float32: 304 kB."""
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 300_000}))
     with pytest.raises(ValueError, match=r"v\.h5 needs 0\.000283 GiB on the disk while .* \(0\.000116 GiB then\) and 0\.000279 GiB"):
         run_slabs(ReconPlan(folder, out=tmp_path / "v.h5"), slab=5)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_axis_that_leans_far_is_refused_with_its_angle(tmp_path: Path) -> None:

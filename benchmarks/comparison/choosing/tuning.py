@@ -88,10 +88,15 @@ def choose(
     return best
 
 
-def choices_of(method: str, default: Mapping[str, Any], chosen: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> list[Choice]:
+def choices_of(
+    method: str,
+    default: Mapping[str, Any],
+    chosen: Mapping[int, Mapping[str, Mapping[str, Any]]],
+    only_at: tuple[int, ...] | None = None,
+) -> list[Choice]:
     """What is run on the test animals: the default settings, and at each number of views whatever was chosen; nothing is run twice."""
     if not chosen:
-        return [Choice(method, default)]
+        return [Choice(method, default, only_at)]
     found = []
     for views, by_metric in chosen.items():
         stands: dict[str, tuple[Mapping[str, Any], list[str]]] = {to_json(plain(default), sort_keys=True): (default, [DEFAULT])}

@@ -130,7 +130,15 @@ class ZarrPyramid:
 
 
 def halved(values: VoxelValues) -> NewVolume:
-    """Means of blocks of 2 x 2 x 2 voxels [z, y, x], and at an odd end of those that there are."""
+    """Means of blocks of 2 x 2 x 2 voxels [z, y, x], and at an odd end of those that there are; two slices at a time, to save memory."""
+    nz, ny, nx = (-(-n // 2) for n in values.shape)
+    out = np.empty((nz, ny, nx), np.float32)
+    for k in range(nz):
+        out[k] = _halved(values[2 * k : 2 * k + 2])[0]
+    return out
+
+
+def _halved(values: NDArray[np.float32]) -> NDArray[np.float32]:
     for axis in range(3):
         ahead = (slice(None),) * axis
         even, odd = values[(*ahead, slice(0, None, 2))], values[(*ahead, slice(1, None, 2))]

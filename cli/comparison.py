@@ -18,12 +18,15 @@ class Comparison:
     """What is compared and how it is tuned, the same for both commands.
 
     Args:
-        methods: names, control-mean, control-one-view, or my_file.py:my_function; by default all methods that run here, and the controls.
+        methods: names, controls (control-mean, control-tv-fdk, ...), or my_file.py:my_function; by default all that run here.
         size: voxels across the field of view.
         animals: use at most this many test animals.
-        budget: number of tuning candidates, the same for each method; 0 means no tuning.
+        budget: number of candidate settings for each method, its defaults among them; 1 means no tuning.
+        tuned_on: number of validation animals on which candidates are tried.
+        mapped_on: number of training animals on which linear maps are fitted; 0 means no columns after a map.
         grey_fit: fit the grey values of each volume to the reference (gain and offset) before they are compared.
         register: move each volume rigidly onto the reference before they are compared.
+        raw: give every method the views as measured; by default they are corrected as the reference was, for all methods alike.
         no_bin: use the detector as it is; by default pixels are averaged while two of them fit into a voxel, for all methods alike.
         checkpoints: folder with a METHOD.pt for each trained method; by default `checkpoints` in the results.
         train: first train the methods whose checkpoint is missing there (small presets, on the training animals).
@@ -35,8 +38,11 @@ class Comparison:
     size: int = 64
     animals: int = 6
     budget: int = 4
+    tuned_on: int = 2
+    mapped_on: int = 2
     grey_fit: bool = False
     register: bool = False
+    raw: bool = False
     no_bin: bool = False
     checkpoints: MaybePath = None
     train: bool = False
@@ -114,8 +120,19 @@ def views(
 def _plan(how: Comparison, **more: Any) -> Any:
     from ..benchmarks.studies.table2 import Plan
 
-    shared = {name: getattr(how, name) for name in ("methods", "size", "budget", "grey_fit", "register", "checkpoints", "train")}
-    return Plan(**shared, bin=not how.no_bin, train_steps=how.train_steps, most_animals=how.animals, settings=per_method(how.set), **more)
+    shared = {
+        name: getattr(how, name)
+        for name in ("methods", "size", "budget", "tuned_on", "mapped_on", "grey_fit", "register", "checkpoints", "train")
+    }
+    return Plan(
+        **shared,
+        bin=not how.no_bin,
+        prepare=not how.raw,
+        train_steps=how.train_steps,
+        most_animals=how.animals,
+        settings=per_method(how.set),
+        **more,
+    )
 
 
 def per_method(pairs: tuple[tuple[str, ...], ...]) -> dict[str, dict[str, Any]]:

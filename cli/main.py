@@ -55,13 +55,13 @@ COMMANDS = {
     **{f"bench {name}": Command("bench:study_command", place.summary, study=name) for name, place in STUDIES.items()},
     "bench table2": Command("comparison:table2", STUDIES["table2"].summary),
     "bench views": Command("comparison:views", STUDIES["views"].summary),
-    "bench speed": Command("bench:speed", "speed of the operator and of FDK on this machine, also beside other packages"),
-    "report": Command("report:report", "results of a benchmark to one self-contained page"),
-    "bone segment": Command("bone_segment:segment", "a CT volume to spine, femora and tibiae"),
+    "bench speed": Command("bench:speed", "measure the speed of the operator and of FDK on this machine, also beside other packages"),
+    "report": Command("report:report", "turn the results of a benchmark into one self-contained page"),
+    "bone segment": Command("bone_segment:segment", "split a CT volume into spine, femora and tibiae"),
     "bone register": Command("bone_register:register", "align a bone to a reference, or to its own first week"),
-    "bone roi": Command("bone_roi:roi", "composite of two weeks below the tibia-fibula junction"),
-    "bone measure": Command("bone_measure:measure", "quantities of bone: BV/TV, Tb.Th, Ct.Ar, pMOI and the others, with a page"),
-    "bone follow": Command("bone_follow:follow", "quantities of one animal over weeks, and what changed"),
+    "bone roi": Command("bone_roi:roi", "compose two weeks of a bone below the tibia-fibula junction: what was lost, what is new"),
+    "bone measure": Command("bone_measure:measure", "measure a bone: BV/TV, Tb.Th, Ct.Ar, pMOI and other quantities, with a page"),
+    "bone follow": Command("bone_follow:follow", "follow the quantities of one animal over the weeks, and say what changed"),
     "data list": Command("data:list_", "the external data sets and weight files that fewview can use"),
     "data fetch": Command("data:fetch", "download a data set, or a part of it, with hash check and resume"),
     "data verify": Command("data:verify", "check downloaded files against the manifest"),
@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 _LOST = {
-    "recon": "; the volume of the last whole step, if there was one, went with it",
+    "recon": "; the volume of the last whole step, if there was one, went with it, and finished slabs are kept: the same command continues",
     "train": "; --resume continues from what was saved last",
     "bench": "; the same command continues where it was",
 }

@@ -26,6 +26,7 @@ SearchPixels = Annotated[float, Field(gt=0, le=10_000, description="pixels, abov
 MaybePath = Annotated[Path | None, tyro.conf.arg(metavar="PATH")]
 MaybeCount = Annotated[Count | None, tyro.conf.arg(metavar="N")]
 MaybeMm = Annotated[Mm | None, tyro.conf.arg(metavar="MM")]
+MaybeStep = Annotated[float | None, tyro.conf.arg(metavar="MM")]
 MaybePixels = Annotated[SearchPixels | None, tyro.conf.arg(metavar="PIXELS")]
 Grey = Annotated[GreyScale, tyro.conf.OmitArgPrefixes]
 NO_SCALE = GreyScale()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ class Pair:
     """One scan of one animal: the folders of its X-rays and of its Recon-CT slices, and the grey window of the slices in 1/mm.
 
     ``truth`` is the volume from which a simulated scan was made, where the builder kept it. ``photons`` is the mean count of an
-    unattenuated pixel, where a record states it.
+    unattenuated pixel, where a record states it, and ``corrections`` are those that made Recon-CT from the X-rays, where the data set
+    states them.
     """
 
     animal: str
@@ -37,6 +38,7 @@ class Pair:
     window: tuple[float, float]
     truth: Path | None = None
     photons: float | None = None
+    corrections: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @property
     def name(self) -> str:
@@ -78,7 +80,8 @@ def find_pairs(root: str | Path, *, window: tuple[float, float] | None = None) -
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"{root} is not a folder; expected a data set in the BoneMet layout (fewview simulate --layout bonemet)")
-    stated = dataset_facts(root).get("window")
+    facts = dataset_facts(root)
+    stated, corrections = facts.get("window"), facts.get("corrections")
     chosen = window if window is not None else (tuple(stated) if stated else None)
     rays = {(f.animal, f.week): f.path for f in find_bonemet(root, component="Rotation-X-ray") if not f.part}
     slices = {(f.animal, f.week): f.path for f in find_bonemet(root, component="Recon-CT") if not f.part}
@@ -97,7 +100,8 @@ def find_pairs(root: str | Path, *, window: tuple[float, float] | None = None) -
     truth = {key: root / "truth" / f"{key[0]} week {key[1]} volume.nii.gz" for key in both}
     low, high = (float(edge) for edge in chosen)
     return [
-        Pair(*key, rays[key], slices[key], (low, high), truth[key] if truth[key].exists() else None, _photons(root, *key)) for key in both
+        Pair(*key, rays[key], slices[key], (low, high), truth[key] if truth[key].exists() else None, _photons(root, *key), corrections)
+        for key in both
     ]
 
 

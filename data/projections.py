@@ -44,7 +44,7 @@ class Projections:
         if not (np.issubdtype(values.dtype, np.floating) or np.issubdtype(values.dtype, np.integer)):
             raise InputError(f"projections are of type {values.dtype}", expected="real numbers: line integrals -ln(I/I0)")
         values = np.ascontiguousarray(values, dtype=np.float32)
-        if not np.isfinite(values).all():
+        if not all(np.isfinite(image).all() for image in values):  # a view at a time: no copy of the whole scan
             view, row, col = (int(i[0]) for i in np.nonzero(~np.isfinite(values)))
             count = int(np.count_nonzero(~np.isfinite(values)))
             raise InputError(

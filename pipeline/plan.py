@@ -53,7 +53,7 @@ class ReconPlan:
     field of view. ``out`` is the volume to write, by default ``<scan>_<method>_<views>.ome.tif`` in the current folder. ``calibrate`` and
     ``drift`` find the geometry from the views first. ``corrections`` are those of projections and volume (here dead pixels are left alone
     unless asked for). ``spread`` adds the standard deviation. ``binning`` is that of the detector. ``read_as`` are options of the reader of
-    the scan, and ``air`` and ``max_bad`` of `fewview.data.prepare`.
+    the scan, and ``air`` and ``max_bad`` of `fewview.data.prepare`. ``prior`` is an earlier volume of the same animal (docs/regions.md).
 
     >>> ReconPlan("my_scan", method="fdk", views="26").output.name
     'my_scan_fdk_26.ome.tif'
@@ -74,11 +74,13 @@ class ReconPlan:
     binning: int = 1
     read_as: Mapping[str, Any] = field(default_factory=dict)
     force: bool = False
+    prior: str | Path | None = None
     _loaded: Method | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scan", Path(self.scan))
         object.__setattr__(self, "out", None if self.out is None else Path(self.out))
+        object.__setattr__(self, "prior", None if self.prior is None else Path(self.prior))
         object.__setattr__(self, "_loaded", load_method(self.method))
         for name in ("settings", "read_as"):
             object.__setattr__(self, name, ReadOnly(getattr(self, name)))
@@ -89,6 +91,10 @@ class ReconPlan:
             self.reconstructor.settings(**self.settings)
         except InputError as error:
             raise error.see(f"see fewview methods {self.reconstructor.name}") from None
+        if self.prior is not None and "reference" not in {f.name for f in dataclasses.fields(self.reconstructor.Settings)}:
+            raise InputError(
+                f"--prior with --method {self.reconstructor.name}", expected="a method that takes an earlier volume: pdhg_tv or fista_tv"
+            )
         _ = self.view_choice, self.grid_choice
         format_to_write(self.output)
 
@@ -116,6 +122,11 @@ class ReconPlan:
         """The method itself, loaded once."""
         assert self._loaded is not None
         return self._loaded
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The paths of all that the run reads."""
+        return (self.source,) if self.prior is None else (self.source, Path(self.prior))
 
     @property
     def view_choice(self) -> ViewChoice:
@@ -151,4 +162,4 @@ class ReconPlan:
     def require_free_outputs(self) -> None:
         """Refuse outputs that exist already (without ``force``), before the work and not after it."""
         for path in self.outputs:
-            check_output(path, self.force, [self.source])
+            check_output(path, self.force, self.inputs)

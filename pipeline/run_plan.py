@@ -19,6 +19,7 @@ from ..data.self_check import WRONG
 from ..geometry import Grid
 from ..recon.corrections import correct, correct_volume
 from ..recon.method import Callback
+from .earlier_scan import earlier_volume
 from .findings import Findings, findings
 from .outputs import save
 from .plan import ReconPlan
@@ -46,19 +47,20 @@ class Finished:
         return self.reconstruction.settings.get("interrupted")
 
 
-def _silent(text: str) -> None:
+def silent(text: str) -> None:
     """Say nothing."""
 
 
-def _unwatched(label: str) -> AbstractContextManager[Callback]:
+def unwatched(label: str) -> AbstractContextManager[Callback]:
+    """Watch nothing."""
     return nullcontext(lambda progress: None)
 
 
 def run(
     plan: ReconPlan,
     *,
-    tell: Tell = _silent,
-    watch: Watch = _unwatched,
+    tell: Tell = silent,
+    watch: Watch = unwatched,
     command: str | None = None,
     named: Callable[[Path], Path] = lambda path: path,
 ) -> Finished:
@@ -73,6 +75,8 @@ def run(
     """
     start = time.perf_counter()
     plan.require_free_outputs()
+    if plan.prior is not None and not Path(plan.prior).exists():
+        raise FileNotFoundError(f"--prior {plan.prior} is not there")
     with kept_warnings() as warned:
         part, grid, notes = _read(plan, tell, watch)
         if plan.calibrate:
@@ -83,14 +87,22 @@ def run(
                 part, notes["drift"] = without_drift(part, tell)
         with watch("corrections"):  # last, because finding bone needs the right geometry
             part, notes["corrections"] = correct(part, plan.corrections, grid=grid)
+        extra: dict[str, Any] = {}
+        if plan.prior is not None:
+            with watch("registration of the prior"):
+                earlier, notes["prior"] = earlier_volume(Path(plan.prior), part, grid, tell)
+            extra = {"reference": earlier, "start": earlier}
         with watch(plan.reconstructor.name) as callback:
-            rec = reconstructed(part, plan, grid, (callback,))
+            rec = reconstructed(part, plan, grid, (callback,), extra)
+        named_instead = {name: f"{plan.prior}, registered" for name in extra if rec.settings[name] is not plan.settings.get(name)}
+        rec = dataclasses.replace(rec, settings={**rec.settings, **named_instead})  # a record has no room for a volume
         volume, account = correct_volume(rec.volume, plan.corrections)
         notes["corrections"] += account
         rec = dataclasses.replace(rec, volume=volume)
+        _tell_chosen(rec, tell)
         _tell_check(rec, tell)
     notes["warnings"] = list(warned)
-    facts = {"command": command or f"fewview.pipeline.run({plan!r})", "inputs": [plan.source], "named": named, "force": plan.force}
+    facts = {"command": command or f"fewview.pipeline.run({plan!r})", "inputs": plan.inputs, "named": named, "force": plan.force}
     _write(rec, plan, facts, notes, tell, start)
     return Finished(rec, plan.output, plan.std_output, notes, time.perf_counter() - start)
 
@@ -105,16 +117,16 @@ def _read(plan: ReconPlan, tell: Tell, watch: Watch) -> tuple[Projections, Grid,
     for doubt in plan_doubts(plan, source.scan, grid):
         warnings.warn(doubt, stacklevel=3)
     early = findings(source.scan, source.meta)
-    _say(early, Findings(), tell)
+    say(early, Findings(), tell)
     with watch("reading") as callback:
         part = line_integrals(source, progress=counted(callback), **plan.count_options)
     told = findings(part.scan, part.meta)
-    _say(told, early, tell)
+    say(told, early, tell)
     notes = {"reader": part.meta.get("assumptions", ()), "findings": told, "prepare": part.meta.get("prepare")}
     return part, grid, notes
 
 
-def _say(found: Findings, before: Findings, tell: Tell) -> None:
+def say(found: Findings, before: Findings, tell: Tell) -> None:
     """Say what was not said before, the most serious first: warnings as warnings, everything else as lines."""
     for line in found.warnings:
         if line not in before.warnings:
@@ -123,6 +135,16 @@ def _say(found: Findings, before: Findings, tell: Tell) -> None:
     for line in found.notes():
         if line not in known:
             tell(line)
+
+
+def _tell_chosen(rec: Reconstruction, tell: Tell) -> None:
+    """Say what the method did about an object larger than the grid, and how much it made of an earlier volume."""
+    if "outside_seen" in rec.settings:
+        seen, seconds = rec.settings["outside_seen"], rec.settings["outside_seconds"]
+        tell(f"the views show an object beside the grid ({seen:.0%} of their largest value): {rec.settings['outside']} ({seconds:.1f} s)")
+    if rec.settings.get("reference") is not None:
+        alpha = rec.settings["alpha"]
+        tell(f"prior: {f'alpha = {alpha:g}' if alpha else 'not used'}, {rec.settings.get('alpha_rule', 'as given')}")
 
 
 def _tell_check(rec: Reconstruction, tell: Tell) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..data import Projections, Reconstruction
@@ -41,9 +41,13 @@ def without_drift(projections: Projections, tell: Tell) -> tuple[Projections, di
     return Projections(projections.values, scan, projections.meta), {"cols_px": cols.round(4).tolist(), "rows_px": rows.round(4).tolist()}
 
 
-def reconstructed(part: Projections, plan: ReconPlan, grid: Grid, callbacks: Sequence[Callback]) -> Reconstruction:
-    """The reconstruction, with its standard deviation where the plan asks for it."""
-    spread, method, settings = plan.spread, plan.reconstructor, dict(plan.settings)
+def reconstructed(
+    part: Projections, plan: ReconPlan, grid: Grid, callbacks: Sequence[Callback], extra: Mapping[str, Any] | None = None
+) -> Reconstruction:
+    """The reconstruction, with its standard deviation where the plan asks for it. ``extra`` are settings that the
+    plan's own take precedence over.
+    """
+    spread, method, settings = plan.spread, plan.reconstructor, {**(extra or {}), **plan.settings}
     if not spread.replicas:
         return reconstruct(part, method, grid, callbacks, **settings)
     if spread.kind == "members":

@@ -9,7 +9,6 @@ from .iterative.cgls import cgls as cgls
 from .iterative.fista_tv import fista_tv as fista_tv
 from .iterative.os_sart import os_sart as os_sart
 from .iterative.pdhg_tv import pdhg_tv as pdhg_tv
-from .iterative.ridge.wcrr import wcrr as wcrr
 from .iterative.sirt import sirt as sirt
 from .method import METHODS as METHODS
 from .method import Method as Method
@@ -21,4 +20,5 @@ from .physics.simulator import simulate as simulate
 from .physics.simulator import simulate_raw as simulate_raw
 from .projector.operator import Operator as Operator
 from .projector.operator import dottest as dottest
+from .ridge.wcrr import wcrr as wcrr
 from .run_method import reconstruct as reconstruct

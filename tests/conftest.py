@@ -29,6 +29,17 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _one_thread_where_workers_share_the_cores() -> None:
+    """`make test` runs several workers at once (pytest-xdist): each takes one core, unless a test asks for more."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        import numba
+        import torch
+
+        numba.set_num_threads(1)
+        torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _ctrl_c_is_heard() -> None:
     """Where the tests run in the background SIGINT is ignored, and every child would inherit that; the tests of Ctrl-C need it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

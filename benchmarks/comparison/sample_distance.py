@@ -5,7 +5,7 @@ scan.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,9 @@ from ..scores.distribution import Features, features_of
 from ..scores.metric_table import distances_of
 from ..scores.statistics import Interval
 from ..sweeps.provenance import this_code
-from .evaluate import method_hash
+from .making_tasks import method_hash
 
-FILE = "samples.json"
+FILE, PUBLISHED_COUNT = "samples.json", 1000
 
 
 def measure_samples(
@@ -40,12 +40,13 @@ def measure_samples(
     size: int,
     line_window: tuple[float, float],
     features: Features | None,
-    count: int = 128,
+    count: int = PUBLISHED_COUNT,
 ) -> None:
     """FID and KID of ``count`` samples of every generative method with a checkpoint, kept in ``results/samples.json``.
 
     They are compared with as many measured views of the training animals, drawn with a fixed seed; both are binned to ``size`` voxels
-    across. What exists already for the same checkpoint and settings, made by the same code, is not made again.
+    across. With fewer than the published 1000 each cell says so. What exists already for the same checkpoint and settings, made by the same
+    code, is not made again.
     """
     generative = {
         m: s["checkpoint"]
@@ -68,7 +69,8 @@ def measure_samples(
             with torch.no_grad():
                 images = learner.samples(module, scan, count, torch.Generator().manual_seed(0))
             sets = FeatureSets(target, features_of(images, line_window, features))
-            cells = {name: astuple(cell) for name, cell in distances_of("table2-compat", sets).items()}
+            note = f"{count} samples; published: {PUBLISHED_COUNT}" if count < PUBLISHED_COUNT else ""
+            cells = {name: astuple(replace(cell, note=note)) for name, cell in distances_of("table2-compat", sets).items()}
             found[method] = {"made_from": keys[method], "cells": cells}
     with own_path(results / FILE) as temporary:
         temporary.write_text(to_json(found, indent=1), encoding="utf-8")
@@ -81,8 +83,8 @@ def read_samples(results: Path) -> dict[str, dict[str, Any]]:
         return {}
     try:
         found = from_json(path.read_text(encoding="utf-8"))
-        if not all(isinstance(entry["cells"], dict) for entry in found.values()):
-            raise TypeError("its cells are not objects")
+        if not all(len(cell) == 5 for entry in found.values() for cell in entry["cells"].values()):
+            raise TypeError("its cells are not of five parts")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is not what fewview wrote ({error})", remedy="delete it; the samples are drawn again") from error
     return found
@@ -93,7 +95,7 @@ def sample_cells(results: Path, method: str) -> dict[str, Interval]:
     method that invents nothing.
     """
     cells = read_samples(results).get(method, {}).get("cells", {})
-    return {name: Interval(float(mean), float(low), float(high), int(count)) for name, (mean, low, high, count) in cells.items()}
+    return {name: Interval(float(kept[0]), float(kept[1]), float(kept[2]), int(kept[3]), str(kept[4])) for name, kept in cells.items()}
 
 
 def _measured(train: Sequence[Pair], size: int, count: int) -> tuple[Float[NDArray[np.float32], "image row col"], Any]:

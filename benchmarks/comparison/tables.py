@@ -16,14 +16,18 @@ import torch
 from numpy.typing import NDArray
 
 from ...base.plain import to_json
+from ..scores.against.references import judged_by
 from ..scores.compared import FeatureSets
-from ..scores.feature_networks import ABSENT
-from ..scores.metric_table import PROTOCOLS, Metric, distances_of, metrics_of
-from ..scores.statistics import Interval, bootstrap_mean
+from ..scores.metric_table import SECTIONS, Metric, distances_of, metrics_of
+from ..scores.networks.feature_networks import ABSENT
+from ..scores.statistics import Interval, Key, by_animal, mean_interval
 from ..sweeps.columns import ARROWS, Cell, mark_best
+from .choosing.tuning import HEADLINE, TUNED
 from .pictures import open_pictures
 from .sample_distance import sample_cells
+from .task import DEFAULT
 
+COMPAT = "table2-compat"
 # Table 2 of the BoneMet paper. It does not state its protocol; the published code scores the fit to the input view.
 PUBLISHED = {
     "PixelNeRF": {"psnr": 20.2, "ssim": 0.740, "fid": 155.2, "kid": 0.128},
@@ -33,8 +37,11 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class Row:
-    """One method at one number of views. ``cells`` maps metric -> interval for each protocol; ``failed`` has the messages of tasks without
+    """One method at one number of views. ``cells`` maps metric -> interval for each section; ``failed`` has the messages of tasks without
     a volume.
+
+    Of a ``tuned`` row each column has the settings that were chosen for it on validation animals (`TUNED`), and columns without a choice of
+    their own have those of `HEADLINE`. The other rows have the method's default settings.
     """
 
     method: str
@@ -45,31 +52,48 @@ class Row:
     seconds: float
     peak_memory_mib: float
     failed: tuple[str, ...]
+    tuned: bool = False
+
+    @property
+    def name(self) -> str:
+        """The method, and whether it was tuned, as tables print it."""
+        return f"{self.method}, tuned" if self.tuned else self.method
 
 
 def rows_of(records: Sequence[Mapping[str, Any]], results: str | Path | None = None) -> list[Row]:
-    """One row for each method, number of views and selection, in the order of the records. Seeds are first averaged within an animal."""
+    """The rows of each method, number of views and selection, in the order of the records: default settings first, then tuned ones.
+
+    Weeks and seeds are first averaged within an animal.
+    """
     groups: dict[tuple[str, int, str], list[Mapping[str, Any]]] = {}
     for record in records:
         task = record["task"]
         groups.setdefault((task["method"], task["views"], task["selection"]), []).append(record)
-    return [_row(*key, group, Path(results) if results else None) for key, group in groups.items()]
+    folder = Path(results) if results else None
+    return [_row(*key, group, folder, tuned) for key, group in groups.items() for tuned in (False, True) if stands(group, tuned)]
 
 
-def _row(method: str, views: int, selection: str, records: Sequence[Mapping[str, Any]], results: Path | None) -> Row:
-    good = [r for r in records if "failed" not in r]
+def stands(records: Sequence[Mapping[str, Any]], tuned: bool, metric: str = HEADLINE) -> list[Mapping[str, Any]]:
+    """Those of the records whose settings stand for a metric in a row of default or of tuned settings."""
+    wanted = DEFAULT if not tuned else metric if metric in TUNED else HEADLINE
+    return [r for r in records if wanted in r["task"]["stands_for"]]
+
+
+def _row(method: str, views: int, selection: str, records: Sequence[Mapping[str, Any]], results: Path | None, tuned: bool) -> Row:
+    chosen = stands(records, tuned)
+    good = [r for r in chosen if "failed" not in r]
     cells: dict[str, dict[str, Interval]] = {}
-    for protocol in PROTOCOLS:
-        per_animal: dict[str, dict[str, list[float]]] = {}
-        for record in good:
-            for metric, value in record["scores"].get(protocol, {}).items():
-                per_animal.setdefault(metric, {}).setdefault(record["task"]["animal"], []).append(float(value))
-        means = {m: [float(np.mean(v)) for v in animals.values()] for m, animals in per_animal.items()}
-        cells[protocol] = {m: bootstrap_mean(v) for m, v in means.items() if np.isfinite(v).all()}
+    for section, protocol in SECTIONS.items():
+        cells[section] = {}
+        for name in dict.fromkeys(m.name for m in metrics_of(protocol)):
+            values = values_of(stands(records, tuned, name), section, name)
+            means = list(by_animal(values).values())
+            if means and np.isfinite(means).all():
+                cells[section][name] = mean_interval(means)
     if results is not None and good:
-        for protocol, name in (("heldout-views", "views"), ("volume", "slices")):
-            cells[protocol] |= _distances([results / "pictures" / f"{r['key']}.npz" for r in good], protocol, name)
-        cells["table2-compat"] |= sample_cells(results, method)
+        for section, kind in (("heldout-views", "views"), (judged_by(good[0]["scores"]), "slices")):
+            cells[section] |= _distances([results / "pictures" / f"{r['key']}.npz" for r in good], SECTIONS[section], kind)
+        cells[COMPAT] |= sample_cells(results, method)
     return Row(
         method,
         views,
@@ -78,8 +102,20 @@ def _row(method: str, views: int, selection: str, records: Sequence[Mapping[str,
         cells,
         float(np.median([r["seconds"] for r in good])) if good else float("nan"),
         max((float(r["peak_memory_mib"]) for r in good), default=float("nan")),
-        tuple(f"{r['task']['animal']}: {r['failed']}" for r in records if "failed" in r),
+        tuple(f"{r['task']['animal']}: {r['failed']}" for r in chosen if "failed" in r),
+        tuned,
     )
+
+
+def values_of(records: Sequence[Mapping[str, Any]], section: str, metric: str) -> dict[Key, float]:
+    """(animal, week, selection, seed) -> the score of each record that did not fail and has it."""
+    found = {}
+    for record in records:
+        value = None if "failed" in record else record["scores"].get(section, {}).get(metric)
+        if value is not None:
+            task = record["task"]
+            found[task["animal"], str(task["week"]), task["selection"], str(task["seed"])] = float(value)
+    return found
 
 
 def _distances(files: Sequence[Path], protocol: str, name: str) -> dict[str, Interval]:
@@ -102,9 +138,14 @@ def _stack(files: Sequence[Path], name: str) -> torch.Tensor | None:
     return torch.from_numpy(np.concatenate(parts)).double() if parts else None
 
 
-def columns_of(rows: Sequence[Row], protocol: str) -> list[Metric]:
-    """The listed metrics of a protocol that occur in a row."""
-    return [m for m in metrics_of(protocol) if m.listed and any(m.name in row.cells[protocol] for row in rows)]
+def columns_of(rows: Sequence[Row], section: str) -> list[Metric]:
+    """The listed metrics of a section that occur in a row; none for a section that no row has, such as the truth of measured data."""
+    return [m for m in metrics_of(SECTIONS[section]) if m.listed and any(m.name in row.cells[section] for row in rows)]
+
+
+def sections_of(rows: Sequence[Row]) -> list[str]:
+    """The sections that some row has, in their order."""
+    return [section for section in SECTIONS if any(row.cells[section] for row in rows)]
 
 
 def head_of(metric: Metric, labels: Mapping[str, str]) -> str:
@@ -113,16 +154,16 @@ def head_of(metric: Metric, labels: Mapping[str, str]) -> str:
     return f"{metric.head}{f', {metric.unit}' if metric.unit else ''}{network}\N{NO-BREAK SPACE}{ARROWS[metric.better]}"
 
 
-def cells_of(rows: Sequence[Row], metric: Metric) -> list[Cell]:
+def cells_of(rows: Sequence[Row], section: str, metric: Metric) -> list[Cell]:
     """The column of a metric, with the best method at each number and selection of views marked, and "-" where a row has no value."""
-    found = [row.cells[metric.protocol].get(metric.name) for row in rows]
+    found = [row.cells[section].get(metric.name) for row in rows]
     cells = [Cell("-") if cell is None else Cell(f"{cell.mean:#.4g}".rstrip("."), cell.mean) for cell in found]
-    return mark_best(cells, [(row.views, row.selection) for row in rows], metric.better)
+    return mark_best(cells, [(row.views, row.selection) for row in rows], metric.better) if metric.marked else cells
 
 
-def absent_columns(rows: Sequence[Row], protocol: str, labels: Mapping[str, str]) -> str:
-    """A note on the metrics of a protocol that have no column, and what each would need; empty where all have one."""
-    missing = [m for m in metrics_of(protocol) if m.listed and not any(m.name in row.cells[protocol] for row in rows)]
+def absent_columns(rows: Sequence[Row], section: str, labels: Mapping[str, str]) -> str:
+    """A note on the metrics of a section that have no column, and what each would need; empty where all have one."""
+    missing = [m for m in metrics_of(SECTIONS[section]) if m.listed and not any(m.name in row.cells[section] for row in rows)]
     reasons: dict[str, list[str]] = {}
     for metric in missing:
         reasons.setdefault(_lack(metric, labels), []).append(metric.head)
@@ -141,33 +182,42 @@ def _lack(metric: Metric, labels: Mapping[str, str]) -> str:
     return "no reconstruction has a finite value"
 
 
-def markdown(rows: Sequence[Row], protocol: str, labels: Mapping[str, str] | None = None) -> str:
-    """One protocol as a Markdown table with the best values in bold. ``labels`` name the networks on whose
+def markdown(rows: Sequence[Row], section: str, labels: Mapping[str, str] | None = None) -> str:
+    """One section as a Markdown table with the best values in bold. ``labels`` name the networks on whose
     features FID, KID and LPIPS are.
     """
     labels = labels or {}
-    columns = columns_of(rows, protocol)
-    best = {m.name: [cell.best for cell in cells_of(rows, m)] for m in columns}
+    columns = columns_of(rows, section)
+    best = {m.name: [cell.best for cell in cells_of(rows, section, m)] for m in columns}
     heads = ["method", "views", *(head_of(m, labels) for m in columns), "s", "animals"]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for place, row in enumerate(rows):
-        texts = [(str(row.cells[protocol].get(m.name, "-")), best[m.name][place]) for m in columns]
+        texts = [(str(row.cells[section].get(m.name, "-")), best[m.name][place]) for m in columns]
         cells = [f"**{text}**" if marked else text for text, marked in texts]
         tail = [f"{row.seconds:.3g}", f"{len(row.animals)}" + (f" ({len(row.failed)} failed)" if row.failed else "")]
-        lines.append("| " + " | ".join([row.method, str(row.views), *cells, *tail]) + " |")
-    note = absent_columns(rows, protocol, labels)
+        lines.append("| " + " | ".join([row.name, str(row.views), *cells, *tail]) + " |")
+    lines += published_rows(columns) if section == COMPAT else []
+    note = absent_columns(rows, section, labels)
     return "\n".join(lines) + (f"\n\n{note}" if note else "")
 
 
+def published_rows(columns: Sequence[Metric]) -> list[str]:
+    """The paper's two rows, which are of other data and other images, under the same columns."""
+    return [
+        "| " + " | ".join([f"{name} (paper)", "1", *(f"{values.get(m.name, '-')}" for m in columns), "-", "-"]) + " |"
+        for name, values in PUBLISHED.items()
+    ]
+
+
 def as_csv(rows: Sequence[Row]) -> str:
-    """All protocols and metrics as CSV, one line for each cell."""
+    """All sections and metrics as CSV, one line for each cell."""
     out = io.StringIO()
     write = csv.writer(out, lineterminator="\n").writerow
-    write(["protocol", "method", "views", "selection", "metric", "mean", "low", "high", "animals"])
+    write(["section", "method", "views", "selection", "metric", "mean", "low", "high", "animals"])
     for row in rows:
-        for protocol, cells in row.cells.items():
+        for section, cells in row.cells.items():
             for metric, cell in cells.items():
-                write([protocol, row.method, row.views, row.selection, metric, cell.mean, cell.low, cell.high, len(row.animals)])
+                write([section, row.name, row.views, row.selection, metric, cell.mean, cell.low, cell.high, len(row.animals)])
     return out.getvalue()
 
 

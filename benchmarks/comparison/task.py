@@ -10,13 +10,17 @@ from pydantic import BaseModel
 
 from ..sweeps.record_check import RecordFacts
 
+DEFAULT = "default"
+
 
 @dataclass(frozen=True)
 class PairTask:
     """One reconstruction. ``inputs`` is the SHA-256 of the scan and its reference, so that a record never outlives a change of the data.
 
     ``method_hash`` is that of a method's own file or checkpoint, and empty for built-in methods. ``scoring`` says how the result is
-    measured (windows, features, alignment), so that a record made with another yardstick is not mistaken for this task's.
+    measured (windows, features, alignment), so that a record made with another yardstick is not mistaken for this task's. ``stands_for``
+    names the columns that its settings were chosen for: `DEFAULT` for the row of a method's default settings, and names of metrics for the
+    row of tuned ones.
     """
 
     animal: str
@@ -31,6 +35,7 @@ class PairTask:
     inputs: str = ""
     method_hash: str = ""
     scoring: Mapping[str, Any] = field(default_factory=dict)
+    stands_for: tuple[str, ...] = (DEFAULT,)
 
     @property
     def label(self) -> str:
@@ -47,6 +52,7 @@ class PairTaskFacts(BaseModel):
     selection: str
     seed: int
     method: str
+    stands_for: list[str]
 
 
 class PairRecord(RecordFacts):

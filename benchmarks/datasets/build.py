@@ -16,6 +16,7 @@ from ...base.outputs.one_at_a_time import one_at_a_time
 from ...base.record import kept_warnings
 from ...base.shapes import Volume
 from ...data import RawScan, write_bonemet_slices, write_bonemet_xray, write_volume
+from ...data.volumes.resample import resample
 from ...geometry import Grid, Scan, skyscan_1276
 from ...recon import fdk
 from ...recon.corrections import correct, correct_volume
@@ -66,7 +67,8 @@ def build_bonemet(
     corrected as `corrected` says, in 8-bit slices of one fixed grey window. ``settings`` are those of `BuildSettings`.
 
     Beside the tree there are ``dataset.json`` (what is built), ``split.json`` (parts by family, see `split_by_family`), ``records/`` (one
-    file for each scan: source, placement, physics, truth) and, with ``truth=True``, ``truth/`` with the volumes that were scanned.
+    file for each scan: source, placement, physics, truth) and ``truth/`` with the volumes that were scanned, averaged over the voxels of
+    the scan's own grid (``truth=False`` leaves them out).
 
     A build that was cut off resumes where it stopped, and ends with the same files, because an animal depends only on its source, ``seed``
     and id, and its record is written last. Sources may be added at the end of the list. ``progress(done, total, what)`` is called before
@@ -131,9 +133,11 @@ def _build(animal: Animal, week: int, settings: BuildSettings, out: Path, record
     write_bonemet_xray(raw, out, str(animal.id), week, force=True)
     write_bonemet_slices(volume, out, "Recon-CT", str(animal.id), week, settings.window, force=True)
     if settings.truth:
-        for name, array in {"volume": scene.volume, "labels": scene.labels}.items():
+        own = Grid.fit(settings.scan)  # the natural resolution of the scan: each of its voxels gets the mean of what it covers
+        kept = {"volume": (resample(scene.volume, scene.grid, own), own), "labels": (scene.labels, scene.grid)}
+        for name, (array, where) in kept.items():
             if array is not None:
-                write_volume(array, out / TRUTH / f"{animal.id} week {week} {name}.nii.gz", grid=scene.grid, force=True)
+                write_volume(array, out / TRUTH / f"{animal.id} week {week} {name}.nii.gz", grid=where, force=True)
     write_whole(
         record,
         {

@@ -34,7 +34,8 @@ class BuildSettings:
     ``window`` (low, high) in 1/mm is the grey window of all Recon-CT; 75/255 of it separates bone from tissue. ``corrections`` are those of
     Recon-CT, by default the result of `recon_ct_corrections`. ``grey`` says what the numbers of a volume mean and ``volume_voxel_mm`` how
     large its voxels are, where its file does not; ``read_as`` are other options of `read_volume`. ``lesions`` is the number in a phantom,
-    and ``truth`` keeps the volumes that were scanned.
+    and ``truth`` keeps what was scanned, averaged over the voxels of the scan's own grid (`Grid.fit`), which is what a reconstruction can
+    be judged by.
     """
 
     scan: Scan
@@ -46,7 +47,7 @@ class BuildSettings:
     volume_voxel_mm: float | None = None
     read_as: Mapping[str, Any] | None = None
     lesions: int = 2
-    truth: bool = False
+    truth: bool = True
     filter: str = "hamming"
 
     def __post_init__(self) -> None:
@@ -195,6 +196,11 @@ def finish(
     write_whole(out / SPLIT, {"by": by, "seed": settings.seed, "fractions": dict(fractions), **split, "animals": listed})
     shares = "\n".join(f"* {part}: {', '.join(ids) or 'none'}" for part, ids in split.items())
     low, high = settings.window
+    kept = (
+        f"* `{TRUTH}/<id> week N volume.nii.gz`: the truth in 1/mm at 30 keV, averaged over the voxels of Recon-CT's grid.\n"
+        if settings.truth
+        else ""
+    )
     write_whole(
         out / READ_ME,
         f"""# A paired data set in the layout of BoneMet, made in software by fewview
@@ -204,7 +210,7 @@ These are simulated scans, not measured ones. {len(animals)} animals; {settings.
 * `{TREE}/1. Rotation-X-ray/<id>/week N/xray_1.PNG` ...: 16-bit counts, air near {settings.physics.air_level:g}.
 * `{TREE}/2. Recon-CT/<id>/week N/ct_slice_001.PNG` ...: FDK of all views; 8 bit, 0..255 is {low:g} to {high:g} 1/mm in every scan;
   voxel {Grid.fit(settings.scan).voxel_mm:g} mm. It is a reconstruction of these X-rays, not the truth.
-* `{RECORDS}/`: source, placement, physics and truth of each scan. `{PLAN}`: all settings.
+{kept}* `{RECORDS}/`: source, placement, physics and truth of each scan. `{PLAN}`: all settings.
 * `{SPLIT}`: by animal, relatives together.
 
 {shares}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...base.shapes import FloatVolume, UInt8
 from ..comparison.tables import Row
+from ..scores.against.references import judged_by
 
 
 def data_uri(png: bytes) -> str:
@@ -46,7 +47,7 @@ def curves(rows: Sequence[Row], panels: Mapping[str, tuple[str, str]]) -> list[t
 
     Returns titles with their pictures, without those that have no values. A picture is narrow enough to be read on a telephone.
     """
-    methods = list(dict.fromkeys(row.method for row in rows))
+    methods = list(dict.fromkeys(row.name for row in rows))
     found = []
     for title, (protocol, metric) in panels.items():
         shown = [row for row in rows if metric in row.cells[protocol]]
@@ -59,7 +60,7 @@ def _curve(rows: Sequence[Row], methods: Sequence[str], title: str, protocol: st
     figure = new_figure((4.8, 4.2))
     axis = figure.subplots()
     for number, method in enumerate(methods):
-        points = sorted((r.views, r.cells[protocol][metric]) for r in rows if r.method == method)
+        points = sorted((r.views, r.cells[protocol][metric]) for r in rows if r.name == method)
         if not points:
             continue
         x, mean = [p[0] for p in points], [p[1].mean for p in points]
@@ -77,9 +78,9 @@ def _curve(rows: Sequence[Row], methods: Sequence[str], title: str, protocol: st
     return uri_of(figure)
 
 
-def scatter(records: Sequence[Mapping[str, Any]], metric: str = "psnr") -> str:
+def scatter(records: Sequence[Mapping[str, Any]], metric: str = "psnr_object") -> str:
     """The ``metric`` of the volume of every animal, with a line for each method and a colour for each number of views."""
-    good = [r for r in records if "failed" not in r]
+    good = [r for r in records if "failed" not in r and metric in r["scores"][judged_by(r["scores"])]]
     methods = list(dict.fromkeys(r["task"]["method"] for r in good))
     counts = sorted({r["task"]["views"] for r in good})
     figure = new_figure((5.2, 1.3 + 0.34 * max(4, len(methods))))
@@ -87,10 +88,10 @@ def scatter(records: Sequence[Mapping[str, Any]], metric: str = "psnr") -> str:
     for number, count in enumerate(counts):
         chosen = [r for r in good if r["task"]["views"] == count]
         y = [methods.index(r["task"]["method"]) + 0.6 * ((number + 0.5) / len(counts) - 0.5) for r in chosen]
-        axis.plot([float(r["scores"]["volume"][metric]) for r in chosen], y, "o", ms=5, alpha=0.7, label=f"{count} views")
+        axis.plot([float(r["scores"][judged_by(r["scores"])][metric]) for r in chosen], y, "o", ms=5, alpha=0.7, label=f"{count} views")
     axis.set_yticks(range(len(methods)), [short(m) for m in methods])
     axis.invert_yaxis()
-    axis.set(xlabel="volume PSNR, dB")
+    axis.set(xlabel="PSNR in the object, dB")
     axis.grid(axis="x", alpha=0.25)
     if good:
         figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=10, frameon=False)

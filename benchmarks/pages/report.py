@@ -13,16 +13,18 @@ from ...base import InputError
 from ...base.files import atomic_path, refuse_existing
 from ...base.outputs.ownership import SIGNATURE
 from ...base.plain import to_json
+from ..comparison.choosing.tuning import HEADLINE
 from ..comparison.pictures import open_pictures
-from ..comparison.tables import PUBLISHED, Row, absent_columns, cells_of, columns_of, head_of, rows_of
-from ..comparison.task import PairRecord
-from ..scores.metric_table import MEANING, PROTOCOLS
-from ..scores.statistics import paired_difference
+from ..comparison.tables import PUBLISHED, Row, absent_columns, cells_of, columns_of, head_of, rows_of, sections_of
+from ..comparison.task import DEFAULT, PairRecord
+from ..scores.against.references import judged_by
+from ..scores.metric_table import MEANING
 from ..sweeps.columns import Cell
 from ..sweeps.results import load_records, read_state
 from ..sweeps.study import made_by
 from .convergence import convergence
 from .figures import curves, image_uri, planes, scatter, short, shot
+from .leads import in_words, leads
 
 
 def write_report(results: str | Path, out: str | Path | None = None, *, force: bool = False) -> Path:
@@ -57,23 +59,26 @@ def _context(results: Path, records: Sequence[dict[str, Any]], rows: Sequence[Ro
     counts = sorted({r["task"]["views"] for r in records})
     methods = list(dict.fromkeys(r["task"]["method"] for r in records))
     shots, reference, shown = _shots(results, records, animals[0], info)
-    baseline, differences = _differences(records)
+    judge = judged_by(dict.fromkeys(sections_of(rows)))
     return {
         "title": f"{len(methods)} methods, {', '.join(map(str, counts))} views",
-        "lead": f"{info.get('data', 'data')}: {_count(len(animals), 'test animal')} that no method was trained or tuned on.",
+        "lead": f"{info.get('data', 'data')}: {_count(len(animals), 'test animal')} "
+        "(no method was trained, tuned or mapped on them).",
         "facts": [
             (len(animals), _count(len(animals), "test animal").partition(" ")[2]), (len(methods), "methods and controls"),
             (len(records), "reconstructions"),
             (f"{info.get('size', '?')}", "voxels across"),
         ],
-        "protocols": [_leaderboard(rows, protocol, info.get("labels", {})) for protocol in PROTOCOLS],
+        "protocols": [_leaderboard(rows, section, info.get("labels", {})) for section in sections_of(rows)],
         "published": PUBLISHED,
         "made": made_by(records),
-        "curves": curves(rows, {"volume PSNR, dB": ("volume", "psnr"), "held-out view PSNR, dB": ("heldout-views", "psnr")}),
+        "curves": curves(
+            rows, {f"PSNR in the object against {judge}, dB": (judge, "psnr_object"), "held-out view PSNR, dB": ("heldout-views", "psnr")}
+        ),
         "scatter": scatter(records),
         "convergence": convergence([r for r in records if "failed" not in r]),
-        "baseline": baseline,
-        "differences": differences,
+        "verdicts": in_words(records),
+        "differences": _differences(records, judge),
         "shots": shots,
         "shots_note": f"Animal {animals[0]}, grey from {shown[0]:.3g} to {shown[1]:.3g} 1/mm; errors in blue and red, full scale "
         f"{(shown[1] - shown[0]) / 4:.2g} 1/mm.",
@@ -94,22 +99,22 @@ def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'s' * (number != 1)}"
 
 
-def _leaderboard(rows: Sequence[Row], protocol: str, labels: Mapping[str, str]) -> dict[str, Any]:
-    """The table of a protocol: only columns with values, the best value of each marked, and a note on what other columns would need."""
-    columns = columns_of(rows, protocol)
-    found = [cells_of(rows, metric) for metric in columns]
+def _leaderboard(rows: Sequence[Row], section: str, labels: Mapping[str, str]) -> dict[str, Any]:
+    """The table of a section: only columns with values, the best value of each marked, and a note on what other columns would need."""
+    columns = columns_of(rows, section)
+    found = [cells_of(rows, section, metric) for metric in columns]
     table = []
     for place, row in enumerate(rows):
-        cells = [{"text": short(row.method), "value": short(row.method)}, {"text": row.views, "value": row.views}]
-        cells += [_cell(cells[place], row, metric.name, protocol) for metric, cells in zip(columns, found, strict=True)]
+        cells = [{"text": short(row.name), "value": short(row.name)}, {"text": row.views, "value": row.views}]
+        cells += [_cell(cells[place], row, metric.name, section) for metric, cells in zip(columns, found, strict=True)]
         tail = ((row.seconds, ".3g"), (row.peak_memory_mib, ",.0f"))
         cells += [{"text": format(v, style) if math.isfinite(v) else "-", "value": v} for v, style in tail]
         table.append(cells)
     heads = ["method", "views", *(head_of(metric, labels) for metric in columns), "seconds", "MiB"]
-    note = absent_columns(rows, protocol, labels)
+    note = absent_columns(rows, section, labels)
     return {
-        "name": protocol,
-        "meaning": MEANING[protocol],
+        "name": section,
+        "meaning": MEANING[section],
         "heads": heads,
         "rows": table,
         "note": note,
@@ -117,8 +122,8 @@ def _leaderboard(rows: Sequence[Row], protocol: str, labels: Mapping[str, str]) 
     }
 
 
-def _cell(cell: Cell, row: Row, metric: str, protocol: str) -> dict[str, Any]:
-    found = row.cells[protocol].get(metric)
+def _cell(cell: Cell, row: Row, metric: str, section: str) -> dict[str, Any]:
+    found = row.cells[section].get(metric)
     if found is None:
         return {"text": "-", "value": "-"}
     low, high = f"{found.low:#.4g}", f"{found.high:#.4g}"
@@ -136,7 +141,7 @@ def _shots(
     found, reference, window = [], "", _window(info)
     for record in records:
         path = results / "pictures" / f"{record['key']}.npz"
-        if "failed" in record or record["task"]["animal"] != animal or not path.exists():
+        if "failed" in record or record["task"]["animal"] != animal or not path.exists() or DEFAULT not in record["task"]["stands_for"]:
             continue
         with open_pictures(path) as kept:
             if not reference:
@@ -144,10 +149,16 @@ def _shots(
                 window = (window[0], brightest if brightest > window[0] else window[1])
                 reference = image_uri(planes(kept["reference"], window))
             task = record["task"]
-            score = f"{float(record['scores']['volume']['psnr']):.2f} dB"
+            score = _in_short(record["scores"][judged_by(record["scores"])])
             picture = shot(kept["volume"], kept["reference"], window)
         found.append({"method": short(task["method"]), "views": task["views"], "src": picture, "score": score})
     return found, reference, window
+
+
+def _in_short(scores: Mapping[str, float]) -> str:
+    """The PSNR in the object, as the volume is and after its linear map, as far as they exist."""
+    shown = (("psnr_object", "dB"), (HEADLINE, "dB after a linear map"))
+    return ", ".join(f"{float(scores[name]):.2f} {unit}" for name, unit in shown if name in scores)
 
 
 def _failures(records: Sequence[dict[str, Any]]) -> list[str]:
@@ -161,41 +172,35 @@ def _failures(records: Sequence[dict[str, Any]]) -> list[str]:
     return [f"{what}: {why} ({', '.join(dict.fromkeys(who))})" for (what, why), who in alike.items()]
 
 
-def _differences(records: Sequence[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
-    """Every method compared with FDK (or the first method), pairwise over animals."""
-    good = [r for r in records if "failed" not in r]
-    methods = list(dict.fromkeys(r["task"]["method"] for r in good))
-    if len(methods) < 2:
-        return "", []
-    baseline = "fdk" if "fdk" in methods else methods[0]
-
-    def scores(method: str, count: int) -> dict[str, float]:
-        chosen = [r for r in good if r["task"]["method"] == method and r["task"]["views"] == count]
-        return {r["task"]["animal"]: float(r["scores"]["volume"]["psnr"]) for r in chosen}
-
+def _differences(records: Sequence[dict[str, Any]], section: str) -> list[dict[str, Any]]:
+    """Every row compared with the best classical one after a linear map, pairwise over animals."""
     lines = []
-    for method in methods:
-        for count in sorted({r["task"]["views"] for r in good}):
-            a, b = scores(method, count), scores(baseline, count)
-            if method == baseline or not a.keys() & b.keys():
-                continue
-            d = paired_difference(a, b)
-            interval = f"{d.low:+.2f} to {d.high:+.2f}" if math.isfinite(d.low) else "one animal"
-            lines.append({"method": short(method), "views": count, "mean": f"{d.mean:+.2f}", "interval": interval})
-    return baseline, lines
+    for lead in leads(records, section):
+        d = lead.difference
+        interval = f"{d.low:+.2f} to {d.high:+.2f}" if math.isfinite(d.low) else "one animal"
+        lines.append(
+            {"method": short(lead.row), "views": lead.views, "baseline": lead.baseline, "mean": f"{d.mean:+.2f}", "interval": interval}
+        )
+    return lines
 
 
 def _notes(info: Mapping[str, Any]) -> list[str]:
     low, high = _window(info)
     return [
-        f"Data range of volumes {high - low:g} 1/mm (the data set's grey window), of views {info.get('line_window', '?')}; fixed for all.",
+        f"Data range of volumes {high - low:g} 1/mm, of views {info.get('line_window', '?')}; fixed for all.",
+        str(info.get("prepared", "")),
         "Detector pixels were averaged while two of them fit into a voxel, for all methods alike."
         if info.get("bin")
         else "The detector was not binned.",
-        "Volumes are scored inside what every view sees; bone lies above 75/255 of the grey window.",
-        "The reference is Recon-CT, an FDK of all views: the views that a method was given are among those it was made from.",
+        "Bone lies above "
+        + ", ".join(f"{value:.3g} 1/mm in {name}" for name, value in info.get("bones", {}).items())
+        + " (Otsu's upper threshold of three classes, on training animals).",
+        "Recon-CT is an FDK of all views: the views that a method was given are among those it was made from.",
         f"Trained or tuned on animals {', '.join(info.get('train', [])) or 'none'}; relatives are on one side of the split.",
-        f"Tuning candidates for each method: {info.get('tuning', {}).get('candidates', {})}.",
+        f"Tuning candidates for each method, its defaults among them: {info.get('tuning', {}).get('candidates', {})}. "
+        "Each column of a tuned row has the settings that were best in it on validation animals.",
+        f"Linear maps were fitted on training animals {', '.join(info.get('mapped_on', [])) or 'none'}, inside the object: "
+        "one for each method, its settings and the number of views.",
         f"FID, KID and LPIPS use {info.get('features', 'none')} features"
         + ("; over random features they are other quantities than the published ones." if info.get("features") == "random" else "."),
         f"Before the comparison of volumes: {info.get('alignment', 'nothing was aligned')}.",

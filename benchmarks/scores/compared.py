@@ -11,9 +11,10 @@ import numpy as np
 from torch import Tensor
 
 from ...base import InputError
+from ...base.psnr import DATA_RANGE_PER_MM
 from ...base.shapes import AnyViews, Float, FloatVolume, Images, VolumeMask
 from ...geometry import Grid
-from .alignment import fit_grey
+from .against.alignment import fit_grey
 from .bone_metrics import measured_pair
 from .perceptual import Perceptual
 from .volume_metrics import SurfaceDistance, surface_distance
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Yardstick:
-    """What makes scores comparable, the same for every method: grey window (1/mm), bone threshold (1/mm), window of line integrals.
+    """What makes scores comparable, the same for every method: bone threshold (1/mm), grey window (1/mm), window of line integrals.
 
-    At most ``heldout`` views are rendered. ``register`` and ``grey_fit`` bring a volume to its reference for the ``volume`` protocol.
+    The grey window is that of the whole project. At most ``heldout`` views are rendered. ``register`` and ``grey_fit`` bring a volume to
+    its reference before it is compared with it.
     """
 
-    window: tuple[float, float]
     bone: float
+    window: tuple[float, float] = (0.0, DATA_RANGE_PER_MM)
     line_window: tuple[float, float] = (0.0, 3.0)
     heldout: int = 26
     grey_fit: bool = False
@@ -49,7 +51,9 @@ class Yardstick:
 
 @dataclass(frozen=True)
 class VolumePair:
-    """A volume and its reference on one grid, compared inside ``mask``. What several metrics share is computed once.
+    """A volume and its reference on one grid, compared inside ``mask`` and inside ``body``, the object in it (None: the whole mask).
+
+    What several metrics share is computed once.
 
     Raises InputError for shapes that differ from that of the grid, and for a reference that is constant inside the mask.
     """
@@ -59,6 +63,7 @@ class VolumePair:
     grid: Grid
     mask: VolumeMask
     yardstick: Yardstick
+    body: VolumeMask | None = None
 
     def __post_init__(self) -> None:
         for name, array in (("volume", self.volume), ("reference", self.reference)):
@@ -66,6 +71,11 @@ class VolumePair:
                 raise InputError(f"the {name} has shape {array.shape}", expected=f"{self.grid.shape}, as the grid says")
         if self.target[self.mask].std() == 0:
             raise InputError("the reference is constant", expected="a reference with structure inside the field of view")
+
+    @property
+    def object(self) -> VolumeMask:
+        """Where the object is, inside the mask."""
+        return self.mask if self.body is None else self.body & self.mask
 
     @cached_property
     def inside(self) -> FloatVolume:

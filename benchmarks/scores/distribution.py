@@ -44,7 +44,7 @@ def inception_features(weights: str | Path | None = None) -> Features:
     Raises MissingBackendError where they are missing; the network is never replaced by another one.
     """
     from ...data.catalogue.fetch import locate
-    from .inception import load_inception
+    from .networks.inception import load_inception
 
     try:
         network = load_inception(locate("fid-inception") if weights is None else weights)
@@ -113,11 +113,12 @@ def kernel_distance(
 ) -> tuple[float, float]:
     """Mean and standard deviation over subsets of the unbiased MMD^2 with kernel (x.y/d + 1)^3 (Binkowski et al. 2018), by torchmetrics.
 
-    ``subset_size`` defaults to the smaller set, at most 1000. The subsets are drawn with ``seed``; the global generator is left as it was.
+    ``subset_size`` defaults to half of the smaller set, at most 1000: a subset of everything has no spread. The subsets are drawn with
+    ``seed``; the global generator is left as it was.
     """
     from torchmetrics.image.kid import KernelInceptionDistance
 
-    size = min(len(real), len(fake), 1000) if subset_size is None else subset_size
+    size = min(max(2, min(len(real), len(fake)) // 2), 1000) if subset_size is None else subset_size
     _need(real, fake, max(size, 2))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it warns that it keeps all features, which are few and in memory already

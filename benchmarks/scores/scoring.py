@@ -1,6 +1,6 @@
-"""Scores of one reconstruction under the three protocols, which are always labelled and never mixed.
+"""Scores of one reconstruction, which are always labelled and never mixed.
 
-* ``volume``: the volume against its reference, inside what every view sees.
+* ``truth``, ``recon-ct``: the volume against a reference, inside the object and inside what every view sees.
 * ``heldout-views``: rendered projections at measured angles that were not given to the method, in a fixed window.
 * ``table2-compat``: the fit to the view that *was* given, as the published code scores it. It says nothing about the volume.
 """
@@ -14,15 +14,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base.shapes import FloatVolume, ViewIndices, VolumeMask
+from ...base.shapes import AnyViews, FloatVolume, Image, ViewIndices, VolumeMask
 from ...data import Projections
 from ...geometry import Grid
 from ...recon import Operator
-from .alignment import fit_grey, register
+from .against.alignment import fit_grey, register
+from .against.linear_map import LinearMap
+from .against.references import Reference, judged_by
 from .compared import ViewPair, VolumePair, Yardstick
-from .metric_table import scores_of
+from .metric_table import Needs, scores_of
+from .published import DATA_RANGE as PUBLISHED_RANGE
 
+MAPPED: Mapping[str, Needs] = {"grey": "grey-mapped volume", "linear": "linearly mapped volume"}
 Scores = dict[str, float]
+Maps = Mapping[str, Mapping[str, LinearMap]]  # reference -> "grey" and "linear" -> the map to it
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a method made: its ``volume``, and the ``channels`` that a linear map takes (the volume itself, unless there are several).
+
+    The scores of the volume as it is are left out where it is nothing without its map (``raw`` False). ``rendering`` is the one given view
+    as the method itself renders it (line integrals), where it has optics of its own.
+    """
+
+    volume: FloatVolume
+    channels: tuple[FloatVolume, ...]
+    raw: bool = True
+    rendering: Image | None = None
+
+    @classmethod
+    def of(cls, volume: FloatVolume, rendering: Image | None = None) -> Made:
+        """A volume that stands for itself."""
+        return cls(volume, (volume,), rendering=rendering)
 
 
 def heldout_views(total: int, given: ViewIndices, most: int) -> NDArray[np.intp]:
@@ -33,24 +57,22 @@ def heldout_views(total: int, given: ViewIndices, most: int) -> NDArray[np.intp]
     return rest[np.floor(np.linspace(0, len(rest) - 1, most) + 0.5).astype(np.intp)]
 
 
+def projected(volume: FloatVolume, grid: Grid, like: Projections) -> AnyViews:
+    """The line integrals of the volume in the views of ``like``."""
+    return Operator(like.scan, grid)(np.ascontiguousarray(volume, dtype=np.float32))
+
+
 def rendered(volume: FloatVolume, grid: Grid, measured: Projections, yardstick: Yardstick) -> ViewPair:
     """The projections of the volume beside the measured ones, both clipped to the fixed window."""
-    seen = Operator(measured.scan, grid)(np.ascontiguousarray(volume, dtype=np.float32))
+    seen = projected(volume, grid, measured)
     low, high = yardstick.line_window
     return ViewPair(np.clip(seen, low, high), np.clip(measured.values, low, high), high - low)
 
 
-def published_scale(pair: ViewPair, line_window: tuple[float, float]) -> ViewPair:
-    """The views scaled to -1..1 with data range 2, as the published code scores them."""
-    low, high = line_window
-    seen, target = (2 * (images - low) / (high - low) - 1 for images in (pair.rendered, pair.measured))
-    return ViewPair(seen, target, 2.0)
-
-
 @dataclass(frozen=True)
 class Compared:
-    """The scores of each protocol, the volume as it was compared, how it was brought to the reference, and images
-    for FID, KID and LPIPS.
+    """The scores of each section, the volume as it was compared with the first reference, how it was brought there, and images for FID,
+    KID and LPIPS.
     """
 
     scores: Mapping[str, Scores]
@@ -74,22 +96,43 @@ def aligned(
 
 
 def all_scores(
-    volume: FloatVolume, grid: Grid, reference: FloatVolume, whole: Projections, given: ViewIndices, yardstick: Yardstick
+    made: Made,
+    grid: Grid,
+    references: Mapping[str, Reference],
+    whole: Projections,
+    given: ViewIndices,
+    yardstick: Yardstick,
+    body: VolumeMask | None = None,
+    maps: Maps | None = None,
 ) -> Compared:
-    """The scores of each protocol, and the image pairs that FID, KID and LPIPS need: axial slices, and rendered held-out views.
+    """The scores of each section, and the image pairs that FID, KID and LPIPS need: axial slices, and rendered held-out views.
 
-    Views are always rendered from the volume as it is; alignment is for the ``volume`` protocol alone.
+    ``body`` is where the object is (default: all that every view sees). ``maps`` are those of this method and number of views, fitted on
+    other animals; without them there are no scores after a map. Views are always rendered from the volume as it is; alignment is for the
+    comparison with references alone.
     """
+    volume = made.volume
     mask = grid.seen_by_all(whole.scan)
-    pair = VolumePair(volume, reference, grid, mask, yardstick)  # bad shapes are refused before anything is aligned
-    moved, how = aligned(volume, reference, grid, mask, yardstick)
-    pair = replace(pair, volume=moved)
-    first = published_scale(rendered(volume, grid, whole[given][:1], yardstick), yardstick.line_window)
-    scores = {"volume": scores_of("volume", "volume", pair), "table2-compat": scores_of("table2-compat", "views", first)}
-    images = {"slices": pair.inside, "slices_reference": pair.target}
+    scores: dict[str, Scores] = {}
+    pairs, alignment = {}, {}
+    for name, reference in references.items():
+        pair = VolumePair(volume, reference.volume, grid, mask, replace(yardstick, bone=reference.bone), body)  # bad shapes are refused
+        moved, how = aligned(volume, reference.volume, grid, mask, yardstick)
+        pairs[name], alignment[name] = replace(pair, volume=moved), how
+        scores[name] = scores_of("volume", "volume", pairs[name]) if made.raw else {}
+        for short, needs in MAPPED.items():
+            if maps and short in maps.get(name, {}):
+                scores[name] |= scores_of("volume", needs, replace(pair, volume=maps[name][short](made.channels)))
+    if len(given) == 1:  # the published protocol has one input view
+        own = projected(volume, grid, whole[given]) if made.rendering is None else made.rendering[None]
+        scores["table2-compat"] = scores_of("table2-compat", "views", ViewPair(own, whole[given].values, PUBLISHED_RANGE))
+    name = judged_by(references)
+    pair = pairs[name]
+    shown = [n for n in range(grid.shape[0]) if pair.object[n].any()]  # a slice without the object says nothing about a volume
+    images = {"slices": pair.inside[shown], "slices_reference": pair.target[shown]}
     unseen = heldout_views(len(whole), given, yardstick.heldout)
     if unseen.size:
         views = rendered(volume, grid, whole[unseen], yardstick)
         scores["heldout-views"] = scores_of("heldout-views", "views", views)
         images |= {"views": views.rendered, "views_reference": views.measured}
-    return Compared(scores, moved, how, images)
+    return Compared(scores, pair.volume, alignment[name], images)

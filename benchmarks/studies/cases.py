@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from ...base import InputError
+from ...base.psnr import DATA_RANGE_PER_MM
 from ...base.record import sha256
 from ...base.shapes import Volume, VolumeMask
 from ...data import Projections
@@ -25,11 +26,11 @@ from ..scores.metric_table import scores_of
 
 AtLeast8 = Annotated[int, Field(ge=8)]
 VOLUMES = ("BALB_CBYJ_", "BTBR_T_Itpr3tf_j_", "C3H_HEJ_", "C57BL_6NJ_", "CBA_CAJ_", "DBA_2J_", "FVB_NJ_", "SJL_J_")
-MU_MAX, SOURCE_VOXEL_MM, BONE, RANGE = 0.20, 0.141, 0.04, 0.20  # 1/mm, mm, 1/mm, 1/mm
-YARDSTICK = Yardstick(window=(0.0, RANGE), bone=BONE)
+MU_MAX, SOURCE_VOXEL_MM, BONE = 0.20, 0.141, 0.04  # 1/mm, mm, 1/mm
+YARDSTICK = Yardstick(bone=BONE)
 SCORED = ("psnr", "ssim", "dice_bone")
 METRIC_KEYS = tuple(f"volume/{name}" for name in SCORED)
-MEASURE = f"PSNR and SSIM over {RANGE:g} 1/mm, bone above {BONE:g} 1/mm, inside what every view sees (`Grid.seen_by_all`)."
+MEASURE = f"PSNR and SSIM over {DATA_RANGE_PER_MM:g} 1/mm, bone above {BONE:g} 1/mm, inside what every view sees (`Grid.seen_by_all`)."
 
 
 @dataclass(frozen=True)

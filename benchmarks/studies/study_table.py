@@ -29,6 +29,8 @@ STUDIES = {
     "self_check": Place("self_check:STUDY", "which faults the self-check finds, and whether it leaves sound scans alone"),
     "intervals": Place("intervals:STUDY", "what the standard deviations are worth where the truth is known"),
     "time": Place("time_to_quality:STUDY", "how long a method takes to come close to where it converges"),
+    "bone_poses": Place("bone_poses:STUDY", "whether bones, motions and landmarks are found however an animal lies"),
+    "bone_views": Place("bone_views:STUDY", "how many views a quantity of bone needs"),
     "rtk": Place("rtk:STUDY", "itk-rtk beside fewview: quality against seconds"),
 }
 

@@ -9,33 +9,40 @@ from typing import Any
 
 from ...base import InputError
 from ...base.files import own_path
+from ...base.psnr import DATA_RANGE_PER_MM
 from ...data.pairs import Pair, find_pairs, split_pairs
 from ...recon import METHODS
+from ...recon.corrections.prepared import prepared_in_words
 from ..comparison.checkpoints import checkpoints_in, train_missing
-from ..comparison.control_methods import CONTROLS
-from ..comparison.evaluate import Evaluation, make_tasks
-from ..comparison.sample_distance import measure_samples
-from ..comparison.tables import PUBLISHED, as_csv, as_json, markdown, rows_of
+from ..comparison.choosing.linear_fit import fit_animals, fit_maps
+from ..comparison.choosing.tuning import TUNED, Choice, candidates, choices_of, choose
+from ..comparison.control_methods import CONTROLS, ONLY_AT, TV_FDK, UNTRAINED
+from ..comparison.evaluate import Evaluation
+from ..comparison.loaded import thresholds
+from ..comparison.making_tasks import make_tasks
+from ..comparison.sample_distance import PUBLISHED_COUNT, measure_samples
+from ..comparison.tables import PUBLISHED, as_csv, as_json, markdown, rows_of, sections_of
 from ..comparison.task import PairTask
-from ..comparison.tuning import candidates, tune
+from ..pages.leads import in_words
 from ..pages.report import write_report
-from ..scores.feature_networks import judges
-from ..scores.metric_table import MEANING, METRICS, PROTOCOLS
+from ..scores.metric_table import MEANING, METRICS
+from ..scores.networks.feature_networks import judges
 from ..sweeps.records import Record
 from ..sweeps.study import Desk, Study, made_by, run_study
 from ..sweeps.sweep import HERE, Tell, Where
 
-QUICK_METHODS = ("fdk", "sirt", "cgls", "control-mean", "control-one-view")
+QUICK_METHODS = ("fdk", "cgls", "pdhg_tv", "control-mean", TV_FDK)
 
 
 @dataclass(frozen=True)
 class Plan:
     """What is compared. With ``methods`` empty it is every method that runs here without training (or has a checkpoint), and the controls.
 
-    ``data`` is a folder in the layout of BoneMet, ``views`` are numbers of views, ``size`` is the number of voxels across, and ``budget``
-    that of tuning candidates for each method. ``settings`` of a method take precedence over tuning. ``checkpoints`` is a folder of
-    ``METHOD.pt`` (default: in the results); with ``train`` those that are missing are trained first (``train_steps`` None: as long as their
-    small presets say).
+    ``data`` is a folder in the layout of BoneMet, ``views`` are numbers of views, ``size`` is that of voxels across, and ``budget`` the
+    number of candidate settings for each method, its defaults among them, which are tried on ``tuned_on`` validation animals; ``settings``
+    of a method are the same in all of them. Linear maps are fitted on ``mapped_on`` training animals (0: there are none). ``checkpoints``
+    is a folder of ``METHOD.pt`` (default: in the results); with ``train`` those that are missing are trained first (``train_steps`` None:
+    as long as their small presets say). A generator invents ``samples`` X-rays for FID and KID.
     """
 
     data: Path = Path()
@@ -46,6 +53,9 @@ class Plan:
     seeds: tuple[int, ...] = (0,)
     budget: int = 4
     most_animals: int = 6
+    tuned_on: int = 2
+    mapped_on: int = 2
+    samples: int = PUBLISHED_COUNT
     features: str = "inception"
     window: tuple[float, float] | None = None
     line_window: tuple[float, float] = (0.0, 3.0)
@@ -54,6 +64,7 @@ class Plan:
     grey_fit: bool = False
     register: bool = False
     bin: bool = True
+    prepare: bool = True
     checkpoints: Path | None = None
     train: bool = False
     train_steps: int | None = None
@@ -65,17 +76,30 @@ class Plan:
         """
         chosen = self.methods or QUICK_METHODS
         steps = min(self.train_steps or 20, 20)
-        return replace(self, methods=chosen, views=self.views[-2:], size=min(self.size, 32), budget=0, most_animals=2, train_steps=steps)
+        return replace(
+            self,
+            methods=chosen,
+            views=self.views[-2:],
+            size=min(self.size, 32),
+            budget=1,
+            most_animals=2,
+            mapped_on=1,
+            samples=64,
+            train_steps=steps,
+        )
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A plan whose animals were found and split, whose methods were tuned and whose networks were trained."""
+    """A plan whose animals were found and split, whose networks were trained, and whose settings and linear maps were chosen."""
 
     plan: Plan
     test: tuple[Pair, ...]
     train: tuple[Pair, ...]
     settings: Mapping[str, Mapping[str, Any]]
+    choices: tuple[Choice, ...]
+    mapped_on: tuple[str, ...]
+    tuned_on: tuple[str, ...]
     evaluation: Evaluation
 
     @property
@@ -117,24 +141,39 @@ def prepare(plan: Plan, desk: Desk) -> Ready:
             METHODS[name]  # an unknown name is refused before hours of work
     train = sorted({pair.animal for pair in parts["train"]}, key=int)
     evaluation = Evaluation(
-        plan.data, plan.window, plan.line_window, tuple(train), plan.features, plan.keep_volumes, plan.grey_fit, plan.register, plan.bin
+        plan.data, plan.window, plan.line_window, tuple(train), plan.features, plan.keep_volumes, plan.grey_fit, plan.register, plan.bin,
+        plan.prepare, thresholds(parts["train"], plan.size),
+    )  # fmt: skip
+    tried = {method: candidates(method, plan.budget, given.get(method)) for method in methods}
+    everything = [Choice(method, settings, ONLY_AT.get(method)) for method, found in tried.items() for settings in found]
+    mapped_on = fit_animals(parts["train"], plan.mapped_on) if plan.mapped_on else []
+    maps = fit_maps(
+        evaluation,
+        desk.results,
+        _tasks(plan, mapped_on, [c for c in everything if c.method != UNTRAINED]),
+        where=desk.where,
+        tell=desk.tell,
     )
-    middle = plan.views[len(plan.views) // 2]
-    tuned = tune(
-        evaluation, desk.results, parts["train"], methods, middle, plan.size, plan.budget, given=given, where=desk.where, tell=desk.tell
-    )
-    settings = {method: {**tuned.get(method, {}), **given.get(method, {})} for method in methods}
-    return Ready(plan, tuple(test), tuple(parts["train"]), settings, evaluation)
+    evaluation = replace(evaluation, maps=maps)
+    tuned_on = _first_animals(parts["validation"] or parts["train"], plan.tuned_on)
+    several = [choice for choice in everything if len(tried[choice.method]) > 1]
+    best = choose(evaluation, desk.results, evaluation.measured(_tasks(plan, tuned_on, several)), where=desk.where, tell=desk.tell)
+    choices = [
+        choice for method, found in tried.items() for choice in choices_of(method, found[0], best.get(method, {}), ONLY_AT.get(method))
+    ]
+    return Ready(
+        plan, tuple(test), tuple(parts["train"]), {method: found[0] for method, found in tried.items()}, tuple(choices),
+        tuple(pair.animal for pair in mapped_on), tuple(pair.animal for pair in tuned_on) if several else (), evaluation,
+    )  # fmt: skip
+
+
+def _tasks(plan: Plan, pairs: Sequence[Pair], choices: Sequence[Choice]) -> list[PairTask]:
+    return make_tasks(pairs, choices, plan.views, plan.size, selections=plan.selections, seeds=plan.seeds, total_photons=plan.total_photons)
 
 
 def tasks(ready: Ready) -> list[PairTask]:
-    """Test animals x methods x numbers and selections of views."""
-    plan = ready.plan
-    made = make_tasks(
-        ready.test, list(ready.settings), plan.views, plan.size, selections=plan.selections, seeds=plan.seeds,
-        settings={method: dict(given) for method, given in ready.settings.items()}, total_photons=plan.total_photons,
-    )  # fmt: skip
-    return ready.evaluation.measured(made)
+    """Test animals x methods with their settings x numbers and selections of views."""
+    return ready.evaluation.measured(_tasks(ready.plan, ready.test, ready.choices))
 
 
 def run(ready: Ready, task: PairTask) -> dict[str, Any]:
@@ -146,24 +185,28 @@ def info(ready: Ready) -> dict[str, Any]:
     """What the report says about how the comparison was done."""
     plan = ready.plan
     networks = judges(plan.features)
-    budgets = {method: len(candidates(method)[: plan.budget]) for method in ready.settings}
+    budgets = {method: len(candidates(method, plan.budget, given)) for method, given in ready.settings.items()}
     return {
         "data": plan.data.name, "test": sorted({p.animal for p in ready.test}, key=int), "train": ready.animals_trained_on,
         "settings": ready.settings, "features": plan.features, "labels": networks.labels, "remarks": networks.remarks,
-        "alignment": _alignment(plan), "window_per_mm": ready.test[0].window, "line_window": plan.line_window, "size": plan.size,
+        "alignment": _alignment(plan), "window_per_mm": (0.0, DATA_RANGE_PER_MM), "bones": ready.evaluation.bones,
+        "prepared": prepared_in_words(ready.test[0].corrections if plan.prepare else None),
+        "line_window": plan.line_window, "size": plan.size,
         "bin": plan.bin, "published": PUBLISHED,
-        "tuning": {
-            "candidates": budgets, "views": plan.views[len(plan.views) // 2], "animals": "at most 2 training animals",
-            "chosen by": "volume PSNR",
-        },
+        "mapped_on": ready.mapped_on,
+        "tuning": {"candidates": budgets, "animals": ready.tuned_on, "chosen for": TUNED},
+        "choices": ready.choices,
     }  # fmt: skip
 
 
 def write(study: Study, ready: Ready, results: Path, records: Sequence[Record], info: Mapping[str, Any]) -> None:
     """Write the tables in three formats, and the report."""
     plan = ready.plan
-    measure_samples(results, ready.settings, ready.train, plan.size, plan.line_window, judges(plan.features).features)
-    rows, text = rows_of(records, results), page(tables_of(records, results, plan), study.title, made_by(records))
+    measure_samples(results, ready.settings, ready.train, plan.size, plan.line_window, judges(plan.features).features, plan.samples)
+    rows, text = (
+        rows_of(records, results),
+        page(tables_of(records, results, plan), study.title, [*made_by(records), "", *(f"* {line}" for line in in_words(records))]),
+    )
     for name, content in {"table.md": text, "table.csv": as_csv(rows), "table.json": as_json(rows)}.items():
         with own_path(results / name) as temporary:
             temporary.write_text(content, encoding="utf-8")
@@ -171,9 +214,9 @@ def write(study: Study, ready: Ready, results: Path, records: Sequence[Record], 
 
 
 def tables_of(records: Sequence[Record], results: Path, plan: Plan) -> dict[str, str]:
-    """Protocol -> Markdown table, the volume first."""
+    """Section -> Markdown table, the truth first."""
     rows = rows_of(records, results)
-    return {protocol: markdown(rows, protocol, judges(plan.features).labels) for protocol in PROTOCOLS}
+    return {section: markdown(rows, section, judges(plan.features).labels) for section in sections_of(rows)}
 
 
 def default_methods(settings: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
@@ -192,18 +235,10 @@ def default_methods(settings: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...
 
 
 def page(tables: Mapping[str, str], title: str, made: Sequence[str] = ()) -> str:
-    """The tables with an explanation of each protocol, and the published table below them."""
+    """The tables with an explanation of each section; the published rows stand in that of table2-compat."""
     lines = [f"# {title}", "", *made]
-    for protocol, table in tables.items():
-        lines += ["", f"## {protocol}", "", MEANING[protocol], "", table]
-    lines += [
-        "",
-        "## Published (protocol not stated; see docs/benchmarks.md)",
-        "",
-        "| method | PSNR | SSIM | FID | KID |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [f"| {name} | {v['psnr']} | {v['ssim']} | {v['fid']} | {v['kid']} |" for name, v in PUBLISHED.items()]
+    for section, table in tables.items():
+        lines += ["", f"## {section}", "", MEANING[section], "", table]
     return "\n".join(lines) + "\n"
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from ...base.record import git_revision
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("base", "geometry", "data", "recon", "nerf", "benchmarks")  # rooms whose code can change a figure; the command line cannot
+ROOMS = ("base", "geometry", "data", "recon", "nerf", "bone", "benchmarks")  # rooms whose code can change a figure; the command line cannot
 _PAGES = ROOT / "benchmarks" / "pages"
 _VECTORS = ("sse4", "avx", "fma", "f16c", "neon", "sve", "asimd")
 

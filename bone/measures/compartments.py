@@ -22,18 +22,24 @@ class CompartmentSettings:
         outer_mm: gaps in the outer contour up to twice this are bridged.
         pore_mm: spaces narrower than twice this are pores of the cortex, not marrow.
         trabecula_mm: bone thinner than twice this, next to marrow, is trabecular.
+        smooth_mm: roots of trabeculae are cut off along a wall whose hollows are no narrower than twice this.
     """
 
     outer_mm: Mm = 0.15
     pore_mm: Mm = 0.04
     trabecula_mm: Mm = 0.06
+    smooth_mm: Mm = 0.2
 
 
 @dataclass(frozen=True, eq=False)
 class Compartments:
-    """``labels`` [z, y, x] uint8: 0 outside the bone, 1 trabecular compartment, 2 cortical compartment (pores among it)."""
+    """``labels`` [z, y, x] uint8: 0 outside the bone, 1 trabecular compartment, 2 cortical compartment (pores among it).
+
+    ``roots`` [z, y, x]: where trabeculae join the cortex; it is trabecular, and balls there reach into the wall.
+    """
 
     labels: NDArray[np.uint8]
+    roots: NDArray[np.bool_]
 
     @property
     def trabecular(self) -> NDArray[np.bool_]:
@@ -50,7 +56,8 @@ def find_compartments(bone: NDArray[np.bool_], voxel_mm: float, settings: Compar
     """The compartments of the largest bone of a mask [z, y, x] whose slices cut across its shaft.
 
     Outer contour: gaps are closed, what is enclosed in a slice is filled. Marrow: what is not bone inside it, narrow spaces left out; grown
-    by ``trabecula_mm`` and shrunk again it takes in the trabeculae. The rest is cortex.
+    by ``trabecula_mm`` and shrunk again it takes in the trabeculae. A ball of that size reaches a little into the root of a trabecula, a
+    larger one (``smooth_mm``) less: what it leaves of the roots is trabecular. The rest is cortex.
 
     Raises InputError where there is no bone.
     """
@@ -60,10 +67,18 @@ def find_compartments(bone: NDArray[np.bool_], voxel_mm: float, settings: Compar
     outer = _outer(largest(bone), settings.outer_mm / voxel_mm)
     space = outer & ~bone
     marrow = space & within(opened(space, settings.pore_mm / voxel_mm), 2 * settings.pore_mm / voxel_mm)  # with its corners
-    trabecular = closed(marrow, settings.trabecula_mm / voxel_mm) & outer
-    trabecular = opened(trabecular, settings.pore_mm / voxel_mm)
+    reach = settings.trabecula_mm / voxel_mm
+    trabecular = closed(marrow, reach) & outer
+    roots = _closed_inside(trabecular, settings.smooth_mm / voxel_mm) & within(trabecular, 0.75 * reach) & outer & ~trabecular
+    trabecular = opened(trabecular | roots, settings.pore_mm / voxel_mm)
     labels = np.where(trabecular, TRABECULAR, np.where(outer, CORTICAL, 0)).astype(np.uint8)
-    return Compartments(labels)
+    return Compartments(labels, roots & trabecular)
+
+
+def _closed_inside(mask: NDArray[np.bool_], reach: float) -> NDArray[np.bool_]:
+    """Closed by ``reach`` voxels, with room for that beside the slices; above and below, the mask is taken to go on."""
+    pad = int(reach) + 2
+    return closed(np.pad(mask, ((0, 0), (pad, pad), (pad, pad))), reach)[:, pad:-pad, pad:-pad]
 
 
 def _outer(bone: NDArray[np.bool_], reach: float) -> NDArray[np.bool_]:

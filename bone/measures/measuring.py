@@ -121,8 +121,9 @@ def _network(job: Job, inside: NDArray[np.bool_], found: Compartments | None, no
     total = count * h**3
     fraction = volume / total if count else math.nan
     numbers = {"BV": volume, "TV": total, "BV_TV": _PER_CENT * fraction, "BS": area, "BS_BV": area / volume if volume else math.nan}
+    free = inside if found is None else inside & ~found.roots
     for short, phase in (("Tb_Th", job.bone), ("Tb_Sp", ~job.bone)):
-        numbers[short], numbers[f"{short}_sd"] = _mean_thickness(job, inside & phase, short, notes)
+        numbers[short], numbers[f"{short}_sd"] = _mean_thickness(job, free & phase, short, notes)
     numbers["Tb_N"] = fraction / numbers["Tb_Th"]
     numbers["Tb_N_sp"] = 1 / (numbers["Tb_Th"] + numbers["Tb_Sp"])
     for short in ("Tb_N", "Tb_N_sp"):

@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..masks import Mask, pieces
+from ..masks import Mask, box_of, pieces
 
 _LEAST_PIECE = 0.08  # of the leg's bone: smaller pieces are patella, fibula, fragments
 _MOST_OVERLAP = 0.35  # of the shorter of two pieces along the leg, for the two to be femur and tibia
 _CONTACT = 1.0  # voxels: how soon facing a bone counts less with distance
+_SEEN = 12  # voxels: beyond it nothing is faced
 _MOST_PIECES = 8  # that are asked for
 _KNEE = (0.25, 0.75)  # of the length: where the knee can be
 
@@ -144,12 +145,22 @@ def _by_contact(labels: NDArray, sizes: NDArray, first: int, second: int) -> NDA
     out = np.where(labels == first, 1, np.where(labels == second, 2, 0)).astype(np.uint8)
     left = [int(n) for n in np.flatnonzero(sizes >= 3) + 1 if n not in (first, second)]
     left = sorted(left, key=lambda n: -sizes[n - 1])[:_MOST_PIECES]
+    near = [_nearness(out == side) for side in (1, 2)]
     while left:
-        near = [np.exp(-np.asarray(ndimage.distance_transform_edt(out != side)) / _CONTACT) for side in (1, 2)]
         facing = {n: [float(ndimage.sum_labels(w, labels, n)) for w in near] for n in left}
         closest = max(left, key=lambda n: max(facing[n]))
-        out[labels == closest] = 1 + int(facing[closest][1] > facing[closest][0])
+        side = int(facing[closest][1] > facing[closest][0])
+        out[labels == closest] = 1 + side
+        near[side] = np.maximum(near[side], _nearness(labels == closest))
         left.remove(closest)
+    return out
+
+
+def _nearness(part: Mask) -> NDArray[np.float32]:
+    """1 at a part, and less the further away; 0 where it does not count any more."""
+    box = tuple(slice(max(0, s.start - _SEEN), s.stop + _SEEN) for s in box_of(part))
+    out = np.zeros(part.shape, np.float32)
+    out[box] = np.exp(-np.asarray(ndimage.distance_transform_edt(~part[box])) / _CONTACT)
     return out
 
 

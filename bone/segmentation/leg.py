@@ -87,7 +87,7 @@ def _side(labels: NDArray[np.uint8], along: NDArray, up: NDArray, doubts: list[s
     # arrays are [z, y, x]: a left-handed frame of (x, y, z), so that the sign turns
     if abs(sine) < 0.35:
         doubts.append("fibula and patella lie in one direction: the side is not sure")
-    return ("left" if sine < 0 else "right"), float(min(1.0, sure * (0.4 + abs(sine))))
+    return ("right" if sine < 0 else "left"), float(min(1.0, sure * (0.4 + abs(sine))))
 
 
 def _to_fibula(tibia: Mask, along: NDArray) -> NDArray | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from ..masks import Mask, closed, pieces
 
 _LEAST_BODY = 0.12  # of the largest body: smaller ones are parts of the table, the tail, calcifications
+_MOST_BETWEEN, _LEAST_HALF, _LEAST_WIDTH = 0.08, 0.3, 0.25  # bone between two legs, of each leg; bone of a leg, of both; width, of length
 _JOINT_MM = 0.45  # half the width of a joint's gap that is bridged
 
 
@@ -83,22 +85,32 @@ def _most_alike(bodies: list[Mask]) -> tuple[int, int]:
     return pair
 
 
+def _axes(places: NDArray) -> NDArray:
+    """(3, n): the places along the longest axis of their cloud, and along the two others."""
+    return np.linalg.svd(places[:: max(1, len(places) // 20_000)], full_matrices=False)[2] @ places.T
+
+
 def _two_side_by_side(body: Mask) -> tuple[Mask, Mask] | None:
-    """Two legs that touch: in most slices two groups of bone lie apart along one direction. None where it is one leg."""
-    places = np.argwhere(body).astype(float)
-    flat = places[:, 1:] - places[:, 1:].mean(axis=0)
-    direction = np.linalg.svd(flat, full_matrices=False)[2][0]
-    across = flat @ direction
-    counts, edges = np.histogram(across, 40)
-    inner = slice(12, 28)
-    valley = int(np.argmin(counts[inner])) + 12
-    left, right = counts[:valley].max(), counts[valley + 1 :].max()
-    wide = np.ptp(across) > 0.35 * np.ptp(places[:, 0])
-    if not wide or counts[valley] > 0.08 * min(left, right) or min(counts[:valley].sum(), counts[valley:].sum()) < 0.3 * counts.sum():
+    """Two legs that touch: seen from some direction, two groups of bone with next to nothing between. None where it is one leg."""
+    places = np.argwhere(body)
+    along, first, second = _axes(places - places.mean(axis=0))
+    best, cut, side = _MOST_BETWEEN, 0.0, np.empty(0)
+    for angle in np.deg2rad(np.arange(0, 180, 10)):
+        across = math.cos(angle) * first + math.sin(angle) * second
+        if np.ptp(across) < _LEAST_WIDTH * np.ptp(along):
+            continue
+        counts, edges = np.histogram(across, max(8, round(float(np.ptp(across)))))
+        share = np.cumsum(counts) / counts.sum()
+        inner = np.flatnonzero((share > _LEAST_HALF) & (share < 1 - _LEAST_HALF))
+        if not inner.size:
+            continue
+        valley = int(inner[np.argmin(counts[inner])])
+        depth = counts[valley] / max(1, min(counts[:valley].max(initial=0), counts[valley + 1 :].max(initial=0)))
+        if depth < best:
+            best, cut, side = depth, (edges[valley] + edges[valley + 1]) / 2, across
+    if not side.size:
         return None
-    cut = (edges[valley] + edges[valley + 1]) / 2
     halves = (np.zeros_like(body), np.zeros_like(body))
-    for half, here in zip(halves, (across < cut, across >= cut), strict=True):
-        z, y, x = np.argwhere(body)[here].T
-        half[z, y, x] = True
+    for half, here in zip(halves, (side < cut, side >= cut), strict=True):
+        half[tuple(places[here].T)] = True
     return halves

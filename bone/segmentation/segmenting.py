@@ -23,6 +23,7 @@ from ..masks import grown
 from ..measures.asked import checked_volume, found_threshold, require_bone
 from .leg import FEMUR, TIBIA, LegParts, parts_of_leg
 from .legs import find_bodies
+from .slice_order import slices_out_of_place
 
 NAMES = ("spine", "left femur", "right femur", "left tibia", "right tibia")
 _COARSE_MM = 0.16  # voxel on which decisions are made
@@ -112,6 +113,9 @@ class ReconCTSegmentation:
             )
         coarse, confidence, doubts = _named(legs, bodies.spine, list(bodies.doubts))
         labels = np.where(bone, _nearest(coarse, bone.shape, factor), 0).astype(np.uint8)
+        if out := slices_out_of_place(values):
+            doubts.append(f"{len(out)} slices, the first of them {out[0]}, look as if they belonged elsewhere: the slices are not in order")
+            confidence = {name: 0.4 * value for name, value in confidence.items()}
         if _touches_ends(labels):
             doubts.append("bone leaves the volume sideways: the field of view is too small")
             confidence = {name: 0.8 * value for name, value in confidence.items()}
@@ -149,8 +153,8 @@ def _named(legs: list[LegParts], spine: NDArray[np.bool_], doubts: list[str]) ->
 def _nearest(coarse: NDArray[np.uint8], shape: tuple[int, ...], factor: int) -> NDArray[np.uint8]:
     """Every voxel takes the label of the nearest labelled coarse one, within three of them."""
     nearest = np.asarray(ndimage.distance_transform_edt(coarse == 0, return_distances=False, return_indices=True))
-    distance = np.asarray(ndimage.distance_transform_edt(coarse == 0))
-    spread = np.where(distance <= 3, coarse[tuple(nearest)], 0).astype(np.uint8)
+    away = ((nearest - np.indices(coarse.shape, dtype=np.int32)) ** 2).sum(axis=0)
+    spread = np.where(away <= 9, coarse[tuple(nearest)], 0).astype(np.uint8)
     for axis in range(3):
         spread = spread.repeat(factor, axis)
     place = tuple(slice(0, n) for n in shape)

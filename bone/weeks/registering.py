@@ -1,7 +1,8 @@
 """`CTRegistration`: one bone moved onto another, or upright onto its own long axis; a rotation and a shift, no more.
 
 The tool of the paper, with SimpleITK: a coarse search over start rotations about z (26 by default: pi i / 16 for i from -16 to 9), then
-mutual information (Mattes et al., IEEE TMI 22 (2003) 120), climbed at three resolutions. Nothing is random, and one thread adds in order.
+mutual information (Mattes et al., IEEE TMI 22 (2003) 120), climbed at coarse resolutions by one thread over all voxels. From there on
+`rigid_fit` follows the grey values to a fraction of a voxel. Nothing is random: the same input gives the same bits.
 """
 
 from __future__ import annotations
@@ -23,19 +24,23 @@ from ...base.settings import Count, checked
 from ...data.volumes.resample import coarsen
 from ...geometry import Grid
 from ..measures.asked import checked_volume, found_threshold, require_bone
+from .rigid_fit import Fitted, Motion, fit_rigid
 
 _COARSE = 48  # voxels along the longest axis, for the search over start rotations
 _TRIED = 3  # starts that are followed to the end
-_SAME_DEG, _SAME_VOXELS = 3.0, 10.0  # ends of two starts that agree
-_LEAST_DICE = 0.8
-_ALL_OF = 500_000  # voxels: of larger volumes so many are compared
+_SAME_DEG, _SAME_VOXELS = 1.0, 2.0  # ends of two starts that agree
+_LEAST_DICE, _LEAST_LIKENESS = 0.55, 0.85  # of bone; of grey values at and around it: other bones, or a wrong start
+_AS_GOOD, _ALIKE = 1.15, 0.001  # times as far from a perfect likeness as the best, and so much more: an end that fits as well
+_SHAKEN_DEG = (-6.0, 6.0)  # about the long axis, where a bone says least about how it is turned
+_ALL_OF = 500_000  # voxels: larger volumes are made coarser still for mutual information
 
 
 @dataclass(frozen=True, eq=False)
 class Registered:
     """``volume`` on ``grid``, that of the fixed one. Its point p (x, y, z in mm) is at ``rotation`` @ p + ``shift_mm`` in the moving one.
 
-    ``dice``: overlap of the bone of both. ``information``: mutual information, higher is better. ``confidence`` 0 to 1 and ``doubts``.
+    ``dice``: overlap of the bone of both. ``information``: mutual information where its climb ended; ``likeness``: correlation of the grey
+    values at and around bone; higher is better. ``confidence`` 0 to 1 and ``doubts``.
     """
 
     volume: NDArray[np.float32]
@@ -44,6 +49,7 @@ class Registered:
     shift_mm: NDArray[np.float64]
     dice: float
     information: float
+    likeness: float
     confidence: float
     doubts: tuple[str, ...]
 
@@ -75,48 +81,57 @@ class CTRegistration:
         threshold: what is above it is bone, in the unit of the volumes; None for Otsu's of each.
         starts_deg: start rotations about z that are tried.
         iterations: of the climb at each resolution.
-        resolutions: factors by which the volumes are made coarser, one after the other.
+        resolutions: factors by which the volumes are made coarser for mutual information, one after the other.
     """
 
     threshold: Annotated[float, Field(allow_inf_nan=False)] | None = None
     starts_deg: tuple[float, ...] = tuple(180 * i / 16 for i in range(-16, 10))
     iterations: Count = 100
-    resolutions: tuple[Count, ...] = (4, 2, 1)
+    resolutions: tuple[Count, ...] = (4, 2)
 
     def __call__(self, moving: NDArray[Any], moving_grid: Grid, fixed: NDArray[Any], fixed_grid: Grid) -> Registered:
         """The moving volume on the grid of the fixed one, its bone on the other's. Raises InputError where one has no bone."""
         one, other = self._ready(moving, moving_grid), self._ready(fixed, fixed_grid)
         starts = _best_starts(one, moving_grid, other, fixed_grid, self.starts_deg)
-        coarse = self.resolutions[:-1] or self.resolutions
-        ends = [_climb(one, moving_grid, other, fixed_grid, start, self.iterations, coarse) for start in starts]
-        ends.sort(key=lambda end: end[2])
-        rotation, shift, value = _climb(one, moving_grid, other, fixed_grid, ends[0][:2], self.iterations, self.resolutions)
-        rotation, shift, _ = _climb(one, moving_grid, other, fixed_grid, (rotation, shift), self.iterations, (1,), polish=True)
+        ends = [_climb(one, moving_grid, other, fixed_grid, start, self.iterations, self.resolutions) for start in starts]
+        bone = other[0] > other[1]
+        motions = [(rotation, shift) for rotation, shift, _ in ends]
+        fits = fit_rigid(one[0], moving_grid, other[0], fixed_grid, bone, motions)
+        best = max(range(len(fits)), key=lambda n: fits[n].correlation)
+        shaken = [_shaken(fits[best].motion, bone, fixed_grid, degrees) for degrees in _SHAKEN_DEG]
+        fits += fit_rigid(one[0], moving_grid, other[0], fixed_grid, bone, shaken, (2.0, 1.0))
+        rotation, shift = fits[best].motion
         moved = _moved(one[0], moving_grid, fixed_grid, rotation, shift)
-        overlap = _dice(moved > one[1], other[0] > other[1])
-        doubts, confidence = _trust(ends, fixed_grid.voxel_mm, overlap)
-        return Registered(moved, fixed_grid, rotation, shift, overlap, -value, confidence, doubts)
+        overlap = _dice(moved > one[1], bone)
+        doubts, confidence = _trust(fits, best, bone, fixed_grid, overlap)
+        return Registered(moved, fixed_grid, rotation, shift, overlap, -ends[best][2], fits[best].correlation, confidence, doubts)
 
     def upright(self, volume: NDArray[Any], grid: Grid) -> Registered:
         """A volume [z, y, x] of a bone (any unit), turned so that its long axis is z: the frame of week 0 where no reference is given."""
         values, level = self._ready(volume, grid)
-        places = np.argwhere(values > level)[:, ::-1] * grid.voxel_mm + grid.origin_mm
-        middle = places.mean(axis=0)
-        axis = np.linalg.svd((places - middle)[:: max(1, len(places) // 20000)], full_matrices=False)[2][0]
-        axis = axis if axis[2] > 0 else -axis
+        bone = values > level
+        middle, axis = _long_axis(bone, grid)
         rotation = _turn_z_to(axis)
         centre = np.array(grid.center_mm)
         shift = middle - rotation @ centre
         moved = _moved(values, grid, grid, rotation, shift)
-        lost = 1 - np.count_nonzero(moved > level) / max(1, len(places))
+        lost = 1 - np.count_nonzero(moved > level) / np.count_nonzero(bone)
         doubts = (f"{lost:.0%} of the bone leaves the volume when it is upright",) if lost > 0.02 else ()
-        return Registered(moved, grid, rotation, shift, 1.0, math.nan, 0.4 if doubts else 1.0, doubts)
+        return Registered(moved, grid, rotation, shift, 1.0, math.nan, 1.0, 0.4 if doubts else 1.0, doubts)
 
     def _ready(self, volume: NDArray[Any], grid: Grid) -> tuple[NDArray[np.float32], float]:
         values = checked_volume(volume, grid)
         level, _ = found_threshold(values, self.threshold)
         require_bone(values > level, level)
         return values, level
+
+
+def _long_axis(bone: NDArray[np.bool_], grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(the middle of bone in mm, its long axis with z upwards)."""
+    places = np.argwhere(bone)[:, ::-1] * grid.voxel_mm + grid.origin_mm
+    middle = places.mean(axis=0)
+    axis = np.linalg.svd((places - middle)[:: max(1, len(places) // 20000)], full_matrices=False)[2][0]
+    return middle, axis if axis[2] > 0 else -axis
 
 
 def _turn_z_to(axis: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -146,10 +161,9 @@ def _dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
 
 
 Ready = tuple[NDArray[np.float32], float]
-Start = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-def _best_starts(one: Ready, grid: Grid, other: Ready, to: Grid, starts_deg: Sequence[float]) -> list[Start]:
+def _best_starts(one: Ready, grid: Grid, other: Ready, to: Grid, starts_deg: Sequence[float]) -> list[Motion]:
     """The start rotations under which the bones overlap most, middles of bone on one another; coarse volumes."""
     coarse = []
     for (values, level), g in ((one, grid), (other, to)):
@@ -191,7 +205,7 @@ def _image(values: NDArray[np.float32], grid: Grid) -> Any:
 
 
 def _climb(
-    one: Ready, grid: Grid, other: Ready, to: Grid, start: Start, iterations: int, resolutions: Sequence[int], polish: bool = False
+    one: Ready, grid: Grid, other: Ready, to: Grid, start: Motion, iterations: int, resolutions: Sequence[int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """(rotation, shift, - mutual information) where the climb from a start ends."""
     import SimpleITK as sitk
@@ -199,18 +213,15 @@ def _climb(
     fixed, moving = _image(other[0], to), _image(one[0], grid)
     method = sitk.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)
-    if polish:  # smooth enough for a gradient to lead all the way: the grey values of one bone differ by a factor and an offset at most
-        method.SetMetricAsCorrelation()
-    else:
-        method.SetMetricAsMattesMutualInformation(50)
-    if other[0].size > _ALL_OF:
-        method.SetMetricSamplingStrategy(method.REGULAR)
-        method.SetMetricSamplingPercentage(_ALL_OF / other[0].size, 1)  # the seed: places are shaken a little
+    method.SetNumberOfWorkUnits(1)  # several add their shares in the order in which they end, and sums then differ in the last bits
+    method.SetMetricAsMattesMutualInformation(50)
     method.SetInterpolator(sitk.sitkLinear)
-    method.SetOptimizerAsRegularStepGradientDescent((0.5 if polish else 2.0) * to.voxel_mm, 0.003 * to.voxel_mm, iterations, 0.6, 1e-9)
+    method.SetOptimizerAsRegularStepGradientDescent(2.0 * to.voxel_mm, 0.003 * to.voxel_mm, iterations, 0.6, 1e-9)
     method.SetOptimizerScalesFromPhysicalShift()
-    method.SetShrinkFactorsPerLevel(list(resolutions))
-    method.SetSmoothingSigmasPerLevel([1.0 if polish else 0.5 * f if f > 1 else 0.0 for f in resolutions])
+    more = max(1.0, (other[0].size / (_ALL_OF * min(resolutions) ** 3)) ** (1 / 3))
+    factors = [math.ceil(f * more) for f in resolutions]
+    method.SetShrinkFactorsPerLevel(factors)
+    method.SetSmoothingSigmasPerLevel([0.5 * f if f > 1 else 0.0 for f in factors])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
     transform = _as_sitk(*start, center=to.center_mm)
     method.SetInitialTransform(transform, inPlace=True)
@@ -221,16 +232,29 @@ def _climb(
     return rotation, shift, float(method.GetMetricValue())
 
 
-def _trust(ends: list[tuple[NDArray, NDArray, float]], voxel_mm: float, overlap: float) -> tuple[tuple[str, ...], float]:
-    """(doubts, confidence): how well the bones overlap, and whether another start ended elsewhere as well."""
+def _shaken(motion: Motion, bone: NDArray[np.bool_], grid: Grid, degrees: float) -> Motion:
+    """A motion before which the fixed bone is turned about its long axis."""
+    rotation, shift = motion
+    middle, axis = _long_axis(bone, grid)
+    upright = _turn_z_to(axis)
+    turn = upright @ _turn_z(degrees) @ upright.T
+    return rotation @ turn, rotation @ (middle - turn @ middle) + shift
+
+
+def _trust(fits: Sequence[Fitted], best: int, bone: NDArray[np.bool_], grid: Grid, overlap: float) -> tuple[tuple[str, ...], float]:
+    """(doubts, confidence): how well the bones fit, and whether another start ended elsewhere and fits as well."""
     doubts = []
-    first = ends[0]
-    for rotation, shift, value in ends[1:]:
-        angle = math.degrees(math.acos(min(1.0, (float(np.trace(first[0].T @ rotation)) - 1) / 2)))
-        apart = angle > _SAME_DEG or float(np.abs(shift - first[1]).max()) > _SAME_VOXELS * voxel_mm
-        if apart and value < 0.97 * first[2]:
-            doubts.append(f"another start ends {angle:.0f} deg away and fits as well")
+    (rotation, shift), likeness = fits[best].motion, fits[best].correlation
+    middle, _ = _long_axis(bone, grid)
+    for other in fits:
+        angle = math.degrees(math.acos(max(-1.0, min(1.0, (float(np.trace(rotation.T @ other.motion[0])) - 1) / 2))))
+        off = float(np.abs((other.motion[0] - rotation) @ middle + other.motion[1] - shift).max())
+        apart = angle > _SAME_DEG or off > _SAME_VOXELS * grid.voxel_mm
+        if apart and 1 - other.correlation < _AS_GOOD * (1 - likeness) + _ALIKE:
+            doubts.append(f"another start ends {angle:.1f} deg and {off / grid.voxel_mm:.1f} voxels away and fits as well")
             break
     if overlap < _LEAST_DICE:
         doubts.append(f"the bones overlap by {overlap:.0%} only: other bones, or the wrong start")
-    return tuple(doubts), float(min(1.0, overlap / 0.8)) * 0.45 ** len(doubts)
+    elif likeness < _LEAST_LIKENESS:
+        doubts.append(f"the grey values at the bones agree by {likeness:.0%} only: other bones, or the wrong start")
+    return tuple(doubts), float(max(0.0, min(1.0, likeness))) * 0.45 ** len(doubts)

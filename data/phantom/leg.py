@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,13 +43,13 @@ _HALF_Y = (1.6, 1.8, 2.5, 3.6, 4.2, 4.2, 4.9, 5.7, 6.2)
 _CENTER_Y = (0.4, 0.2, -0.5, -1.2, -1.4, -0.6, -0.8, -1.4, -2.2)
 _STATIONS = np.linspace(_Z[0], _Z[-1], 256)
 _OUTLINE = tuple(PchipInterpolator(_Z, column)(_STATIONS) for column in (_HALF_X, _HALF_Y, _CENTER_Y))
-_MIDDLE_Z = -3.9
+_MIDDLE = np.array([0.0, 0.9, 3.9])  # mm: from the middle of the leg to its knee
 _TUBE_INNER, _TUBE_WALL = 10.6, 0.9
 
 
 @dataclass(frozen=True, eq=False)
 class Leg:
-    """The leg of an animal at a week, in its pose: scene = rotation @ (scale * leg) + shift, mirrored for a right leg; ``tube_mm`` is (x,
+    """The leg of an animal at a week, in its pose: scene = rotation @ (scale * leg) + shift, mirrored for a left leg; ``tube_mm`` is (x,
     y, scale).
     """
 
@@ -72,6 +72,11 @@ class Leg:
         """A point (x, y, z) of the leg as a point of the scene, in mm."""
         flip = np.array([-1.0 if self.mirrored else 1.0, 1.0, 1.0])
         return self.rotation @ (self.scale * flip * point) + self.shift_mm
+
+    def posed(self, rotation: Float[NDArray[np.float64], "3 3"], middle_mm: Vector) -> Leg:
+        """The same leg upright, turned by ``rotation`` about its middle, which comes to lie at ``middle_mm`` (x, y, z); without a tube."""
+        shift = rotation @ (_MIDDLE * self.scale) + middle_mm
+        return replace(self, rotation=rotation, shift_mm=shift, tube_mm=None)
 
     def to_leg(self, points: Points) -> Points:
         """Points of the scene in mm as points of the frame of the leg, in mm of an adult mouse."""
@@ -155,16 +160,15 @@ def grow_leg(seed: int, week: int, scale: float, *, mirrored: bool, holder: bool
     pose = np.random.default_rng([seed, 2, week])
     yaw = float(rng.uniform(-180, 180)) + float(pose.normal(0, 4))
     tilt = pose.normal(0, 1.5, 2)
-    rotation = _turn(2, yaw) @ _turn(0, tilt[0]) @ _turn(1, tilt[1])
+    rotation = turn(2, yaw) @ turn(0, tilt[0]) @ turn(1, tilt[1])
     drift = np.array([*pose.normal(0, 0.35, 2), pose.normal(0, 0.15)]) * scale
-    middle = np.array([0.0, 0.9, 0.0]) + np.array([0.0, 0.0, -_MIDDLE_Z])
     side = float(pose.uniform(-np.pi, np.pi))
     tube = (0.4 * scale * float(np.cos(side)), 0.4 * scale * float(np.sin(side)), scale) if holder else None
-    return Leg(bones, rotation, rotation @ (middle * size) + drift, size, mirrored, tube, girth, surface, fat, septa)
+    return Leg(bones, rotation, rotation @ (_MIDDLE * size) + drift, size, mirrored, tube, girth, surface, fat, septa)
 
 
-def _turn(axis: int, degrees: float) -> NDArray[np.float64]:
-    """Rotation about x, y or z."""
+def turn(axis: int, degrees: float) -> NDArray[np.float64]:
+    """The rotation (3, 3) about x, y or z, for columns of (x, y, z) in mm."""
     c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     i, j = [k for k in range(3) if k != axis]
     matrix = np.eye(3)

@@ -71,7 +71,7 @@ def hind_limb(
     seed: int = 0,
     week: int = 0,
     lesions: int | Sequence[Lesion] = 0,
-    side: str = "left",
+    side: str = "right",
     scale: float = 1.0,
     holder: bool = True,
     supersample: int = 3,
@@ -83,8 +83,8 @@ def hind_limb(
     defined continuously and each voxel is the mean of ``supersample``^3 points, so that a finer grid shows the same anatomy more sharply.
 
     ``seed`` stands for the animal: sizes, pose, trabecular pattern. ``week`` is the same animal later: a little larger, in another pose,
-    with lesions that have grown. ``lesions`` is a number of lesions to draw from the seed, or the lesions themselves. ``side`` is ``left``
-    or ``right`` (mirrored).
+    with lesions that have grown. ``lesions`` is a number of lesions to draw from the seed, or the lesions themselves. ``side`` is ``right``
+    or ``left`` (mirrored).
 
     Raises InputError for a bad grid, scale, week or supersample, and UnknownNameError for another side.
 
@@ -98,8 +98,8 @@ def hind_limb(
             raise InputError(f"{name} is {value}", expected="a positive number" if least else "0 or more")
     if side not in ("left", "right"):
         raise UnknownNameError("side", side, ("left", "right"))
-    leg = grow_leg(seed, week, scale, mirrored=side == "right", holder=holder)
-    placed = _place(leg, _draw(lesions, seed) if isinstance(lesions, int) else tuple(lesions), week)
+    leg = grow_leg(seed, week, scale, mirrored=side == "left", holder=holder)
+    placed = place_lesions(leg, draw_lesions(lesions, seed) if isinstance(lesions, int) else tuple(lesions), week)
     mu = np.array([MATERIALS[name] for name in NAMES], dtype=np.float32)
     labels, volume = np.empty(grid.shape, np.uint8), np.empty(grid.shape, np.float32)
     tube_labels, tube_volume = _tube(leg, grid, 1)[0], mu[_tube(leg, grid, supersample)].mean(axis=0)
@@ -108,8 +108,8 @@ def hind_limb(
         y, x = _near_leg(leg, grid, z)
         if x.size == 0:
             continue
-        labels[z, y, x] = np.maximum(tube_labels[y, x], _tissue(leg, placed, _points(grid, z, y, x, 1))[0])
-        samples = mu[_tissue(leg, placed, _points(grid, z, y, x, supersample))]
+        labels[z, y, x] = np.maximum(tube_labels[y, x], tissue_at(leg, placed, points_of(grid, z, y, x, 1))[0])
+        samples = mu[tissue_at(leg, placed, points_of(grid, z, y, x, supersample))]
         volume[z, y, x] = samples.mean(axis=0) + (samples == 0).mean(axis=0) * tube_volume[y, x]
     return Phantom(volume, grid, labels, dict(MATERIALS), NAMES, placed)
 
@@ -126,7 +126,7 @@ def _as_grid(grid: Grid | tuple[int, int, int], voxel_mm: float | None) -> Grid:
     return Grid(grid, voxel_mm)
 
 
-def _draw(count: int, seed: int) -> tuple[Lesion, ...]:
+def draw_lesions(count: int, seed: int) -> tuple[Lesion, ...]:
     """``count`` lesions of one animal, mostly lytic and in the metaphyses, where bone metastases settle."""
     rng = np.random.default_rng([seed, 3])
     found = []
@@ -142,7 +142,8 @@ def _draw(count: int, seed: int) -> tuple[Lesion, ...]:
     return tuple(found)
 
 
-def _place(leg: Leg, lesions: tuple[Lesion, ...], week: int) -> tuple[Lesion, ...]:
+def place_lesions(leg: Leg, lesions: tuple[Lesion, ...], week: int) -> tuple[Lesion, ...]:
+    """Lesions with their positions in the scene, as large as they are at a week."""
     placed = []
     for lesion in lesions:
         bone = leg.bone(lesion.bone)
@@ -172,14 +173,14 @@ def _near_leg(leg: Leg, grid: Grid, z: int) -> tuple[NDArray[np.intp], NDArray[n
     return y, x
 
 
-def _points(grid: Grid, z: int, y: NDArray[np.intp], x: NDArray[np.intp], fine: int) -> Float[NDArray[np.float64], "3 sample voxel"]:
-    """The points of the scene at ``fine``^3 samples of each voxel of a slice."""
+def points_of(grid: Grid, z: int, y: NDArray[np.intp], x: NDArray[np.intp], fine: int) -> Float[NDArray[np.float64], "3 sample voxel"]:
+    """The points (x, y, z) in mm at ``fine``^3 samples of each voxel of a slice, whose indices ``y`` and ``x`` are (voxel,)."""
     step = _offsets(fine) * grid.voxel_mm
     dz, dy, dx = (d.reshape(-1, 1) for d in np.meshgrid(step, step, step, indexing="ij"))
     return np.stack(np.broadcast_arrays(grid.x_mm[x] + dx, grid.y_mm[y] + dy, grid.z_mm[z] + dz))
 
 
-def _tissue(leg: Leg, lesions: tuple[Lesion, ...], points: Float[NDArray[np.float64], "3 *points"]) -> UInt8[NDArray, "*points"]:
+def tissue_at(leg: Leg, lesions: tuple[Lesion, ...], points: Float[NDArray[np.float64], "3 *points"]) -> UInt8[NDArray, "*points"]:
     """The index into NAMES at points of the scene, lesions included."""
     flat = points.reshape(3, -1)
     found = leg.tissue(leg.to_leg(flat))

@@ -5,7 +5,7 @@ an account of all of it.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -14,12 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...base import InputError
 from ...base.memory import require_memory
-from ...base.shapes import FloatImage, Image, LineIntegrals, PerView, PixelMask
+from ...base.shapes import Image, PerView, PixelMask
 from ...geometry import Scan
 from ..images.pixel_filling import mend_dead, mend_isolated, stuck_pixels
 from ..images.stack import ArrayStack, ImageStack, Shown, shown
 from ..projections import Projections
 from .air_level import BorderAir, border_air, consistent_levels, given_levels
+from .flat_and_dark import flat_field
 from .plausible.samples import Sampler
 from .plausible.views import judge_views
 from .raw import RawScan
@@ -67,37 +68,74 @@ def prepare_views(
     """The same as `prepare`, for images [row, col] that are read one after the other, so that only one view of counts is in memory at a
     time.
     """
+    require_memory(4 * len(scan) * scan.shape[0] * scan.shape[1], f"the line integrals of {len(scan)} views")
+    values = np.zeros((len(scan), *scan.shape), dtype=np.float32)
+    everything = slice(0, scan.shape[0])
+    facts = prepare_into(
+        values, everything, everything, views, scan, flat, dark, meta, air=air, max_bad=max_bad, progress=progress, stacklevel=3
+    )
+    return Projections(values, scan, facts)
+
+
+class TooFewRowsError(ValueError):
+    """Unusable pixels are filled from further away than the rows that were kept; ``margin`` rows are needed on either side."""
+
+    def __init__(self, margin: int) -> None:
+        super().__init__(f"a margin of {margin} rows is needed")
+        self.margin = margin
+
+
+def prepare_into(
+    values: Any,
+    kept: slice,
+    sure: slice,
+    views: ImageStack,
+    scan: Scan,
+    flat: NDArray[Any] | None,
+    dark: NDArray[Any] | None,
+    meta: Mapping[str, Any],
+    *,
+    air: ArrayLike = "auto",
+    max_bad: float = 0.05,
+    progress: Shown = False,
+    stacklevel: int = 2,
+) -> dict[str, Any]:
+    """`prepare_views` into ``values``, an array [view, row, col] or what is indexed like one, of the rows ``kept`` of the panel; returns
+    the ``meta`` that goes with them.
+
+    Air, dead pixels and doubts are judged on whole views. TooFewRowsError where the rows ``sure`` among those kept would come out otherwise
+    than in the whole views, because unusable pixels are filled from beyond the rows that are kept.
+    """
     count = len(scan)
     if not 0 <= max_bad < 1:
         raise InputError(f"max_bad is {max_bad}", expected="a fraction of the pixels, from 0 to below 1")
-    require_memory(4 * count * scan.shape[0] * scan.shape[1], f"the line integrals of {count} views")
     correct, dead = flat_field(flat, dark, scan.shape)
-    values = np.zeros((count, *scan.shape), dtype=np.float32)  # pixels without a logarithm stay 0 until `_mend` fills them
     tally = _Tally(views.dtype, scan.shape)
     for view in shown(range(count), "line integrals", progress):
         image = np.asarray(views[view])
         intensity = correct(image)
         tally.add(image, intensity, dead, max_bad, _place(views, view))
-        np.log(intensity, out=values[view], where=intensity > 0)
+        part = intensity[kept]
+        values[view] = np.log(part, out=np.zeros_like(part), where=part > 0)  # pixels without a logarithm stay 0 until `_mend` fills them
     known, doubts = _known_level(flat, meta, tally.top)
     levels, covered, method = _levels(air, tally.border, known, count)
     border = np.array([b.level for b in tally.border])
     given_air = not isinstance(air, str)
     told, facts = judge_views(tally.sampler.finish(), levels, border, known, scan.angles_deg, given_air, partial(_place, views))
-    np.subtract(np.log(levels).astype(np.float32)[:, None, None], values, out=values)
     stuck = tally.stuck() & ~dead
-    mended, clipped = _mend(values, tally, dead | stuck, levels)
+    _require_margin(dead | stuck, kept, sure)
+    mended, clipped = _finish(values, kept, tally, dead | stuck, levels)
     report = {
         "air": method, "air_level": float(np.median(levels)), "air_covered_views": covered,
         "flat": flat is not None, "dark": dark is not None,
         "dead": int(dead.sum()), "stuck": int(stuck.sum()), "zero_or_negative": int(sum(black.size for black in tally.black)),
         "mended": mended, "clipped": clipped, "saturated": tally.saturated,
     }  # fmt: skip
-    doubts = [*meta.get("warnings", ()), *doubts, *told, *_doubts(report, values.size)]
+    doubts = [*meta.get("warnings", ()), *doubts, *told, *_doubts(report, count * scan.shape[0] * scan.shape[1])]
     for doubt in doubts:
-        warnings.warn(doubt, stacklevel=3)
+        warnings.warn(doubt, stacklevel=stacklevel + 1)
     known_now = {"per_view": {**meta.get("per_view", {}), "air_level": levels}, "prepare": report, "warnings": doubts}
-    return Projections(values, scan, {**meta, **known_now, "assumptions": [*meta.get("assumptions", ()), *facts]})
+    return {**meta, **known_now, "assumptions": [*meta.get("assumptions", ()), *facts]}
 
 
 class _Tally:
@@ -137,58 +175,33 @@ class _Tally:
         return stuck_pixels(self.least, self.most, len(self.border))
 
 
-def _mend(values: LineIntegrals, tally: _Tally, unusable: PixelMask, levels: PerView) -> tuple[int, int]:
-    """Fill unusable and non-positive pixels in place; returns how many of the latter were mended from neighbours
-    and how many were clipped.
+def _finish(values: Any, kept: slice, tally: _Tally, unusable: PixelMask, levels: PerView) -> tuple[int, int]:
+    """Turn logarithms into line integrals, and fill unusable and non-positive pixels, view by view; returns how many of the latter were
+    mended from neighbours and how many were clipped.
     """
     mended = clipped = 0
+    cols, unusable = unusable.shape[1], unusable[kept]
+    air = np.log(levels).astype(np.float32)
     for view, black in enumerate(tally.black):
-        isolated = black[~unusable.flat[black]]
+        image = air[view] - values[view]
+        inside = black[(black >= kept.start * cols) & (black < kept.stop * cols)] - kept.start * cols
+        isolated = inside[~unusable.flat[inside]]
         if isolated.size:
-            good = mend_isolated(values[view], isolated, unusable, float(np.log(levels[view] / tally.floor[view])))
+            good = mend_isolated(image, isolated, unusable, float(np.log(levels[view] / tally.floor[view])))
             mended, clipped = mended + good, clipped + isolated.size - good
-        mend_dead(values[view], unusable)
+        mend_dead(image, unusable)
+        values[view] = image
     return mended, clipped
 
 
-def flat_field(
-    flat: NDArray[Any] | None, dark: NDArray[Any] | None, shape: tuple[int, int]
-) -> tuple[Callable[[Image], FloatImage], PixelMask]:
-    """A function from counts [row, col] to corrected intensity, and the mask of pixels whose flat is not above their dark. Frames are
-    averaged.
-    """
-    offset = _mean("dark", dark)
-    if flat is None:
-        return (lambda image: _less(image, offset)), np.zeros(shape, dtype=bool)
-    gain = np.asarray(_mean("flat", flat) - offset, dtype=np.float32)
-    good = gain > 0
-    if not good.any():
-        raise InputError("the flat field is nowhere above the dark field", expected="open-beam counts", remedy="are they exchanged?")
-    dead = gain <= 0.01 * np.median(gain[good])
-    inverse = np.where(dead, 0, 1 / np.where(dead, 1, gain)).astype(np.float32)
+def _require_margin(unusable: PixelMask, kept: slice, sure: slice) -> None:
+    """A pixel is filled from neighbours that may have been filled themselves: from as far as the largest hole is deep, and one further."""
+    from scipy.ndimage import distance_transform_cdt
 
-    def correct(image: NDArray[Any]) -> NDArray[np.float32]:
-        intensity = _less(image, offset)
-        intensity *= inverse
-        return intensity
-
-    return correct, dead
-
-
-def _less(image: NDArray[Any], offset: NDArray[np.float32] | np.float32) -> NDArray[np.float32]:
-    """A float32 copy of the image minus the offset."""
-    copy = image.astype(np.float32)
-    if np.any(offset):
-        copy -= offset
-    return copy
-
-
-def _mean(name: str, frames: NDArray[Any] | None) -> NDArray[np.float32] | np.float32:
-    if frames is None:
-        return np.float32(0)
-    if not np.isfinite(frames).all():
-        raise InputError(f"the {name} field holds NaN or Inf", expected="finite counts")
-    return np.asarray(frames if frames.ndim == 2 else frames.mean(axis=0, dtype=np.float64), dtype=np.float32)
+    deep = int(np.max(np.asarray(distance_transform_cdt(unusable, "chessboard")))) if unusable.any() and not unusable.all() else 0
+    below, above = sure.start - kept.start, kept.stop - sure.stop
+    if (kept.start > 0 and below < deep + 1) or (kept.stop < unusable.shape[0] and above < deep + 1):
+        raise TooFewRowsError(deep + 1)
 
 
 def check_image(image: Image, where: str) -> tuple[float, float]:

@@ -21,7 +21,7 @@ from ..images.stray_pixels import stray_warnings
 from ..projections import Projections
 from .bonemet import is_bonemet, open_bonemet
 from .exchange import open_exchange
-from .preparation import prepare_views
+from .preparation import prepare_into, prepare_views
 from .projections_file import PROJECTIONS, integral_doubts, read_projections
 from .raw import RawScan, RawSource
 from .skyscan import is_skyscan, open_skyscan
@@ -94,6 +94,33 @@ def line_integrals(
     for line in doubts:
         warnings.warn(line, stacklevel=3)
     return replace(found, meta={**found.meta, "warnings": [*found.meta.get("warnings", ()), *doubts]}) if doubts else found
+
+
+def integrals_into(
+    values: Any,
+    kept: slice,
+    sure: slice,
+    source: RawSource | Projections,
+    *,
+    air: ArrayLike = "auto",
+    max_bad: float = 0.05,
+    progress: Shown = False,
+) -> dict[str, Any]:
+    """`line_integrals` into ``values`` [view, row, col], dimensionless, of the rows ``kept`` (`prepare_into`); returns their ``meta``."""
+    place = str(source.meta.get("source", "the scan"))
+    doubts: list[str] = []
+    if isinstance(source, Projections):
+        doubts, meta = integral_doubts(source.values, place), dict(source.meta)
+        for view, image in enumerate(source.values):
+            values[view] = image[kept]
+    else:
+        parts = (source.views, source.scan, source.flat, source.dark, source.meta)
+        with about(place):
+            meta = prepare_into(values, kept, sure, *parts, air=air, max_bad=max_bad, progress=progress)
+    doubts += stray_warnings(values, place)
+    for line in doubts:
+        warnings.warn(line, stacklevel=2)
+    return {**meta, "warnings": [*meta.get("warnings", ()), *doubts]} if doubts else meta
 
 
 def read_raw(path: str | Path, *, views: Views = None, binning: int = 1, progress: bool = False, **options: Any) -> RawScan:

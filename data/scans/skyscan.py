@@ -17,7 +17,8 @@ from ...geometry import SkyScanLog, format_skyscan_log, parse_skyscan_log
 from ...geometry.skyscan.files import choose_log, find_logs
 from ...geometry.skyscan.text import LogText
 from ..images.image_files import TIFF_ENDINGS, ImageFiles, list_images, write_image
-from .preparation import check_image, flat_field
+from .flat_and_dark import flat_field
+from .preparation import check_image
 from .raw import RawScan, RawSource
 
 REFERENCE_INTENSITY = 57_500  # grey value of air in flat-corrected images when counts have to be scaled, as on a SkyScan

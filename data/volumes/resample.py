@@ -99,19 +99,42 @@ def thumbnail(volume: Volume, grid: Grid, most: int) -> tuple[NewVolume, Grid]:
     Blocks of four voxels a side or more take two slices for the whole block, so that half of the volume is not even read. What does not
     fill a block at the far ends is left out. A volume too thin for such blocks stays as it is.
     """
-    factor = max(1, -(-max(grid.shape) // most))
-    factors = [min(factor, n) if n >= factor else 1 for n in grid.shape]
-    if len(set(factors)) > 1:  # a slice or two: voxels are cubes, so that a thin grid stays as it is
+    factor, slices = thumbnail_slices(grid, most)
+    if not factor:
         return volume, grid
-    if factor >= 4:  # two slices stand for each block: half of the volume is not even read
-        whole, quarter = grid.shape[0] // factor * factor, factor // 4
-        near = volume[quarter:whole:factor] + volume[factor - 1 - quarter : whole : factor]
-        small = _block_mean(near, (1, factor, factor)) / 2
+    whole = grid.shape[0] // factor * factor
+    if len(slices) < factor:
+        near = volume[slices[0] : whole : factor] + volume[slices[1] : whole : factor]
+        small = _block_mean(near, (1, factor, factor)) / np.float32(2)
     else:
-        small = _block_mean(volume, tuple(factors))
-    lost = [n - m * factor for n, m in zip(grid.shape, small.shape, strict=True)]
-    center = tuple(c - lost[2 - axis] * grid.voxel_mm / 2 for axis, c in enumerate(grid.center_mm))
-    return small, Grid(small.shape, grid.voxel_mm * factor, center)  # type: ignore[arg-type]
+        small = _block_mean(volume, (factor, factor, factor))
+    return small, thumbnail_grid(grid, factor)
+
+
+def thumbnail_slices(grid: Grid, most: int) -> tuple[int, tuple[int, ...]]:
+    """(voxels a side of a block of `thumbnail`, which slices of a block it takes); the first is 0 for a grid that stays as it is."""
+    factor = max(1, -(-max(grid.shape) // most))
+    if min(grid.shape) < factor:  # a slice or two: voxels are cubes, so that a thin grid stays as it is
+        return 0, ()
+    return factor, (factor // 4, factor - 1 - factor // 4) if factor >= 4 else tuple(range(factor))
+
+
+def thumbnail_grid(grid: Grid, factor: int) -> Grid:
+    """The grid of the blocks of `thumbnail`; what does not fill a block at the far ends is left out."""
+    nz, ny, nx = (n // factor for n in grid.shape)
+    lost = [n % factor for n in grid.shape]
+    x, y, z = (c - lost[2 - axis] * grid.voxel_mm / 2 for axis, c in enumerate(grid.center_mm))
+    return Grid((nz, ny, nx), grid.voxel_mm * factor, (x, y, z))
+
+
+def thumbnail_planes(slab: Volume, first: int, grid: Grid, most: int) -> tuple[list[int], NewVolume]:
+    """(slices of the grid, their block means [slice, y, x]): what `thumbnail` takes from a slab [z, y, x] that begins with slice ``first``,
+    in the unit of the slab.
+    """
+    factor, slices = thumbnail_slices(grid, most)
+    whole = grid.shape[0] // factor * factor if factor else 0
+    chosen = [z for z in range(first, min(first + len(slab), whole)) if z % factor in slices]
+    return chosen, _block_mean(slab[np.array(chosen, int) - first], (1, max(1, factor), max(1, factor)))
 
 
 def _block_mean(values: NDArray[np.float32], factors: tuple[int, ...]) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 from ...base import InputError
 from ...base.shapes import AnyVolume
 from ...geometry import Grid, Scan
+
+if TYPE_CHECKING:
+    from .slabs.contract import SlabFile
 
 Read = tuple[NDArray[Any], Grid, dict[str, Any]]
 """(volume [z, y, x] of the stored type, grid, facts)."""
@@ -48,8 +51,9 @@ class VolumeFormat:
     """One way to store a volume.
 
     ``endings`` can be read and written (none stands for a folder), ``also_read`` can only be read. ``read(path, voxel_mm, **options)``
-    returns `Read`; ``write(volume, grid, path, kept, **options)`` keeps those parts of ``kept`` that ``keeps`` names. ``extra`` is the
-    extra of this package that the format needs.
+    returns `Read`; ``write(volume, grid, path, kept, **options)`` keeps those parts of ``kept`` that ``keeps`` names; ``slabs(path, grid,
+    height)``, where there is one, makes the `SlabFile` that writes the same slab by slab. ``extra`` is the extra of this package that the
+    format needs.
     """
 
     name: str
@@ -60,6 +64,7 @@ class VolumeFormat:
     also_read: tuple[str, ...] = ()
     read_options: tuple[Option, ...] = ()
     write_options: tuple[Option, ...] = ()
+    slabs: Callable[[Path, Grid, int], SlabFile] | None = None
     extra: str = ""
     folder: bool = False
 

@@ -82,6 +82,7 @@ def _refuse(path: Path, part: int | None, names: list[str]) -> None:
         raise InputError(
             f"{path} holds an oversize scan in {len(names)} parts ({shown})",
             expected="one scan",
-            remedy=f"read the parts one by one: part={parts[0]} (--read-as part={parts[0]}), ...; logs do not say how far parts overlap",
+            remedy=f"read the parts one by one: part={parts[0]} (--read-as part={parts[0]}), ..., or join their volumes: --parts-step-mm; "
+            "logs do not say how far parts overlap",
         )
     raise InputError(f"{path} holds {len(names)} logs ({shown})", expected="one scan in a folder", remedy="give the path of one .log file")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import torch
@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ...base.psnr import psnr_db
-from ...base.settings import Count, NotNegative, Whole, checked
+from ...base.settings import Count, NotNegative, Positive, Whole, checked
 from ...base.shapes import Float
 from ...data import Projections
 from ...geometry import Grid
@@ -32,7 +32,8 @@ class Inversion:
     ``fit`` "generator" changes generator and code (as published), "z" the code alone. ``views`` is "all" that are given, or only the first
     "one". First ``starts`` random codes and the mean code (0) are tried; the best one is fitted for ``steps`` steps of ``patches`` patches,
     with Adam for the code and RMSprop for the generator, at rates that fall to a tenth. Published are the weights 0.3, 0.1, 0.3, rates of
-    5e-4 each, one view, and one start, until a chosen PSNR is reached.
+    5e-4 each, one view, and one start, until a chosen PSNR is reached (`as_published`). ``whole`` compares whole images, not patches, and
+    ``psnr_stop`` ends the fit when the compared images are that near.
     """
 
     steps: Whole = 150
@@ -46,6 +47,14 @@ class Inversion:
     prior: NotNegative = 1e-3
     code_rate: NotNegative = 2e-2
     generator_rate: NotNegative = 5e-4
+    whole: bool = False
+    psnr_stop: Positive | None = None
+
+    @classmethod
+    def as_published(cls) -> Inversion:
+        """The published inversion: one whole view, from one random code, until its PSNR is 25 dB (here: 500 steps at most)."""
+        fitted = cls(steps=500, views="one", starts=1, code_rate=5e-4, whole=True, psnr_stop=25.0)
+        return replace(fitted, perceptual=0.3, squared=0.1, prior=0.3)
 
 
 @dataclass(frozen=True)
@@ -83,21 +92,54 @@ def invert(
     measure = distance(perceptual)
     for step in range(1, settings.steps + 1):
         view = torch.randint(len(data), (settings.patches,), generator=generator)
-        patches = Patches.draw(view, data.scan.shape, settings.least_share, generator)
-        seen = optics.patches(network, code.expand(len(view), -1), patches, data.scan, grid, generator)
-        target = optics.measured(patches.read(data.values)).to(code)
+        seen, target = (_whole if settings.whole else _patches)(network, code, data, grid, settings, optics, view, generator)
         squared, prior = ((seen - target) ** 2).mean(), (code**2 / 2).mean()
         loss = settings.perceptual * measure(seen, target) + settings.squared * squared + settings.prior * prior
+        reached = settings.psnr_stop is not None and _psnr(squared.item()) >= settings.psnr_stop
+        if report and (reached or step % 10 == 0 or step == settings.steps):
+            report(step, {"loss": loss.item(), "psnr_patches": _psnr(squared.item()), "prior": prior.item()})
+        if reached:  # before the step, so that the images are as near as they were just found to be
+            break
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=True)
         loss.backward()
         for optimiser, decay in zip(optimisers, decays, strict=True):
             optimiser.step()
             decay.step()
-        if report and (step % 10 == 0 or step == settings.steps):
-            report(step, {"loss": loss.item(), "psnr_patches": _psnr(squared.item()), "prior": prior.item()})
     after = view_psnr(network, code.detach(), data, grid, optics)
     return Inverted(network.requires_grad_(False), code.detach(), Frame.of(data.scan), before, after)
+
+
+def _patches(
+    network: ConditionedField,
+    code: Tensor,
+    data: Projections,
+    grid: Grid,
+    settings: Inversion,
+    optics: Optics,
+    view: Tensor,
+    generator: torch.Generator,
+) -> tuple[Float[Tensor, "patch 1 side side"], Float[Tensor, "patch 1 side side"]]:
+    """Random patches of the object in these views, and the measured ones."""
+    patches = Patches.draw(view, data.scan.shape, settings.least_share, generator)
+    seen = optics.patches(network, code.expand(len(view), -1), patches, data.scan, grid, generator)
+    return seen, optics.measured(patches.read(data.values)).to(code)
+
+
+def _whole(
+    network: ConditionedField,
+    code: Tensor,
+    data: Projections,
+    grid: Grid,
+    settings: Inversion,
+    optics: Optics,
+    view: Tensor,
+    generator: torch.Generator,
+) -> tuple[Float[Tensor, "1 1 row col"], Float[Tensor, "1 1 row col"]]:
+    """One whole image of the object in the first of these views, and the measured one."""
+    first = int(view[0])
+    seen = optics.image(network, code, data.scan, grid, first)
+    return seen[None, None], optics.measured(torch.from_numpy(data.values[first].copy())).to(code)[None, None]
 
 
 def _cosine(share: float) -> float:

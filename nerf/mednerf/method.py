@@ -20,7 +20,7 @@ from torch import Generator, Tensor, nn
 
 from ...base import InputError, UnknownNameError
 from ...base.settings import checked
-from ...base.shapes import Float, Images, Volume
+from ...base.shapes import Float, Image, Images, Volume
 from ...data import Projections
 from ...geometry import Grid, Scan
 from ...recon.method import Callback, Progress, method_function
@@ -177,6 +177,21 @@ class MednerfLearner:
         with torch.no_grad():
             fake = m.architecture.optics.patches(m.average, codes, whole, data.scan, example.grid)
             return -float(kernel_distance(m.architecture.optics.measured(whole.read(data.values)), fake.cpu()))
+
+    def rendering(self, module: MedNerf, projections: Projections, grid: Grid, generator: Generator) -> Image:
+        """The first view as the generator shows it after the published inversion (`Inversion.as_published`), as line integrals.
+
+        As published, the image is scaled by its own maximum, which becomes white, so that the fit ends at that PSNR of the scored image.
+        """
+        m, data = _own(module), binned(projections[:1], grid.voxel_mm)
+        a, top = m.architecture, float(data.values.max())
+        if not top > 0:
+            raise InputError(f"a view with a maximum of {top:g}", expected="an object in the beam")
+        scaled = Projections(data.values * np.float32(a.window / top), data.scan, data.meta)
+        with torch.enable_grad():
+            found = invert(m.average, scaled, grid, Inversion.as_published(), a.optics, a.perceptual, generator)
+        seen = a.optics.image(found.network, found.code, data.scan, grid, 0).detach().cpu().numpy()
+        return ((seen + 1) / 2 * top).astype(np.float32)
 
     def samples(self, module: MedNerf, scan: Scan, n: int, generator: Generator) -> Images:
         """X-rays (line integrals) of ``n`` random objects in random poses of ``scan``, by the averaged generator."""

@@ -53,12 +53,25 @@ class Optics:
         self, network: ConditionedField, code: Float[Tensor, "code"], scan: Scan, grid: Grid, view: int, chunk: int = 1024
     ) -> Float[Tensor, "row col"]:
         """One whole view of one object in -1..1, with twice the number of points on a ray."""
+        return self.image(network, code, scan, grid, view, 2 * self.samples, chunk)
+
+    def image(
+        self,
+        network: ConditionedField,
+        code: Float[Tensor, "code"],
+        scan: Scan,
+        grid: Grid,
+        view: int,
+        samples: int | None = None,
+        chunk: int = 1024,
+    ) -> Float[Tensor, "row col"]:
+        """The same with gradients, and with ``samples`` points on a ray (default: as many as patches have)."""
         rows, cols = scan.shape
         pose, frame, box = Pose.of(scan, device=code.device), Frame.of(scan), box_of(grid, device=code.device)
         parts = []
         for pixel in torch.arange(rows * cols, device=code.device).split(chunk):
             rays = pose.rays(torch.full_like(pixel, view), pixel // cols, pixel % cols)
-            parts.append(render_object(network, code, rays, box, frame, 2 * self.samples, self.rendering))
+            parts.append(render_object(network, code, rays, box, frame, samples or self.samples, self.rendering))
         return self._scaled(torch.cat(parts)).reshape(rows, cols)
 
     def _scaled(self, rendered: Tensor) -> Tensor:

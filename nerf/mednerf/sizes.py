@@ -77,6 +77,8 @@ PRESETS: Mapping[str, Architecture] = {
     "small-unposed": replace(_SMALL, posed=False),
     "paper-optical": replace(Architecture(), posed=False, rendering="composite"),  # as published, for `table2-compat` only
     "small-optical": replace(_SMALL, posed=False, rendering="composite"),
+    "published": replace(Architecture(), posed=False, rendering="composite"),  # what differs all the same: docs/as_published.md
+    "xray": Architecture(),
 }
 _TRAINING: dict[str, dict[str, Any]] = {
     "small": {"steps": 1500, "views": (26,), "augment": "none", "schedule": "constant", "check_every": 250, "check_views": (26,)},
@@ -84,4 +86,4 @@ _TRAINING: dict[str, dict[str, Any]] = {
 }
 TRAINING: Mapping[str, Mapping[str, Any]] = {
     f"{name}{kind}": given for name, given in _TRAINING.items() for kind in ("", "-unposed", "-optical")
-}
+} | {"published": _TRAINING["paper"], "xray": _TRAINING["paper"]}

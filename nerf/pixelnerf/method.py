@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from ...base.settings import checked
-from ...base.shapes import Float, Int
+from ...base.shapes import Float, Image, Int
 from ...data import Projections
 from ...geometry import Grid
 from ..device import require_memory_on
@@ -96,10 +96,12 @@ PRESETS = {
     "paper": PAPER,
     "paper-volume": replace(PAPER, points=4096),
     "paper-fdk": replace(PAPER, fdk=3, points=4096),
+    "published": PAPER,  # what differs all the same: docs/as_published.md
+    "xray": replace(PAPER, points=4096),
 }
 TRAINING = {
     **dict.fromkeys(("small", "small-fdk", "small-rays"), SMALL_TRAINING),
-    **dict.fromkeys(("paper", "paper-volume", "paper-fdk"), PAPER_TRAINING),
+    **dict.fromkeys(("paper", "paper-volume", "paper-fdk", "published", "xray"), PAPER_TRAINING),
 }
 
 
@@ -149,6 +151,19 @@ class PixelnerfLearner:
         chunk = max(256, (1 << 22) // (a.width * len(projections)))
         points = grid_points(grid).to(scene.center)
         return torch.cat([network.attenuation(scene, part) for part in points.split(chunk)]).reshape(grid.shape)
+
+    @torch.no_grad()
+    def rendering(self, module: PixelNerf, projections: Projections, grid: Grid, generator: Generator) -> Image:
+        """The first view along its own rays, by coarse and fine points; rays beside the box of ``grid`` see nothing."""
+        network, a, data = module, module.architecture, projections[:1]
+        scene, (rows, cols) = network.scene(data), data.scan.shape
+        like = scene.center
+        pose, box, seen = Pose.of(data.scan, like.device), box_of(grid, like.dtype, like.device), np.zeros(rows * cols, np.float32)
+        for pixel in torch.arange(rows * cols, device=like.device).split(512):
+            cells, index = coarse_cells(pose.rays(torch.zeros_like(pixel), pixel // cols, pixel % cols), box, a.coarse, None)
+            if len(index):
+                seen[pixel[index].cpu().numpy()] = network.lines(scene, cells, a.fine, None)[1].float().cpu().numpy()
+        return seen.reshape(rows, cols)
 
 
 LEARNER = PixelnerfLearner()

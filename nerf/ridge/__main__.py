@@ -9,7 +9,7 @@ import tyro
 
 from ...base.files import refuse_existing
 from ...base.settings import Count, Seed
-from ...recon.iterative.ridge.weights import write_weights
+from ...recon.ridge.weights import write_weights
 from .network import RidgeSize, weights_of
 from .training import Report, RidgeTraining, train_ridge
 

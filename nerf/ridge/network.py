@@ -16,8 +16,8 @@ from torch.nn import functional
 
 from ...base.settings import Count, Positive, checked
 from ...base.shapes import Float
-from ...recon.iterative.ridge.filters import continued, folded, responses, spectral_norm, transposed
-from ...recon.iterative.ridge.weights import RidgeWeights
+from ...recon.ridge.filters import continued, folded, responses, spectral_norm, transposed
+from ...recon.ridge.weights import RidgeWeights
 
 
 @checked(of="the ridge prior")

@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from ...base.settings import Count, Positive, Seed, checked
 from ...base.shapes import Float, Volume
 from ...data.phantom.procedural.families import random_volume
-from ...recon.iterative.ridge.filters import grey_scale
+from ...recon.ridge.filters import grey_scale
 from .network import RidgeNetwork, RidgeSize, denoised
 
 Patches = Float[Tensor, "n z y x"]  # attenuation in units of the grey scale of the body

@@ -18,6 +18,7 @@ from ...data import Projections, read_volume
 from ...data.pairs import Pair
 from ...data.volumes.resample import resample
 from ...geometry import Grid, Scan, transform
+from ...recon.corrections.prepared import prepared_views
 from ..field.naf import binned
 from .learner import Example
 
@@ -32,6 +33,7 @@ def load_examples(
 ) -> list[Example]:
     """All pairs as examples with ``size`` voxels across the field of view and the detector binned to match; see `Example`.
 
+    The views are corrected as Recon-CT was, where the data set says how (`prepared_views`): as every benchmark gives them to every method.
     With ``target`` "recon-ct" the reference is Recon-CT; with "truth" it is the volume that was scanned, where a simulated data set kept
     it. ``progress(done, total, name)`` is called before each. Raises InputError for a size below 8, for Recon-CT that does not cover the
     field of view, for a truth that was not kept, and where they do not all fit into memory.
@@ -42,7 +44,7 @@ def load_examples(
     for done, pair in enumerate(pairs):
         if progress:
             progress(done, len(pairs), pair.name)
-        whole = pair.projections()
+        whole = prepared_views(pair)
         grid = Grid.across(whole.scan, size)
         if not found:
             pixels = whole.values.size * min(1.0, whole.scan.field_of_view_mm.pixel_mm / grid.voxel_mm) ** 2

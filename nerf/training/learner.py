@@ -99,6 +99,15 @@ class ScoringLearner(Learner[A, M], Protocol):
 
 
 @runtime_checkable
+class RenderingLearner(Learner[A, M], Protocol):
+    """A learner that renders views by optics of its own, which need not be the line integrals of its volume."""
+
+    def rendering(self, module: M, projections: Projections, grid: Grid, generator: Generator) -> Float[NDArray[np.float32], "row col"]:
+        """The one given view (line integrals) as the method renders it after it has seen it, as the published code scores it."""
+        ...
+
+
+@runtime_checkable
 class GenerativeLearner(Learner[A, M], Protocol):
     """A learner that invents objects."""
 

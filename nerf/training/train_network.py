@@ -22,7 +22,7 @@ from torch import nn
 
 from ...base import InputError, MissingBackendError
 from ...base.files import refuse_existing, remove
-from ...base.psnr import psnr_db
+from ...base.psnr import DATA_RANGE_PER_MM, psnr_db
 from ...base.record import record_path
 from ...geometry import views
 from ...recon.method import Callback, Progress
@@ -223,7 +223,7 @@ def decibel(volume: np.ndarray, example: Example) -> float:
     """The PSNR in dB of a volume [z, y, x] inside what every view sees; the data range is the grey window of the data set."""
     inside = example.grid.seen_by_all(example.projections.scan)
     error = float(np.mean((volume.astype(np.float64) - example.reference)[inside] ** 2))
-    return psnr_db(max(error, 1e-30), data_range=example.window[1] - example.window[0])
+    return psnr_db(max(error, 1e-30), data_range=DATA_RANGE_PER_MM)
 
 
 def _tensorboard(log: str | Path | None, step: int) -> Any:

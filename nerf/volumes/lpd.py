@@ -22,7 +22,7 @@ from ...data import Projections
 from ...geometry import Grid
 from ...recon import Operator
 from ...recon.analytic.feldkamp import filtered_backprojection
-from ...recon.corrections.beam_hardening import linearise
+from ...recon.corrections.prepared import straightened
 from ..device import require_memory_on
 from ..training.bank import Bank, seen_by_all
 from ..training.learner import Example, Given, Group
@@ -117,7 +117,7 @@ def run(module: PrimalDual, projections: Projections, grid: Grid) -> Float[Tenso
     """The volume in the networks' unit."""
     a = module.architecture
     device = next(module.parameters()).device
-    straight = Projections(linearise(projections.values, a.hardening), projections.scan, projections.meta)
+    straight = straightened(projections, a.hardening)
     first = filtered_backprojection(straight, grid, filter="hann")
     views = torch.from_numpy(np.array(straight.values)).to(device) / a.line
     return module(views, torch.from_numpy(first).to(device) / a.unit, Back(straight, grid, device))

@@ -19,7 +19,7 @@ from ...base.shapes import Float, Int, Volume
 from ...data import Projections
 from ...geometry import Grid
 from ...recon.analytic.feldkamp import filtered_backprojection
-from ...recon.corrections.beam_hardening import linearise
+from ...recon.corrections.prepared import straightened
 from ...recon.iterative.pdhg_tv import pdhg_tv
 from ..device import require_memory_on
 from ..training.bank import Bank, key_of, original, seen_by_all
@@ -117,7 +117,7 @@ class ResidualUNet(nn.Module):
 
 def first_volumes(projections: Projections, grid: Grid, a: Architecture) -> Float[NDArray[np.float32], "2 z y x"]:
     """The input of the network in its unit: total variation and FDK of the linearised projections."""
-    straight = Projections(linearise(projections.values, a.hardening), projections.scan, projections.meta)
+    straight = straightened(projections, a.hardening)
     sharp = filtered_backprojection(straight, grid)
     smooth = pdhg_tv(straight, grid, iterations=a.iterations, lambda_=a.strength, start=sharp)
     return np.stack([smooth, sharp]) / np.float32(a.unit)

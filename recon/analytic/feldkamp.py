@@ -23,6 +23,7 @@ from .ramp import filter_name, ramp_response
 from .redundancy import coverage
 
 _BLOCK_BYTES = 64 << 20  # filtered views held at once, which may be resampled to as many again
+_FEWEST_VIEWS = 8  # with fewer at once, voxels are read and written too often
 _WORKING_BYTES = 256 << 20  # ray weights and padded rows of the few views that are being filtered
 
 
@@ -57,7 +58,7 @@ def fdk(projections: Projections, grid: Grid, settings: FdkSettings, callbacks: 
     pi + 2 asin(r / DSO) for the grid's radius r.
     """
     scan = projections.scan
-    _warn(scan, Orbit.of(scan), grid)
+    warn_of_gaps(scan, grid, stacklevel=4)
     chosen = {name: getattr(settings, name) for name in ("filter", "cutoff", "backend", "storage")}
     return filtered_backprojection(projections, grid, **chosen, callbacks=callbacks)
 
@@ -76,7 +77,7 @@ def filtered_backprojection(
     scan = projections.scan
     filter, chosen = filter_name(filter), fdk_backend(backend)
     response = ramp_response(scan.shape[1], filter, cutoff)
-    _refuse_repeats(scan)
+    refuse_repeats(scan)
 
     def tell(views: int, volume: Volume | None) -> None:
         for call in callbacks:
@@ -92,8 +93,8 @@ def filtered_backprojection(
     covered = coverage(orbit.angle)
     _require_memory(scan, grid)
     volume = np.zeros(grid.shape, dtype=np.float32)
-    blocks = _blocks(scan)
-    space = np.empty((blocks[0].stop, *scan.shape), dtype=np.float32)
+    blocks = view_blocks(scan)
+    space = np.empty((min(len(scan), blocks[0].stop), *scan.shape), dtype=np.float32)
     for views in blocks:
         filtered = space[: views.stop - views.start]
         filtered_views(projections.values, scan, orbit, covered, response, views, filtered)
@@ -116,13 +117,15 @@ def _on_card(
     return volume
 
 
-def _blocks(scan: Scan) -> list[slice]:
+def view_blocks(scan: Scan) -> list[slice]:
+    """The views that are filtered and summed at once, in blocks."""
     rows, cols = scan.shape
-    size = max(1, _BLOCK_BYTES // (4 * rows * cols))
+    size = max(_FEWEST_VIEWS, _BLOCK_BYTES // (4 * rows * cols))
     return [slice(i, min(i + size, len(scan))) for i in range(0, len(scan), size)]
 
 
-def _refuse_repeats(scan: Scan) -> None:
+def refuse_repeats(scan: Scan) -> None:
+    """InputError where two views are at one angle."""
     order = np.lexsort((np.arange(len(scan)), scan.angles_deg))
     one, two = order[:-1], order[1:]
     same = (scan.angles_deg[one] == scan.angles_deg[two]) & np.isclose(scan.source[one], scan.source[two], rtol=1e-9, atol=1e-9).all(axis=1)
@@ -137,21 +140,22 @@ def _refuse_repeats(scan: Scan) -> None:
 
 def _require_memory(scan: Scan, grid: Grid) -> None:
     """Refuse before allocating: the volume, one block of filtered views, and what the filter and numba need beside them."""
-    block = _blocks(scan)[0]
+    block = view_blocks(scan)[0]
     needed = 4 * math.prod(grid.shape) + 4 * 2 * block.stop * math.prod(scan.shape) + _WORKING_BYTES
     what = f"FDK's volume of {' x '.join(map(str, grid.shape))} voxels and its working space"
     require_memory(needed, what, remedy=f"use larger voxels (grid.coarser(2) needs about {needed / 8 / 2**30:.1f} GiB) or a smaller grid")
 
 
-def _warn(scan: Scan, orbit: Orbit, grid: Grid) -> None:
+def warn_of_gaps(scan: Scan, grid: Grid, stacklevel: int = 2) -> None:
     """Warn where the source leaves its circle, and where the covered range is below pi + 2 asin(r / DSO).
 
     The radius r is that of the grid or of the field of view, the smaller.
     """
+    orbit = Orbit.of(scan)
     reach, half_height, _ = scan.field_of_view_mm
     climb = np.ptp(orbit.height_mm)
     if climb > 0.1 * half_height + 1e-9 * orbit.dso_mm.max():
-        warnings.warn(f"the source moves by {climb:.4g} mm along the rotation axis: FDK is meant for a circle", stacklevel=4)
+        warnings.warn(f"the source moves by {climb:.4g} mm along the rotation axis: FDK is meant for a circle", stacklevel=stacklevel)
     dso, covered = float(orbit.dso_mm.mean()), coverage(orbit.angle)
     x, y, _ = grid.size_mm
     radius = min(max(x, y) / 2, reach, dso)
@@ -163,5 +167,5 @@ def _warn(scan: Scan, orbit: Orbit, grid: Grid) -> None:
     rest = f"only what lies within {inside:.4g} mm of the axis is fully measured" if inside > 0 else "expect a limited-angle distortion"
     cover, need = np.degrees(given), np.degrees(needed)
     warnings.warn(
-        f"the {len(scan)} views cover {cover:.2f} deg, but a radius of {radius:.4g} mm needs {need:.2f} deg: {rest}", stacklevel=4
+        f"the {len(scan)} views cover {cover:.2f} deg, but a radius of {radius:.4g} mm needs {need:.2f} deg: {rest}", stacklevel=stacklevel
     )

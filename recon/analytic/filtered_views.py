@@ -22,12 +22,15 @@ def filtered_views(
     response: NDArray[np.float32],
     views: slice,
     out: NDArray[np.float32],
+    first_row: int = 0,
 ) -> None:
     """Write the views of a slice of ``values`` [view, row, col], weighted and ramp filtered, to ``out`` (view of the slice, row, col).
 
-    ``response`` is `ramp_response` of the scan's columns.
+    ``response`` is `ramp_response` of the scan's columns. ``values`` and ``out`` may hold a part of the panel's rows, from ``first_row``
+    on. Two rows are filtered at once, so that the numbers are the same to the last bit only if that is an even row and the part ends
+    behind an odd one or with the panel (see `whole_pairs`).
     """
-    rows, cols = scan.shape
+    rows, cols = out.shape[1], scan.shape[1]
     length = padded_length(cols)
     pairs = (rows + 1) // 2
     many = max(1, _FFT_BYTES // (8 * pairs * length))
@@ -37,11 +40,16 @@ def filtered_views(
         vectors = np.stack(pixel_directions(scan, orbit, part), axis=1)
         for pair in range(0, pairs, few):
             chunk = slice(2 * pair, min(rows, 2 * (pair + few)))
-            weight = ray_weights(scan, orbit, covered, part, chunk)
+            weight = ray_weights(scan, orbit, covered, part, slice(first_row + chunk.start, first_row + chunk.stop))
             buffer = np.zeros((len(weight), (chunk.stop - chunk.start + 1) // 2, length, 2), dtype=np.float32)
-            _weigh(buffer, values[part], weight, vectors, chunk.start, chunk.stop)
+            _weigh(buffer, values[part], weight, vectors, chunk.start, chunk.stop, first_row)
             convolve_pairs(buffer.view(np.complex64)[..., 0], response)
             _separate(out[begin - views.start : part.stop - views.start], buffer, chunk.start, chunk.stop)
+
+
+def whole_pairs(rows: slice, panel_rows: int) -> slice:
+    """At least these rows of the panel, from an even row on, so that they are filtered in the pairs in which the whole panel is."""
+    return slice(rows.start // 2 * 2, min(panel_rows, -(-rows.stop // 2) * 2))
 
 
 def ray_weights(scan: Scan, orbit: Orbit, covered: Coverage, views: slice, rows: slice) -> NDArray[np.float32]:
@@ -67,7 +75,7 @@ def ray_weights(scan: Scan, orbit: Orbit, covered: Coverage, views: slice, rows:
 
 
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy")
-def _weigh(buffer, values, weight, vectors, first, stop):  # pragma: no cover - compiled
+def _weigh(buffer, values, weight, vectors, first, stop, first_row):  # pragma: no cover - compiled
     """Projections times weight times the cosine of the ray's angle to the central one; rows 2k and 2k + 1 as one complex row."""
     pairs, cols = buffer.shape[1], values.shape[2]
     for job in prange(buffer.shape[0] * pairs):
@@ -77,7 +85,8 @@ def _weigh(buffer, values, weight, vectors, first, stop):  # pragma: no cover - 
             if row >= stop:
                 continue
             c = vectors[view]
-            d0, a0, h0 = c[0, 0] + row * c[0, 2], c[1, 0] + row * c[1, 2], c[2, 0] + row * c[2, 2]
+            r = first_row + row
+            d0, a0, h0 = c[0, 0] + r * c[0, 2], c[1, 0] + r * c[1, 2], c[2, 0] + r * c[2, 2]
             factor = weight[view, min(row - first, weight.shape[1] - 1)]
             for col in range(cols):
                 d, a, h = d0 + col * c[0, 1], a0 + col * c[1, 1], h0 + col * c[2, 1]

@@ -13,6 +13,7 @@ from ...base.shapes import AnyViews, LineIntegrals, PixelMask
 from ...data.images.pixel_filling import mend_dead
 
 _VIEWS = 64  # enough for a median over the views; keeps the cost independent of the length of the scan
+_BLOCK_BYTES = 64 << 20
 _LEAST_OFFSET = 0.1  # of the range of the mean image: gain errors of a few per cent are rings, not dead pixels
 _LEAST_RATIO = 5.0  # of the fluctuation over the views, against the neighbours
 
@@ -33,20 +34,34 @@ def find_dead_pixels(values: AnyViews, sigmas: float = 10.0) -> PixelMask:
     if not sigmas > 0:
         raise InputError(f"sigmas is {sigmas}", expected="a positive number; larger finds fewer pixels")
     views = np.unique(np.linspace(0, len(values) - 1, min(len(values), _VIEWS)).round().astype(int))
-    stack = np.asarray(values[views], dtype=np.float32)
-    broken = ~np.isfinite(stack)
-    bad = broken.mean(axis=0) > 0.5
-    if broken.any():
-        stack = np.where(broken, np.nanmedian(np.where(broken, np.nan, stack)), stack)
-    level = np.median(stack, axis=0)
+    level, activity, bad = _statistics(values, views)
     spread = np.percentile(level, 99) - np.percentile(level, 1)
     bad |= _outliers(level, sigmas, least=_LEAST_OFFSET * float(spread))
     if len(views) > 2:
-        activity = np.abs(stack - level).mean(axis=0)
         floor = 1e-6 * max(float(activity.max()), 1e-30)
         alive = ndimage.median_filter(activity, 5) > floor  # where nothing changes, a stuck pixel cannot be told by its fluctuation
         bad |= alive & _outliers(np.log(np.maximum(activity, floor)), sigmas, least=float(np.log(_LEAST_RATIO)))
     return bad
+
+
+def _statistics(values: AnyViews, views: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], PixelMask]:
+    """Median and fluctuation of each pixel [row, col] over some views, and which are not finite in most of them; some rows at a time, so
+    that memory stays small.
+    """
+    rows, cols = values.shape[1:]
+    finite = all(np.isfinite(values[int(view)]).all() for view in views)
+    step = max(1, _BLOCK_BYTES // (4 * len(views) * cols)) if finite else rows  # holes are filled with the median of all
+    level, activity, bad = np.empty((rows, cols), np.float32), np.empty((rows, cols), np.float32), np.zeros((rows, cols), bool)
+    for top in range(0, rows, step):
+        part = slice(top, min(top + step, rows))
+        stack = np.asarray(values[views, part], dtype=np.float32)
+        broken = ~np.isfinite(stack)
+        bad[part] = broken.mean(axis=0) > 0.5
+        if not finite:
+            stack = np.where(broken, np.nanmedian(np.where(broken, np.nan, stack)), stack)
+        level[part] = np.median(stack, axis=0)
+        activity[part] = np.abs(stack - level[part]).mean(axis=0)
+    return level, activity, bad
 
 
 def _outliers(image: NDArray[np.floating[Any]], sigmas: float, least: float) -> NDArray[np.bool_]:

@@ -47,6 +47,16 @@ def copied(a: Any) -> Any:
     return a.clone() if isinstance(a, torch.Tensor) else a.copy()
 
 
+def added(total: Volume | None, part: Volume) -> Volume:
+    """The sum of volumes [z, y, x] so far, in place, and one more that nobody else keeps; None is the sum of none. One block of views so
+    takes no second volume.
+    """
+    if total is None:
+        return part
+    total += part
+    return total
+
+
 def dot(a: Any, b: Any) -> float:
     """The inner product of two arrays of one shape, summed in float64; of numpy arrays row by row, the same with any number of threads."""
     if isinstance(a, torch.Tensor):

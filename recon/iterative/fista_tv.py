@@ -11,6 +11,7 @@ from .regularisers.priors import Denoiser, Dual, Prior, make_prior
 from .solving import DataTerm, Run, State, Values, Volume, combined, copied, iterative_method
 from .solving.step_sizes import largest_eigenvalue, next_momentum
 from .tuning.prior_weight import PriorSettings, choose_lambda
+from .tuning.reference_share import with_reference
 
 ROUNDING = 1e-6  # objectives that differ by less are equal in single precision
 
@@ -65,6 +66,7 @@ class FistaTvSolver:
         steps = self.inner * (5 if s.momentum == 1.0 and s.count else 1)
         self.denoise.p = s.dual
         self.denoise(y, self.weight / self.lipschitz, steps, z)
+        del y  # a volume less while the gradient is made
         data, slope = self.term.gradient(z)
         objective = self._objective(data, z)
         s.before, s.slope_before = s.x, s.slope
@@ -83,4 +85,5 @@ def fista_tv(run: Run[FistaTvSettings]) -> Volume:
     given = run.settings
     prior = make_prior(given.prior, given.huber_delta)
     weight, told = choose_lambda(run, prior, PdhgTvSolver)
-    return run.solve(FistaTvSolver(run.term, prior, weight, given.inner), given.iterations or 100, told)
+    prior, chosen = with_reference(run, prior, weight, PdhgTvSolver)
+    return run.solve(FistaTvSolver(run.term, prior, weight, given.inner), given.iterations or 100, {**told, **chosen})

@@ -12,6 +12,7 @@ from .solving.dual_on_disk import Place, on_disk, zeros_on_disk
 from .solving.ramp_steps import advance_dual, ramp, ramp_norm
 from .solving.view_subsets import blocks_of_subsets
 from .tuning.prior_weight import PriorSettings, choose_lambda
+from .tuning.reference_share import with_reference
 
 
 @checked(of="pdhg_tv")
@@ -92,4 +93,7 @@ def pdhg_tv(run: Run[PdhgTvSettings]) -> Volume:
     run.require_room(volumes=11, rays=0 if disk else 1)
     solver = PdhgTvSolver(term, prior, 0.0, balance=given.balance, on_disk=disk)
     solver.weight, told = choose_lambda(run, prior, PdhgTvSolver, solver.norm)
-    return run.solve(solver, given.iterations or math.ceil(40 / solver.pace), told)
+    mixed, chosen = with_reference(run, prior, solver.weight, PdhgTvSolver, solver.norm)
+    if mixed is not prior:
+        solver = PdhgTvSolver(term, mixed, solver.weight, solver.norm, given.balance, disk)
+    return run.solve(solver, given.iterations or math.ceil(40 / solver.pace), {**told, **chosen})

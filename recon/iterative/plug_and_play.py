@@ -14,8 +14,8 @@ from ...base.settings import checked
 from ...data import Projections
 from ...geometry import Grid
 from ..method import Callback, Method
-from .solving import DataTerm, IterativeSettings, State, Values, Volume, as_numpy, beside, copied, module_of
-from .solving.run import run_of
+from .solving import DataTerm, IterativeSettings, State, Values, Volume, beside, copied, module_of
+from .solving.run import Run, inside_the_whole
 from .solving.step_sizes import largest_eigenvalue, next_momentum
 
 Denoise = Callable[[Volume], Volume]
@@ -77,7 +77,9 @@ def plug_and_play(denoise: Denoise, name: str = "plug_and_play") -> Method:
         raise InputError(f"the denoiser is a {type(denoise).__name__}", expected="a function volume -> volume")
 
     def run(projections: Projections, grid: Grid, settings: PlugAndPlaySettings, callbacks: Sequence[Callback]) -> Volume:
-        made = run_of(name, projections, grid, settings, callbacks)
-        return as_numpy(made.solve(PlugAndPlaySolver(made.term, denoise, settings.relaxation), settings.iterations or 30))
+        return inside_the_whole(name, method, projections, grid, settings, callbacks)
+
+    def method(made: Run[PlugAndPlaySettings]) -> Volume:
+        return made.solve(PlugAndPlaySolver(made.term, denoise, made.settings.relaxation), made.settings.iterations or 30)
 
     return Method(name, run, PlugAndPlaySettings, reference="Kamilov, Mansour, Wohlberg, IEEE Signal Process. Lett. 24 (2017) 1872")

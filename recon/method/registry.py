@@ -44,6 +44,7 @@ def _each(name: str, *values: Any) -> tuple[dict[str, Any], ...]:
 
 
 _ANALYTIC, _ITERATIVE, _NERF = "fewview.recon.analytic", "fewview.recon.iterative", "fewview.nerf"
+_WEIGHTS = _each("lambda_", 0.0035, 0.007, 0.014)  # beside the one that is chosen from the data
 _CONSISTENCY = _each("consistency", 0, 3, 10, 30)  # SIRT iterations after a network
 
 ROWS: Mapping[str, Row] = {
@@ -94,21 +95,24 @@ ROWS: Mapping[str, Row] = {
         "iterative",
         "total variation by accelerated gradients; its weight is chosen from the data",
         "Beck and Teboulle, IEEE Trans. Image Process. 18 (2009) 2419",
+        _WEIGHTS,
     ),
     "pdhg_tv": Row(
         f"{_ITERATIVE}.pdhg_tv:pdhg_tv",
         "iterative",
         "total variation by a primal-dual method that converges in tens of steps; its weight is chosen from the data",
         "Chambolle and Pock, J. Math. Imaging Vis. 40 (2011) 120",
+        _WEIGHTS,
     ),
     "asd_pocs": Row(
         f"{_ITERATIVE}.asd_pocs:asd_pocs",
         "iterative",
         "the least total variation among the volumes that fit the data",
         "Sidky and Pan, Phys. Med. Biol. 53 (2008) 4777",
+        _each("iterations", 20, 80, 160),
     ),
     "wcrr": Row(
-        f"{_ITERATIVE}.ridge.wcrr:wcrr",
+        "fewview.recon.ridge.wcrr:wcrr",
         "iterative",
         "a learned weakly convex prior after total variation, with shipped weights; its strength is chosen from the data",
         "after Goujon, Neumayer & Unser, SIAM J. Imaging Sci. 17 (2024) 91 (arXiv:2308.10542), in three dimensions",

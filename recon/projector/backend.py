@@ -38,8 +38,9 @@ class Backend:
     device that the backend has: ``home(device)`` is where values from ``device`` are computed, ``float64`` whether double precision is
     kept (otherwise float32 is computed). ``prepare(scan, grid, device, dtype)``, where there is one, makes what an `Operator` keeps for
     values of one device and type, and calls instead. ``fdk_sum(volume, scan, grid, views, weights)`` adds filtered views [view, row,
-    col], each times its weight over the square of the voxel's depth, to a volume, as `fdk` wants it; ``fdk_on_card``: `fdk` filters and
-    sums on the GPU; neither: no FDK.
+    col], each times its weight over the square of the voxel's depth, to a volume, as `fdk` wants it; with two more arguments, slices and
+    rows, the volume holds only these slices of the grid and the views only these rows of the panel, at least those of ``fdk_rows(scan,
+    grid, slices)``. ``fdk_on_card``: `fdk` filters and sums on the GPU; neither: no FDK.
     ``lacks()`` says in words what is missing on this machine, "" where it can be used; it loads nothing heavy. ``automatic(device)``
     says whether "auto" may choose it there; among several, the greater ``rank`` wins. ``where``, ``transpose``: for `fewview doctor`.
     """
@@ -57,6 +58,7 @@ class Backend:
     float64: bool = False
     prepare: Callable[[Scan, Grid, torch.device, torch.dtype], Prepared] | None = None
     fdk_sum: Callable[..., None] | None = None
+    fdk_rows: Callable[[Scan, Grid, slice], slice] | None = None
     fdk_on_card: bool = False
 
     def require(self) -> Backend:

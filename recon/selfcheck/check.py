@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
 from ...base.shapes import Volume
 from ...data import Projections
 from ...data.self_check import DOUBTFUL, OK, UNSEEN, WRONG, SelfCheck, Suspicion
+from ...data.volumes.resample import thumbnail
 from ...geometry import Grid
 from ..physics.noise import ripple
 from .borders import borders
@@ -18,9 +20,9 @@ from .opposite_rays import OppositeRays
 from .projected_back import ProjectedBack, project_back
 from .repeated_views import repeated_views
 from .shared_planes import plane_agreement
-from .small_views import SmallViews, middle_rows, whole_views
+from .small_views import CheckViews, SmallViews
 
-_COLS, _ROWS, _PLANE_COLS, _PLANE_VIEWS, _FEWEST_VIEWS = 192, 17, 96, 40, 6
+COARSE = 96  # voxels a side of the copy that is projected back, at most
 _RANK = {OK: 0, DOUBTFUL: 1, WRONG: 2}
 _CAUSES = ("inverted", "repeated", "sense", "axis", "step", "roll")  # these explain the others, so they are named first
 _SMOOTHING_GAIN = 0.16  # of white noise's variance by the smoothing of `OppositeRays`
@@ -35,11 +37,19 @@ def self_check(projections: Projections, volume: Volume, grid: Grid) -> SelfChec
     per cent of a filtered back-projection of all views, and at least a tenth of a second.
     """
     start = time.perf_counter()
-    back = project_back(projections, volume, grid)
-    small = middle_rows(projections, _COLS, _ROWS)
+    found = check_small(CheckViews.of(projections), *thumbnail(volume, grid, COARSE), grid)
+    return replace(found, seconds=time.perf_counter() - start)
+
+
+def check_small(views: CheckViews, coarse: Volume, coarse_grid: Grid, grid: Grid) -> SelfCheck:
+    """`self_check` of a volume on ``grid`` of which a ``coarse`` copy [z, y, x] in 1/mm on ``coarse_grid`` is at hand, as `thumbnail` makes
+    it.
+    """
+    start = time.perf_counter()
+    back, small = project_back(views, coarse, coarse_grid, grid), views.middle
     rays = OppositeRays(small)
     repeats = repeated_views(rays.values, rays.travelled)
-    geometry = _geometry(projections, small, rays)
+    geometry = _geometry(views, rays)
     turn = np.sort(rays.travelled)
     gap = float(np.median(np.diff(turn))) if turn.size > 1 else 360.0
     full_turn = bool(turn[-1] - turn[0] + gap > 340)
@@ -56,12 +66,10 @@ def self_check(projections: Projections, volume: Volume, grid: Grid) -> SelfChec
     )  # fmt: skip
 
 
-def _geometry(projections: Projections, small: SmallViews, rays: OppositeRays) -> GeometryFindings:
-    scan = projections.scan
+def _geometry(views: CheckViews, rays: OppositeRays) -> GeometryFindings:
+    scan, small, wide = views.scan, views.middle, views.wide
     found = judge_rays(rays, small.factor, scan, _noise_energy(small, rays))
-    if found is None and len(scan) >= _FEWEST_VIEWS:
-        views = np.unique(np.linspace(0, len(scan) - 1, min(len(scan), _PLANE_VIEWS)).round().astype(np.intp))
-        wide = whole_views(projections, views, _PLANE_COLS)
+    if found is None and wide is not None:
         planes = plane_agreement(wide)
         found = judge_planes(planes, wide.factor, scan) if planes is not None else None
     return found or GeometryFindings((), np.nan, "none: no ray was measured twice, and the views share no planes", {})

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...base.shapes import LineIntegrals, Volume
-from ...data import Projections
-from ...data.volumes.resample import thumbnail
-from ...geometry import Grid
+from ...geometry import Grid, Scan
 from ..projector.operator import Operator
-from .small_views import whole_views
+from .small_views import CheckViews
 
-_COLS, _VIEWS, _MOST_VOXELS_A_SIDE = 64, 8, 96
 _INNER_ROWS = 0.6  # of the panel: rays beyond it leave the volume through its top or bottom
 _COVERED = 0.9  # of the field of view
 
@@ -34,12 +31,9 @@ class ProjectedBack:
     views: LineIntegrals
 
 
-def project_back(projections: Projections, volume: Volume, grid: Grid) -> ProjectedBack:
-    """Compare ``volume`` [z, y, x] in 1/mm on ``grid`` with evenly chosen views of ``projections``, binned to about 64 columns."""
-    count = len(projections)
-    chosen = np.unique(np.linspace(0, count - 1, min(count, _VIEWS)).round().astype(np.intp))
-    small = whole_views(projections, chosen, _COLS)
-    coarse, coarse_grid = thumbnail(volume, grid, _MOST_VOXELS_A_SIDE)
+def project_back(views: CheckViews, coarse: Volume, coarse_grid: Grid, grid: Grid) -> ProjectedBack:
+    """Compare a ``coarse`` copy [z, y, x] in 1/mm, on ``coarse_grid``, of a volume on ``grid`` with a few of the views."""
+    small, chosen = views.few, views.chosen
     said = Operator(small.scan, coarse_grid)(coarse)
     rows = small.scan.shape[0]
     edge = round(rows * (1 - _INNER_ROWS) / 2)
@@ -52,12 +46,11 @@ def project_back(projections: Projections, volume: Volume, grid: Grid) -> Projec
     common = float((again * measured).sum())
     scale = common / power if power > 0 else np.nan
     scaled = float(np.sqrt(max(0.0, 1 - common**2 / (power * total)))) if power > 0 and total > 0 else error
-    return ProjectedBack(error, scaled, each, scale, _covers(projections, grid), small.values)
+    return ProjectedBack(error, scaled, each, scale, _covers(views.scan, grid), small.values)
 
 
-def _covers(projections: Projections, grid: Grid) -> bool:
+def _covers(scan: Scan, grid: Grid) -> bool:
     """Whether the grid holds the cylinder that the views see, but for a tenth."""
-    scan = projections.scan
     radius, half_height, _ = scan.field_of_view_mm
     fit = Grid.fit(scan)
     offset = np.abs(np.subtract(grid.center_mm, fit.center_mm))

@@ -12,6 +12,8 @@ from ...data.images.binning import bin_views
 from ...geometry import Scan
 from ...geometry.transform import bin_pixels, central_hit, crop
 
+_COLS, _ROWS, _PLANE_COLS, _PLANE_VIEWS, _FEWEST_VIEWS, _FEW_COLS, _FEW_VIEWS = 192, 17, 96, 40, 6, 64, 8
+
 
 @dataclass(frozen=True, eq=False)
 class SmallViews:
@@ -20,6 +22,28 @@ class SmallViews:
     values: LineIntegrals
     scan: Scan
     factor: int
+
+
+@dataclass(frozen=True, eq=False)
+class CheckViews:
+    """All that the self-check looks at of the views of a ``scan``: rows around the ``middle``, a ``few`` whole views (numbered ``chosen``),
+    and views for the planes that they share (None where there are too few).
+    """
+
+    scan: Scan
+    middle: SmallViews
+    few: SmallViews
+    chosen: ViewIndices
+    wide: SmallViews | None
+
+    @classmethod
+    def of(cls, projections: Projections) -> CheckViews:
+        """Read from projections, or from what has ``values``, ``scan`` and a length like them."""
+        count = len(projections)
+        chosen, many = (np.unique(np.linspace(0, count - 1, min(count, n)).round().astype(np.intp)) for n in (_FEW_VIEWS, _PLANE_VIEWS))
+        wide = whole_views(projections, many, _PLANE_COLS) if count >= _FEWEST_VIEWS else None
+        middle, few = middle_rows(projections, _COLS, _ROWS), whole_views(projections, chosen, _FEW_COLS)
+        return cls(projections.scan, middle, few, chosen, wide)
 
 
 def whole_views(projections: Projections, views: ViewIndices, cols: int) -> SmallViews:
@@ -42,5 +66,5 @@ def _binned(projections: Projections, views: ViewIndices, rows: slice, factor: i
     down = factor if rows.stop - rows.start >= factor else 1
     every = views.size == len(projections)
     scan = projections.scan if every else projections.scan[views]
-    values = projections.values[:, rows] if every else projections.values[views, rows]
-    return SmallViews(bin_views(values, down, factor), bin_pixels(crop(scan, rows=rows), down, factor), factor)
+    values = np.stack([bin_views(projections.values[int(view), rows], down, factor) for view in views])
+    return SmallViews(values, bin_pixels(crop(scan, rows=rows), down, factor), factor)

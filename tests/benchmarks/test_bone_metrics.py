@@ -12,7 +12,7 @@ from fewview.benchmarks.scores.metric_table import scores_of
 from fewview.geometry import Grid
 
 SHAPE = (20, 24, 24)
-YARDSTICK = Yardstick(window=(0, 0.25), bone=0.11)
+YARDSTICK = Yardstick(bone=0.11)
 NAMES = ("bv_tv_error", "tb_th_error", "bs_error", "ct_ar_error")
 
 

@@ -23,7 +23,7 @@ def _pair() -> VolumePair:
     rng = np.random.default_rng(0)
     reference = rng.random((16, 16, 16), dtype=np.float32)
     volume = (reference + 0.1 * rng.standard_normal(reference.shape)).astype(np.float32)
-    return VolumePair(volume, reference, Grid((16, 16, 16), 0.5), np.ones(reference.shape, bool), Yardstick((0.0, 2.0), 0.6))
+    return VolumePair(volume, reference, Grid((16, 16, 16), 0.5), np.ones(reference.shape, bool), Yardstick(0.6, (0.0, 2.0)))
 
 
 def test_the_page_lists_every_metric() -> None:

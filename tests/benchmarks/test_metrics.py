@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 from fewview.benchmarks.scores.distribution import features_of, frechet_distance, inception_features, kernel_distance, random_features
-from fewview.benchmarks.scores.inception import FidInception, load_inception
-from fewview.benchmarks.scores.statistics import bootstrap_mean, paired_difference
+from fewview.benchmarks.scores.networks.inception import FidInception, load_inception
+from fewview.benchmarks.scores.statistics import mean_interval, paired_difference
 from fewview.benchmarks.scores.volume_metrics import dice, edge_error, fourier_shell_correlation, nrmse, surface_distance
 from fewview.geometry import InputError, MissingBackendError
 from numpy.typing import NDArray
@@ -42,9 +42,10 @@ def test_kernel_distance_equals_the_plain_formula() -> None:
     m = 40
     aa, bb, ab = kernel(a, a), kernel(b, b), kernel(a, b)
     expected = (aa.sum() - np.trace(aa)) / (m * (m - 1)) + (bb.sum() - np.trace(bb)) / (m * (m - 1)) - 2 * ab.mean()
-    mean, spread = kernel_distance(torch.from_numpy(a), torch.from_numpy(b), subsets=3)
+    mean, spread = kernel_distance(torch.from_numpy(a), torch.from_numpy(b), subsets=3, subset_size=m)
     assert mean == pytest.approx(expected, rel=1e-6)  # a subset of the whole set is the whole set
     assert spread == pytest.approx(0, abs=1e-9)
+    assert kernel_distance(torch.from_numpy(a), torch.from_numpy(b))[1] > 0.01  # half of the images each time: a real spread
 
 
 def test_distances_leave_the_global_generator_alone_and_need_two_images() -> None:
@@ -126,21 +127,27 @@ def test_errors_of_a_blank_volume_are_one_and_shapes_are_checked() -> None:
         edge_error(a, np.ones_like(a), 0.1)
 
 
-def test_bootstrap_covers_the_mean_at_its_level() -> None:
+def _coverage(samples: NDArray[np.float64], mean: float) -> float:
+    return float(np.mean([found.low <= mean <= found.high for found in map(mean_interval, samples)]))
+
+
+def test_the_printed_intervals_hold_the_mean_in_95_percent_of_all_cases_with_six_animals(capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
-    hits = 0
-    for trial in range(200):
-        interval = bootstrap_mean(rng.normal(1.0, 1.0, 30), draws=400, seed=trial)
-        hits += interval.low <= 1.0 <= interval.high
-    assert 0.87 <= hits / 200 <= 0.99
+    cases = {"normal": (rng.normal(1.0, 1.0, (4000, 6)), 1.0), "uniform": (rng.uniform(-1, 1, (4000, 6)), 0.0),
+             "skewed as differences of PSNR are (gamma of shape 20)": (rng.gamma(20, 1, (4000, 6)), 20.0)}  # fmt: skip
+    found = {name: _coverage(*case) for name, case in cases.items()}
+    with capsys.disabled():
+        print("\ncoverage at n = 6:", ", ".join(f"{name} {share:.3f}" for name, share in found.items()))
+    assert all(0.93 <= share <= 0.97 for share in found.values()), found
 
 
-def test_paired_difference_uses_only_shared_animals() -> None:
-    a = {"m1": 3.0, "m2": 4.0, "m3": float("nan"), "m5": 1.0}
-    b = {"m1": 1.0, "m2": 2.0, "m3": 1.0, "m4": 9.0}
-    assert paired_difference(a, b).mean == 2.0
-    assert paired_difference(a, b).count == 2
+def test_a_difference_is_paired_over_weeks_seeds_and_selections_within_each_animal() -> None:
+    a = {("m1", "0", "random", "0"): 3.0, ("m1", "1", "random", "0"): 9.0, ("m2", "0", "random", "0"): 4.0, ("m3",): float("nan")}
+    b = {("m1", "0", "random", "0"): 1.0, ("m1", "1", "random", "0"): 1.0, ("m2", "0", "random", "0"): 2.0, ("m3",): 1.0, ("m4",): 9.0}
+    found = paired_difference(a, b)  # m1: the mean of 2 and 8; m2: 2
+    assert (found.mean, found.count) == (3.5, 2)
+    assert paired_difference({**a, ("m2", "1", "evenly", "0"): 7.0}, b).mean == 3.5  # without a counterpart it does not count
     with pytest.raises(InputError, match="share no animal"):
-        paired_difference({"x": 1.0}, {"y": 1.0})
+        paired_difference({("x",): 1.0}, {("y",): 1.0})
     with pytest.raises(InputError, match="not finite"):
-        bootstrap_mean([1.0, float("inf")])
+        mean_interval([1.0, float("inf")])

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 from fewview.benchmarks.comparison.tables import Row, markdown
-from fewview.benchmarks.scores import feature_networks as judges_module
-from fewview.benchmarks.scores.feature_networks import ABSENT, judges
+from fewview.benchmarks.scores.networks import feature_networks as judges_module
+from fewview.benchmarks.scores.networks.feature_networks import ABSENT, judges
 from fewview.benchmarks.scores.perceptual import alexnet, load_lpips, lpips_of, perceptual_distance, published_heads, random_perceptual
 from fewview.geometry import InputError, MissingBackendError, UnknownNameError
 from numpy.typing import NDArray
@@ -89,11 +89,11 @@ def test_absent_weights_are_a_note_and_not_an_empty_column(tmp_path: Path, monke
     assert absent.perceptual is None
     assert set(absent.labels.values()) == {ABSENT}
     assert any("fewview data fetch fid-inception" in line for line in absent.remarks)
-    row = Row("fdk", 26, "evenly", ("851",), {p: {} for p in ("table2-compat", "heldout-views", "volume")}, 1.0, 1.0, ())
-    table = markdown([row], "volume", absent.labels)
+    row = Row("fdk", 26, "evenly", ("851",), {p: {} for p in ("table2-compat", "heldout-views", "truth", "recon-ct")}, 1.0, 1.0, ())
+    table = markdown([row], "truth", absent.labels)
     head, note = table.splitlines()[0], table.splitlines()[-1]
     assert "FID" not in head
     assert "LPIPS, FID, KID: the weights of its network are not here (`fewview data fetch" in note
-    assert "LPIPS, FID, KID: no network was asked for" in markdown([row], "volume", {})
+    assert "LPIPS, FID, KID: no network was asked for" in markdown([row], "truth", {})
     with pytest.raises(UnknownNameError, match="inception"):
         judges("inceptoin")

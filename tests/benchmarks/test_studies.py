@@ -92,7 +92,7 @@ def test_the_table_gives_means_and_the_gain_over_fdk_volume_by_volume() -> None:
     text = make_table(classical.STUDY.tables[0], records).markdown()
     line = "| 26 | pdhg_tv | 2 | **38.50 ± 1.50** | +6.50 (+6.00) | **0.9000** | **0.900** | 9.0 | 0.0 | 200 | lambda_ 0.01 |"
     assert line in text
-    assert "PSNR, dB\N{NO-BREAK SPACE}↑" in text
+    assert "PSNR in all views, dB\N{NO-BREAK SPACE}↑" in text
     assert "sirt" not in text
 
 
@@ -108,7 +108,7 @@ def test_the_best_of_a_column_is_marked_among_rivals_only() -> None:
 def test_columns_without_a_value_are_left_out_and_unknown_metrics_refused() -> None:
     plan = TablePlan("", by=("method",), columns=(metric("psnr", ".1f"), metric("ssim", ".2f")))
     table = make_table(plan, [{**_record("a", "fdk", 30.0, 0, 0, 0, 0), "ssim": None}])
-    assert table.heads == ("method", "PSNR, dB\N{NO-BREAK SPACE}↑")
+    assert table.heads == ("method", "PSNR in all views, dB\N{NO-BREAK SPACE}↑")
     with pytest.raises(UnknownNameError, match="psnr"):
         metric("psnrr", ".1f")
 

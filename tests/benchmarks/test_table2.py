@@ -8,10 +8,14 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from fewview.benchmarks.comparison.evaluate import Evaluation, choose_views, make_tasks, thinned
+from fewview.benchmarks.comparison.choosing.tuning import HEADLINE, TUNED, Choice, candidates
+from fewview.benchmarks.comparison.evaluate import Evaluation
+from fewview.benchmarks.comparison.given_views import choose_views, thinned
+from fewview.benchmarks.comparison.making_tasks import make_tasks
 from fewview.benchmarks.comparison.tables import PUBLISHED, rows_of
 from fewview.benchmarks.comparison.task import PairTask
 from fewview.benchmarks.datasets.build import build_bonemet
@@ -21,10 +25,13 @@ from fewview.benchmarks.sweeps.results import load_records
 from fewview.data import Projections
 from fewview.data.pairs import find_pairs, split_pairs
 from fewview.geometry import Grid, InputError, UnknownNameError, skyscan_1276
-from fewview.recon import Operator
+from fewview.recon import METHODS, Operator
+from fewview.recon.method.registry import names_of_kind
 from fewview.recon.physics.effects import Physics
 
-PLAN = Plan(methods=("fdk", "control-mean", "control-one-view"), views=(1, 26), size=24, budget=0, features="random", window=None)
+PLAN = Plan(
+    methods=("fdk", "control-mean", "control-one-view"), views=(1, 26), size=24, budget=1, mapped_on=0, features="random", window=None
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +48,7 @@ def results(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     method = out / "mine.py"
     method.write_text("import numpy as np\ndef zero(projections, grid):\n    return np.zeros(grid.shape, np.float32)\n"
                       "def bad(projections, grid):\n    return np.full(grid.shape, np.nan)\n")  # fmt: skip
-    plan = Plan(methods=(*PLAN.methods, f"{method}:zero", f"{method}:bad"), views=PLAN.views, size=24, budget=0, features="random")
+    plan = replace(PLAN, methods=(*PLAN.methods, f"{method}:zero", f"{method}:bad"))
     compare(data, out / "r", plan)
     return out / "r"
 
@@ -75,14 +82,15 @@ def test_the_table_has_every_method_and_the_controls_tell_the_protocols_apart(re
     rows = {(r.method.rpartition(":")[2], r.views): r for r in rows_of(load_records(results), results)}
     fdk, blank, mean = rows["fdk", 26], rows["control-one-view", 1], rows["control-mean", 26]
     # A volume that knows one view fits that view better than FDK does, and knows nothing else: the published measure rewards it.
-    assert blank.cells["table2-compat"]["psnr"].mean > fdk.cells["table2-compat"]["psnr"].mean
+    assert blank.cells["table2-compat"]["psnr"].mean > rows["fdk", 1].cells["table2-compat"]["psnr"].mean
+    assert not fdk.cells["table2-compat"]  # the published protocol has one given view
     assert blank.cells["heldout-views"]["psnr"].mean < fdk.cells["heldout-views"]["psnr"].mean
-    assert fdk.cells["volume"]["psnr"].mean > rows["zero", 26].cells["volume"]["psnr"].mean
-    assert np.isfinite(mean.cells["volume"]["psnr"].mean)
-    assert fdk.cells["volume"]["fid"].mean >= 0
+    assert fdk.cells["truth"]["psnr"].mean > rows["zero", 26].cells["truth"]["psnr"].mean
+    assert np.isfinite(mean.cells["truth"]["psnr"].mean)
+    assert fdk.cells["truth"]["fid"].mean >= 0
     assert rows["bad", 26].failed
     assert "NaN" in rows["bad", 26].failed[0]
-    assert not rows["bad", 26].cells["volume"]
+    assert not rows["bad", 26].cells["truth"]
     text = (results / "table.md").read_text()
     assert str(PUBLISHED["MedNeRF"]["psnr"]) in text
     assert "FID (random)" in text
@@ -94,21 +102,52 @@ def test_running_again_changes_nothing(data: Path, results: Path) -> None:
     before = {p.name: p.read_text() for p in (results / "records").iterdir()}
     table = (results / "table.md").read_text()
     method = results.parent / "mine.py"
-    plan = Plan(methods=(*PLAN.methods, f"{method}:zero", f"{method}:bad"), views=PLAN.views, size=24, budget=0, features="random")
+    plan = replace(PLAN, methods=(*PLAN.methods, f"{method}:zero", f"{method}:bad"))
     compare(data, results, plan)
     assert {p.name: p.read_text() for p in (results / "records").iterdir()} == before
     assert (results / "table.md").read_text() == table
 
 
-def test_tuning_uses_training_animals_only_and_the_same_budget(data: Path, tmp_path: Path) -> None:
+def test_settings_are_tuned_on_validation_animals_per_number_of_views_and_metric_and_maps_on_training_animals(
+    data: Path, tmp_path: Path
+) -> None:
     parts = split_pairs(data, find_pairs(data))
-    compare(data, tmp_path, Plan(methods=("fdk", "cgls"), views=(26,), size=24, budget=2, features="none"))
-    tuning = load_records(tmp_path / "tuning")
-    assert {r["task"]["animal"] for r in tuning} <= {p.animal for p in parts["train"]}
-    assert [r["task"]["method"] for r in tuning].count("fdk") == [r["task"]["method"] for r in tuning].count("cgls")
+    compare(data, tmp_path, Plan(methods=("fdk", "cgls", "control-tv-fdk"), views=(13, 26), size=24, budget=2, features="none"))
+    tuning, fitting, found = (load_records(tmp_path / part) for part in ("tuning", "fitting", "."))
+    assert {r["task"]["animal"] for r in tuning} == {p.animal for p in parts["validation"]}
+    assert {r["task"]["animal"] for r in fitting} == {p.animal for p in parts["train"]}
+    assert {r["task"]["animal"] for r in found} == {p.animal for p in parts["test"]}
+    tried = [(r["task"]["method"], r["task"]["views"]) for r in tuning]
+    assert all(tried.count((method, views)) == 2 for method in ("fdk", "cgls") for views in (13, 26))
     info = json.loads((tmp_path / "sweep.json").read_text())["info"]
-    assert info["tuning"]["candidates"] == {"fdk": 2, "cgls": 2}
-    assert {r["task"]["animal"] for r in load_records(tmp_path)} == {p.animal for p in parts["test"]}
+    assert info["tuning"]["candidates"] == {"fdk": 2, "cgls": 2, "control-tv-fdk": 1}
+    for method in ("fdk", "cgls"):
+        for views in (13, 26):
+            for metric in TUNED:  # exactly one of the settings stands for each column, and it is the best on the validation animals
+                (chosen,) = (r for r in found if _of(r, method, views) and metric in r["task"]["stands_for"])
+                scores = {json.dumps(r["task"]["settings"]): r["scores"]["truth"][metric] for r in tuning if _of(r, method, views)}
+                assert scores[json.dumps(chosen["task"]["settings"])] == max(scores.values())
+    rows = {(r.name, r.views): r for r in rows_of(found)}
+    assert {name for name, _ in rows} == {"fdk", "fdk, tuned", "cgls", "cgls, tuned", "control-tv-fdk"}
+    control = rows["control-tv-fdk", 26].cells["truth"]
+    assert "psnr_object" not in control  # it is nothing without its map
+    assert control[HEADLINE].mean > rows["fdk", 26].cells["truth"]["psnr_object"].mean
+    text = (tmp_path / "table.md").read_text()
+    assert "the best classical row after a linear map is" in text
+    assert "No learned method was compared" in text
+
+
+def _of(record: dict[str, Any], method: str, views: int) -> bool:
+    return record["task"]["method"] == method and record["task"]["views"] == views
+
+
+def test_every_method_has_as_many_candidates_and_its_defaults_are_the_first() -> None:
+    names = names_of_kind("analytic", "iterative", "field", "learned")
+    counts = {name: len(candidates(name, 4)) for name in names if not METHODS[name].needs}
+    assert set(counts.values()) == {4}, counts
+    assert all(candidates(name, 4)[0] == {} for name in counts)
+    assert candidates("fista_tv", 4, {"lambda_": 0.01}) == [{"lambda_": 0.01}]  # what the user fixed is not tried in vain
+    assert candidates("control-mean", 4) == [{}]
 
 
 def test_unknown_methods_and_selections_are_refused_before_the_work(data: Path, tmp_path: Path) -> None:
@@ -116,7 +155,7 @@ def test_unknown_methods_and_selections_are_refused_before_the_work(data: Path, 
         compare(data, tmp_path, Plan(methods=("fdkk",), views=(5,)))
     assert not (tmp_path / "records").exists()
     pair = find_pairs(data)[0]
-    task = make_tasks([pair], ["fdk"], [5], 24, selections=["spiral"])[0]
+    task = make_tasks([pair], [Choice("fdk")], [5], 24, selections=["spiral"])[0]
     with pytest.raises(UnknownNameError, match="evenly"):
         Evaluation(data)(task)
     with pytest.raises(InputError, match="whole number from 1 to 260"):
@@ -126,7 +165,7 @@ def test_unknown_methods_and_selections_are_refused_before_the_work(data: Path, 
 
 
 def test_a_record_made_with_another_yardstick_is_made_again(data: Path, tmp_path: Path) -> None:
-    plan = Plan(methods=("fdk", "control-mean"), views=(26,), size=24, budget=0, features="none")
+    plan = Plan(methods=("fdk", "control-mean"), views=(26,), size=24, budget=1, mapped_on=0, features="none")
     compare(data, tmp_path, plan)
     first = {r["key"]: r for r in load_records(tmp_path)}
     compare(data, tmp_path, replace(plan, grey_fit=True))
@@ -168,14 +207,14 @@ def test_the_report_stands_alone_and_shows_every_table(results: Path, tmp_path: 
 
 
 def test_missing_checkpoints_are_trained_first_and_only_once(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    plan = Plan(methods=("unet", "control-mean"), views=(5,), size=24, budget=0, features="none", train=True, train_steps=2)
+    plan = Plan(methods=("unet", "control-mean"), views=(5,), size=24, budget=1, mapped_on=0, features="none", train=True, train_steps=2)
     compare(data, tmp_path, plan)
     checkpoint = tmp_path / "checkpoints" / "unet.pt"
     assert "training unet" in capsys.readouterr().out
     before = checkpoint.read_bytes()
     rows = {r.method: r for r in rows_of(load_records(tmp_path))}
     assert not rows["unet"].failed
-    assert np.isfinite(rows["unet"].cells["volume"]["psnr"].mean)
+    assert np.isfinite(rows["unet"].cells["truth"]["psnr"].mean)
     compare(data, tmp_path, plan)
     assert "training" not in capsys.readouterr().out
     assert checkpoint.read_bytes() == before
@@ -184,7 +223,7 @@ def test_missing_checkpoints_are_trained_first_and_only_once(data: Path, tmp_pat
 
 
 def test_binning_is_of_the_scan_for_all_methods_and_part_of_the_key(data: Path, tmp_path: Path) -> None:
-    plan = Plan(methods=("fdk", "control-one-view"), views=(26,), size=12, budget=0, features="none")
+    plan = Plan(methods=("fdk", "control-one-view"), views=(26,), size=12, budget=1, mapped_on=0, features="none")
     compare(data, tmp_path, plan)
     coarse = {r["task"]["method"]: r for r in load_records(tmp_path)}
     compare(data, tmp_path, replace(plan, bin=False))
@@ -199,7 +238,7 @@ def test_an_animal_with_missing_views_or_slices_is_a_recorded_failure(data: Path
     shutil.copytree(data, copy)
     parts = split_pairs(copy, find_pairs(copy))
     pair = parts["test"][0]
-    plan = Plan(methods=("fdk",), views=(26,), size=24, budget=0, features="none")
+    plan = Plan(methods=("fdk",), views=(26,), size=24, budget=1, mapped_on=0, features="none")
     views = sorted(pair.xrays.iterdir())
     gone = views[100].read_bytes()
     views[100].unlink()
@@ -224,10 +263,10 @@ def test_constant_slices_are_scored_and_a_constant_reference_is_refused(data: Pa
     slices = sorted(pair.recon.iterdir())
     for path in slices[:8]:
         iio.imwrite(path, np.zeros_like(iio.imread(path)))
-    plan = Plan(methods=("fdk",), views=(26,), size=24, budget=0, features="random")
+    plan = Plan(methods=("fdk",), views=(26,), size=24, budget=1, mapped_on=0, features="random")
     compare(copy, tmp_path / "a", plan)
     row = rows_of(load_records(tmp_path / "a"), tmp_path / "a")[0]
-    assert np.isfinite([row.cells["volume"][m].mean for m in ("psnr", "ssim", "ssim_slices", "fid", "kid")]).all()
+    assert np.isfinite([row.cells["truth"][m].mean for m in ("psnr", "ssim", "ssim_slices", "fid", "kid")]).all()
     for path in slices:
         iio.imwrite(path, np.full_like(iio.imread(path), 7))
     compare(copy, tmp_path / "b", plan)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from fewview.base import InputError
 from fewview.bone import ReconCTSegmentation
+from fewview.bone.segmentation.slice_order import slices_out_of_place
+from fewview.data.phantom.animal import Animal, Pose, hind_quarters
 from fewview.geometry import Grid
 from limbs import THRESHOLD, two_limbs
 
@@ -48,3 +50,35 @@ def test_eight_bit_volumes_are_parted_at_75_of_255() -> None:
     limbs = two_limbs(0)
     levels = np.clip(limbs.volume / 0.25 * 255, 0, 255).astype(np.uint8)
     assert ReconCTSegmentation()(levels, limbs.grid).threshold == 75
+
+
+GRID = Grid((116, 88, 96), 0.25)
+
+
+def scanned(animal: Animal) -> np.ndarray:
+    return (animal.volume + 0.01 * np.random.default_rng(0).standard_normal(GRID.shape)).astype(np.float32)
+
+
+def test_bones_of_two_legs_that_touch() -> None:
+    """The knees are so near to one another that the gap is bridged as a joint's is; the plane between them parts the legs."""
+    animal = hind_quarters(GRID, Pose(yaw_deg=70, apart_mm=4.4), spine=False)
+    found = ReconCTSegmentation(threshold=THRESHOLD)(scanned(animal), GRID)
+    assert "the legs touch" in found.doubts[0]
+    for name in ("left femur", "right femur", "left tibia", "right tibia"):
+        truth = animal.mask(*{name, name.replace("tibia", "fibula")}) & (found.volume > THRESHOLD)
+        mine = found.labels == found.names.index(name) + 1
+        assert 2 * np.count_nonzero(mine & truth) / (mine.sum() + truth.sum()) > 0.95, name
+
+
+def test_what_went_wrong_with_a_scan_is_not_passed_over() -> None:
+    """Slices in the order of their names (1, 10, 100, 11, ...), in no order, or a field of view that cuts a leg: not sure, or in words."""
+    animal = hind_quarters(GRID, Pose(apart_mm=12.5))
+    volume, tool = scanned(animal), ReconCTSegmentation(threshold=THRESHOLD)
+    assert tool(volume, GRID).sure
+    by_name = tool(volume[sorted(range(len(volume)), key=str)], GRID)
+    assert not by_name.sure
+    assert "the slices are not in order" in by_name.doubts[-1]
+    assert slices_out_of_place(volume[np.random.default_rng(1).permutation(len(volume))])
+    cut = np.ascontiguousarray(volume[:, :, 22:])
+    found = tool(cut, Grid(cut.shape, GRID.voxel_mm))
+    assert not found.sure or "the field of view is too small" in found.doubts[-1]

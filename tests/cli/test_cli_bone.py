@@ -70,3 +70,51 @@ def test_follow_says_what_changed(volume: Path, tmp_path: Path, capsys: pytest.C
     assert float(rows[-1]["change in %"]) == pytest.approx(25, rel=0.03)
     assert main(["bone", "follow", str(volume), "--threshold", "0.11"]) == 2
     assert main(["bone", "follow", str(volume), str(later), "--weeks", "1", "1"]) == 2
+
+
+def forked(lost: int = 0) -> np.ndarray:
+    """A ring, and from slice 20 on a thin rod that parts from it: a tibia with its fibula; ``lost`` voxels of thickness off the ring."""
+    z, y, x = np.indices((60, 50, 60)).astype(float)
+    wide = 12 + np.maximum(0, 20 - z) * 0.3
+    ring = (np.hypot(y - 25, x - 22) < wide) & (np.hypot(y - 25, x - 22) > wide - 5 + lost)
+    rod = np.hypot(y - 25, x - 25 - np.minimum(0.6 * z, 24)) < 3
+    return np.where(ring | rod, 0.2, 0.02).astype(np.float32)
+
+
+@pytest.fixture
+def animals(tmp_path: Path) -> Path:
+    """Two animals with two and three weeks, and one with a single week."""
+    for name, weeks in (("a", (0, 1)), ("b", (0, 0, 2)), ("lonely", (0,))):
+        (tmp_path / "animals" / name).mkdir(parents=True)
+        for week, lost in enumerate(weeks):
+            write_volume(forked(lost), tmp_path / "animals" / name / f"week{week}.ome.tif", grid=Grid((60, 50, 60), 0.05))
+    return tmp_path / "animals"
+
+
+def test_a_batch_of_composites(animals: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["bone", "roi", "--animals", str(animals), "--threshold", "0.1", "--slices", "20", "--out", str(tmp_path / "roi")]
+    assert main(words) == 1, "one animal has a single week"
+    said = capsys.readouterr().out
+    assert "lonely: " in said
+    assert "1 volume(s)" in said
+    assert (tmp_path / "roi" / "a" / "composite.ome.tif").exists()
+    record = json.loads((tmp_path / "roi" / "b" / "record.json").read_text())
+    lost = [record["composites"][f"composite_week{week}"]["lost_mm3"] for week in (1, 2)]
+    assert lost[0] == 0
+    assert lost[1] == pytest.approx(np.pi * (9**2 - 7**2) * 20 * 0.05**3, rel=0.05)
+    assert main(words) == 1
+    assert "a is there already" in capsys.readouterr().out
+
+
+def test_a_batch_of_bones_is_put_upright(animals: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for extra in ("a/week1", "b/week1", "b/week2"):
+        (animals / f"{extra}.ome.tif").unlink()
+    words = ["bone", "register", "--animals", str(animals), "--threshold", "0.1", "--out", str(tmp_path / "registered")]
+    main(words)
+    assert sorted(p.name for p in (tmp_path / "registered").iterdir()) == ["a", "b", "lonely"]
+    assert (tmp_path / "registered" / "b" / "week0.tfm").exists()
+    assert main(["bone", "roi", "--animals", str(tmp_path / "registered"), "--out", str(tmp_path / "roi")]) == 1
+    assert main([*words, "--reference", "none.ome.tif"]) == 0, "all are there already"
+    assert capsys.readouterr().out.count("is there already") == 3
+    assert main(["bone", "register", "--animals", str(tmp_path / "nowhere"), "--out", str(tmp_path / "x")]) == 2
+    assert main(["bone", "register", str(animals / "a"), "--animals", str(animals), "--out", str(tmp_path / "x")]) == 2

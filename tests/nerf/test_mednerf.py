@@ -93,7 +93,7 @@ def test_what_is_rendered_are_the_line_integrals_of_the_volume_that_is_read() ->
     optics = module.architecture.optics
     for view in range(4):
         seen = (optics.view(module.average, code, scan, grid, view).numpy() + 1) / 2 * module.architecture.window
-        expected = Operator(scan[[view]], grid)(volume)[0]
+        expected = Operator(scan[[view]], grid, backend="torch")(volume)[0]  # exact; depth bins differ most at the rim of the box
         assert expected.std() > 0.05 * expected.mean()
         assert np.abs(seen - expected).max() < 0.03 * expected.max()
         assert np.abs(seen - expected).mean() < 0.01 * expected.mean()

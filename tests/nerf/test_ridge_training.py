@@ -8,7 +8,7 @@ import torch
 from fewview.data.phantom.procedural.families import FAMILIES
 from fewview.nerf.ridge.network import RidgeNetwork, RidgeSize, denoised, weights_of
 from fewview.nerf.ridge.training import RidgeTraining, train_ridge
-from fewview.recon.iterative.ridge.filters import grey_scale
+from fewview.recon.ridge.filters import grey_scale
 from scipy.ndimage import gaussian_filter
 
 SIZE = RidgeSize(middle=2, filters=6, knots=10, noise=(0.05, 0.2))

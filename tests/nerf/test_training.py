@@ -31,6 +31,7 @@ from fewview.nerf.training.state import step_generator
 from fewview.nerf.training.train_network import state_of, train, validation_score
 from fewview.nerf.training.trained_method import TrainedSettings, trained_method
 from fewview.recon import Operator, fdk, reconstruct
+from fewview.recon.corrections.prepared import prepared_views
 from fewview.recon.physics.effects import Physics
 from numpy.typing import NDArray
 from torch import Generator, nn
@@ -499,7 +500,8 @@ def test_examples_are_the_pairs_at_the_size_asked_for(heads: Path) -> None:
     told: list[Any] = []
     found = load_examples(pairs[:2], 16, progress=lambda *a: told.append(a))
     assert told == [(0, 2, "851 week 0"), (1, 2, "852 week 0"), (2, 2, "")]
-    example, whole = found[0], pairs[0].projections()
+    example, whole = found[0], prepared_views(pairs[0])
+    assert [entry["step"] for entry in example.projections.meta["corrections"]][-1] == "rings"  # as Recon-CT was
     assert example.grid == Grid.across(whole.scan, 16)
     assert example.projections.scan.shape == (12, 18)
     assert np.allclose(example.projections.values, whole.values.reshape(len(whole), 12, 2, 18, 2).mean((2, 4)), atol=1e-6)

@@ -160,7 +160,7 @@ def test_back_projection_with_bins_agrees_with_voxel_by_voxel(make) -> None:
     ours, theirs, rays = np.zeros(grid.shape, np.float32), np.zeros(grid.shape, np.float32), Rays.of(scan, grid)
     backprojection.backproject(ours, scan, grid, views, weights)
     matrices = matrices_of(rays.source, rays.first, rays.u, rays.v)
-    backprojection_any.backproject_any(views, matrices, weights, theirs)
+    backprojection_any.backproject_any(views, (0, scan.shape[0], scan.shape[0]), matrices, weights, 0, theirs)
     assert (ours != theirs).any()  # by another road
     assert gap(ours, theirs) <= 3e-3
 

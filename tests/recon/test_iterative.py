@@ -436,7 +436,7 @@ def few_or_many_views(count: int) -> tuple[Projections, Grid]:
 @pytest.mark.parametrize("name", METHODS_IN_BLOCKS)
 def test_memory_does_not_grow_with_the_number_of_views(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "LEAST_RAYS", 1 << 15)  # nine views a block
-    given: dict[str, Any] = {"lambda_": 5e-3} if name.endswith("tv") else {}
+    given: dict[str, Any] = {"outside": "ignore"} | ({"lambda_": 5e-3} if name.endswith("tv") else {})  # these views are noise all over
     if name == "pdhg_tv":
         given["dual"] = "disk"
     method, peaks = METHODS[name], {}  # found beforehand: a search for packages grows the table of interned strings

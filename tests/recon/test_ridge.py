@@ -14,11 +14,11 @@ from fewview.data import Projections
 from fewview.data.phantom.procedural.scene import averaged, ball
 from fewview.geometry import Grid, skyscan_1276, views
 from fewview.recon import Operator, pdhg_tv, wcrr
-from fewview.recon.iterative.ridge.filters import PAD, continued, folded, grey_scale, responses, transposed
-from fewview.recon.iterative.ridge.prior import RidgePrior, _bend_on_device
-from fewview.recon.iterative.ridge.solver import RidgeSolver, mean_curvature
-from fewview.recon.iterative.ridge.weights import RidgeWeights, read_weights, write_weights
 from fewview.recon.iterative.solving.data_term import DataTerm
+from fewview.recon.ridge.filters import PAD, continued, folded, grey_scale, responses, transposed
+from fewview.recon.ridge.prior import RidgePrior, _bend_on_device
+from fewview.recon.ridge.solver import RidgeSolver, mean_curvature
+from fewview.recon.ridge.weights import RidgeWeights, read_weights, write_weights
 
 SHAPE = (6, 9, 10)
 
@@ -56,7 +56,7 @@ def test_the_gradient_is_the_derivative_of_the_value(sigma: float, shape: tuple[
 def test_slabs_and_the_path_of_other_devices_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     prior, x = RidgePrior(read_weights(), 0.1), volume()
     value, slope = prior.value_and_gradient(x)
-    monkeypatch.setattr("fewview.recon.iterative.ridge.prior._SLAB_VOXELS", 1)
+    monkeypatch.setattr("fewview.recon.ridge.prior._SLAB_VOXELS", 1)
     again, same = prior.value_and_gradient(x)
     assert again == pytest.approx(value, rel=1e-5)
     np.testing.assert_allclose(same, slope, atol=1e-5)
@@ -180,6 +180,6 @@ def test_a_damaged_or_foreign_file_is_refused(tmp_path: Path, monkeypatch: pytes
     np.savez(tmp_path / "evil.npz", first=np.array([{"run": "me"}], dtype=object))
     with pytest.raises(InputError, match="cannot be read as weights"):
         read_weights(tmp_path / "evil.npz")
-    monkeypatch.setattr("fewview.recon.iterative.ridge.weights.SHA256", "0" * 64)
+    monkeypatch.setattr("fewview.recon.ridge.weights.SHA256", "0" * 64)
     with pytest.raises(InputError, match="install fewview again"):
         read_weights()

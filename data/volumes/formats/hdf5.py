@@ -15,6 +15,7 @@ from ....base.plain import from_json, to_json
 from ....base.shapes import AnyVolume
 from ....geometry import Grid, Scan
 from ...hdf5_access import h5_dataset, h5_format, h5_link, new_h5, open_h5, put_scan
+from ..slabs.contiguous import OnePiece
 from ..volume_format import Kept, Option, VolumeFormat, text
 from ..voxel_size import grid_of
 
@@ -34,7 +35,7 @@ def write_h5_volume(
     with new_h5(path) as file:
         file.attrs["format"] = VOLUME
         data = file.create_dataset("volume", data=volume)
-        data.attrs["voxel_mm"], data.attrs["center_mm"], data.attrs["units"] = grid.voxel_mm, grid.center_mm, "1/mm (z y x)"
+        _label(data, grid)
         file.create_dataset("facts", data=to_json(facts or {}))
         if std is not None:
             file.create_dataset("std", data=std)
@@ -98,6 +99,40 @@ def _facts(file: Any, path: Path) -> dict[str, Any]:
     return facts
 
 
+def _make(path: Path, grid: Grid) -> None:
+    """The file of a volume that is written later, with its room."""
+    import h5py
+
+    with new_h5(path) as file:
+        file.attrs["format"] = VOLUME
+        room = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        room.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        room.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        room.set_obj_track_times(False)  # so that the same volume makes the same file
+        h5py.h5d.create(file.id, b"volume", h5py.h5t.IEEE_F32LE, h5py.h5s.create_simple(grid.shape), dcpl=room)
+        _label(file["volume"], grid)
+
+
+def _label(data: Any, grid: Grid) -> None:
+    data.attrs["voxel_mm"], data.attrs["center_mm"], data.attrs["units"] = grid.voxel_mm, grid.center_mm, "1/mm (z y x)"
+
+
+def _offset(path: Path) -> int:
+    with open_h5(path) as file:
+        return int(file["volume"].id.get_offset())
+
+
+def _end(path: Path, kept: Kept) -> None:
+    import h5py
+
+    with h5py.File(path, "r+") as file:
+        for name in {"facts", "scan"} & set(file):  # of a run that was stopped here
+            del file[name]
+        file.create_dataset("facts", data=to_json(kept.facts))
+        if kept.scan is not None:
+            put_scan(file.create_group("scan"), kept.scan)
+
+
 def _write(volume: AnyVolume, grid: Grid, path: Path, kept: Kept) -> None:
     write_h5_volume(volume, grid, path, facts=kept.facts, std=kept.std, scan=kept.scan)
 
@@ -109,5 +144,6 @@ FORMAT = VolumeFormat(
     _write,
     "values, voxel size, centre, scan, settings, history, standard deviation",
     also_read=(".hdf",),
+    slabs=lambda path, grid, height: OnePiece(path, grid, _make, _offset, _end),
     read_options=(Option("dataset", "the name of a 3-D dataset, for a file of others", text),),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from ....base.outputs.ownership import SIGNATURE
 from ....base.shapes import AnyVolume
 from ....geometry import Grid
 from ...images.image_files import resolution_tags
+from ..slabs.contiguous import OnePiece, nothing_more
+from ..slabs.contract import bytes_of
 from ..volume_format import Option, VolumeFormat, one_of
 from ..voxel_size import SAY_VOXEL, center_from, grid_of, one_size, unit_in_mm
 
@@ -35,13 +38,42 @@ def write_ome_tiff(volume: AnyVolume, grid: Grid, path: Path, *, compression: st
     """Write a volume; ``compression`` is None or "zlib". Programs that do not know OME find the pixel size in the resolution tags."""
     import tifffile
 
+    tifffile.imwrite(path, volume, compression=compression, **_arguments(grid, volume.nbytes))
+
+
+def _arguments(grid: Grid, size: int) -> dict[str, Any]:
     facts: dict[str, Any] = {"axes": "ZYX"}
     for axis in "XYZ":
         facts |= {f"PhysicalSize{axis}": grid.voxel_mm, f"PhysicalSize{axis}Unit": "mm"}
     facts["MapAnnotation"] = {"Namespace": _NAMESPACE, "center_mm": " ".join(repr(c) for c in grid.center_mm)}
-    big = volume.nbytes > 2**32 - 2**26
+    big = size > 2**32 - 2**26
     own = {"ome": True, "bigtiff": big, "photometric": "minisblack", "software": SIGNATURE}
-    tifffile.imwrite(path, volume, compression=compression, metadata=facts, **own, **resolution_tags(grid.voxel_mm))
+    return {"metadata": facts, **own, **resolution_tags(grid.voxel_mm)}
+
+
+def _make(path: Path, grid: Grid) -> None:
+    """The file of a volume that is written later. Its UUID, which is random elsewhere, follows from the grid, so that the same volume makes
+    the same file.
+    """
+    import tifffile
+
+    tifffile.imwrite(path, shape=grid.shape, dtype=np.dtype("<f4"), byteorder="<", **_arguments(grid, bytes_of(grid)))
+    before = _offset(path)
+    with path.open("r+b") as file:
+        for place, size in ((0, before), (before + bytes_of(grid), -1)):  # the text lies before the voxels or behind them
+            file.seek(place)
+            text = file.read(size)
+            if found := re.search(rb'UUID="urn:uuid:([0-9a-f-]{36})"', text):
+                file.seek(place + found.start(1))
+                file.write(str(uuid.uuid5(uuid.NAMESPACE_URL, repr(grid))).encode())
+
+
+def _offset(path: Path) -> int:
+    import tifffile
+
+    with tifffile.TiffFile(path, is_ome=False) as tif:
+        first: Any = tif.pages[0]
+        return int(first.dataoffsets[0])
 
 
 def read_tiff_volume(path: Path, voxel_mm: float | None = None) -> tuple[AnyVolume, Grid, dict[str, Any]]:
@@ -240,4 +272,5 @@ FORMAT = VolumeFormat(
     "values, voxel size, centre",
     also_read=(".tif", ".tiff"),
     write_options=(Option("compression", "a lossless scheme", one_of("zlib", None)),),
+    slabs=lambda path, grid, height: OnePiece(path, grid, _make, _offset, nothing_more),
 )

@@ -16,6 +16,7 @@ from ....base import InputError, MissingBackendError
 from ....base.memory import require_memory
 from ....base.shapes import AnyVolume
 from ....geometry import Grid
+from ..slabs.zarr_pyramid import ZarrPyramid
 from ..volume_format import Option, VolumeFormat, one_of
 from ..voxel_size import SAY_VOXEL, center_of, grid_of, one_size, unit_in_mm
 
@@ -158,6 +159,7 @@ FORMAT = VolumeFormat(
     "values, voxel size, centre",
     also_read=(".zarr",),
     read_options=(Option("missing", "what to do about chunks that are not there", one_of("refuse", "fill")),),
+    slabs=ZarrPyramid,
     extra="zarr",
     folder=True,
 )

@@ -9,6 +9,7 @@ from ....base.shapes import AnyVolume
 from ....geometry import Grid
 from ...images.bonemet_folders import VOXEL_MM, choose_place, component_of, find_bonemet
 from ...images.image_files import list_images
+from ..slabs.slice_series import SliceSeries
 from ..slices import IMAGES, read_slices, write_slices
 from ..volume_format import Kept, Option, VolumeFormat, one_of, text, whole, window
 
@@ -66,5 +67,6 @@ FORMAT = VolumeFormat(
         Option("bits", "of a grey level", one_of(8, 16)),
         Option("image", "the format of a slice", one_of(*IMAGES)),
     ),
+    slabs=lambda path, grid, height: SliceSeries(path, grid),
     folder=True,
 )

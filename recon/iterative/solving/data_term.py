@@ -9,7 +9,7 @@ from typing import Any
 
 from ....base import InputError
 from ...projector.view_blocks import Block, Linear
-from ..arrays import Sinogram, Volume, dot, module_of, zeros
+from ..arrays import Sinogram, Volume, added, dot, module_of, zeros
 from .protocols import Part
 
 
@@ -89,13 +89,13 @@ class DataTerm:
 
     def _pass(self, rays_of: Callable[[Block], Sinogram]) -> tuple[float, Volume]:
         """The sum over blocks of 1/2 r' W r and A' W r, with r the rays of a block."""
-        total, back = 0.0, self.zeros()
+        total, back = 0.0, None
         for block in self.blocks:
             rays = rays_of(block)
             weighted = self.weighted(rays, block.views)
             total += 0.5 * dot(rays, weighted)
-            back += block.A.T(weighted)
-        return total, back
+            back = added(back, block.A.T(weighted))
+        return total, self.zeros() if back is None else back
 
     def masked(self, x: Volume) -> Volume:
         """The volume [z, y, x] with zeros off the mask, in place."""

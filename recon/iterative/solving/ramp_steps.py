@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...projector.view_blocks import Block
-from ..arrays import Sinogram, Volume, beside, dot
+from ..arrays import Sinogram, Volume, added, beside, dot
 from .cosine_transform import cosines, from_cosines
 from .data_term import DataTerm
 
@@ -45,15 +45,15 @@ def advance_dual(term: DataTerm, blocks: Sequence[Block], y: Sinogram, x: Volume
     With S the ``steps`` (cols,) and r = W^1/2 (A x - b): y <- (1 + S)^-1 (y + S r) = y + (1 + S)^-1 S (r - y), the proximal map of the
     conjugate of 1/2 |r|^2. The data term of these views at the volume ``x`` [z, y, x] is returned first.
     """
-    data, moved, share = 0.0, term.zeros(), steps / (1 + steps)
+    data, moved, share = 0.0, None, steps / (1 + steps)
     for block in blocks:
         residual = _rooted(term, term.residual(x, block), block)
         data += 0.5 * dot(residual, residual)
         residual -= y[block.views]
         change = from_cosines(cosines(residual) * share)
         y[block.views] += change
-        moved += block.A.T(_rooted(term, change, block))
-    return data, moved
+        moved = added(moved, block.A.T(_rooted(term, change, block)))
+    return data, term.zeros() if moved is None else moved
 
 
 def _rooted(term: DataTerm, rays: Sinogram, block: Block) -> Sinogram:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, ParamSpec, TypeVar
 
+import numpy as np
+
 from ....data import Projections
+from ....data.multiresolution import bin_detector, bin_projections
 from ....geometry import Grid
+from ...analytic.feldkamp import fdk
 from ...method import Callback, MethodFunction, method_function
 from ..arrays import Volume, as_numpy
+from ..region.beside import SEEN_BESIDE, attenuation_beside, covers_what_is_seen
+from ..region.region import Region, region_of
 from .data_term import DataTerm
 from .protocols import Solver, Values
-from .setup import IterativeSettings, data_term, require_room, start_volume
+from .setup import IterativeSettings, data_term, ray_weights, require_room, start_volume
 from .solve import solve
 
 P = ParamSpec("P")
@@ -23,7 +31,11 @@ G_co = TypeVar("G_co", bound=IterativeSettings, covariant=True)
 
 @dataclass(frozen=True, eq=False)
 class Run(Generic[G_co]):
-    """One run of a method: the projections, the grid, the settings, the callbacks, and the data term that is made from them."""
+    """One run of a method: the projections, the grid, the settings, the callbacks, and the data term that is made from them.
+
+    ``told`` are facts for the record. Where the grid is a region of a larger object, ``whole`` are the settings that were chosen for the
+    object as a whole, and callbacks see the part ``shown`` of the volume.
+    """
 
     name: str
     projections: Projections
@@ -31,6 +43,9 @@ class Run(Generic[G_co]):
     settings: G_co
     callbacks: Sequence[Callback]
     term: DataTerm
+    told: Mapping[str, Any] = field(default_factory=dict)
+    whole: Mapping[str, Any] = field(default_factory=dict)
+    shown: tuple[slice, ...] = ()
 
     def require_room(self, volumes: float, rays: float = 0) -> None:
         """InputError where the memory cannot hold so many volumes, and so many numbers for each ray, beside the data."""
@@ -48,12 +63,69 @@ class Run(Generic[G_co]):
         stop: Callable[[Values], str | None] | None = None,
     ) -> Volume:
         """The volume [z, y, x] in 1/mm after so many steps from the start; ``told`` and ``stop`` are those of the function `solve`."""
-        return solve(solver, solver.start(self.start()), iterations, self.callbacks, told, stop)
+        return solve(solver, solver.start(self.start()), iterations, self.callbacks, {**(told or {}), **self.told}, stop, self.shown)
 
 
 def run_of(name: str, projections: Projections, grid: Grid, settings: G, callbacks: Sequence[Callback]) -> Run[G]:
     """The run of the method of this name, with its data term."""
     return Run(name, projections, grid, settings, callbacks, data_term(projections, grid, settings))
+
+
+def inside_the_whole(
+    name: str, method: Callable[[Run[G]], Volume], projections: Projections, grid: Grid, settings: G, callbacks: Sequence[Callback]
+) -> Volume:
+    """The volume [z, y, x] in 1/mm on the grid. Where the views show an object that is larger than the grid, the method first makes a
+    coarse volume of the whole, whose line integrals outside the grid are subtracted from the views (see `region.region`).
+    """
+    if settings.outside == "ignore" or covers_what_is_seen(projections, grid):
+        return as_numpy(method(run_of(name, projections, grid, settings, callbacks)))
+    beside = attenuation_beside(projections, grid)
+    if beside < SEEN_BESIDE:
+        return as_numpy(method(run_of(name, projections, grid, settings, callbacks)))
+    region = region_of(projections.scan, grid)
+    begin, chosen = time.perf_counter(), {"factor": region.factor}
+    small = bin_projections(projections, region.factor)
+    listener: Callback = lambda progress: chosen.update(progress.resolved)  # noqa: E731
+    coarse = run_of(name, small, region.whole, _for_the_whole(settings, region.factor), (listener,))
+    views = region.without_outside(projections, as_numpy(method(coarse)))
+    inner = _for_the_region(settings, projections, region)
+    told = region.described(name, beside, time.perf_counter() - begin)
+    made = Run(name, views, region.grid, inner, callbacks, data_term(views, region.grid, inner), told, chosen, region.cut)
+    return np.ascontiguousarray(as_numpy(method(made))[region.cut])
+
+
+def _reference_of(settings: IterativeSettings) -> Any:
+    """The earlier volume [z, y, x] in 1/mm, of a method that takes one."""
+    return getattr(settings, "reference", None)
+
+
+def _for_the_whole(settings: G, factor: int) -> G:
+    """The settings of the coarse run. Arrays on the grid say nothing of the whole; weights of rays are binned as the views are."""
+    changes: dict[str, Any] = {"outside": "ignore"}
+    changes |= {"reference": None} if _reference_of(settings) is not None else {}
+    changes |= {name: default for name, default in (("start", "fdk"), ("mask", None)) if not isinstance(getattr(settings, name), str)}
+    if settings.weights is not None and not isinstance(settings.weights, str):
+        changes["weights"] = bin_detector(np.asarray(settings.weights, np.float32), factor)
+    return dataclasses.replace(settings, **changes)
+
+
+def _for_the_region(settings: G, projections: Projections, region: Region) -> G:
+    """The settings of the run on the region with its margin. What follows from the views is taken from those that were measured."""
+    changes: dict[str, Any] = {"outside": "ignore"}
+    if (reference := _reference_of(settings)) is not None:
+        changes["reference"] = region.with_margin(reference)
+    if not isinstance(settings.start, str):
+        changes["start"] = region.with_margin(settings.start)
+    elif settings.start == "fdk":
+        changes["start"] = fdk(projections, region.grid)
+    if isinstance(settings.mask, str):
+        changes["mask"] = region.grid.in_cylinder(projections.scan)
+    elif settings.mask is not None:
+        changes["mask"] = region.with_margin(settings.mask, fill=True)
+    weights = ray_weights(projections, settings.weights)
+    if weights is not None:
+        changes["weights"] = region.window.of(weights)
+    return dataclasses.replace(settings, **changes)
 
 
 def iterative_method(Settings: Callable[P, G]) -> Callable[[Callable[[Run[G]], Volume]], MethodFunction[P]]:
@@ -62,7 +134,7 @@ def iterative_method(Settings: Callable[P, G]) -> Callable[[Callable[[Run[G]], V
     def made(method: Callable[[Run[G]], Volume]) -> MethodFunction[P]:
         @functools.wraps(method)
         def run(projections: Projections, grid: Grid, settings: G, callbacks: Sequence[Callback]) -> Volume:
-            return as_numpy(method(run_of(method.__name__, projections, grid, settings, callbacks)))
+            return inside_the_whole(method.__name__, method, projections, grid, settings, callbacks)
 
         return method_function(Settings)(run)
 

@@ -32,7 +32,9 @@ class IterativeSettings:
     reconstructed, all others being zero: None (all), "fov" (the cylinder of the scan's field of view) or a boolean volume. ``lower``,
     ``upper``: bounds in 1/mm; ``lower=-inf`` allows negative values. ``weights`` of the rays: None (all alike), "counts" (photons exp(-p),
     that is, penalised weighted least squares) or an array [view, row, col]. ``backend``: that of the `Operator`. ``device``: where all
-    arrays are kept and all steps are computed: "cpu", "cuda", "cuda:1", or "auto", a CUDA device where there is one.
+    arrays are kept and all steps are computed: "cpu", "cuda", "cuda:1", or "auto", a CUDA device where there is one. ``outside``: what
+    becomes of an object that is larger than the grid: "auto" reconstructs the whole coarsely first and subtracts from the views what lies
+    outside, where the views show anything there (docs/regions.md); "ignore" fits the grid alone to the views, which gives it a bright rim.
     """
 
     iterations: Count | None = None
@@ -43,6 +45,7 @@ class IterativeSettings:
     weights: Literal["counts"] | Array | None = None
     backend: str = "auto"
     device: str = "cpu"
+    outside: Literal["auto", "ignore"] = "auto"
 
     def __post_init__(self) -> None:
         check_bounds(self.lower, self.upper)

@@ -37,12 +37,14 @@ def solve(
     callbacks: Sequence[Callback] = (),
     told: Mapping[str, Any] | None = None,
     stop: Callable[[Values], str | None] | None = None,
+    shown: tuple[slice, ...] = (),
 ) -> Volume:
     """The volume [z, y, x] in 1/mm after ``iterations`` more steps from ``state``.
 
     The run ends earlier when ``stop`` gives a reason, when a callback raises StopRun, and when it diverges: when the residual is NaN or
     Inf, or above three times the least and 1.5 times the first. Then a DivergenceWarning is given, the history says ``diverged``, and the
-    last good volume is returned. ``told`` are settings that were chosen for this run; the callbacks are told of them.
+    last good volume is returned. ``told`` are settings that were chosen for this run; the callbacks are told of them. They see the part
+    ``shown`` of the volume (by default all of it).
     """
     total, told = state.count + iterations, dict(told or {})
     first = best = math.inf
@@ -53,7 +55,7 @@ def solve(
         residual = float(values.get("residual", 0.0))
         first = residual if math.isinf(first) else first
         if not math.isfinite(residual) or (residual > 3 * best and residual > 1.5 * first):
-            _tell(callbacks, _Told(state.count, total, good, {**values, "diverged": True}, {"diverged_at": state.count}))
+            _tell(callbacks, _Told(state.count, total, good[shown], {**values, "diverged": True}, {"diverged_at": state.count}))
             change = f"the residual went from {best:.4g} to {residual:.4g} at step {state.count}"
             warnings.warn(f"{change}: diverged; the last good volume is returned", DivergenceWarning, stacklevel=2)
             return good
@@ -63,7 +65,7 @@ def solve(
         told |= {"stopped": f"{reason}, at step {state.count}"} if reason else {}
         told["iterations"] = state.count
         memory = {"memory_mb": peak_memory_mib() or 0.0}
-        if _tell(callbacks, _Told(state.count, total, state.x, {**values, **memory}, told)) or reason:
+        if _tell(callbacks, _Told(state.count, total, state.x[shown], {**values, **memory}, told)) or reason:
             break
     return state.x
 

@@ -82,8 +82,8 @@ def split(projections: Projections, grid: Grid, settings: IterativeSettings, fac
     out = held_out(len(projections))
     stay = np.setdiff1d(np.arange(len(projections)), out)
     changes: dict[str, Any] = {"iterations": None}
-    for name in ("start", "mask"):
-        value = getattr(settings, name)
+    for name in ("start", "mask", "reference"):
+        value = getattr(settings, name, None)  # methods without a prior have no reference
         if isinstance(value, np.ndarray) and value.shape == grid.shape and factor > 1:
             coarse = coarsen(value, factor)
             changes[name] = coarse > 0.5 if name == "mask" else coarse

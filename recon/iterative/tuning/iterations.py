@@ -22,6 +22,8 @@ def choose_iterations(
     """The number of iterations that predicts held-out views best, and what to report; the search ends after ``patience`` worse ones."""
     if run.settings.iterations is not None:
         return run.settings.iterations, {}
+    if "iterations_rule" in run.whole:
+        return int(run.whole["iterations"]), {"iterations_rule": f"of the whole: {run.whole['iterations_rule']}"}
     begin = time.perf_counter()
     part = split(run.projections, run.grid, run.settings)
     solver = solver_of(part.term)

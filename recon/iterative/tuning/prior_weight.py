@@ -12,12 +12,13 @@ and a sum of difference lengths has an eighth of the terms, each twice as long.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
+from pydantic import Field
 
-from ....base.settings import NotNegative, Positive, checked
+from ....base.settings import Array, NotNegative, Positive, checked
 from ..regularisers.priors import Prior
 from ..solving import DataTerm, IterativeSettings, Run, Solver, dot, module_of
 from .held_out import Split, split
@@ -27,12 +28,16 @@ from .held_out import Split, split
 class PriorSettings(IterativeSettings):
     """Settings of a method with a prior. ``lambda_`` is its weight; None: chosen from the data.
 
-    ``prior`` is "tv", "huber" (rounded off below ``huber_delta`` in 1/mm) or "wavelet".
+    ``prior`` is "tv", "huber" (rounded off below ``huber_delta`` in 1/mm) or "wavelet". ``reference`` is an earlier volume [z, y, x] in
+    1/mm of the same object in the same place, None for none; ``alpha`` the share of the prior that is applied to the difference to it
+    (None: chosen from the data, 0 where it predicts no view better).
     """
 
     lambda_: NotNegative | None = None
     prior: Literal["tv", "huber", "wavelet"] = "tv"
     huber_delta: Positive = 0.002
+    reference: Array | None = None
+    alpha: Annotated[float, Field(ge=0, le=0.95)] | None = None
 
 
 class PathSolver(Solver[Any], Protocol):
@@ -88,6 +93,8 @@ def choose_lambda(
     ``solver_of`` makes the solver for it; ``norm`` is that solver's norm for the whole data term, where it is known.
     """
     projections, grid, settings = run.projections, run.grid, run.settings
+    if "lambda_" in run.whole:
+        return _of_the_whole(run.whole)
     unit = weight_unit(run.term, projections.scan.field_of_view_mm.pixel_mm, grid.voxel_mm)
     if settings.lambda_ is not None:
         return settings.lambda_ * unit, {"lambda_": float(settings.lambda_), "lambda_unit": unit}
@@ -105,10 +112,24 @@ def choose_lambda(
         "lambda_unit": unit,
         "lambda_curve": curve,
         "lambda_minimum": minimum,
+        "lambda_held": len(part.held),
         "lambda_seconds": time.perf_counter() - begin,
         "lambda_rule": f"{part.described}; lambda_ = {TYPICAL:g}^{1 - trust:.2f} minimum^{trust:.2f}",
     }
     return best * unit, told
+
+
+def _of_the_whole(whole: Mapping[str, Any]) -> tuple[float, dict[str, Any]]:
+    """The weight on a region, from the settings that were chosen for the whole on voxels and pixels ``factor`` times as large: the same
+    ``lambda_`` in the unit of the region's own voxels, which is smaller by that factor.
+    """
+    factor = whole["factor"]
+    told: dict[str, Any] = {"lambda_": float(whole["lambda_"]), "lambda_unit": float(whole["lambda_unit"]) / factor}
+    if "lambda_minimum" in whole:  # the whole may be its own smaller copy, but it is one of the region
+        trust = trust_in_minimum(factor, whole["lambda_held"])
+        told["lambda_"] = TYPICAL ** (1 - trust) * whole["lambda_minimum"] ** trust
+        told["lambda_rule"] = f"from the whole: lambda_ = {TYPICAL:g}^{1 - trust:.2f} minimum^{trust:.2f}"
+    return told["lambda_"] * told["lambda_unit"], told
 
 
 def score_path(

@@ -9,15 +9,19 @@ from .loops import FLAGS
 
 
 @njit(parallel=True, **FLAGS)
-def backproject_any(views, matrices, weights, volume):
-    """Add to ``volume`` (z, y, x) the filtered ``views`` (view, row, col), each times its weight over w^2, bilinearly interpolated.
+def backproject_any(views, held, matrices, weights, bottom, volume):
+    """Add to ``volume`` (z, y, x), slices from ``bottom`` on, the filtered ``views`` (view, row, col), each times its weight over w^2,
+    bilinearly interpolated.
 
-    ``matrices`` (view, 3, 4): voxel (x, y, z, 1) to (col w, row w, w). The panel's edges are those of `backprojection_upright`.
+    ``matrices`` (view, 3, 4): voxel (x, y, z, 1) to (col w, row w, w). ``held`` and the panel's edges are those of
+    `backprojection_upright`.
     """
     nz, ny, nx = volume.shape
-    number, rows, cols = views.shape
+    number, _, cols = views.shape
+    begin, stop, rows = held
     for job in prange(nz * ny):
-        z, y = job // ny, job % ny
+        k, y = job // ny, job % ny
+        z = bottom + k
         for v in range(number):
             m = matrices[v]
             c0, r0, w0 = m[0, 1] * y + m[0, 2] * z + m[0, 3], m[1, 1] * y + m[1, 2] * z + m[1, 3], m[2, 1] * y + m[2, 2] * z + m[2, 3]
@@ -34,7 +38,8 @@ def backproject_any(views, matrices, weights, volume):
                 right, above = col - c, row - r
                 below = 1.0 - above if r >= 1 else 0.0
                 above = above if r <= rows + 1 else 0.0
-                one, two, d = min(max(r - 2, 0), rows - 1), min(max(r - 1, 0), rows - 1), min(c + 1, cols - 1)
+                one, two = min(max(r - 2, begin), stop - 1) - begin, min(max(r - 1, begin), stop - 1) - begin
+                d = min(c + 1, cols - 1)
                 left = below * views[v, one, c] + above * views[v, two, c]
                 other = below * views[v, one, d] + above * views[v, two, d]
-                volume[z, y, x] += np.float32(weights[v] * inverse * inverse * (left + right * (other - left)))
+                volume[k, y, x] += np.float32(weights[v] * inverse * inverse * (left + right * (other - left)))

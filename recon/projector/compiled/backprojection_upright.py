@@ -48,14 +48,16 @@ def _needs(col, at, count, cols, low, high):
 
 
 @njit(**FLAGS)
-def _read_rows(panel, at, rows, cols, row, slope, nz, width, plane, pitch):
-    """Write to ``plane`` (z, width), lines ``pitch`` apart, what ``width`` columns from ``at`` of a panel hold at rows ``row + z slope``.
+def _read_rows(panel, at, held, cols, row, slope, bottom, nz, width, plane, pitch):
+    """Write to ``plane`` (z, width), lines ``pitch`` apart, what ``width`` columns from ``at`` of a panel hold at rows ``row + z slope``,
+    for ``nz`` slices z from ``bottom``.
 
-    The panel is extended by one row at either end and fades to zero within the next, so that a voxel plane half a pixel off (a fan-beam
-    slice) is not lost.
+    ``held`` (first, stop, rows): the rows that ``panel`` holds, and those of the whole panel, which is extended by one row at either end
+    and fades to zero within the next, so that a voxel plane half a pixel off (a fan-beam slice) is not lost.
     """
+    begin, stop, rows = held
     for z in range(nz):
-        r = row + z * slope + 2.0
+        r = row + (bottom + z) * slope + 2.0
         j = U(z) * pitch
         if not (r > 0.0 and r < rows + 3.0):
             clear(plane, j, width)
@@ -67,7 +69,7 @@ def _read_rows(panel, at, rows, cols, row, slope, nz, width, plane, pitch):
             below = np.float32(0)
         if i > rows + 1:
             above = np.float32(0)
-        one, two = min(max(i - 2, 0), rows - 1), min(max(i - 1, 0), rows - 1)
+        one, two = min(max(i - 2, begin), stop - 1) - begin, min(max(i - 1, begin), stop - 1) - begin
         blend_to(panel, at + U(one) * cols, at + U(two) * cols, below, above, plane, j, width)
 
 
@@ -83,13 +85,13 @@ def _lay_out(lowest, highest, low, high, cols, start, used):
 
 
 @njit(**FLAGS)
-def _read_bins(m, views, view, rows, cols, first, step, nz, pitch, lowest, highest, low, high, start, space, plane, panel):
+def _read_bins(m, views, view, held, cols, first, step, bottom, nz, pitch, lowest, highest, low, high, start, space, plane, panel):
     """Write what each bin needs to ``space``: a line along z for each column, from ``start`` of the bin."""
     left, right = cols, -1
     for b in range(lowest, highest + 1):
         if high[b] >= 0:
             left, right = min(left, low[b]), max(right, high[b])
-    wide = U(right - left + 1)
+    wide, rows = U(right - left + 1), held[1] - held[0]
     for r in range(rows):  # so that the many reads below stay close together
         copy(views, U(view * rows + r) * U(cols) + U(left), panel, U(r) * wide, wide)
     for b in range(lowest, highest + 1):
@@ -98,7 +100,7 @@ def _read_bins(m, views, view, rows, cols, first, step, nz, pitch, lowest, highe
             width = U(high[b] - low[b] + 1)
             plane_pitch = width | U(8)  # lines a power of two apart would share few sets of the cache
             row, slope = m[1, 4] + m[1, 3] * magnification, m[1, 2] * magnification
-            _read_rows(panel, U(low[b] - left), rows, wide, row, slope, nz, width, plane, plane_pitch)
+            _read_rows(panel, U(low[b] - left), held, wide, row, slope, bottom, nz, width, plane, plane_pitch)
             turn(plane, U(0), plane_pitch, U(nz), width, space, U(start[b]) * pitch, pitch)
 
 
@@ -134,7 +136,7 @@ def _add_lines(total, weights, col, at, share, count, cols, low, start, space, p
 
 
 @njit(**FLAGS)
-def _tile(views, matrices, weights, first, step, most_bins, nz, pitch, x0, y0, across, along):
+def _tile(views, held, matrices, weights, first, step, most_bins, bottom, nz, pitch, x0, y0, across, along):
     """The lines of one tile, filled from all views."""
     number, rows, cols = views.shape
     count, flat = across * along, views.reshape(-1)
@@ -153,7 +155,7 @@ def _tile(views, matrices, weights, first, step, most_bins, nz, pitch, x0, y0, a
         for j in range(few):
             if met[j, 1] >= 0:
                 _read_bins(
-                    matrices[v + j], flat, v + j, rows, cols, first[v + j], step[v + j], nz, U(pitch), met[j, 0], met[j, 1],
+                    matrices[v + j], flat, v + j, held, cols, first[v + j], step[v + j], bottom, nz, U(pitch), met[j, 0], met[j, 1],
                     low[j], high[j], start[j], space, plane, panel,
                 )  # fmt: skip
         _add_lines(total, weights[v : v + few], col, at, share, count, cols, low, start, space, U(pitch))
@@ -161,8 +163,10 @@ def _tile(views, matrices, weights, first, step, most_bins, nz, pitch, x0, y0, a
 
 
 @njit(parallel=True, **FLAGS)
-def backproject_upright(views, matrices, weights, first, step, most_bins, pitch, volume):
-    """Add to ``volume`` (z, y, x) the filtered ``views`` (view, row, col), each times its weight over w^2.
+def backproject_upright(views, held, matrices, weights, first, step, most_bins, pitch, bottom, volume):
+    """Add to ``volume`` (z, y, x), slices from ``bottom`` on, the filtered ``views`` (view, row, col), each times its weight over w^2.
+
+    ``held`` (first, stop, rows): which rows of a panel of so many ``views`` holds; the slices must need no others (`rows_read`).
 
     ``matrices`` (view, 3, 5): voxel (x, y, z, 1) to (col w, row w, w), the row's with the part that grows with w taken out into the last
     column: row = m[1, 4] + (m[1, 2] z + m[1, 3]) / w. ``first``, ``step``: of the bins in 1 / w; none of more than ``most_bins`` occurs.
@@ -172,7 +176,7 @@ def backproject_upright(views, matrices, weights, first, step, most_bins, pitch,
     for job in prange(wide * ((ny + TILE - 1) // TILE)):
         x0, y0 = job % wide * TILE, job // wide * TILE
         across, along = min(TILE, nx - x0), min(TILE, ny - y0)
-        total = _tile(views, matrices, weights, first, step, most_bins, nz, pitch, x0, y0, across, along)
+        total = _tile(views, held, matrices, weights, first, step, most_bins, bottom, nz, pitch, x0, y0, across, along)
         for z in range(nz):
             for j in range(along):
                 for i in range(across):

@@ -115,22 +115,25 @@ def spread(given, to_upright, chosen, out):
 
 
 @njit(parallel=True, **FLAGS)
-def straightened(given, to_given, out):
-    """Write to ``out`` (view, row', col') what upright panels show of filtered views on the ``given`` panels, over w^2.
+def straightened(given, held, to_given, bottom, out):
+    """Write to ``out`` (view, row', col'), rows from ``bottom`` on, what upright panels show of filtered views on the ``given`` panels,
+    over w^2.
 
-    As in `backprojection_upright`, a panel is extended by one row at either end, fades to zero within the next, and ends half a pixel
-    beyond its first and last column.
+    ``held`` (first, stop, rows): which rows of a panel of so many ``given`` holds; no others may be needed. As in `backprojection_upright`,
+    a panel is extended by one row at either end, fades to zero within the next, and ends half a pixel beyond its first and last column.
     """
     views, rows, cols = out.shape
-    _, given_rows, given_cols = given.shape
+    given_cols = given.shape[2]
+    begin, stop, given_rows = held
     for job in prange(views * rows):
-        view, row = job // rows, job % rows
+        view, line_out = job // rows, job % rows
+        row = bottom + line_out
         h, wc, wr = to_given[view], np.empty(4), np.empty(4)
         for col in range(cols):
             w = h[2, 0] * col + h[2, 1] * row + h[2, 2]
             c, r = (h[0, 0] * col + h[0, 1] * row + h[0, 2]) / w, (h[1, 0] * col + h[1, 1] * row + h[1, 2]) / w
             fade = min(1.0, min(r + 2.0, given_rows + 1.0 - r))
-            out[view, row, col] = 0
+            out[view, line_out, col] = 0
             if w <= 0 or fade <= 0 or c < -0.5 or c > given_cols - 0.5:
                 continue
             c, r = min(max(c, 0.0), given_cols - 1.0), min(max(r, 0.0), given_rows - 1.0)
@@ -139,7 +142,7 @@ def straightened(given, to_given, out):
             _keys(r - ir, wr)
             total = 0.0
             for j in range(4):
-                line = given[view, min(max(ir - 1 + j, 0), given_rows - 1)]
+                line = given[view, min(max(ir - 1 + j, begin), stop - 1) - begin]
                 for i in range(4):
                     total += wr[j] * wc[i] * line[min(max(ic - 1 + i, 0), given_cols - 1)]
-            out[view, row, col] = total * fade / (w * w)
+            out[view, line_out, col] = total * fade / (w * w)

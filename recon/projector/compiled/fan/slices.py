@@ -39,34 +39,51 @@ def rows_met(grid: Grid, matrices: NDArray[np.float64]) -> NDArray[np.float64] |
     return row.mean(axis=2) if float(np.ptp(row, axis=2).max()) <= _FLAT else None
 
 
+def rows_read_at(met: NDArray[np.float64], rows: int) -> slice:
+    """The rows (indices) that `backproject_slices` reads for slices at ``met`` (view, nz) of `rows_met`; none where they see none."""
+    seen = met[(met > -2) & (met < rows + 1)]
+    if not seen.size:
+        return slice(0, 0)
+    first, stop = (int(np.clip(edge, 0, rows - 1)) for edge in (np.floor(seen.min()), np.floor(seen.max()) + 1))
+    return slice(first, stop + 1)
+
+
 def backproject_slices(
     volume: NDArray[np.float32],
     grid: Grid,
     filtered: NDArray[np.float32],
     matrices: NDArray[np.float64],
     step: NDArray[np.float64],
-    rows: NDArray[np.float64],
+    met: NDArray[np.float64],
+    z: slice | None = None,
+    held: tuple[int, int, int] | None = None,
 ) -> None:
     """Add to ``volume`` [z, y, x] (1/mm) the ``filtered`` views [view, row, col], each times ``step`` (view,) over w^2.
 
-    They are read at the ``rows`` (view, nz) of `rows_met`.
+    They are read at the rows ``met`` (view, nz) of `rows_met`. ``z``: the slices of the grid that ``volume`` holds (default: all);
+    ``held`` (first, stop, rows): which rows of a panel of so many the views hold (default: all).
     """
-    for z in range(grid.shape[0]):
-        views = np.flatnonzero((rows[:, z] > -2) & (rows[:, z] < filtered.shape[1] + 1))  # the panel fades to zero within these
-        lines = _lines(filtered, views, rows[views, z])
-        flat = matrices[views][:, [0, 2]] @ _plane(grid, float(grid.z_mm[z]))
-        _add_views(volume[z], lines, filtered.shape[2], np.ascontiguousarray(flat), step[views])
+    z = slice(0, grid.shape[0]) if z is None else z
+    first, _, count = (0, filtered.shape[1], filtered.shape[1]) if held is None else held
+    for k in range(z.start, z.stop):
+        views = np.flatnonzero((met[:, k] > -2) & (met[:, k] < count + 1))  # the panel fades to zero within these
+        lines = _lines(filtered, first, count, views, met[views, k])
+        flat = matrices[views][:, [0, 2]] @ _plane(grid, float(grid.z_mm[k]))
+        _add_views(volume[k - z.start], lines, filtered.shape[2], np.ascontiguousarray(flat), step[views])
 
 
-def _lines(filtered: NDArray[np.float32], views: NDArray[np.intp], rows: NDArray[np.float64]) -> NDArray[np.float32]:
-    """(view, col + 1): the views at those rows; the last column twice, since it is read with weight 0.
+def _lines(
+    filtered: NDArray[np.float32], first: int, count: int, views: NDArray[np.intp], rows: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """(view, col + 1): the views, which hold rows from ``first`` on of ``count``, at those rows; the last column twice, since it is read
+    with weight 0.
 
     A panel is extended by one row at either end and fades to zero within the next.
     """
-    last = filtered.shape[1] - 1
+    last = count - 1
     low = np.floor(rows).astype(np.intp)
     part = (rows - low).astype(np.float32)[:, None]
-    lower, upper = (filtered[views, np.clip(k, 0, last)] * ((k >= -1) & (k <= last + 1))[:, None] for k in (low, low + 1))
+    lower, upper = (filtered[views, np.clip(k, 0, last) - first] * ((k >= -1) & (k <= last + 1))[:, None] for k in (low, low + 1))
     out = np.empty((len(views), filtered.shape[2] + 1), np.float32)
     out[:, :-1] = lower + part * (upper - lower)
     out[:, -1] = out[:, -2]

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ....base.shapes import Float
-from ..arrays import Volume
+from ...base.shapes import Float
+from ..iterative.arrays import Volume
 from .filters import PAD, continued, folded, responses, transposed
 from .weights import RidgeWeights
 

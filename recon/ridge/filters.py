@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ....base.shapes import Float
-from ..arrays import Volume, as_numpy
+from ...base.shapes import Float
+from ..iterative.arrays import Volume, as_numpy
 
 Filters = Float[Tensor, "out in 3 3 3"]  # weights of a convolution, without a unit
 PAD = 2  # voxels by which a filter of 5^3 reaches beyond its middle

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ...base import InputError
-from ...base.shapes import FloatVolume, VolumeMask
-from ...geometry import Grid
+from ....base import InputError
+from ....base.shapes import FloatVolume, VolumeMask
+from ....geometry import Grid
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...base import InputError
-from ...base.shapes import Float
+from ....base import InputError
+from ....base.shapes import Float
 
 WEIGHTS_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 Pool = Callable[[Tensor], Tensor]

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ...base import MissingBackendError, UnknownNameError
-from .distribution import Features, inception_features, random_features
-from .perceptual import Perceptual, load_lpips, random_perceptual
+from ....base import MissingBackendError, UnknownNameError
+from ..distribution import Features, inception_features, random_features
+from ..perceptual import Perceptual, load_lpips, random_perceptual
 
 ABSENT = "weights not here"
 KINDS = ("inception", "random", "none")

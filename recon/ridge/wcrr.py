@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ....base.settings import NotNegative, Positive, checked
-from ..pdhg_tv import PdhgTvSettings, PdhgTvSolver
-from ..regularisers.priors import TotalVariation
-from ..solving import DataTerm, IterativeSettings, Run, State, Values, Volume, combined, copied, iterative_method
-from ..solving.solve import solve
-from ..tuning.held_out import split
-from ..tuning.prior_weight import choose_lambda
+from ...base.settings import NotNegative, Positive, checked
+from ..iterative.pdhg_tv import PdhgTvSettings, PdhgTvSolver
+from ..iterative.regularisers.priors import TotalVariation
+from ..iterative.solving import DataTerm, IterativeSettings, Run, State, Values, Volume, combined, copied, iterative_method
+from ..iterative.solving.solve import solve
+from ..iterative.tuning.held_out import split
+from ..iterative.tuning.prior_weight import choose_lambda
 from .filters import grey_scale
 from .prior import RidgePrior
 from .solver import RidgeSolver, RidgeState, mean_curvature

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Volume, beside, combined, copied, dot
-from ..solving.data_term import DataTerm
-from ..solving.protocols import State, Values
-from ..solving.step_sizes import largest_eigenvalue, next_momentum
+from ..iterative.arrays import Volume, beside, combined, copied, dot
+from ..iterative.solving.data_term import DataTerm
+from ..iterative.solving.protocols import State, Values
+from ..iterative.solving.step_sizes import largest_eigenvalue, next_momentum
 from .prior import RidgePrior
 
 ROUNDING = 1e-6  # objectives that differ by less are equal in single precision

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ....base import InputError
-from ....base.files import atomic_path
-from ....base.shapes import Floats
+from ...base import InputError
+from ...base.files import atomic_path
+from ...base.shapes import Floats
 from .filters import spectral_norm
 
 SHIPPED = "wcrr.npz"

@@ -1,0 +1,1 @@
+"""The networks on whose features distances between images are based."""

@@ -16,14 +16,14 @@ from pydantic import Field
 from ..base import InputError
 from ..base.record import make_record, write_record
 from ..base.settings import Count, Seed
-from ..data.pairs import find_pairs, split_pairs
+from ..data.pairs import split_pairs
 from ..recon import Progress
+from .data_options import AS_IT_SAYS, DataOptions
 from .options import MaybeCount, MaybePath, Pairs, explained_by, settings
 from .outputs import command_line
 from .progress import progress_bar
 
 Size = Annotated[int, Field(ge=8, le=4096, description="8 to 4096 voxels across")]
-MaybeWindow = Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="LOW HIGH")]
 
 
 def train(
@@ -39,11 +39,11 @@ def train(
     seed: Seed = 0,
     set: Pairs = (),
     target: Literal["recon-ct", "truth"] = "recon-ct",
-    window: MaybeWindow = None,
     device: str = "cpu",
     log: MaybePath = None,
     resume: bool = False,
     force: bool = False,
+    read_as: DataOptions = AS_IT_SAYS,
 ) -> int:
     """Train a neural method on paired scans in the BoneMet layout, and keep the weights that are best on held-out animals.
 
@@ -71,12 +71,13 @@ def train(
         seed: seed of weights, views and augmentation; the same seed gives the same checkpoint on the same machine (on a GPU: to rounding).
         set: other settings of the training (fewview methods training lists them), such as augment=any precision=bf16.
         target: what to learn: recon-ct (the CT of all views), or truth (the scanned volume, where a simulated data set kept it).
-        window: grey window in 1/mm of the slices, for a data set that does not state it.
         device: cpu, or cuda.
         log: a folder for TensorBoard (needs the extra `bench`).
         resume: continue an unfinished run with the same settings.
         force: replace the checkpoint, or an unfinished run, if it exists.
+        read_as: what the files of the data set do not say.
     """
+    from ..benchmarks.datasets.usable import usable_pairs
     from ..nerf.device import usable_device
     from ..nerf.training.examples import load_examples
     from ..nerf.training.learners import find_learner
@@ -92,11 +93,13 @@ def train(
             raise InputError(f"--set {name}={more[name]}", expected=f"--{name}, an option of its own")
     with explained_by("training"):
         chosen = TrainSettings.of(learner, preset, **{**more, **own})
-    if window is not None and not window[0] < window[1]:
-        raise InputError(f"--window {window[0]:g} {window[1]:g}", expected="LOW HIGH in 1/mm, the first the smaller")
+    options = read_as.as_read()
     usable_device(device)
     check_outputs(out, force=force, resume=resume, inputs=[data])
-    parts = split_pairs(data, find_pairs(data, window=window))
+    found = usable_pairs(data, options)
+    for scan, why in found.left_out.items():
+        print(f"fewview: warning: {scan} is left out: {why}", file=sys.stderr)
+    parts = split_pairs(data, list(found.pairs))
     if not parts["train"]:
         raise InputError(f"no animal of {data} is in the part 'train'", expected="at least one", remedy="see its split.json")
     start = time.perf_counter()

@@ -110,7 +110,7 @@ def specimen(bone: int, voxel_mm: float, slices: int, t_mm: float, photons: int)
         dso_mm=dso_mm, dsd_mm=dso_mm, rows=deep + 8, cols=math.ceil(1.18 * wide), pixel_mm=voxel_mm, angles_deg=whole.angles_deg
     )
     truth = np.asarray(resample(phantom, fine, grid), dtype=np.float32)
-    return Specimen(simulate(phantom, fine, part, seed=bone, photons=photons), grid, quantities(truth, grid))
+    return Specimen(simulate(phantom, fine, part, seed=bone, photons=photons, polychromatic=False), grid, quantities(truth, grid))
 
 
 def quantities(volume: Volume, grid: Grid) -> dict[str, float]:
@@ -219,9 +219,9 @@ def about(plan: Plan) -> str:
     """What was scanned."""
     return (
         f"{plan.bones} phantom tibiae, {plan.slices} slices around {plan.t_mm:g} mm below the knee at {1000 * plan.voxel_mm:g} um, on the "
-        f"middle of a detector of {PANEL[0]} x {PANEL[1]}; physics of `fewview.recon.simulate` with {plan.photons} photons; threshold "
-        f"{THRESHOLD:g} 1/mm; compartments found in each reconstruction by itself. Bias: (measured - true) / true in per cent, its mean "
-        "over bones with a 90 % interval; then where nine of ten single scans lie."
+        f"middle of a detector of {PANEL[0]} x {PANEL[1]}; physics of `fewview.recon.simulate` at one energy with {plan.photons} photons; "
+        f"threshold {THRESHOLD:g} 1/mm; compartments found in each reconstruction. Bias: (measured - true) / true in per cent, its "
+        "mean over bones with a 90 % interval; then where nine of ten single scans lie."
     )
 
 

@@ -25,11 +25,11 @@ def inscribed_balls(
     discs: NDArray[np.float32], bone: NDArray[np.bool_], phase: bool, nearest: NDArray[np.int32], distance: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """(n, 5): centre z, y, x and radius in voxels of the balls of a phase, and how like a plate it is there, 0 (rod) to 1 (plate)."""
-    counts = np.zeros(bone.shape[0], np.int64)
-    _count(discs, bone, phase, nearest, distance, counts)
+    counts, middle = np.zeros(bone.shape[0], np.int64), np.zeros(bone.shape, np.bool_)
+    _find_middle(discs, bone, phase, nearest, distance, middle, counts)
     starts = np.concatenate([[0], np.cumsum(counts)])
     balls = np.empty((int(starts[-1]), 5), np.float32)
-    _write(discs, bone, phase, nearest, distance, starts, balls)
+    _write(discs, bone, phase, nearest, distance, middle, starts, balls)
     return balls[balls[:, 3] > 0]
 
 
@@ -208,7 +208,7 @@ def _plateness(local, count, cz, cy, cx, radius):  # pragma: no cover - compiled
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _count(discs, bone, phase, nearest, distance, counts):  # pragma: no cover - compiled
+def _find_middle(discs, bone, phase, nearest, distance, middle, counts):  # pragma: no cover - compiled
     nz, ny, nx = bone.shape
     for z_ in prange(nz):
         z = np.int64(z_)
@@ -216,12 +216,13 @@ def _count(discs, bone, phase, nearest, distance, counts):  # pragma: no cover -
         for y in range(ny):
             for x in range(nx):
                 if bone[z, y, x] == phase and _is_middle(discs, bone, phase, nearest, distance, z, y, x):
+                    middle[z, y, x] = True
                     count += 1
         counts[z] = count
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _write(discs, bone, phase, nearest, distance, starts, balls):  # pragma: no cover - compiled
+def _write(discs, bone, phase, nearest, distance, middle, starts, balls):  # pragma: no cover - compiled
     """The balls; a radius of 0 where a centre did not come to rest near its voxel: another voxel is nearer to it."""
     nz, ny, nx = bone.shape
     sign = 1.0 if phase else -1.0
@@ -231,7 +232,7 @@ def _write(discs, bone, phase, nearest, distance, starts, balls):  # pragma: no 
         ids, local, gaps = np.empty(27, np.int32), np.empty((27, 6)), np.empty(27)
         for y in range(ny):
             for x in range(nx):
-                if bone[z, y, x] != phase or not _is_middle(discs, bone, phase, nearest, distance, z, y, x):
+                if not middle[z, y, x]:
                     continue
                 count = _gather(discs, bone, phase, nearest, z, y, x, ids, local)
                 cz, cy, cx, radius, rests = _climb(local, count, gaps, (z, nz - 1 - z, y, ny - 1 - y, x, nx - 1 - x))

@@ -168,7 +168,7 @@ def grow_leg(seed: int, week: int, scale: float, *, mirrored: bool, holder: bool
 
 
 def turn(axis: int, degrees: float) -> NDArray[np.float64]:
-    """Rotation about x, y or z."""
+    """The rotation (3, 3) about x, y or z, for columns of (x, y, z) in mm."""
     c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     i, j = [k for k in range(3) if k != axis]
     matrix = np.eye(3)

@@ -174,7 +174,7 @@ def _near_leg(leg: Leg, grid: Grid, z: int) -> tuple[NDArray[np.intp], NDArray[n
 
 
 def points_of(grid: Grid, z: int, y: NDArray[np.intp], x: NDArray[np.intp], fine: int) -> Float[NDArray[np.float64], "3 sample voxel"]:
-    """The points of the scene at ``fine``^3 samples of each voxel of a slice."""
+    """The points (x, y, z) in mm at ``fine``^3 samples of each voxel of a slice, whose indices ``y`` and ``x`` are (voxel,)."""
     step = _offsets(fine) * grid.voxel_mm
     dz, dy, dx = (d.reshape(-1, 1) for d in np.meshgrid(step, step, step, indexing="ij"))
     return np.stack(np.broadcast_arrays(grid.x_mm[x] + dx, grid.y_mm[y] + dy, grid.z_mm[z] + dz))

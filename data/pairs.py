@@ -115,6 +115,9 @@ class Pair:
         if self.foreign:
             raise InputError(f"{self.recon} is on a grid of its own", expected="a data set that fewview built", remedy="see reference_on")
         volume, _, _ = read_slices(self.recon, voxel_mm=1.0, window=self.window)
+        if volume.min() == volume.max():
+            told = f"the Recon-CT in {self.recon} is constant"
+            raise InputError(told, expected="slices with structure", remedy="fetch or reconstruct it again")
         grid = Grid.fit(self.scan()) if whole is None else whole
         if volume.shape != grid.shape:
             raise InputError(

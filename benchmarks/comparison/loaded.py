@@ -96,7 +96,8 @@ def _references(pair: Pair, grid: Grid, state: tuple[int, int]) -> dict[str, tup
         volume, own, _ = read_volume(pair.truth)
         found[TRUTH] = resample(volume, own, grid), None
     volume, known = pair.reference_on(grid)
-    if volume.min() == volume.max():
+    covered = volume if known is None else volume[known]
+    if not covered.size or covered.min() == covered.max():
         raise InputError(
             f"the Recon-CT in {pair.recon} is constant", expected="slices with structure", remedy="fetch or reconstruct it again"
         )

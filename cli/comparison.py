@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from .bench import HERE, Bar, Place, SharedPlace
+from .data_options import AS_IT_SAYS, DataOptions, HowRead
 from .options import MaybeCount, MaybeMm, MaybePath, Pairs, settings
 from .outputs import command_line
 
@@ -29,7 +31,9 @@ class Comparison:
         raw: give every method the views as measured; by default they are corrected as the reference was, for all methods alike.
         no_bin: use the detector as it is; by default pixels are averaged while two of them fit into a voxel, for all methods alike.
         checkpoints: folder with a METHOD.pt for each trained method; by default `checkpoints` in the results.
-        train: first train the methods whose checkpoint is missing there (small presets, on the training animals).
+        train: first train the methods whose checkpoint is missing there, on the training animals.
+        preset: the preset to train with; by default paper on a GPU, and small, a stand-in, on a CPU (the page says so).
+        device: where networks are trained and methods run: cpu, cuda, or auto, a GPU where there is one.
         train_steps: number of training steps; by default what each preset says.
         set: settings of methods, METHOD.KEY=VALUE (fewview methods METHOD lists them).
     """
@@ -46,6 +50,8 @@ class Comparison:
     no_bin: bool = False
     checkpoints: MaybePath = None
     train: bool = False
+    preset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    device: str = "auto"
     train_steps: MaybeCount = None
     set: Pairs = ()
 
@@ -59,16 +65,19 @@ def table2(
     out: Path,
     views: tuple[int, ...] = (1, 5, 26, 52),
     features: str = "inception",
+    paper: bool = False,
     quick: bool = False,
     how: Shared = Comparison(),
+    read_as: DataOptions = AS_IT_SAYS,
     place: SharedPlace = HERE,
 ) -> None:
     """Make the paper's Table 2 beside ours, for each protocol, with intervals over animals; and the report.
 
-    DATA is a BoneMet-layout folder (`fewview simulate ... --layout bonemet` makes one). Methods are tuned on its training animals and
-    compared on its test animals. A run that was stopped continues where it was.
+    DATA is a folder in the layout of BoneMet: a download (docs/bonemet.md), or one that `fewview simulate ... --layout bonemet` made.
+    Methods are tuned on its training animals and compared on its test animals. A run that was stopped continues where it was.
 
     Examples:
+      fewview bench table2 --data BoneMet --out results --paper --device cuda
       fewview simulate heads/*.nii.gz --layout bonemet --out paired && fewview bench table2 --data paired --out results --quick
       fewview bench table2 --data paired --out results --train --workers 2
       fewview bench table2 --data paired --out results --methods fdk fista_tv my_file.py:my_function
@@ -78,11 +87,14 @@ def table2(
         out: the folder of results; an earlier run there is continued.
         views: the numbers of views to compare.
         features: for FID, KID and LPIPS: inception (published weights; a column says where they are absent), random (labelled), or none.
+        paper: the whole table from nothing: the networks whose checkpoint is missing are trained first, as with --train.
         quick: a rehearsal of a few minutes with few methods, two numbers of views and small volumes.
         how: what is compared and how it is tuned.
+        read_as: what the files of the data set do not say.
         place: where it runs.
     """
-    plan = _plan(how, views=views, features=features)
+    plan = _plan(how, read_as, views=views, features=features)
+    plan = dataclasses.replace(plan, train=plan.train or paper)
     _compare("table2", data, out, plan.quick() if quick else plan, place)
 
 
@@ -95,6 +107,7 @@ def views(
     total_photons: MaybeMm = None,
     features: str = "none",
     how: Shared = Comparison(),
+    read_as: DataOptions = AS_IT_SAYS,
     place: SharedPlace = HERE,
 ) -> None:
     """Measure quality against the number of views, or against how a fixed dose is spread over them.
@@ -111,21 +124,35 @@ def views(
         total_photons: mean count of an unattenuated pixel, summed over all views; few views are then less noisy each.
         features: the features for FID, KID and LPIPS: inception, random, or none.
         how: what is compared and how it is tuned.
+        read_as: what the files of the data set do not say.
         place: where it runs.
     """
-    plan = _plan(how, views=views, selections=selections, total_photons=total_photons, features=features)
+    plan = _plan(how, read_as, views=views, selections=selections, total_photons=total_photons, features=features)
     _compare("views", data, out, plan, place)
 
 
-def _plan(how: Comparison, **more: Any) -> Any:
+def _plan(how: Comparison, read_as: HowRead, **more: Any) -> Any:
     from ..benchmarks.studies.table2 import Plan
 
     shared = {
         name: getattr(how, name)
-        for name in ("methods", "size", "budget", "tuned_on", "mapped_on", "grey_fit", "register", "checkpoints", "train")
+        for name in (
+            "methods",
+            "size",
+            "budget",
+            "tuned_on",
+            "mapped_on",
+            "grey_fit",
+            "register",
+            "checkpoints",
+            "train",
+            "preset",
+            "device",
+        )
     }
     return Plan(
         **shared,
+        as_read=read_as.as_read(),
         bin=not how.no_bin,
         prepare=not how.raw,
         train_steps=how.train_steps,

@@ -55,6 +55,7 @@ COMMANDS = {
     **{f"bench {name}": Command("bench:study_command", place.summary, study=name) for name, place in STUDIES.items()},
     "bench table2": Command("comparison:table2", STUDIES["table2"].summary),
     "bench views": Command("comparison:views", STUDIES["views"].summary),
+    "bench board": Command("board:board", "published rows of a public data set beside ours, by the same measure"),
     "bench speed": Command("bench:speed", "measure the speed of the operator and of FDK on this machine, also beside other packages"),
     "report": Command("report:report", "turn the results of a benchmark into one self-contained page"),
     "bone segment": Command("bone_segment:segment", "split a CT volume into spine, femora and tibiae"),

@@ -1,6 +1,7 @@
 """Learned reconstruction: train a network, keep it, use it like any other method."""
 
 from .field.naf import naf as naf
+from .patchwise.method import tvnet as tvnet
 from .training.checkpoint import Checkpoint as Checkpoint
 from .training.checkpoint import load_checkpoint as load_checkpoint
 from .training.checkpoint import read_checkpoint as read_checkpoint

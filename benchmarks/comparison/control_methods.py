@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ...base import InputError, UnknownNameError
-from ...base.shapes import Volume
+from ...base.shapes import FloatVolume, Volume
 from ...data import Projections
 from ...geometry import Grid
 from ...nerf.mednerf.inversion import Inversion
@@ -45,7 +45,7 @@ def untrained_generator() -> MedNerf:
     return LEARNER.build(LEARNER.presets["small"], torch.Generator().manual_seed(0))
 
 
-def control_volume(name: str, projections: Projections, grid: Grid, trained_on: Sequence[Volume]) -> Volume:
+def control_volume(name: str, projections: Projections, grid: Grid, trained_on: Sequence[FloatVolume]) -> Volume:
     """The volume of a control; InputError where the mean has no training animal to be taken over."""
     if name == "control-mean":
         if not trained_on:

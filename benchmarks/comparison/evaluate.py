@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ...base import InputError, UnknownNameError
 from ...base.shapes import Float, FloatVolume, ViewIndices, Volume
 from ...data import Projections, Reconstruction
-from ...data.pairs import Pair
+from ...data.pairs import AS_STATED, AsRead, Pair
 from ...geometry import Grid
 from ...nerf.field.naf import binned
 from ...recon import Method, load_method, reconstruct
@@ -49,7 +49,7 @@ class Evaluation:
     """What all tasks of a sweep share: the data folder, the yardstick, and the networks for FID, KID and LPIPS.
 
     ``train`` are the animals whose references the mean-volume control may see, ``bones`` the bone threshold of each reference, ``maps`` the
-    linear maps for each `map_key`, and ``features`` is a kind of `judges`.
+    linear maps for each `map_key`, and ``features`` is a kind of `judges`. How the data is ``as_read`` is part of each pair's fingerprint.
 
     ``prepare`` corrects the views as the reference was, for all methods alike; without it they are as measured. ``grey_fit`` and
     ``register`` bring each volume to its reference before it is compared, and the map and the motion are recorded. ``bin`` averages
@@ -57,7 +57,7 @@ class Evaluation:
     """
 
     data: Path
-    window: tuple[float, float] | None = None
+    as_read: AsRead = AS_STATED
     line_window: tuple[float, float] = (0.0, 3.0)
     train: tuple[str, ...] = ()
     features: str = "none"
@@ -71,7 +71,7 @@ class Evaluation:
 
     def measured(self, tasks: Sequence[PairTask]) -> list[PairTask]:
         """The tasks with these conditions as part of their keys, so that a record made with another yardstick is not reused for them."""
-        shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("data", "train", "maps")}
+        shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("data", "as_read", "train", "maps")}
         seen = {"train": self.train}
         return [
             dataclasses.replace(t, scoring=shared | {"map": digest(self.maps.get(map_key(t)))} | (seen if t.method in CONTROLS else {}))
@@ -111,9 +111,9 @@ class Evaluation:
     def scene(self, task: PairTask) -> Scene:
         """What a task works on."""
         pair = self.pair(task.animal, task.week)
-        whole = views_of(pair, self.prepare)
+        whole = views_of(pair, task.size, self.prepare)
         index = choose_views(whole, task)
-        given = (whole if task.photons is None else views_of(pair, self.prepare, task.photons, task.seed))[index]
+        given = (whole if task.photons is None else views_of(pair, task.size, self.prepare, task.photons, task.seed))[index]
         subject = subject_of(pair, task.size, self.bones)
         if self.bin:
             whole, given = (binned(p, subject.grid.voxel_mm) for p in (whole, given))
@@ -145,7 +145,7 @@ class Evaluation:
 
     def pairs(self) -> list[Pair]:
         """All pairs of the data folder."""
-        return pairs_in(self.data, self.window)
+        return pairs_in(self.data, self.as_read)
 
     def pair(self, animal: str, week: int) -> Pair:
         """The pair of one animal and week."""

@@ -9,9 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from ...base import InputError
-from ...base.shapes import Volume, VolumeMask
+from ...base.shapes import FloatVolume, VolumeMask
 from ...data import Projections, read_volume
-from ...data.pairs import Pair, find_pairs
+from ...data.pairs import AsRead, Pair, find_pairs
 from ...data.volumes.resample import resample
 from ...geometry import Grid
 from ...recon.corrections.prepared import prepared
@@ -28,28 +28,29 @@ class Subject:
     body: VolumeMask
 
 
-def pairs_in(data: Path, window: tuple[float, float] | None) -> list[Pair]:
-    """All pairs of a data folder."""
-    return list(_pairs(str(data), window))
+def pairs_in(data: Path, as_read: AsRead) -> list[Pair]:
+    """All pairs of a data folder that can be used; of a download those whose Recon-CT was registered without doubt."""
+    return [pair for pair in _pairs(str(data), as_read) if not pair.foreign or (pair.placement is not None and not pair.placement.doubts)]
 
 
-def views_of(pair: Pair, prepare: bool, photons: float | None = None, seed: int = 0) -> Projections:
-    """All views of a pair, in their own resolution: at ``photons`` if given, then corrected as its reference was (``prepare``)."""
-    raw = _read_views(pair, _state(pair.xrays))
+def views_of(pair: Pair, size: int, prepare: bool, photons: float | None = None, seed: int = 0) -> Projections:
+    """All views of a pair, read for volumes of ``size`` voxels across: at ``photons`` if given, then corrected as its reference was
+    (``prepare``).
+    """
+    raw = _read_views(pair, size, _state(pair.xrays))
     raw = raw if photons is None else thinned(raw, photons, seed)
     if not prepare:
         return raw
-    return prepared(raw, pair.corrections)[0] if photons is not None else _prepared(pair, _state(pair.xrays))
+    return prepared(raw, pair.corrections)[0] if photons is not None else _prepared(pair, size, _state(pair.xrays))
 
 
 def subject_of(pair: Pair, size: int, bones: Mapping[str, float]) -> Subject:
     """The references of a pair with ``size`` voxels across, the bone threshold of each, and the object as the first of them shows it."""
-    scan = _read_views(pair, _state(pair.xrays)).scan
+    scan = _read_views(pair, size, _state(pair.xrays)).scan
     grid = Grid.across(scan, size)
     found = _references(pair, grid, _state(pair.recon))
-    return Subject(
-        grid, {name: Reference(v, bones.get(name, float("nan"))) for name, v in found.items()}, _body(pair, grid, _state(pair.recon))
-    )
+    references = {name: Reference(v, bones.get(name, float("nan")), known) for name, (v, known) in found.items()}
+    return Subject(grid, references, _body(pair, size, grid, _state(pair.recon)))
 
 
 def thresholds(pairs: Sequence[Pair], size: int, most: int = 3) -> dict[str, float]:
@@ -60,10 +61,10 @@ def thresholds(pairs: Sequence[Pair], size: int, most: int = 3) -> dict[str, flo
     return {name: bone_threshold([s.references[name].volume for s in part], [s.body for s in part]) for name, part in chosen.items()}
 
 
-def mean_references(pairs: Sequence[Pair], grid: Grid) -> list[Volume]:
+def mean_references(pairs: Sequence[Pair], grid: Grid) -> list[FloatVolume]:
     """The references by which volumes are judged, of all these pairs, on one grid: what the mean-volume control may see."""
     found = [_references(pair, grid, _state(pair.recon)) for pair in pairs]
-    return [volumes[judged_by(volumes)] for volumes in found]
+    return [volumes[judged_by(volumes)][0] for volumes in found]
 
 
 def _state(folder: Path) -> tuple[int, int]:
@@ -73,37 +74,40 @@ def _state(folder: Path) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=8)
-def _pairs(data: str, window: tuple[float, float] | None) -> tuple[Pair, ...]:
-    return tuple(find_pairs(data, window=window))
+def _pairs(data: str, as_read: AsRead) -> tuple[Pair, ...]:
+    return tuple(find_pairs(data, as_read=as_read))
 
 
 @lru_cache(maxsize=2)
-def _read_views(pair: Pair, state: tuple[int, int]) -> Projections:
-    return pair.projections()
+def _read_views(pair: Pair, size: int, state: tuple[int, int]) -> Projections:
+    return pair.projections(size)
 
 
 @lru_cache(maxsize=2)
-def _prepared(pair: Pair, state: tuple[int, int]) -> Projections:
-    return prepared(_read_views(pair, state), pair.corrections)[0]
+def _prepared(pair: Pair, size: int, state: tuple[int, int]) -> Projections:
+    return prepared(_read_views(pair, size, state), pair.corrections)[0]
 
 
 @lru_cache(maxsize=64)
-def _references(pair: Pair, grid: Grid, state: tuple[int, int]) -> dict[str, Volume]:
-    """Truth and Recon-CT on ``grid``: each of its voxels gets the mean of what it covers."""
-    found = {}
+def _references(pair: Pair, grid: Grid, state: tuple[int, int]) -> dict[str, tuple[FloatVolume, VolumeMask | None]]:
+    """Truth and Recon-CT on ``grid``, each with the voxels that it covers (None: all): each voxel gets the mean of what it covers."""
+    found: dict[str, tuple[FloatVolume, VolumeMask | None]] = {}
     if pair.truth is not None:
         volume, own, _ = read_volume(pair.truth)
-        found[TRUTH] = resample(volume, own, grid)
-    volume, own = pair.reference(Grid.fit(_read_views(pair, _state(pair.xrays)).scan))
-    if volume.min() == volume.max():
+        found[TRUTH] = resample(volume, own, grid), None
+    volume, known = pair.reference_on(grid)
+    covered = volume if known is None else volume[known]
+    if not covered.size or covered.min() == covered.max():
         raise InputError(
             f"the Recon-CT in {pair.recon} is constant", expected="slices with structure", remedy="fetch or reconstruct it again"
         )
-    found[RECON_CT] = resample(volume, own, grid)
+    found[RECON_CT] = volume, known
     return found
 
 
 @lru_cache(maxsize=64)
-def _body(pair: Pair, grid: Grid, state: tuple[int, int]) -> VolumeMask:
+def _body(pair: Pair, size: int, grid: Grid, state: tuple[int, int]) -> VolumeMask:
     found = _references(pair, grid, state)
-    return object_mask(found[judged_by(found)], grid.seen_by_all(_read_views(pair, _state(pair.xrays)).scan))
+    volume, known = found[judged_by(found)]
+    seen = grid.seen_by_all(_read_views(pair, size, _state(pair.xrays)).scan)
+    return object_mask(volume, seen if known is None else seen & known)

@@ -111,8 +111,8 @@ def _measured(train: Sequence[Pair], size: int, count: int) -> tuple[Float[NDArr
         def some(scan: Scan, share: int = share) -> NDArray[np.intp]:
             return np.sort(random.choice(len(scan), min(share, len(scan)), replace=False))
 
-        few = pair.projections(views=some)
+        few = pair.projections(size, views=some)
         small = binned(few, Grid.across(few.scan, size).voxel_mm)
-        first = binned(pair.projections(), Grid.across(few.scan, size).voxel_mm).scan if first is None else first
+        first = binned(pair.projections(size), Grid.across(few.scan, size).voxel_mm).scan if first is None else first
         images.append(small.values)
     return np.concatenate(images), first

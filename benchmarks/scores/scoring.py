@@ -116,8 +116,9 @@ def all_scores(
     scores: dict[str, Scores] = {}
     pairs, alignment = {}, {}
     for name, reference in references.items():
-        pair = VolumePair(volume, reference.volume, grid, mask, replace(yardstick, bone=reference.bone), body)  # bad shapes are refused
-        moved, how = aligned(volume, reference.volume, grid, mask, yardstick)
+        inside = mask if reference.known is None else mask & reference.known
+        pair = VolumePair(volume, reference.volume, grid, inside, replace(yardstick, bone=reference.bone), body)  # bad shapes are refused
+        moved, how = aligned(volume, reference.volume, grid, inside, yardstick)
         pairs[name], alignment[name] = replace(pair, volume=moved), how
         scores[name] = scores_of("volume", "volume", pairs[name]) if made.raw else {}
         for short, needs in MAPPED.items():

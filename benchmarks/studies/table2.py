@@ -10,10 +10,11 @@ from typing import Any
 from ...base import InputError
 from ...base.files import own_path
 from ...base.psnr import DATA_RANGE_PER_MM
-from ...data.pairs import Pair, find_pairs, split_pairs
+from ...data.pairs import AS_STATED, AsRead, Pair, split_pairs
 from ...recon import METHODS
 from ...recon.corrections.prepared import prepared_in_words
-from ..comparison.checkpoints import checkpoints_in, train_missing
+from ...recon.method.device import usable_device
+from ..comparison.checkpoints import checkpoints_in, on_device, preset_for, stand_ins, train_missing
 from ..comparison.choosing.linear_fit import fit_animals, fit_maps
 from ..comparison.choosing.tuning import TUNED, Choice, candidates, choices_of, choose
 from ..comparison.control_methods import CONTROLS, ONLY_AT, TV_FDK, UNTRAINED
@@ -23,6 +24,8 @@ from ..comparison.making_tasks import make_tasks
 from ..comparison.sample_distance import PUBLISHED_COUNT, measure_samples
 from ..comparison.tables import PUBLISHED, as_csv, as_json, markdown, rows_of, sections_of
 from ..comparison.task import PairTask
+from ..datasets.usable import in_words as data_in_words
+from ..datasets.usable import usable_pairs
 from ..pages.leads import in_words
 from ..pages.report import write_report
 from ..scores.metric_table import MEANING, METRICS
@@ -41,8 +44,10 @@ class Plan:
     ``data`` is a folder in the layout of BoneMet, ``views`` are numbers of views, ``size`` is that of voxels across, and ``budget`` the
     number of candidate settings for each method, its defaults among them, which are tried on ``tuned_on`` validation animals; ``settings``
     of a method are the same in all of them. Linear maps are fitted on ``mapped_on`` training animals (0: there are none). ``checkpoints``
-    is a folder of ``METHOD.pt`` (default: in the results); with ``train`` those that are missing are trained first (``train_steps`` None:
-    as long as their small presets say). A generator invents ``samples`` X-rays for FID and KID.
+    is a folder of ``METHOD.pt`` (default: in the results); with ``train`` those that are missing are trained first with ``preset`` (None:
+    the paper's on a GPU, a small stand-in on a CPU), for ``train_steps`` (None: as the preset says). ``device`` is that of training and of
+    all methods that can use one; ``as_read`` says how the data is read. A generator invents ``samples`` X-rays for
+    FID and KID.
     """
 
     data: Path = Path()
@@ -57,7 +62,7 @@ class Plan:
     mapped_on: int = 2
     samples: int = PUBLISHED_COUNT
     features: str = "inception"
-    window: tuple[float, float] | None = None
+    as_read: AsRead = AS_STATED
     line_window: tuple[float, float] = (0.0, 3.0)
     total_photons: float | None = None
     keep_volumes: bool = False
@@ -68,6 +73,8 @@ class Plan:
     checkpoints: Path | None = None
     train: bool = False
     train_steps: int | None = None
+    preset: str | None = None
+    device: str = "cpu"
     settings: Mapping[str, Mapping[str, Any]] | None = None
 
     def quick(self) -> Plan:
@@ -101,6 +108,7 @@ class Ready:
     mapped_on: tuple[str, ...]
     tuned_on: tuple[str, ...]
     evaluation: Evaluation
+    remarks: tuple[str, ...] = ()
 
     @property
     def animals_trained_on(self) -> list[str]:
@@ -130,18 +138,20 @@ def compare(
 
 def prepare(plan: Plan, desk: Desk) -> Ready:
     """Find and split the animals, train what is missing, and tune what can be tuned."""
-    parts = split_pairs(plan.data, find_pairs(plan.data, window=plan.window))
+    plan = replace(plan, device=str(usable_device(plan.device)))
+    usable = usable_pairs(plan.data, plan.as_read)
+    parts = split_pairs(plan.data, list(usable.pairs))
     test = _first_animals(parts["test"], plan.most_animals)
     if not test:
         raise InputError(f"{plan.data} has no animal in its test part", expected="at least one", remedy="change split.json")
-    given = _given(desk.results, plan, parts)
+    given, remarks = _given(desk.results, plan, parts)
     methods = plan.methods or default_methods(given)
     for name in methods:
         if name not in CONTROLS and not name.rpartition(":")[0].endswith(".py"):
             METHODS[name]  # an unknown name is refused before hours of work
     train = sorted({pair.animal for pair in parts["train"]}, key=int)
     evaluation = Evaluation(
-        plan.data, plan.window, plan.line_window, tuple(train), plan.features, plan.keep_volumes, plan.grey_fit, plan.register, plan.bin,
+        plan.data, plan.as_read, plan.line_window, tuple(train), plan.features, plan.keep_volumes, plan.grey_fit, plan.register, plan.bin,
         plan.prepare, thresholds(parts["train"], plan.size),
     )  # fmt: skip
     tried = {method: candidates(method, plan.budget, given.get(method)) for method in methods}
@@ -164,6 +174,7 @@ def prepare(plan: Plan, desk: Desk) -> Ready:
     return Ready(
         plan, tuple(test), tuple(parts["train"]), {method: found[0] for method, found in tried.items()}, tuple(choices),
         tuple(pair.animal for pair in mapped_on), tuple(pair.animal for pair in tuned_on) if several else (), evaluation,
+        (*remarks, *data_in_words(usable)),
     )  # fmt: skip
 
 
@@ -188,7 +199,7 @@ def info(ready: Ready) -> dict[str, Any]:
     budgets = {method: len(candidates(method, plan.budget, given)) for method, given in ready.settings.items()}
     return {
         "data": plan.data.name, "test": sorted({p.animal for p in ready.test}, key=int), "train": ready.animals_trained_on,
-        "settings": ready.settings, "features": plan.features, "labels": networks.labels, "remarks": networks.remarks,
+        "settings": ready.settings, "features": plan.features, "labels": networks.labels, "remarks": [*ready.remarks, *networks.remarks],
         "alignment": _alignment(plan), "window_per_mm": (0.0, DATA_RANGE_PER_MM), "bones": ready.evaluation.bones,
         "prepared": prepared_in_words(ready.test[0].corrections if plan.prepare else None),
         "line_window": plan.line_window, "size": plan.size,
@@ -203,10 +214,9 @@ def write(study: Study, ready: Ready, results: Path, records: Sequence[Record], 
     """Write the tables in three formats, and the report."""
     plan = ready.plan
     measure_samples(results, ready.settings, ready.train, plan.size, plan.line_window, judges(plan.features).features, plan.samples)
-    rows, text = (
-        rows_of(records, results),
-        page(tables_of(records, results, plan), study.title, [*made_by(records), "", *(f"* {line}" for line in in_words(records))]),
-    )
+    rows = rows_of(records, results)
+    said = [f"* {line}" for line in (*in_words(records), *ready.remarks)]
+    text = page(tables_of(records, results, plan), study.title, [*made_by(records), "", *said])
     for name, content in {"table.md": text, "table.csv": as_csv(rows), "table.json": as_json(rows)}.items():
         with own_path(results / name) as temporary:
             temporary.write_text(content, encoding="utf-8")
@@ -242,13 +252,17 @@ def page(tables: Mapping[str, str], title: str, made: Sequence[str] = ()) -> str
     return "\n".join(lines) + "\n"
 
 
-def _given(results: Path, plan: Plan, parts: Mapping[str, Sequence[Pair]]) -> dict[str, dict[str, Any]]:
-    """Settings that tuning does not change: those of the plan, and checkpoints (trained first where the plan says so)."""
-    folder = plan.checkpoints or results / "checkpoints"
+def _given(results: Path, plan: Plan, parts: Mapping[str, Sequence[Pair]]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Settings that tuning does not change: those of the plan, the device, and checkpoints (trained first where the plan says so); and
+    what a page must say about the networks.
+    """
+    folder, failed = plan.checkpoints or results / "checkpoints", {}
     if plan.train:
-        train_missing(folder, plan.methods, parts, plan.size, steps=plan.train_steps)
-    found, own = checkpoints_in(folder, plan.methods), plan.settings or {}
-    return {method: {**found.get(method, {}), **own.get(method, {})} for method in {*found, *own}}
+        preset = preset_for(plan.preset, plan.device)
+        failed = train_missing(folder, plan.methods, parts, plan.size, steps=plan.train_steps, preset=preset, device=plan.device)
+    found, own, where = checkpoints_in(folder, plan.methods), plan.settings or {}, on_device(plan.methods, plan.device)
+    given = {m: {**where.get(m, {}), **found.get(m, {}), **own.get(m, {})} for m in {*found, *own, *where}}
+    return given, [*stand_ins(found), *(f"{name} could not be trained: {why}" for name, why in failed.items())]
 
 
 def _alignment(plan: Plan) -> str:

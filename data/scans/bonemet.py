@@ -15,6 +15,8 @@ from ..images.image_files import ImageFiles, list_images, write_image
 from .preparation import check_image
 from .raw import RawScan, RawSource
 
+WIDTH_MM = (10.0, 100.0)  # of a field of view: that of the scanner is 28 to 43 mm
+
 
 def is_bonemet(path: Path) -> bool:
     """Whether this is the root of the data set, one of its components, or one folder of X-ray images."""
@@ -53,6 +55,7 @@ def open_bonemet(
     _, rows, cols = stack.shape
     voxel = VOXEL_MM * COLS / cols if voxel_mm is None else voxel_mm
     turn = "0.8 deg apart: 207.2 deg from the first to the last, 208 deg covered"
+    _check_width(voxel, cols, place)
     scan, notes = skyscan_1276(rows, cols, voxel), [f"SkyScan 1276, views {turn}; voxel {voxel:g} mm, for images of {rows} x {cols}"]
     if angles_deg is not None:
         recipe_angles = np.atleast_1d(np.asarray(angles_deg, dtype=np.float64))
@@ -63,9 +66,20 @@ def open_bonemet(
             expected=f"{len(scan)}, one for each angle",
             remedy="complete the folder, or give the angle of each image: angles_deg=...",
         )
-    return RawSource(
-        stack, scan, meta={"format": "BoneMet", "source": str(place), "voltage_kv": 50.0, "filter_mm_al": 0.5, "assumptions": notes}
-    )
+    meta = {"format": "BoneMet", "source": str(place), "voltage_kv": 50.0, "filter_mm_al": 0.5, "bits": 8 * stack.dtype.itemsize}
+    return RawSource(stack, scan, meta={**meta, "assumptions": notes})
+
+
+def _check_width(voxel_mm: float, cols: int, place: Path) -> None:
+    """InputError for a voxel with which these images would be of no animal that fits the scanner: um for mm, or that of unbinned images."""
+    width = voxel_mm * cols
+    low, high = WIDTH_MM
+    if not low <= width <= high:
+        raise InputError(
+            f"voxel_mm is {voxel_mm:g} for the images of {cols} columns in {place}: a field of view {width:.4g} mm wide",
+            expected=f"{low:g} to {high:g} mm (7 to 10.6 um for {COLS} columns, more for images with fewer)",
+            remedy=f"give the voxel of these images in mm, such as --voxel-mm {VOXEL_MM * COLS / cols:.4g}",
+        )
 
 
 def write_bonemet_xray(raw: RawScan, dataset_root: str | Path, animal: str | int, week: int, *, force: bool = False) -> Path:

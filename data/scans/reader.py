@@ -23,6 +23,7 @@ from .bonemet import is_bonemet, open_bonemet
 from .exchange import open_exchange
 from .preparation import prepare_into, prepare_views
 from .projections_file import PROJECTIONS, integral_doubts, read_projections
+from .r2_gaussian import is_r2, open_r2
 from .raw import RawScan, RawSource
 from .skyscan import is_skyscan, open_skyscan
 
@@ -50,6 +51,7 @@ FORMATS = (
     Format("projections", "an .h5 file of write_projections", lambda path: _is_h5(path, PROJECTIONS), read_projections),
     Format("Data Exchange", "an .h5 file with /exchange/data", lambda path: _is_h5(path, DATA_EXCHANGE), open_exchange),
     Format("SkyScan", "a folder of 16-bit TIFFs with their .log (or the .log)", is_skyscan, open_skyscan),
+    Format("R2-Gaussian", "a folder with the meta_data.json of R2-Gaussian", is_r2, open_r2),
     Format("BoneMet", "a BoneMet folder of X-ray PNGs (or the data set's root, with animal= and week=)", is_bonemet, open_bonemet),
 )
 

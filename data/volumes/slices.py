@@ -114,6 +114,11 @@ def read_slices(
     return volume, grid, {**facts, "window": window}
 
 
+def slice_stack(folder: Path, prefix: str | None = None) -> ImageFiles:
+    """The slices of a folder, in order, not read yet. The errors are those of `read_slices`."""
+    return ImageFiles(_series(folder, prefix))
+
+
 def _series(folder: Path, prefix: str | None) -> list[Path]:
     """The images of one numbered series, in order."""
     groups: dict[str, dict[int, Path]] = {}

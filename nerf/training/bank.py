@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Hashable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...base.files import atomic_path
 from ...base.memory import available_bytes
 from ...base.shapes import Bool, Shaped
 from .examples import moved_along
@@ -20,11 +24,13 @@ MOST_BYTES = 32 << 30
 class Bank:
     """Tuples of arrays by what they were made of; where ``limit_bytes`` are exceeded, those that were asked for longest ago go.
 
-    The default limit is half of the memory that is free when the bank is first used, at most `MOST_BYTES`.
+    The default limit is half of the memory that is free when the bank is first used, at most `MOST_BYTES`. With a ``folder`` what was made
+    is also written there, and another run finds it.
     """
 
-    def __init__(self, limit_bytes: int | None = None) -> None:
+    def __init__(self, limit_bytes: int | None = None, folder: str | Path | None = None) -> None:
         self._limit = limit_bytes
+        self.folder = None if folder is None else Path(folder)
         self._kept: dict[Hashable, tuple[NDArray[Any], ...]] = {}
         self._bytes = 0
 
@@ -34,12 +40,26 @@ class Bank:
             self._limit = min(MOST_BYTES, (available_bytes() or 0) // 2)
         found: Any = self._kept.pop(key, None)
         if found is None:
-            found = make()
+            found = make() if self.folder is None else _from_folder(self.folder, key, make)
             self._bytes += _size(found)
         self._kept[key] = found
         while self._bytes > self._limit and len(self._kept) > 1:
             self._bytes -= _size(self._kept.pop(next(iter(self._kept))))
         return found
+
+
+def _from_folder(folder: Path, key: Hashable, make: Callable[[], Kept]) -> Kept:
+    """What lies in the folder under the key, or else what ``make`` gives, which is then written there."""
+    path = folder / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:24]}.npz"
+    if path.is_file():
+        with np.load(path, allow_pickle=False) as kept:
+            found: Any = tuple(kept[f"arr_{k}"] for k in range(len(kept.files)))
+            return found
+    made = make()
+    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError), atomic_path(path) as temporary, temporary.open("wb") as stream:  # another run was faster
+        np.savez(stream, *made)
+    return made
 
 
 def _size(arrays: tuple[NDArray[Any], ...]) -> int:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from ...base import InputError, UnknownNameError
 from ...base.memory import require_memory
 from ...base.record import sha256
-from ...base.shapes import Shaped, ViewIndices
+from ...base.shapes import Shaped, ViewIndices, Volume
 from ...data import Projections, read_volume
 from ...data.pairs import Pair
 from ...data.volumes.resample import resample
 from ...geometry import Grid, Scan, transform
+from ...recon import fdk
 from ...recon.corrections.prepared import prepared_views
 from ..field.naf import binned
 from .learner import Example
@@ -44,7 +45,7 @@ def load_examples(
     for done, pair in enumerate(pairs):
         if progress:
             progress(done, len(pairs), pair.name)
-        whole = prepared_views(pair)
+        whole = prepared_views(pair, size)
         grid = Grid.across(whole.scan, size)
         if not found:
             pixels = whole.values.size * min(1.0, whole.scan.field_of_view_mm.pixel_mm / grid.voxel_mm) ** 2
@@ -52,12 +53,19 @@ def load_examples(
         data, print_of = binned(whole, grid.voxel_mm), pair.fingerprint()
         if target == "truth":
             volume, own, print_of = _truth(pair, print_of)
+            reference = resample(volume, own, grid)
         else:
-            volume, own = pair.reference(Grid.fit(whole.scan))
-        found.append(Example(pair.name, pair.animal, data, grid, resample(volume, own, grid), print_of, pair.window))
+            reference = _recon_ct(pair, data, grid)
+        found.append(Example(pair.name, pair.animal, data, grid, reference, print_of, pair.window))
     if progress:
         progress(len(pairs), len(pairs), "")
     return found
+
+
+def _recon_ct(pair: Pair, data: Projections, grid: Grid) -> Volume:
+    """Recon-CT; where NRecon cropped it, the FDK of all views, so that a network does not learn that an animal ends there."""
+    volume, known = pair.reference_on(grid)
+    return np.asarray(volume if known is None else np.where(known, volume, fdk(data, grid)), dtype=np.float32)
 
 
 def _truth(pair: Pair, fingerprint: str) -> tuple[NDArray[np.float32], Grid, str]:

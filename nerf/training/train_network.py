@@ -27,6 +27,7 @@ from ...base.record import record_path
 from ...geometry import views
 from ...recon.method import Callback, Progress
 from ..device import autocast_type, usable_device
+from .bank import Bank
 from .checkpoint import Checkpoint, code_version, read_checkpoint, save_checkpoint
 from .examples import augmented, draw_views
 from .learner import Example, Learner, ScoringLearner
@@ -47,13 +48,15 @@ def train(
     log: str | Path | None = None,
     force: bool = False,
     resume: bool = False,
+    bank: str | Path | None = None,
 ) -> Checkpoint:
     """Train, and write the best checkpoint by validation to ``out`` (without validation animals the last one); returns it.
 
     While the training runs, ``<out>.state`` lies beside ``out``. With ``resume`` a run that was interrupted or killed continues from there
     and has the losses that it would have had. Ctrl-C ends the run after the current step, saves the state and raises KeyboardInterrupt; a
-    second Ctrl-C ends it at once. ``log`` is a folder for TensorBoard. Callbacks get a `Progress` for each step with the loss of each
-    group, and at each check ``score`` (of the held-out animals, in dB unless the learner has its own) and ``best``.
+    second Ctrl-C ends it at once. ``log`` is a folder for TensorBoard; ``bank`` is one where a learner keeps what it makes of a scan.
+    Callbacks get a `Progress` for each step with the loss of each group, and at each check ``score`` (of the held-out animals, in dB unless
+    the learner has its own) and ``best``.
 
     Raises FileExistsError where ``out`` or an unfinished run exists, without ``force`` or ``resume``. Raises InputError for no example, for
     resuming with other settings, data or architecture, and for a loss that is NaN or Inf; and MissingBackendError for a device that is not
@@ -67,6 +70,9 @@ def train(
     device = usable_device(chosen.device)
     facts = facts_of(learner, chosen, train_examples, validation_examples)
     run = start(learner, chosen, device)
+    kept: Any = getattr(run.module, "bank", None)
+    if bank is not None and isinstance(kept, Bank):
+        kept.folder = Path(bank)
     if resume:
         take_up(run, state_path, facts)
     else:

@@ -24,9 +24,12 @@ def prepared(projections: Projections, stated: Mapping[str, Any] | None) -> tupl
     return correct(projections, Corrections().changed(**stated))
 
 
-def prepared_views(pair: Pair) -> Projections:
-    """All views of a pair, corrected as its Recon-CT was where the data set states how; ``meta["corrections"]`` has the account."""
-    return prepared(pair.projections(), pair.corrections)[0]
+def prepared_views(pair: Pair, size: int | None = None) -> Projections:
+    """All views of a pair, corrected as its Recon-CT was where the data set states how; ``meta["corrections"]`` has the account.
+
+    They are binned as they are read for volumes of ``size`` voxels across (`Pair.binning_for`).
+    """
+    return prepared(pair.projections(size), pair.corrections)[0]
 
 
 def prepared_in_words(stated: Mapping[str, Any] | None) -> str:

@@ -21,7 +21,7 @@ from .contract import Kind, Method, as_method
 class Row:
     """``place`` is "module:function" as text, so that rooms above this one (nerf) need not be imported from here.
 
-    The other fields are those of `Method`; ``reference`` is the paper.
+    ``shipped`` says that weights come with fewview. The other fields are those of `Method`; ``reference`` is the paper.
     """
 
     place: str
@@ -31,6 +31,7 @@ class Row:
     candidates: tuple[Mapping[str, Any], ...] = ()
     needs: str = ""
     learner: str = ""
+    shipped: bool = False
 
     @property
     def here(self) -> bool:
@@ -140,6 +141,14 @@ ROWS: Mapping[str, Row] = {
         _CONSISTENCY,
         learner=f"{_NERF}.mednerf.method:LEARNER",
     ),
+    "tvnet": Row(
+        f"{_NERF}.patchwise.method:tvnet",
+        "learned",
+        "total variation, corrected by a small network as far as held-out views support it; its weights come with fewview",
+        "after Jin et al., IEEE Trans. Image Process. 26 (2017) 4509, on a volume of total variation",
+        learner=f"{_NERF}.patchwise.learner:LEARNER",
+        shipped=True,
+    ),
     "unet": Row(
         f"{_NERF}.volumes.unet:unet",
         "learned",
@@ -163,7 +172,7 @@ def names_of_kind(*kinds: Kind) -> list[str]:
     """Names of the built-in methods of these kinds, without importing one.
 
     >>> names_of_kind("learned")
-    ['pixelnerf', 'mednerf', 'unet', 'lpd']
+    ['pixelnerf', 'mednerf', 'tvnet', 'unet', 'lpd']
     """
     return [name for name, row in ROWS.items() if row.kind in kinds and row.here]
 
@@ -183,8 +192,9 @@ class _Registry(Mapping[str, Method]):
         method = as_method(getattr(importlib.import_module(module), attribute), name)
         if name not in ROWS:
             return method
-        facts = {f.name: getattr(ROWS[name], f.name) for f in dataclasses.fields(Row) if f.name != "place"}
-        return dataclasses.replace(method, name=name, trained=ROWS[name].kind == "learned", **facts)
+        row = ROWS[name]
+        facts = {f.name: getattr(row, f.name) for f in dataclasses.fields(Row) if f.name not in ("place", "shipped")}
+        return dataclasses.replace(method, name=name, trained=row.kind == "learned" and not row.shipped, **facts)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places())

@@ -32,7 +32,7 @@ class Operator:
     ``auto``    numba for numpy and CPU tensors; triton for CUDA tensors where it is installed (torch for CUDA brings it), there
                 is a C compiler and torch.use_deterministic_algorithms is off; torch for all else
 
-    The exact ones are Joseph's method (see `joseph_rays`). On grids of more than 2^16 voxels ``numba`` shares lines of voxels between depth
+    The exact ones are Joseph's method (see `joseph_rays`). On grids of more than 2^17 voxels ``numba`` shares lines of voxels between depth
     bins, which changes a smooth body's line integrals by about 0.1 % (docs/performance.md); its transpose stays exact. float64 given to
     numba is computed in float32 and returned as float64.
 

@@ -29,9 +29,7 @@ from fewview.recon import METHODS, Operator
 from fewview.recon.method.registry import names_of_kind
 from fewview.recon.physics.effects import Physics
 
-PLAN = Plan(
-    methods=("fdk", "control-mean", "control-one-view"), views=(1, 26), size=24, budget=1, mapped_on=0, features="random", window=None
-)
+PLAN = Plan(methods=("fdk", "control-mean", "control-one-view"), views=(1, 26), size=24, budget=1, mapped_on=0, features="random")
 
 
 @pytest.fixture(scope="module")
@@ -64,16 +62,18 @@ def test_pairs_and_split_are_by_animal(data: Path) -> None:
         split_pairs(data, pairs[:1])
 
 
-def test_a_data_set_without_a_window_or_with_a_missing_slice_is_refused(data: Path, tmp_path: Path) -> None:
+def test_a_data_set_with_a_missing_slice_or_of_another_maker_is_refused(data: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(data, copy)
-    (copy / "dataset.json").unlink()
     with pytest.raises(InputError, match="--window"):
-        find_pairs(copy)
+        find_pairs(copy, window=(0.25, 0))
     pair = find_pairs(copy, window=(0, 0.25))[0]
     sorted(pair.recon.iterdir())[-1].unlink()
     with pytest.raises(InputError, match="Recon-CT"):
         pair.reference()
+    (copy / "dataset.json").unlink()
+    with pytest.raises(InputError, match="not registered"):
+        find_pairs(copy)[0].reference_on(Grid((8, 8, 8), 1.0))
     with pytest.raises(FileNotFoundError, match="BoneMet layout"):
         find_pairs(tmp_path / "nothing")
 

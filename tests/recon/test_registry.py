@@ -38,7 +38,8 @@ def test_a_row_says_what_the_method_is(name: str) -> None:
     assert (method.name, method.kind, method.reference, method.learner) == (name, row.kind, row.reference, row.learner)
     assert method.summary
     assert re.search(r"\d{4}", method.reference), "a paper has a year"
-    assert method.trained == (row.kind == "learned") == bool(row.learner)
+    assert (row.kind == "learned") == bool(row.learner)
+    assert method.trained == (row.kind == "learned" and not row.shipped), "those whose weights come with fewview need no checkpoint"
     assert row.place.rpartition(":")[2] == name, "the function has the method's name"
     assert method.Settings.__name__ == "".join(part.title() for part in name.split("_")) + "Settings"
     assert is_checked(method.Settings)
@@ -85,7 +86,7 @@ def test_learners_are_those_of_the_registry() -> None:
     from fewview.nerf.training.learner import Learner
     from fewview.nerf.training.learners import find_learner, learners
 
-    assert learners() == names_of_kind("learned") == [name for name in METHODS if METHODS[name].trained]
+    assert learners() == names_of_kind("learned") == [name for name in METHODS if METHODS[name].learner]
     for name in learners():
         assert find_learner(name).name == name
         assert isinstance(find_learner(name), Learner)

@@ -20,10 +20,14 @@ OBJECT_SHARE = 0.1  # of bright bone (99.9th percentile): about half of soft tis
 
 @dataclass(frozen=True)
 class Reference:
-    """A reference ``volume`` in 1/mm on the grid of the comparison, and the threshold ``bone`` (1/mm) that separates bone in it."""
+    """A reference ``volume`` in 1/mm on the grid of the comparison, and the threshold ``bone`` (1/mm) that separates bone in it.
+
+    ``known`` are the voxels that it covers, where it was cropped (None: all); nothing is compared outside them.
+    """
 
     volume: FloatVolume
     bone: float
+    known: VolumeMask | None = None
 
 
 def judged_by(scores: Mapping[str, object]) -> str:

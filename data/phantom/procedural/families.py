@@ -16,7 +16,7 @@ from ..smooth_noise import Noise
 from .scene import Body, Depths, Field, above, averaged, ball, disc, ellipsoid, near_zero, rod, rough, turned, within
 
 Shape = tuple[int, int, int]
-Family = Callable[[Shape, float, int], Volume]
+Family = Callable[..., Volume]  # (shape, voxel_mm, seed, fine=2)
 LIGHT, HEAVY = (0.01, 0.06), (0.08, 0.3)  # 1/mm: plastics and soft tissue; bone, minerals and light metals
 
 
@@ -42,7 +42,7 @@ def _spots(rng: np.random.Generator, size: float, count: int, within: float = 0.
     return size * within * along / np.linalg.norm(along, axis=1, keepdims=True) * rng.uniform(0, 1, (count, 1)) ** (1 / 3)
 
 
-def foam(shape: Shape, voxel_mm: float, seed: int) -> Volume:
+def foam(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     """A solid full of round pores, of one size or of many."""
     rng, size = np.random.default_rng([seed, 10]), _size(shape, voxel_mm)
     outer = _outer(rng, size, float(rng.uniform(*(HEAVY if rng.random() < 0.6 else LIGHT))))
@@ -51,10 +51,10 @@ def foam(shape: Shape, voxel_mm: float, seed: int) -> Volume:
     radii = size * np.clip(typical * np.exp(spread * rng.standard_normal(len(spots))), 0.01, 0.15)
     inside = outer.depth(spots.T) > 0.7 * radii
     filling = 0.0 if rng.random() < 0.7 else float(rng.uniform(*LIGHT))
-    return averaged([outer, *(ball(c, r, filling) for c, r in zip(spots[inside], radii[inside], strict=True))], shape, voxel_mm)
+    return averaged([outer, *(ball(c, r, filling) for c, r in zip(spots[inside], radii[inside], strict=True))], shape, voxel_mm, fine)
 
 
-def fibres(shape: Shape, voxel_mm: float, seed: int) -> Volume:
+def fibres(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     """Straight rods, aligned or not, full or hollow, in a matrix or in air."""
     rng, size = np.random.default_rng([seed, 11]), _size(shape, voxel_mm)
     bodies = [_outer(rng, size, float(rng.uniform(*LIGHT)))] if rng.random() < 0.6 else []
@@ -67,20 +67,20 @@ def fibres(shape: Shape, voxel_mm: float, seed: int) -> Volume:
         bodies.append(rod(spot - half, spot + half, thick, mu))
         if hollow and hollow * thick > 0.008 * size:
             bodies.append(rod(spot - half, spot + half, hollow * thick, 0.0))
-    return averaged(bodies, shape, voxel_mm)
+    return averaged(bodies, shape, voxel_mm, fine)
 
 
-def blobs(shape: Shape, voxel_mm: float, seed: int) -> Volume:
+def blobs(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     """A smooth random texture of two scales inside a lump, with denser blobs in it."""
     rng, size = np.random.default_rng([seed, 12]), _size(shape, voxel_mm)
     coarse, small = Noise.seeded(rng, size * _log(rng, 0.04, 0.2)), Noise.seeded(rng, size * _log(rng, 0.012, 0.04))
     mean, depth, share = float(rng.uniform(0.02, 0.15)), float(rng.uniform(0.03, 0.3)), float(rng.uniform(0, 0.6))
     outer = _outer(rng, size, lambda p: mean * np.clip(1 + depth * (coarse(p) + share * small(p)), 0.1, 1.9))
     dense = within(outer, above(coarse, float(rng.uniform(0.8, 1.8))), float(rng.uniform(*HEAVY)))
-    return averaged([outer, dense] if rng.random() < 0.5 else [outer], shape, voxel_mm)
+    return averaged([outer, dense] if rng.random() < 0.5 else [outer], shape, voxel_mm, fine)
 
 
-def plates(shape: Shape, voxel_mm: float, seed: int) -> Volume:
+def plates(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     """Flat round plates of all directions, or of one, in a light body."""
     rng, size = np.random.default_rng([seed, 13]), _size(shape, voxel_mm)
     bodies = [_outer(rng, size, float(rng.uniform(*LIGHT)))]
@@ -90,10 +90,10 @@ def plates(shape: Shape, voxel_mm: float, seed: int) -> Volume:
         normal = (normal / np.linalg.norm(normal)).astype(np.float32)
         wide, thick = (0.47 * size - np.linalg.norm(spot)) * rng.uniform(0.4, 1), size * _log(rng, 0.008, 0.03)
         bodies.append(disc(spot, float(wide), thick, float(rng.uniform(*HEAVY)), normal))
-    return averaged(bodies, shape, voxel_mm)
+    return averaged(bodies, shape, voxel_mm, fine)
 
 
-def layers(shape: Shape, voxel_mm: float, seed: int) -> Volume:
+def layers(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     """A body of wavy layers, each of its own attenuation, parallel to its surface or to a plane."""
     rng, size = np.random.default_rng([seed, 14]), _size(shape, voxel_mm)
     outer, wave = _outer(rng, size, 0.0), Noise.seeded(rng, size * _log(rng, 0.08, 0.3))
@@ -111,10 +111,10 @@ def layers(shape: Shape, voxel_mm: float, seed: int) -> Volume:
             mu += (here - below) * np.clip(0.5 + (place - edge) / (voxel_mm / 2), 0, 1)
         return mu
 
-    return averaged([Body(outer.depth, value, outer.center_mm, outer.reach_mm)], shape, voxel_mm)
+    return averaged([Body(outer.depth, value, outer.center_mm, outer.reach_mm)], shape, voxel_mm, fine)
 
 
-def porous_bone(shape: Shape, voxel_mm: float, seed: int) -> Volume:
+def porous_bone(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     """A piece of bone: a cortex around a network of plates with windows, marrow between them, soft tissue about it."""
     rng, size = np.random.default_rng([seed, 15]), _size(shape, voxel_mm)
     bone = float(rng.uniform(0.12, 0.26))
@@ -125,10 +125,10 @@ def porous_bone(shape: Shape, voxel_mm: float, seed: int) -> Volume:
     soft = Body(lambda p: outer.depth(p) + size * 0.06, float(rng.uniform(0.025, 0.045)), outer.center_mm, outer.wider(size * 0.08))
     marrow = Body(lambda p: outer.depth(p) - cortex, float(rng.uniform(0.025, 0.04)), outer.center_mm, outer.reach_mm)
     spongy = within(outer, lambda p: np.minimum(sheets(p), open_at(p)), bone * float(rng.uniform(0.75, 1)), cortex)
-    return averaged([*([soft] if rng.random() < 0.6 else []), outer, marrow, spongy], shape, voxel_mm)
+    return averaged([*([soft] if rng.random() < 0.6 else []), outer, marrow, spongy], shape, voxel_mm, fine)
 
 
-def part(shape: Shape, voxel_mm: float, seed: int) -> Volume:
+def part(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     """A machined part of one material: a rounded block with holes bored through it, and sometimes an inclusion."""
     rng, size = np.random.default_rng([seed, 16]), _size(shape, voxel_mm)
     outer = _outer(rng, size, float(rng.uniform(*(HEAVY if rng.random() < 0.5 else LIGHT))))
@@ -138,10 +138,10 @@ def part(shape: Shape, voxel_mm: float, seed: int) -> Volume:
         bodies.append(rod(spot - along, spot + along, size * _log(rng, 0.015, 0.08), 0.0))
     for spot in _spots(rng, 0.5 * size, int(rng.integers(0, 3))):
         bodies.append(ellipsoid(spot, size * rng.uniform(0.02, 0.08, 3), float(rng.uniform(*HEAVY)), turned(rng)))
-    return averaged(bodies, shape, voxel_mm)
+    return averaged(bodies, shape, voxel_mm, fine)
 
 
-def grains(shape: Shape, voxel_mm: float, seed: int) -> Volume:
+def grains(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     """Grains of a few minerals, loose or in a cement."""
     rng, size = np.random.default_rng([seed, 17]), _size(shape, voxel_mm)
     bodies = [_outer(rng, size, float(rng.uniform(*LIGHT)))] if rng.random() < 0.6 else []
@@ -149,14 +149,14 @@ def grains(shape: Shape, voxel_mm: float, seed: int) -> Volume:
     for spot in _spots(rng, size * 0.85, min(250, int(0.06 / typical**2.4))):
         half = size * typical * rng.uniform(0.5, 1.4, 3)
         bodies.append(ellipsoid(spot, half, float(rng.choice(minerals)), turned(rng), float(rng.choice([2.0, 4.0]))))
-    return averaged(bodies, shape, voxel_mm)
+    return averaged(bodies, shape, voxel_mm, fine)
 
 
-def limb(shape: Shape, voxel_mm: float, seed: int) -> Volume:
+def limb(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     """The mouse hind limb of `hind_limb`, small or large in the box, in its tube where that fits."""
     rng, size = np.random.default_rng([seed, 18]), _size(shape, voxel_mm)
     scale, lesions = size / 24 * _log(rng, 0.95, 1.8), int(rng.integers(3))
-    return hind_limb(shape, voxel_mm, seed=seed, scale=scale, holder=scale < size / 23.5, lesions=lesions, supersample=2).volume
+    return hind_limb(shape, voxel_mm, seed=seed, scale=scale, holder=scale < size / 23.5, lesions=lesions, supersample=fine).volume
 
 
 FAMILIES: Mapping[str, Family] = {f.__name__: f for f in (foam, fibres, blobs, plates, layers, porous_bone, part, grains, limb)}
@@ -167,6 +167,6 @@ def family_of(seed: int) -> str:
     return str(np.random.default_rng([seed, 19]).choice(list(FAMILIES)))
 
 
-def random_volume(shape: Shape, voxel_mm: float, seed: int) -> Volume:
+def random_volume(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     """A volume of one of `FAMILIES`, drawn from the seed like everything in it."""
-    return FAMILIES[family_of(seed)](shape, voxel_mm, seed)
+    return FAMILIES[family_of(seed)](shape, voxel_mm, seed, fine)

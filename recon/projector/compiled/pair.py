@@ -24,7 +24,7 @@ from .loops import add_lines, padded, to_lines
 Array = NDArray[np.float32]
 _BLOCK_BYTES = 16 << 20  # views that are resampled or weighted at once: they should stay in the last cache
 SLAB = 192  # slices at once: what a tile of the grid needs should stay in the cache, however high the grid is
-LEAST_VOXELS = 1 << 16  # a grid of fewer voxels than about 40^3 is computed ray by ray
+LEAST_VOXELS = 1 << 17  # a grid of fewer voxels than about 51^3 is computed ray by ray
 MOST_BINS = 0.75  # bins for each slice of the grid; with more, a bin saves nothing
 
 

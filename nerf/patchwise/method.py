@@ -1,0 +1,122 @@
+"""`tvnet`: total variation at its own weight, what a small network learned that it misses, and the views' word on whether to believe it."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...base.settings import Whole, checked
+from ...base.shapes import Volume
+from ...data import Projections
+from ...geometry import Grid
+from ...recon.iterative.sirt import sirt
+from ...recon.method import Callback, Progress, StopRun, method_function
+from ..device import usable_device
+from ..training.checkpoint import module_of, read_checkpoint
+from ..weights import shipped_checkpoint
+from .held_out import mixed, support
+from .inputs import facts, grey_scale, total_variation
+from .learner import LEARNER, Network, correction
+
+FAMILIAR = 1.0  # a fact about a scan that is further outside what training had, on a log scale, is said
+
+
+@checked(of="tvnet")
+class TvnetSettings:
+    """Settings of `tvnet`.
+
+    Args:
+        checkpoint: a file that `fewview train tvnet` wrote; None: the weights that come with fewview.
+        consistency: SIRT iterations from the corrected volume towards the measured line integrals. On the heads of docs/model_cards.md they
+            neither help nor harm (1 to 6: -0.01 to -0.1 dB), because the network has seen what total variation leaves of the views.
+        held_out: ask held-out views how much of the network's correction to take, and fall back towards total variation where they are
+            predicted worse with it. False takes all of it.
+    """
+
+    checkpoint: str | Path | None = None
+    consistency: Whole = 0
+    held_out: bool = True
+    device: str = "cpu"
+
+
+@method_function(TvnetSettings)
+def tvnet(projections: Projections, grid: Grid, settings: TvnetSettings, callbacks: Sequence[Callback]) -> Volume:
+    """The volume [z, y, x] in 1/mm: `pdhg_tv`, corrected by a small residual network as far as held-out views support it."""
+    module, told = _network(settings)
+    listeners = [_without_total(call) for call in callbacks]
+    first = total_variation(projections, grid, listeners)
+    told |= {"lambda_": first.lambda_}
+    after = corrected(module, projections, grid, first.volume, first.lambda_, settings.consistency)
+    share = 1.0
+    if settings.held_out:
+        told |= (found := _supported(module, projections, grid, first.lambda_, settings.consistency))
+        share = float(found["share"])
+    _say_unfamiliar(module, projections, grid, first.volume, first.lambda_, told)
+    volume = mixed(first.volume, after, share)
+    try:
+        for call in callbacks:
+            call(Progress(int(first.told.get("iterations", 0)) + 1, int(first.told.get("iterations", 0)) + 1, volume, {}, told))
+    except StopRun:
+        pass
+    return volume
+
+
+def corrected(module: Network, projections: Projections, grid: Grid, volume: Volume, lambda_: float, consistency: int) -> Volume:
+    """Total variation with the network's correction, and ``consistency`` SIRT iterations towards the views; in 1/mm, never below zero."""
+    after = np.maximum(volume + correction(module, projections, grid, volume, lambda_), 0)
+    return sirt(projections, grid, iterations=consistency, start=after) if consistency else after
+
+
+def _network(settings: TvnetSettings) -> tuple[Network, dict[str, Any]]:
+    """The network, and what to say about its weights."""
+    if settings.checkpoint is None:
+        checkpoint, name = shipped_checkpoint("tvnet"), "the weights that come with fewview"
+    else:
+        checkpoint, name = read_checkpoint(settings.checkpoint), str(settings.checkpoint)
+    module: Any = module_of(checkpoint, LEARNER, name=name).to(usable_device(settings.device))
+    return module, {"weights": name, "trained_steps": checkpoint.step}
+
+
+def _supported(module: Network, projections: Projections, grid: Grid, lambda_: float, consistency: int) -> dict[str, Any]:
+    """The part of the correction that held-out views support, and how it was found; a warning where it is not all of it."""
+
+    def both(data: Projections, box: Grid) -> tuple[Volume, Volume]:
+        volume = total_variation(data, box, lambda_=lambda_).volume
+        return volume, corrected(module, data, box, volume, lambda_, consistency)
+
+    found = support(projections, grid, both)
+    if found.share < 1:
+        share = "none" if found.share == 0 else f"{100 * found.share:.0f} %"
+        warnings.warn(
+            f"tvnet: {share} of the network's correction is taken, the rest is total variation: {found.described}, and with all of it they "
+            f"are predicted {abs(100 * found.gain):.1f} % {'better' if found.gain > 0 else 'worse'}",
+            stacklevel=4,
+        )
+    return {"share": found.share, "share_best": found.best, "share_gain": found.gain, "share_rule": found.described}
+
+
+# The range of each fact in training (procedural.py): views, voxels across, step, noise, weight of TV, pixel in voxels.
+KNOWN = ((-0.7, 0.7), (-0.3, 0.12), (-0.9, 1.3), (-1.5, 1.0), (-0.5, 0.5), (-0.9, 0.3))
+NAMED = ("number of views", "voxels across the field of view", "step between views", "noise", "weight of total variation", "pixel")
+
+
+def _say_unfamiliar(module: Network, projections: Projections, grid: Grid, volume: Volume, lambda_: float, told: dict[str, Any]) -> None:
+    """A warning where a fact about the scan is far from all that the network was trained on."""
+    scale = grey_scale(volume)
+    if scale == 0:
+        return
+    numbers = facts(projections, grid, scale, lambda_)
+    far = [n for n, value, (low, high) in zip(NAMED, numbers, KNOWN, strict=True) if not low - FAMILIAR <= value <= high + FAMILIAR]
+    if far:
+        told["unfamiliar"] = far
+        warnings.warn(f"tvnet: the {', '.join(far)} of this scan is far from what the network was trained on", stacklevel=4)
+
+
+def _without_total(call: Callback) -> Callback:
+    """The callback, for the steps of total variation, after which one more follows."""
+    return lambda p: call(dataclasses.replace(p, total=p.total + 1))

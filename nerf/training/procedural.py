@@ -1,0 +1,117 @@
+"""Scans of procedural volumes as training examples: many kinds of objects, geometries, sizes and noise levels, each from one seed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from ...base.shapes import LineIntegrals, Volume
+from ...data import Projections
+from ...data.phantom.procedural.families import random_volume
+from ...data.phantom.smooth_noise import Noise
+from ...data.volumes.resample import coarsen
+from ...geometry import Grid, Scan
+from ...recon import Operator
+from .bank import Bank
+from .learner import Example
+
+VIEWS = 60  # views of each scan, of which training takes fewer
+VOXEL_MM = 0.25  # the networks are told no lengths, so that any number will do
+VALIDATION = range(100_000, 100_008)  # seeds of the scans that choose the best weights
+FINER_PIXELS_FROM = 300  # the pixels of the seeds from here on are finer than the voxels
+FINE = 2  # the scanned volume and the rays are finer than the grid by this factor
+
+
+def procedural_example(seed: int, bank: Bank) -> Example:
+    """A scan of a scene, with the scene itself, averaged over the voxels of the grid, as reference.
+
+    The scene is projected on a grid twice as fine, with four rays a pixel averaged in intensity, then blurred and given photon noise.
+    """
+    rng = np.random.default_rng([seed, 40])
+    across, slices = int(rng.choice([48, 64, 64, 72])), int(rng.choice([24, 32, 40]))
+    grid = Grid((slices, across, across), VOXEL_MM)
+    scan = draw_scan(rng, grid, (0.6, 1.3) if seed < FINER_PIXELS_FROM else (0.42, 0.8))
+
+    def make() -> tuple[np.ndarray, np.ndarray]:
+        scene = draw_scene(rng, seed, grid)
+        fine = Grid(scene.shape, VOXEL_MM / FINE)  # type: ignore[arg-type]
+        exact = _line_integrals(scene, fine, scan)
+        strength = np.float32(_log(rng, 0.4, 4.0) / max(float(exact.max()), 1e-6))
+        return _measured(rng, exact * strength, scan), coarsen(scene, FINE) * strength
+
+    values, reference = bank.get(("procedural", seed), make)
+    return Example(f"procedural_{seed}", f"procedural_{seed}", Projections(values, scan), grid, reference, f"seed {seed}")
+
+
+def draw_scene(rng: np.random.Generator, seed: int, grid: Grid) -> Volume:
+    """The middle slices of a volume of one family, often with regions where another family takes its place, and sometimes with holes."""
+    nz, ny, nx = (FINE * n for n in grid.shape)
+    middle = slice((ny - nz) // 2, (ny - nz) // 2 + nz)
+
+    def volume(number: int) -> Volume:
+        return random_volume((ny, ny, nx), VOXEL_MM / FINE, number, fine=1)[middle]
+
+    axis = ((np.arange(nx) + 0.5) / nx - 0.5).astype(np.float32)
+    points = np.stack([p.ravel() for p in np.meshgrid(axis[middle], axis, axis, indexing="ij")])[::-1]
+    scene = volume(8 * seed)
+    for other in range(int(rng.choice([0, 1, 1, 2]))):
+        where = Noise.seeded(rng, _log(rng, 0.08, 0.4))(points).reshape(scene.shape) > rng.uniform(-0.8, 0.8)
+        put = volume(8 * seed + 1 + other) if rng.random() < 0.85 else np.zeros_like(scene)
+        inside = (scene > 0) & where & ((put > 0) if rng.random() < 0.5 else True)
+        scene = np.where(inside, put, scene)
+    round_ = (axis[:, None] ** 2 + axis[None, :] ** 2) < 0.48**2
+    return np.ascontiguousarray(scene * round_, dtype=np.float32)
+
+
+def draw_scan(rng: np.random.Generator, grid: Grid, pixels: tuple[float, float]) -> Scan:
+    """A short scan of the SkyScan 1276 (one in two), another short scan, a full circle, or parallel beams over half a turn.
+
+    A pixel at the axis is a share of a voxel between the two numbers ``pixels``; where these reach 1, it is as large as a voxel in half of
+    the scans.
+    """
+    kind = rng.choice(["skyscan", "short", "circle", "parallel"], p=[0.5, 0.18, 0.17, 0.15])
+    radius, height = grid.size_mm[0] / 2, grid.size_mm[2]
+    natural = rng.random() < 0.5 and pixels[1] >= 1
+    pixel = grid.voxel_mm * (1.0 if natural else rng.uniform(*pixels))
+    fan_deg = 25.888290 if kind == "skyscan" else float(rng.uniform(6, 36))
+    half = math.radians(fan_deg / 2)
+    dso = 400 * radius if kind == "parallel" else radius / math.sin(half)
+    width = 2.02 * radius if kind == "parallel" else 2 * dso * math.tan(half)
+    rows = math.ceil(height * (1.05 if kind == "parallel" else 1 + radius / (dso - radius)) / pixel) + 1
+    begin = rng.uniform(0, 360)
+    if kind in ("circle", "parallel"):
+        angles = begin + np.arange(VIEWS) * (360 if kind == "circle" else 180) / VIEWS
+    else:
+        angles = begin + np.linspace(0, 207.2 if kind == "skyscan" else rng.uniform(180 + fan_deg * 0.9, 250), VIEWS)
+    return Scan.circular(dso_mm=dso, dsd_mm=dso, rows=rows, cols=math.ceil(width / pixel), pixel_mm=pixel, angles_deg=angles)
+
+
+def _line_integrals(scene: Volume, grid: Grid, scan: Scan) -> LineIntegrals:
+    rows, cols = scan.shape
+    rays = Scan((rows * FINE, cols * FINE), scan.source, scan.detector, scan.u / FINE, scan.v / FINE, scan.angles_deg)
+    return Operator(rays, grid)(scene)
+
+
+def _measured(rng: np.random.Generator, rays: LineIntegrals, scan: Scan) -> LineIntegrals:
+    """What the detector makes of exact rays: blur, averages over pixels, photon and readout noise, and a rest of beam hardening."""
+    light = np.exp(-rays)
+    if rng.random() < 0.7:
+        blur = rng.uniform(0, 1.4)
+        light = gaussian_filter(light, (0, blur, blur), mode="nearest")
+    rows, cols = scan.shape
+    light = light.reshape(len(scan), rows, FINE, cols, FINE).mean(axis=(2, 4))
+    if rng.random() < 0.92:
+        photons = _log(rng, 2e3, 4e5)
+        counts = rng.poisson(light * photons) + rng.normal(0, min(10, 0.1 * math.sqrt(photons)), light.shape)
+        light = np.maximum(counts, 0.5) / photons
+    line = -np.log(light)
+    if rng.random() < 0.3:
+        line = line - rng.uniform(-0.04, 0.04) * line**2 / max(float(line.max()), 1e-6)
+    return line.astype(np.float32)
+
+
+def _log(rng: np.random.Generator, low: float, high: float) -> float:
+    """A number whose logarithm is drawn evenly."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))

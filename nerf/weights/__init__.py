@@ -1,0 +1,44 @@
+"""The weights that come with fewview, by method: files of plain tensors whose hashes are known here (`docs/model_cards.md`)."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from ...base import InputError
+from ..training.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
+
+FOLDER = Path(__file__).parent
+SHA256: Mapping[str, str] = {
+    "tvnet": "dede43a7055e0e830bbe73aaeb9b92a3db6f918493e11b11e846f47079aaef2e",
+}
+
+
+def shipped_checkpoint(name: str, folder: Path = FOLDER) -> Checkpoint:
+    """The checkpoint of a method that comes with fewview, its weights as float32.
+
+    Raises InputError for a file that is not the one of this version, and FileNotFoundError where it is missing.
+    """
+    path = folder / f"{name}.pt"
+    if not path.is_file():
+        raise FileNotFoundError(f"the weights of {name} are missing from this installation ({path}): install fewview again")
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != SHA256[name]:
+        raise InputError(
+            f"{path} has the SHA-256 {found[:16]}...",
+            expected=f"{SHA256[name][:16]}..., the weights of this version of fewview",
+            remedy="install fewview again, or name weights of your own: --set checkpoint=FILE",
+        )
+    checkpoint = read_checkpoint(path)
+    return dataclasses.replace(checkpoint, state={key: value.float() for key, value in checkpoint.state.items()})
+
+
+def shrink(checkpoint: Checkpoint, to: str | Path, *, force: bool = False) -> str:
+    """Write a checkpoint with its weights as float16, as they are shipped; returns the file's SHA-256."""
+    half = {key: value.to(torch.float16) for key, value in checkpoint.state.items()}
+    save_checkpoint(to, dataclasses.replace(checkpoint, state=half), force=force)
+    return hashlib.sha256(Path(to).read_bytes()).hexdigest()

@@ -1,0 +1,197 @@
+"""tvnet: tiles change nothing, it learns, held-out views decide how much of it is taken, and its weights are what they should be."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fewview.data import Projections
+from fewview.geometry import Grid, InputError, Scan, views
+from fewview.nerf.patchwise import network
+from fewview.nerf.patchwise.held_out import support
+from fewview.nerf.patchwise.inputs import facts, grey_scale
+from fewview.nerf.patchwise.learner import LEARNER, Network
+from fewview.nerf.training.bank import Bank
+from fewview.nerf.training.learner import Example
+from fewview.nerf.training.procedural import procedural_example
+from fewview.nerf.training.settings import TrainSettings
+from fewview.nerf.training.train_network import decibel, train
+from fewview.nerf.weights import FOLDER, shipped_checkpoint
+from fewview.recon import METHODS, Operator, pdhg_tv, reconstruct
+from fewview.recon.physics.simulator import simulate
+
+TINY = network.Architecture(first=16, second=16, third=8)
+LEARNER_TINY = replace(LEARNER, presets={"tiny": TINY}, training={"tiny": {"batch": 4, "pool": 1, "clip": 1.0}})
+SCAN = Scan.circular(dso_mm=80, dsd_mm=80, rows=28, cols=40, pixel_mm=1.1, angles_deg=np.arange(40) * 9.0)
+GRID = Grid((16, 32, 32), 1.1)
+
+
+@cache
+def shells(seed: int) -> Example:
+    """Thin shells around balls, on voxels half as large as the grid's, scanned with noise; the reference is the truth."""
+    fine, rng = Grid((32, 64, 64), 0.55), np.random.default_rng(seed)
+    z, y, x = np.meshgrid(fine.z_mm, fine.y_mm, fine.x_mm, indexing="ij")
+    volume = 0.03 * (x**2 + y**2 < 15**2)
+    for _ in range(4):
+        a, b, c, radius = *rng.uniform(-6, 6, 3), rng.uniform(3, 6)
+        away = np.sqrt((x - a) ** 2 + (y - b) ** 2 + (z - c) ** 2)
+        volume = np.where(away < radius, 0.04, np.where(away < radius + 1.0, 0.2, volume))
+    volume = volume.astype(np.float32)
+    p = simulate(volume, fine, SCAN, seed=seed, polychromatic=False, photons=20000.0, refine=1, rays=2, bits=0, scatter=0.0)
+    coarse = volume.reshape(16, 2, 32, 2, 32, 2).mean(axis=(1, 3, 5))
+    return Example(f"{seed}", f"{seed}", p, GRID, coarse)
+
+
+def random_module() -> Network:
+    module = LEARNER.build(TINY, torch.Generator().manual_seed(0)).eval()
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return module
+
+
+def test_what_surrounds_a_voxel_is_what_lies_there() -> None:
+    rng, edge = np.random.default_rng(0), 2 * network.REACH + 3
+    region = rng.random((2, edge, edge + 1, edge + 2), dtype=np.float32)
+    seen, middle = network.surroundings(region)
+    assert seen.shape == (3 * 4 * 5, network.INPUTS)
+    z, y, x = (network.REACH + k for k in (2, 1, 3))
+    row, own = seen[(2 * 4 + 1) * 5 + 3].numpy(), region[0, z, y, x]
+    assert middle[(2 * 4 + 1) * 5 + 3] == own
+    near = region[:, z - 2 : z + 3, y - 2 : y + 3, x - 2 : x + 3]
+    assert np.allclose(row[:125], near[0].ravel() - own)
+    assert np.allclose(row[125:250], near[1].ravel())
+    upper = region[0, z - 13 : z - 4, y - 4 : y + 5, x + 5 : x + 14].mean()  # the block of 9 voxels above, in the middle, to the right
+    assert row[-27 + 5] == pytest.approx(upper - own, abs=1e-5)
+
+
+def test_tiles_give_the_volume_of_one_piece_and_do_not_see_beyond_their_reach() -> None:
+    module, rng = random_module(), np.random.default_rng(0)
+    volumes = [rng.random((37, 30, 42), dtype=np.float32) for _ in range(2)]
+    told = np.full(network.FACTS, 0.3, np.float32)
+    whole = network.tiled(module.net, volumes, told, 0.5, tile=64)
+    assert np.abs(whole - network.tiled(module.net, volumes, told, 0.5, tile=16)).max() < 1e-5 * np.abs(whole).max()
+    far = [v.copy() for v in volumes]
+    for v in far:
+        v[:, :, : 20 - network.REACH] = 7
+        v[:, :, 21 + network.REACH :] = 7
+    assert np.allclose(network.tiled(module.net, far, told, 0.5)[:, :, 20], whole[:, :, 20], atol=1e-5)
+    assert not np.allclose(network.tiled(module.net, far, told, 0.5)[:, :, 19], whole[:, :, 19], atol=1e-5)
+
+
+def test_a_correction_is_as_large_as_the_contrast() -> None:
+    """Away from faint structures the network knows no unit: twice the volumes, in the same units, are corrected by twice as much."""
+    module, rng = random_module(), np.random.default_rng(0)
+    volumes, told = [100 * rng.random((8, 8, 8), dtype=np.float32) for _ in range(2)], np.zeros(network.FACTS, np.float32)
+    single, double = (network.tiled(module.net, [k * v for v in volumes], told, k) for k in (1.0, 2.0))
+    assert np.allclose(double, 2 * single, rtol=1e-4)
+
+
+def test_the_grey_scale_and_the_unit_of_length_do_not_matter() -> None:
+    """Twice the attenuation on voxels of half the size is the same scan."""
+    example = shells(1)
+    p = example.projections[views.evenly(SCAN, 12)]
+    small = Scan(SCAN.shape, SCAN.source / 2, SCAN.detector / 2, SCAN.u / 2, SCAN.v / 2, SCAN.angles_deg)[views.evenly(SCAN, 12)]
+    numbers = facts(p, GRID, grey_scale(example.reference), 0.006)
+    other = facts(Projections(p.values, small), Grid(GRID.shape, 0.55), grey_scale(2 * example.reference), 0.006)
+    assert numbers == pytest.approx(other, abs=1e-4)
+    assert grey_scale(np.pad(example.reference, 9)) == pytest.approx(grey_scale(example.reference))
+    assert grey_scale(np.zeros((2, 2, 2), np.float32)) == 0
+
+
+def test_it_learns_what_total_variation_misses(tmp_path: Path) -> None:
+    settings = TrainSettings.of(LEARNER_TINY, "tiny", steps=160, views=(12,), check_every=80, check_views=(12,), seed=1)
+    done = train(LEARNER_TINY, [shells(k) for k in (1, 2, 3)], [shells(4)], settings, tmp_path / "tvnet.pt", bank=tmp_path / "bank")
+    first, *_, last = done.losses
+    assert last["score"] > first["score"] + 0.4  # dB above the total variation that it starts from, on shells it never saw
+    assert len(list((tmp_path / "bank").glob("*.npz"))) >= 3
+    other = shells(5)
+    given = other.projections[views.evenly(SCAN, 12)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        rec = reconstruct(given, "tvnet", GRID, checkpoint=tmp_path / "tvnet.pt")
+    assert rec.volume.min() >= 0
+    assert rec.settings["share"] == (0.5 if rec.settings["share_best"] >= 0.8 else rec.settings["share_best"] / 2)  # two views held out
+    assert decibel(rec.volume, other) > decibel(pdhg_tv(given, GRID), other) + 0.1
+
+
+@pytest.mark.parametrize(("invented", "low", "high"), [(False, 0.4, 1.0), (True, 0.0, 0.1)])
+def test_held_out_views_tell_a_truth_from_an_invention(invented: bool, low: float, high: float) -> None:
+    example = shells(2)
+    given = example.projections[views.evenly(SCAN, 28)]
+
+    def both(data: Projections, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+        before = pdhg_tv(data, grid, lambda_=0.01)
+        true = example.reference - before
+        return before, before + (np.roll(true, 7, axis=2)[:, ::-1] if invented else true)
+
+    found = support(given, GRID, both)
+    assert low <= found.share <= high
+    assert not invented or found.gain < 0
+
+
+def test_a_correction_that_the_views_refute_is_not_taken_and_this_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fewview.nerf.patchwise import method
+
+    given = shells(3).projections[views.evenly(SCAN, 12)]
+    monkeypatch.setattr(method, "_network", lambda settings: (random_module(), {}))
+    with pytest.warns(UserWarning, match="none of the network's correction is taken"):
+        rec = reconstruct(given, "tvnet", GRID)
+    assert rec.settings["share"] == 0
+    assert np.array_equal(rec.volume, pdhg_tv(given, GRID))
+
+
+def test_the_weights_that_come_with_it_are_better_than_total_variation_on_shells() -> None:
+    example = shells(6)
+    for count in (13, 26):
+        given = example.projections[views.evenly(SCAN, count)]
+        rec = reconstruct(given, "tvnet", GRID, check=False)
+        assert decibel(rec.volume, example) > decibel(pdhg_tv(given, GRID), example) + 0.1
+    assert not METHODS["tvnet"].trained
+
+
+def test_weights_that_are_not_those_of_this_version_are_refused(tmp_path: Path) -> None:
+    whole = (FOLDER / "tvnet.pt").read_bytes()
+    assert len(whole) < 1 << 20
+    assert shipped_checkpoint("tvnet").method == "tvnet"
+    for damaged in (whole[:-1], whole[:500] + bytes([whole[500] ^ 1]) + whole[501:], b""):
+        (tmp_path / "tvnet.pt").write_bytes(damaged)
+        with pytest.raises(InputError, match="the weights of this version of fewview"):
+            shipped_checkpoint("tvnet", tmp_path)
+    with pytest.raises(FileNotFoundError, match="install fewview again"):
+        shipped_checkpoint("tvnet", tmp_path / "nowhere")
+
+
+class _Runs:
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return (Path.write_text, (Path("ran"), "code in a checkpoint was executed"))
+
+
+def test_code_in_a_file_of_weights_is_not_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.pt").write_bytes(pickle.dumps({"format": _Runs()}))
+    torch.save({"format": _Runs()}, tmp_path / "b.pt")
+    for name in ("a.pt", "b.pt"):
+        with pytest.raises(InputError, match="cannot be read as a checkpoint"):
+            reconstruct(shells(3).projections[::4], "tvnet", GRID, checkpoint=tmp_path / name)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_procedural_example_is_a_scan_of_its_reference(tmp_path: Path) -> None:
+    example = procedural_example(3, Bank(0, tmp_path))
+    again = procedural_example(3, Bank(0, tmp_path))  # from the folder
+    fresh = procedural_example(3, Bank(0))
+    assert np.array_equal(example.projections.values, again.projections.values)
+    assert np.array_equal(example.reference, fresh.reference)
+    predicted = Operator(example.projections.scan, example.grid)(example.reference)
+    measured = example.projections.values
+    assert np.corrcoef(predicted.ravel(), measured.ravel())[0, 1] > 0.995
+    assert predicted.sum() == pytest.approx(measured.sum(), rel=0.05)
+    assert (procedural_example(4, Bank(0)).reference != 0).mean() > 0.01

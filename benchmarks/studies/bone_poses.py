@@ -172,7 +172,7 @@ def true_junction(tibia: NDArray[np.bool_], fibula: NDArray[np.bool_], *, knee_u
     """The slice in which the labels [z, y, x] of fibula and tibia first lie apart, from the knee on: no voxels of theirs touch."""
     order = slice(None, None, -1) if knee_up else slice(None)
     grown = np.asarray(ndimage.binary_dilation(tibia, np.ones((1, 3, 3), bool)), dtype=bool)
-    touch, there = (np.asarray(mask).reshape(len(mask), -1).any(axis=1)[order] for mask in (grown & fibula, fibula))
+    touch, there = (np.asarray(np.any(mask, axis=(1, 2)))[order] for mask in (grown & fibula, fibula))
     used = np.flatnonzero(there)
     upper = np.arange(len(there)) < used[0] + len(used) // 2
     together = np.flatnonzero(touch & upper)

@@ -147,6 +147,7 @@ ROWS: Mapping[str, Row] = {
         "learned",
         "total variation, corrected by a small network as far as held-out views support it; its weights come with fewview",
         "after Jin et al., IEEE Trans. Image Process. 26 (2017) 4509, on a volume of total variation",
+        _CONSISTENCY,
         learner=f"{_NERF}.patchwise.learner:LEARNER",
         shipped=True,
     ),

@@ -9,7 +9,9 @@ so on from here.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +35,7 @@ FloatVolume = Float[NDArray, "z y x"]  # attenuation in 1/mm, in single or doubl
 VolumeMask = Bool[NDArray, "z y x"]  # true for the voxels that count
 VoxelValues = Float[NDArray[np.float32], "z y x"]  # one number for each voxel, in the unit that its name or the docstring says
 NewVolume = Float[NDArray[np.float32], "z2 y2 x2"]  # attenuation in 1/mm, on another grid than the `Volume` beside it
+NewVoxelValues = Float[NDArray[np.float32], "z2 y2 x2"]  # one number for each voxel of another grid than that of the arrays beside it
 
 # Projections: one image for each view.
 LineIntegrals = Float[NDArray[np.float32], "view row col"]  # -ln(I / I0), dimensionless
@@ -52,3 +55,59 @@ PerView = Float[NDArray[np.float64], "view"]  # one number for each view, in the
 ViewIndices = Int[NDArray[np.intp], "kept"]  # which views of a scan, counted from 0
 Points = Float[NDArray, "3 point"]  # the x, y and z of points, in mm
 Floats = Float[NDArray[np.float64], "..."]  # numbers in an array whose shape the docstring of the function says
+
+
+@runtime_checkable
+class StoredViews(Protocol):
+    """Views [view, row, col] in the file ``path``, which are read when they are indexed: ``views[3]``, ``views[2:5, rows]``."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(views, rows, columns), or (slices, rows, columns)."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of a value."""
+        ...
+
+    @property
+    def ndim(self) -> int:
+        """3."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """The number of values."""
+        ...
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, part: Any, /) -> Any: ...
+
+
+@runtime_checkable
+class StoredSlices(Protocol):
+    """Slices of a volume [z, y, x] in the file ``path``, which are read one after the other."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(views, rows, columns), or (slices, rows, columns)."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of a value."""
+        ...
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Any]: ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base.shapes import FloatImage, LineIntegrals
+from ...base.shapes import FloatImage, LineIntegrals, StoredViews
 
 LEAST = 0.5  # in line integral; a pixel that is off by less hardly shows in the volume
 SIGMAS = 12.0  # standard deviations of the noise at the brightness of the surroundings
@@ -14,7 +14,7 @@ MOST = 2_000  # candidates in a view; where there are more, they are edges of an
 OFTEN = 0.25  # share of the views; what sticks out in so many belongs to the object or the detector
 
 
-def stray_warnings(values: LineIntegrals, source: str) -> list[str]:
+def stray_warnings(values: LineIntegrals | StoredViews, source: str) -> list[str]:
     """A warning about pixels of line integrals that stick out of their surroundings and of both neighbouring views; empty without any."""
     if len(values) < 3:
         return []
@@ -33,7 +33,7 @@ def stray_warnings(values: LineIntegrals, source: str) -> list[str]:
     ]
 
 
-def _strays(values: LineIntegrals, view: int) -> NDArray[np.float32]:
+def _strays(values: LineIntegrals | StoredViews, view: int) -> NDArray[np.float32]:
     """By how much the stray pixels of a view deviate from their surroundings."""
     image = values[view]
     jump = np.abs(np.diff(image, axis=1))

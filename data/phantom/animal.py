@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base.shapes import Float, UInt8, Volume, VolumeMask
+from ...base.shapes import Bool, Float, UInt8, Volume, VolumeMask
 from ...geometry import Grid
 from .bones import NOTHING
 from .leg import INDEX, MATERIALS, NAMES, Leg, grow_leg, turn
@@ -105,7 +105,9 @@ def _labels(leg: Leg, side: str, points: Float[NDArray[np.float64], "3 point"]) 
     return found
 
 
-def _vertebrae(whole: Float[NDArray[np.float64], "3 3"], points: Float[NDArray[np.float64], "3 point"]) -> tuple[VolumeMask, VolumeMask]:
+def _vertebrae(
+    whole: Float[NDArray[np.float64], "3 3"], points: Float[NDArray[np.float64], "3 point"]
+) -> tuple[Bool[NDArray[np.bool_], "point"], Bool[NDArray[np.bool_], "point"]]:
     """(shell, core) of the vertebrae at points of the scene: short drums with a process to each side, from 5.5 mm above the middle."""
     x, y, z = whole.T @ points
     step = _VERTEBRA_MM + _DISC_MM

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...base import InputError
 from ...base.memory import require_memory
-from ...base.shapes import AnyVolume
+from ...base.shapes import AnyVolume, StoredSlices
 from ...geometry import Grid
 from ...geometry.skyscan.text import LogText, parse_text
 from ..images.grey import GREY_TYPES, from_grey, to_grey
@@ -26,7 +26,7 @@ LOW, HIGH = "Minimum for CS to Image Conversion", "Maximum for CS to Image Conve
 
 
 def write_slices(
-    volume: AnyVolume,
+    volume: AnyVolume | StoredSlices,
     grid: Grid,
     folder: Path,
     *,
@@ -69,11 +69,13 @@ def write_slices(
     (folder / f"{stem}.log").write_text("\r\n".join([*text, ""]), encoding="utf-8", newline="")
 
 
-def _window(volume: AnyVolume, window: tuple[float, float] | None) -> tuple[float, float]:
+def _window(volume: AnyVolume | StoredSlices, window: tuple[float, float] | None) -> tuple[float, float]:
     if window is not None:
         if len(window) != 2:
             raise InputError(f"window is {window}", expected="(low, high) in 1/mm")
         return float(window[0]), float(window[1])
+    if isinstance(volume, StoredSlices):
+        raise InputError("no window for slices that are stored", expected="(low, high) in 1/mm")
     low, high = float(volume.min()), float(volume.max())
     return (low, high) if low < high else (low, low + 1.0)
 

@@ -95,7 +95,7 @@ def surroundings(region: Float[NDArray[np.float32], "volume z y x"]) -> tuple[Fl
     return torch.from_numpy(found).T, torch.from_numpy(np.ascontiguousarray(middle))
 
 
-def region_of(volumes: Sequence[Volume], core: tuple[slice, ...], scale: float) -> Float[NDArray[np.float32], "volume z y x"]:
+def region_of(volumes: Sequence[Volume], core: tuple[slice, ...], scale: float) -> Float[NDArray[np.float32], "volume z2 y2 x2"]:
     """The volumes (in 1/mm) around a core, in units of ``scale``; beyond the faces the outermost voxels are repeated."""
     shape = volumes[0].shape
     z, y, x = (np.clip(np.arange(s.start - REACH, s.stop + REACH), 0, n - 1) for s, n in zip(core, shape, strict=True))

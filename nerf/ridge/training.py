@@ -16,7 +16,7 @@ from ...data.phantom.procedural.families import random_volume
 from ...recon.ridge.filters import grey_scale
 from .network import RidgeNetwork, RidgeSize, denoised
 
-Patches = Float[Tensor, "n z y x"]  # attenuation in units of the grey scale of the body
+Patches = Float[Tensor, "n pz py px"]  # attenuation in units of the grey scale of the body
 
 
 @checked(of="training the ridge prior")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from ...base.shapes import LineIntegrals, Volume
+from ...base.shapes import Float, LineIntegrals, Volume
 from ...data import Projections
 from ...data.phantom.procedural.families import random_volume
 from ...data.phantom.smooth_noise import Noise
@@ -94,7 +95,7 @@ def _line_integrals(scene: Volume, grid: Grid, scan: Scan) -> LineIntegrals:
     return Operator(rays, grid)(scene)
 
 
-def _measured(rng: np.random.Generator, rays: LineIntegrals, scan: Scan) -> LineIntegrals:
+def _measured(rng: np.random.Generator, rays: Float[NDArray[np.float32], "view fine_row fine_col"], scan: Scan) -> LineIntegrals:
     """What the detector makes of exact rays: blur, averages over pixels, photon and readout noise, and a rest of beam hardening."""
     light = np.exp(-rays)
     if rng.random() < 0.7:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ...base import InputError
-from ...base.shapes import AnyViews, LineIntegrals, PixelMask
+from ...base.shapes import AnyViews, LineIntegrals, PixelMask, StoredViews
 from ...data.images.pixel_filling import mend_dead
 
 _VIEWS = 64  # enough for a median over the views; keeps the cost independent of the length of the scan
@@ -18,7 +18,7 @@ _LEAST_OFFSET = 0.1  # of the range of the mean image: gain errors of a few per 
 _LEAST_RATIO = 5.0  # of the fluctuation over the views, against the neighbours
 
 
-def find_dead_pixels(values: AnyViews, sigmas: float = 10.0) -> PixelMask:
+def find_dead_pixels(values: AnyViews | StoredViews, sigmas: float = 10.0) -> PixelMask:
     """Mask of the pixels that disagree with their 5 x 5 neighbourhood in most views.
 
     ``values`` [view, row, col] are counts, transmissions or line integrals. A pixel is dead when its median over the views, or the
@@ -44,7 +44,7 @@ def find_dead_pixels(values: AnyViews, sigmas: float = 10.0) -> PixelMask:
     return bad
 
 
-def _statistics(values: AnyViews, views: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], PixelMask]:
+def _statistics(values: AnyViews | StoredViews, views: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], PixelMask]:
     """Median and fluctuation of each pixel [row, col] over some views, and which are not finite in most of them; some rows at a time, so
     that memory stays small.
     """

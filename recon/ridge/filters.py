@@ -10,7 +10,8 @@ from torch.nn import functional
 from ...base.shapes import Float
 from ..iterative.arrays import Volume, as_numpy
 
-Filters = Float[Tensor, "out in 3 3 3"]  # weights of a convolution, without a unit
+FirstFilters = Float[Tensor, "m 1 3 3 3"]  # weights of the first of two convolutions, without a unit
+SecondFilters = Float[Tensor, "f m 3 3 3"]  # and of the second
 PAD = 2  # voxels by which a filter of 5^3 reaches beyond its middle
 
 
@@ -30,17 +31,17 @@ def folded(wide: Float[Tensor, "n z2 y2 x2"]) -> Float[Tensor, "n z y x"]:
     return wide
 
 
-def responses(wide: Float[Tensor, "n z2 y2 x2"], first: Filters, second: Filters) -> Float[Tensor, "n f z y x"]:
+def responses(wide: Float[Tensor, "n z2 y2 x2"], first: FirstFilters, second: SecondFilters) -> Float[Tensor, "n f z y x"]:
     """W x [n, f, z, y, x] of continued volumes, in the same unit."""
     return functional.conv3d(functional.conv3d(wide[:, None], first), second)
 
 
-def transposed(r: Float[Tensor, "n f z y x"], first: Filters, second: Filters) -> Float[Tensor, "n z2 y2 x2"]:
+def transposed(r: Float[Tensor, "n f z y x"], first: FirstFilters, second: SecondFilters) -> Float[Tensor, "n z2 y2 x2"]:
     """W' r of responses [n, f, z, y, x], on continued volumes, in the same unit."""
     return functional.conv_transpose3d(functional.conv_transpose3d(r, second), first)[:, 0]
 
 
-def spectral_norm(first: Float[Tensor, "m 1 3 3 3"], second: Float[Tensor, "f m 3 3 3"], size: int = 16) -> Float[Tensor, ""]:
+def spectral_norm(first: FirstFilters, second: SecondFilters, size: int = 16) -> Float[Tensor, ""]:
     """The largest singular value (no unit) of the two convolutions after one another: the largest sum over filters of squared spectra."""
     one = torch.fft.rfftn(first[:, 0], s=(size,) * 3, dim=(-3, -2, -1))
     two = torch.fft.rfftn(second, s=(size,) * 3, dim=(-3, -2, -1))

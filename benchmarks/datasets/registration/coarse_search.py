@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import fft as scipy_fft
 from scipy import ndimage
 
-from ....base.shapes import VoxelValues
+from ....base.shapes import NewVoxelValues, VoxelValues
 from ....geometry.transform import rotation_matrix
 
 fft: Any = scipy_fft  # its own stubs speak of dispatch, not of arrays
@@ -53,7 +53,7 @@ def orientations(axial: bool) -> Iterator[NDArray[np.float64]]:
                     yield rotation_matrix((0, 0, 1), float(angle)) @ swap
 
 
-def search(part: VoxelValues, whole: VoxelValues, *, axial: bool = True, most: int = 4) -> list[Start]:
+def search(part: NewVoxelValues, whole: VoxelValues, *, axial: bool = True, most: int = 4) -> list[Start]:
     """The best guesses of where ``part`` lies in ``whole``, [z, y, x] in any unit with the same voxels; half of them of each handedness.
 
     What is outside ``whole`` is taken as 0, air.
@@ -74,7 +74,7 @@ def search(part: VoxelValues, whole: VoxelValues, *, axial: bool = True, most: i
     return sorted(best, key=lambda s: -abs(s.correlation))
 
 
-def _turned(part: VoxelValues, turn: NDArray[np.float64]) -> tuple[VoxelValues, VoxelValues, NDArray[np.float64]]:
+def _turned(part: VoxelValues, turn: NDArray[np.float64]) -> tuple[NewVoxelValues, NewVoxelValues, NDArray[np.float64]]:
     """The part turned, the mask of its box, and where its middle is in that array (z, y, x)."""
     flip = turn[::-1, ::-1]
     shape = np.ceil(np.abs(flip) @ np.array(part.shape) - 1e-6).astype(int)

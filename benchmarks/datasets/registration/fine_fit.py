@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ....base.shapes import Float, VolumeMask, VoxelValues
+from ....base.shapes import Float, NewVoxelValues, VolumeMask, VoxelValues
 from ....geometry.transform import rotation_matrix
 
 _MOST_POINTS = 100_000
@@ -39,7 +39,7 @@ class Pose:
 
 
 def fit(
-    part: VoxelValues, whole: VoxelValues, start: Pose, valid: VolumeMask, smooth: tuple[float, ...] = (2.0, 1.0), *, last: bool = False
+    part: NewVoxelValues, whole: VoxelValues, start: Pose, valid: VolumeMask, smooth: tuple[float, ...] = (2.0, 1.0), *, last: bool = False
 ) -> Pose:
     """The pose of ``part`` in ``whole`` [z, y, x], in any unit, from a pose that is right to a few voxels. Places outside ``valid`` do not
     count. The ``last`` fit leaves the scale as it is, and looks at fine structure alone, which beam hardening and its
@@ -53,7 +53,7 @@ def fit(
     return pose
 
 
-def _fit_at(part: VoxelValues, whole: VoxelValues, pose: Pose, valid: VolumeMask, rim: int, rigid: bool) -> Pose:
+def _fit_at(part: NewVoxelValues, whole: VoxelValues, pose: Pose, valid: VolumeMask, rim: int, rigid: bool) -> Pose:
     """The pose that fits best. A ``rim`` of voxels where the smoothing of the part lacked its neighbours does not count."""
     index, levels = _points(part, rim)
     slopes = [np.asarray(g, dtype=np.float32) for g in np.gradient(whole)][::-1]  # along x, y, z
@@ -117,7 +117,7 @@ def _sampled(whole: VoxelValues, valid: VolumeMask, places: NDArray[np.float64])
     return _at(whole, places), inside
 
 
-def agreement(part: VoxelValues, whole: VoxelValues, pose: Pose, valid: VolumeMask) -> tuple[float, float]:
+def agreement(part: NewVoxelValues, whole: VoxelValues, pose: Pose, valid: VolumeMask) -> tuple[float, float]:
     """(correlation of the two, of their fine structure) where they overlap: the second tells one scan from another of the same kind.
 
     Fine structure is what a Gaussian of two voxels takes away.

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ....base.shapes import VolumeMask, VoxelValues
+from ....base.shapes import NewVoxelValues, VolumeMask, VoxelValues
 from ....data import Projections
 from ....data.placement import Placement
 from ....data.volumes.blocks import read_blocks, slices_shape
@@ -33,7 +33,7 @@ class _Problem:
     whole: VoxelValues
     grid: Grid
     valid: VolumeMask
-    part: VoxelValues
+    part: NewVoxelValues
 
 
 def register(projections: Projections, folder: Path, voxel_mm: float) -> Placement:
@@ -85,7 +85,7 @@ def _roughly(problem: _Problem, axial: bool, ratio: float) -> Pose:
     return replace(best, middle=(middle_mm - grid.origin_mm) / grid.voxel_mm, scale=best.scale * ratio)
 
 
-def _shrunk(part: VoxelValues, to: Grid, grid: Grid, ratio: float) -> VoxelValues:
+def _shrunk(part: VoxelValues, to: Grid, grid: Grid, ratio: float) -> NewVoxelValues:
     """The part in the voxels of ``to``, where its own are ``ratio`` times as large as those of ``grid``."""
     nz, ny, nx = (max(2, round(n * ratio * grid.voxel_mm / to.voxel_mm)) for n in part.shape)
     return resample(part, Grid(part.shape, ratio * grid.voxel_mm), Grid((nz, ny, nx), to.voxel_mm))

@@ -14,7 +14,7 @@ from ...base import InputError
 from ...base.files import own_path
 from ...base.plain import plain, to_json
 
-FORMAT = 3  # format of records and of sweep.json; raise it when older records can no longer be read
+FORMAT = 4  # format of records and of sweep.json; raise it when older records can no longer be read
 Record = dict[str, Any]
 
 

@@ -16,17 +16,17 @@ from hostile_case import Case, fine, refused, right
 from hostile_room import Room
 from hostile_world import edited, log_text
 
-FORMAT = 3
+FORMAT = 4
 TASK = {
     "key": "k1", "animal": "1", "week": 0, "views": 2, "selection": "evenly", "seed": 0, "method": "fdk", "size": 8, "settings": {},
-    "photons": None, "inputs": "", "method_hash": "", "scoring": {},
+    "photons": None, "inputs": "", "method_hash": "", "scoring": {}, "stands_for": ["default"],
 }  # fmt: skip
 RECORD = {
     "format": FORMAT, "key": "k1", "study": "table2", "same_work": "w1", "metrics": ["volume/psnr"], "label": "1 week 0, fdk",
     "code": {"name": "0.1.0+0", "version": "0.1.0", "commit": None}, "date": "2026-11-26T00:00:00+00:00", "machine": {"load": 1.0},
     "memory_before_mib": 5.0, "task": {name: value for name, value in TASK.items() if name != "key"},
     "seconds": 1.0, "peak_memory_mib": 10.0,
-    "scores": {"volume": {"psnr": 20.0}, "heldout-views": {"psnr": 20.0}, "table2-compat": {}},
+    "scores": {"truth": {"psnr": 20.0}, "heldout-views": {"psnr": 20.0}, "table2-compat": {}},
 }  # fmt: skip
 
 

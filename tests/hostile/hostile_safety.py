@@ -57,7 +57,7 @@ def onto(name: str, command: Callable[[Room], list[str]], says: str = "") -> Cas
 
 def _results(room: Room) -> Path:
     """The least that `fewview report` takes for results."""
-    room.file("results/sweep.json", '{"format": 3, "study": "table2", "info": {}, "tasks": []}')
+    room.file("results/sweep.json", '{"format": 4, "study": "table2", "info": {}, "tasks": []}')
     return room.path / "results"
 
 

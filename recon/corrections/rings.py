@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ...base import InputError, MissingBackendError, UnknownNameError
-from ...base.shapes import Float, LineIntegrals
+from ...base.shapes import Float, LineIntegrals, StoredViews
 
 RING_METHODS = ("static", "sorting", "tomopy")
 
@@ -54,7 +54,7 @@ def greed_of(level: int) -> float:
     return 2.0 ** ((level - 10) / 4)
 
 
-def static_pattern(values: LineIntegrals, greed: float = 1.0) -> Float[NDArray[np.float64], "row col"]:
+def static_pattern(values: LineIntegrals | StoredViews, greed: float = 1.0) -> Float[NDArray[np.float64], "row col"]:
     """The detector's own pattern, an estimate of -ln(gain) [row, col] without what varies slowly over the panel.
 
     After Weiss, *Deriving intrinsic images from image sequences* (ICCV 2001): where the scene moves and the pattern does not, the median
@@ -75,7 +75,7 @@ def static_pattern(values: LineIntegrals, greed: float = 1.0) -> Float[NDArray[n
     return pattern
 
 
-def _median_bands(values: LineIntegrals) -> list[NDArray[np.float64]]:
+def _median_bands(values: LineIntegrals | StoredViews) -> list[NDArray[np.float64]]:
     """Median over the views of each band of each view, [row, col]; blocks of rows, so that memory stays small."""
     views, rows, cols = values.shape
     halo = int(np.ceil(4 * _SIGMAS[-1]))  # as far as the widest kernel reaches

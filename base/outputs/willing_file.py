@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -59,9 +61,10 @@ class _WillingFile(io.RawIOBase):
 def willing_file(path: Path) -> Iterator[Any]:
     """A new file for HDF5, which would end the process where it cannot write.
 
-    After the block the OSError of the first write that failed is raised, whatever the library made of it.
+    After the block the OSError of the first write that failed is raised, whatever the library made of it. Signals are heard after the
+    block: an exception that a handler raises while HDF5 calls the file ends the process.
     """
-    with closing(_WillingFile(path)) as file:
+    with _signals_afterwards(), closing(_WillingFile(path)) as file:
         try:
             yield file
         except Exception:
@@ -69,3 +72,22 @@ def willing_file(path: Path) -> Iterator[Any]:
                 raise
         if file.failed is not None:
             raise file.failed
+
+
+@contextmanager
+def _signals_afterwards() -> Iterator[None]:
+    """Handlers written in Python are called after the block, with the first signal that came; other threads are not concerned."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: handler for number in (signal.SIGINT, signal.SIGTERM) if callable(handler := signal.getsignal(number))}
+    for number in before:
+        signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])

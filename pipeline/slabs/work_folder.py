@@ -106,8 +106,8 @@ def work_folder(output: Path, stamp: Mapping[str, Any], force: bool) -> Iterator
 
 def height_before(output: Path) -> int | None:
     """The height of the slabs of an unfinished run of this output; None where there is none."""
-    proof = output.with_name(output.name + ".unfinished") / _PROOF
     try:
+        proof = output.with_name(output.name + ".unfinished") / _PROOF  # a ValueError for "." and "/", which no run may write to
         return int(json.loads(proof.read_text(encoding="utf-8"))["settings"]["slab"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -58,8 +58,8 @@ Floats = Float[NDArray[np.float64], "..."]  # numbers in an array whose shape th
 
 
 @runtime_checkable
-class StoredViews(Protocol):
-    """Views [view, row, col] in the file ``path``, which are read when they are indexed: ``views[3]``, ``views[2:5, rows]``."""
+class _Stored(Protocol):
+    """Values in a file that stand where an array would: of this shape and type, and read when they are asked for."""
 
     @property
     def path(self) -> Path:
@@ -75,6 +75,13 @@ class StoredViews(Protocol):
     def dtype(self) -> np.dtype[Any]:
         """The type of a value."""
         ...
+
+    def __len__(self) -> int: ...
+
+
+@runtime_checkable
+class StoredViews(_Stored, Protocol):
+    """Views [view, row, col] in the file ``path``, which are read when they are indexed: ``views[3]``, ``views[2:5, rows]``."""
 
     @property
     def ndim(self) -> int:
@@ -86,28 +93,11 @@ class StoredViews(Protocol):
         """The number of values."""
         ...
 
-    def __len__(self) -> int: ...
     def __getitem__(self, part: Any, /) -> Any: ...
 
 
 @runtime_checkable
-class StoredSlices(Protocol):
+class StoredSlices(_Stored, Protocol):
     """Slices of a volume [z, y, x] in the file ``path``, which are read one after the other."""
 
-    @property
-    def path(self) -> Path:
-        """The file."""
-        ...
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(views, rows, columns), or (slices, rows, columns)."""
-        ...
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The type of a value."""
-        ...
-
-    def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Any]: ...

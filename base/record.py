@@ -18,7 +18,7 @@ from typing import Any
 from .files import atomic_path
 from .natural_key import natural_key
 from .outputs.ownership import MARKER
-from .plain import plain, to_json
+from .plain import plain, to_json, with_arrays_named
 
 PACKAGES = ("fewview", "numpy", "scipy", "torch", "numba", "scikit-image", "tifffile", "h5py")
 _BLOCK = 2**20
@@ -36,7 +36,7 @@ def make_record(
     words = [command] if isinstance(command, str) else list(command)
     return {
         "command": " ".join(words),
-        "settings": plain(dict(settings or {})),
+        "settings": plain(with_arrays_named(settings or {})),
         "inputs": [{"path": str(path), "sha256": sha256(path)} for path in inputs],
         "outputs": [str(path) for path in outputs],
         "seconds": seconds,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..base import InputError
+from ..base.plain import with_arrays_named
 from ..base.shapes import Volume
 from ..geometry import Grid, Scan
 from .self_check import SelfCheck
@@ -43,7 +44,8 @@ class Reconstruction:
 
     def kept(self) -> Kept:
         """The facts that a file may keep beside the volume."""
-        facts: dict[str, Any] = {"method": self.method, "settings": self.settings, "seconds": self.seconds, "views": len(self.scan)}
+        settings = with_arrays_named(self.settings)
+        facts: dict[str, Any] = {"method": self.method, "settings": settings, "seconds": self.seconds, "views": len(self.scan)}
         if self.check is not None:
             facts["check"] = self.check.as_record()
         return Kept({**facts, "history": list(self.history)}, self.std, self.scan)

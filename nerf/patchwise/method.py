@@ -25,7 +25,7 @@ from .held_out import mixed, support
 from .inputs import facts, grey_scale, total_variation
 from .learner import LEARNER, Network, correction
 
-FAMILIAR = 1.0  # a fact about a scan that is further outside what training had, on a log scale, is said
+FAMILIAR = 1.0  # how far, on a log scale, a fact about a scan may lie outside what training had before it is called unfamiliar
 
 
 @checked(of="tvnet")
@@ -37,7 +37,7 @@ class TvnetSettings:
         consistency: SIRT iterations from the corrected volume towards the measured line integrals. On the heads of docs/model_cards.md they
             neither help nor harm (1 to 6: -0.01 to -0.1 dB), because the network has seen what total variation leaves of the views.
         held_out: ask held-out views how much of the network's correction to take, and fall back towards total variation where they are
-            predicted worse with it. False takes all of it.
+            predicted worse with it; of a scan that is far from all that the network was trained on, take none of it. False takes all of it.
     """
 
     checkpoint: str | Path | None = None
@@ -58,13 +58,18 @@ def tvnet(projections: Projections, grid: Grid, settings: TvnetSettings, callbac
     listeners = [_without_total(call) for call in callbacks]
     first = total_variation(projections, grid, listeners)
     told |= {"lambda_": first.lambda_}
-    after = corrected(module, projections, grid, first.volume, first.lambda_, settings.consistency)
-    share = 1.0
-    if settings.held_out:
-        told |= (found := _supported(module, projections, grid, first.lambda_, settings.consistency))
-        share = float(found["share"])
-    _say_unfamiliar(module, projections, grid, first.volume, first.lambda_, told)
-    volume = mixed(first.volume, after, share)
+    volume, far = first.volume, unfamiliar(projections, grid, first.volume, first.lambda_)
+    refused = settings.held_out and any(name != SIZE for name in far)
+    if far:
+        told["unfamiliar"] = far
+        _say_unfamiliar(far, refused)
+    if refused:
+        told |= {"share": 0.0, "share_rule": "no correction of an unfamiliar scan"}
+    else:
+        after = corrected(module, projections, grid, first.volume, first.lambda_, settings.consistency)
+        if settings.held_out:
+            told |= _supported(module, projections, grid, first.lambda_, settings.consistency)
+        volume = mixed(first.volume, after, float(told.get("share", 1.0)))
     try:
         for call in callbacks:
             call(Progress(int(first.told.get("iterations", 0)) + 1, int(first.told.get("iterations", 0)) + 1, volume, {}, told))
@@ -122,19 +127,24 @@ def _supported(module: Network, projections: Projections, grid: Grid, lambda_: f
 
 # The range of each fact in training (procedural.py): views, voxels across, step, noise, weight of TV, pixel in voxels.
 KNOWN = ((-0.7, 0.7), (-0.3, 0.12), (-0.9, 1.3), (-1.5, 1.0), (-0.5, 0.5), (-0.9, 0.3))
-NAMED = ("number of views", "voxels across the field of view", "step between views", "noise", "weight of total variation", "pixel")
+SIZE = "voxels across the field of view"  # of a larger volume the network sees no other pieces, so that this alone refuses nothing
+NAMED = ("number of views", SIZE, "step between views", "noise", "weight of total variation", "size of a pixel in voxels")
 
 
-def _say_unfamiliar(module: Network, projections: Projections, grid: Grid, volume: Volume, lambda_: float, told: dict[str, Any]) -> None:
-    """A warning where a fact about the scan is far from all that the network was trained on."""
+def unfamiliar(projections: Projections, grid: Grid, volume: Volume, lambda_: float) -> list[str]:
+    """The facts about a scan that are far from all that the network was trained on."""
     scale = grey_scale(volume)
     if scale == 0:
-        return
+        return []
     numbers = facts(projections, grid, scale, lambda_)
-    far = [n for n, value, (low, high) in zip(NAMED, numbers, KNOWN, strict=True) if not low - FAMILIAR <= value <= high + FAMILIAR]
-    if far:
-        told["unfamiliar"] = far
-        warnings.warn(f"tvnet: the {', '.join(far)} of this scan is far from what the network was trained on", stacklevel=4)
+    return [n for n, value, (low, high) in zip(NAMED, numbers, KNOWN, strict=True) if not low - FAMILIAR <= value <= high + FAMILIAR]
+
+
+def _say_unfamiliar(far: Sequence[str], refused: bool) -> None:
+    """A warning that names what is unfamiliar, and says whether the correction is left out for it."""
+    what = f"the {', '.join(far)} of this scan {'is' if len(far) == 1 else 'are'} far from what the network was trained on"
+    but = ": the result is total variation (--set held_out=false takes the network's correction all the same)" if refused else ""
+    warnings.warn(f"tvnet: {what}{but}", stacklevel=4)
 
 
 def _without_total(call: Callback) -> Callback:

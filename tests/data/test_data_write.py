@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
 import json
@@ -188,6 +189,18 @@ def test_a_reconstruction_leaves_a_record(tmp_path: Path) -> None:
     write_volume(rec, path, force=True, record=own)
     assert json.loads(record_path(path).read_text())["command"] == "fewview recon scan"
     assert sorted(p.name for p in path.parent.iterdir()) == ["a.h5", "a.h5.record.json"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_record_names_a_volume_that_a_run_began_with_and_does_not_hold_it(name: str, tmp_path: Path) -> None:
+    first = np.random.default_rng(2).normal(size=(10, 20, 30)).astype(np.float32)
+    begun = dataclasses.replace(reconstruction(), settings={"start": first[:, :, ::-1], "cutoff": 0.9})
+    path = begun.save(tmp_path / name)
+    record = json.loads(record_path(path).read_text())
+    digest = hashlib.sha256(np.flip(first, 2).tobytes()).hexdigest()  # tobytes is in C order, whatever the strides
+    assert record["settings"] == {"start": {"array": "float32, 10 x 20 x 30", "sha256": digest}, "cutoff": 0.9}
+    assert len(json.dumps(read_volume(path)[2])) < 10_000
+    assert len(json.dumps(make_record("fewview", begun.settings))) < 10_000
 
 
 def test_records_hash_files_and_folders(tmp_path: Path) -> None:

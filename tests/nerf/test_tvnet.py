@@ -149,6 +149,36 @@ def test_a_correction_that_the_views_refute_is_not_taken_and_this_is_said(monkey
     assert np.array_equal(rec.volume, pdhg_tv(given, GRID))
 
 
+def test_a_scan_unlike_those_of_the_training_is_named_and_left_to_total_variation() -> None:
+    """Pixels of an eighth of a voxel, and views at half a degree from another: neither occurred in training."""
+    example = shells(3)
+    some = views.evenly(SCAN, 12)
+    coarse = Grid((4, 5, 5), 8 * SCAN.field_of_view_mm.pixel_mm)
+    wedge = Scan.circular(dso_mm=80, dsd_mm=80, rows=28, cols=40, pixel_mm=1.1, angles_deg=np.arange(12) * 0.5)
+    narrow = Projections(Operator(wedge, GRID)(example.reference), wedge)
+    for given, grid, named in ((example.projections[some], coarse, "size of a pixel in voxels"), (narrow, GRID, "step between views")):
+        with pytest.warns(UserWarning, match=f"the .*{named}.* far from what the network was trained on: the result is total variation"):
+            rec = reconstruct(given, "tvnet", grid, check=False)
+        assert named in rec.settings["unfamiliar"]
+        assert rec.settings["share"] == 0
+        assert np.array_equal(rec.volume, pdhg_tv(given, grid))
+    with pytest.warns(UserWarning, match="trained on$"):
+        whole = reconstruct(narrow, "tvnet", GRID, check=False, held_out=False)
+    assert np.abs(whole.volume - rec.volume).max() > 1e-4
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert "unfamiliar" not in reconstruct(example.projections[some], "tvnet", GRID, check=False).settings
+    assert not any("far from" in str(w.message) for w in said)
+
+
+def test_another_grey_scale_is_no_other_object() -> None:
+    """A thousand times the attenuation, as where counts or Hounsfield units were taken for it, gives a thousand times the volume."""
+    p = shells(3).projections[views.evenly(SCAN, 12)]
+    one, thousand = (reconstruct(Projections(k * p.values, p.scan), "tvnet", GRID, check=False) for k in (np.float32(1), np.float32(1000)))
+    assert thousand.settings["share"] == pytest.approx(one.settings["share"], abs=1e-3)
+    assert np.allclose(thousand.volume, 1000 * one.volume, atol=1e-3 * thousand.volume.max())
+
+
 def test_the_weights_that_come_with_it_are_better_than_total_variation_on_shells() -> None:
     example = shells(6)
     for count in (13, 26):

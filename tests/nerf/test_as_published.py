@@ -156,7 +156,7 @@ def test_a_network_in_the_space_of_its_views_knows_no_bed() -> None:
 def test_the_published_pixelnerf_has_the_published_number_of_weights() -> None:
     """ResNet-34 up to its third stage, of one channel, and twice the published point network with one output: 15 038 146 weights.
 
-    The published one has three channels (12 544 more), a fourth stage that nothing uses, and four outputs (3 078 more).
+    The published one has three channels (6 272 more), a fourth stage that nothing uses, and four outputs (3 078 more).
     """
     with torch.device("meta"):
         network = PixelNerf(pixelnerf.PRESETS["published"])

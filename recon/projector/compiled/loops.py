@@ -117,16 +117,17 @@ def turn(a, i, pitch, rows, cols, out, j, out_pitch):
 
 
 def to_lines(volume: Array, pitch: int) -> Array:
-    """(nz, ny, nx) -> lines along z (ny * nx, pitch), zero beyond nz, as one flat array."""
+    """A volume [z, y, x] in any unit as lines along z, one after another in y and x, each filled up with zeros to ``pitch`` values."""
     _, ny, nx = volume.shape
     lines = np.zeros(ny * nx * pitch, np.float32)
-    in_threads(_to_lines, ny, volume.reshape(-1), volume.shape, pitch, lines)
+    in_threads(_to_lines, ny, volume, pitch, lines)
     return lines
 
 
 @njit(**FLAGS)
-def _to_lines(first, stop, flat, shape, pitch, lines):
-    nz, ny, nx = shape
+def _to_lines(first, stop, volume, pitch, lines):
+    nz, ny, nx = volume.shape
+    flat = volume.reshape(-1)
     for y in range(first, stop):
         for z in range(0, nz, TILE):
             for x in range(0, nx, TILE):
@@ -135,13 +136,14 @@ def _to_lines(first, stop, flat, shape, pitch, lines):
 
 
 def add_lines(lines: Array, pitch: int, volume: Array) -> None:
-    """Add lines along z, as `to_lines` makes them, to ``volume`` (nz, ny, nx), which is contiguous."""
-    in_threads(_add_lines, volume.shape[1], lines, pitch, volume.shape, volume.reshape(-1))
+    """Add lines along z, as `to_lines` makes them, to a ``volume`` [z, y, x] in the same unit."""
+    in_threads(_add_lines, volume.shape[1], lines, pitch, volume)
 
 
 @njit(**FLAGS)
-def _add_lines(first, stop, lines, pitch, shape, flat):
-    nz, ny, nx = shape
+def _add_lines(first, stop, lines, pitch, volume):
+    nz, ny, nx = volume.shape
+    flat = volume.reshape(-1)
     part = np.empty(TILE * TILE, np.float32)
     for y in range(first, stop):
         for z in range(0, nz, TILE):

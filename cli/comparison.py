@@ -20,7 +20,8 @@ class Comparison:
     """What is compared and how it is tuned, the same for both commands.
 
     Args:
-        methods: names, controls (control-mean, control-tv-fdk, ...), or my_file.py:my_function; by default all that run here.
+        methods: names, controls (control-mean, control-tv-fdk, ...), or my_file.py:my_function; by default all that run here (without a
+            GPU not naf and wcrr, which are slow there).
         size: voxels across the field of view.
         animals: use at most this many test animals.
         budget: number of candidate settings for each method, its defaults among them; 1 means no tuning.
@@ -41,7 +42,7 @@ class Comparison:
     methods: tuple[str, ...] = ()
     size: int = 64
     animals: int = 6
-    budget: int = 4
+    budget: int = 3
     tuned_on: int = 2
     mapped_on: int = 2
     grey_fit: bool = False

@@ -5,7 +5,7 @@ from .plan import Spread as Spread
 from .run_plan import Finished as Finished
 from .run_plan import run as run
 from .slabs.advice import slabs_advised as slabs_advised
-from .slabs.estimate import estimate as estimate
+from .slabs.estimating.estimate import estimate as estimate
 from .slabs.parts import run_joined as run_joined
 from .slabs.run_slabs import Streamed as Streamed
 from .slabs.run_slabs import run_slabs as run_slabs

@@ -20,6 +20,9 @@ from ..recon import reconstruct
 
 ACROSS = 96  # voxels across the field of view on which the two are registered
 LEAST_CONFIDENCE = 0.5  # of the registration: below it is another animal, another part, or a limb that was bent
+SURE_DICE = (
+    0.88  # of the bone: a second registration that fits as well is then a degree or so away, and held-out views decide about the use
+)
 SCALE = (0.8, 1.25)  # what beam hardening and another voltage can do to the values; more is another unit
 _WEIGHT, _STEPS = 0.0095, 20  # of the total variation with which the present state is looked at
 
@@ -43,15 +46,15 @@ def earlier_volume(path: Path, projections: Projections, grid: Grid, tell: Calla
         earlier = resample(known.volume, own, coarse)
     found = CTRegistration()(np.asarray(earlier, np.float32), coarse, now, whole)
     fit = f"turned by {found.angle_deg:.2f} deg and moved by {np.linalg.norm(found.shift_mm):.3g} mm, its bone overlaps by {found.dice:.0%}"
-    if found.confidence < LEAST_CONFIDENCE:
+    if found.confidence < LEAST_CONFIDENCE and found.dice < SURE_DICE:
         doubts = "; ".join(found.doubts) or "the overlap is too small"
         raise InputError(
             f"--prior {path} does not fit the scan: {fit} (confidence {found.confidence:.2f}: {doubts})",
             expected="an earlier volume of the same animal and part",
             remedy="check its voxel size, or leave --prior out",
         )
-    bone = (found.volume > np.percentile(found.volume, 98)) & (now > 0)
-    scale = float((found.volume[bone] * now[bone]).sum() / max(float((found.volume[bone] ** 2).sum()), 1e-30))
+    bone = (found.volume > np.percentile(found.volume, 98)) | (now > np.percentile(now, 98))
+    scale = float(np.linalg.norm(now[bone]) / max(float(np.linalg.norm(found.volume[bone])), 1e-30))  # a regression would shrink it
     if not SCALE[0] < scale < SCALE[1]:
         raise InputError(
             f"--prior {path}: its bone would have to be multiplied by {scale:.3g} to match the scan",

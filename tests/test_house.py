@@ -110,7 +110,7 @@ def test_every_reader_of_scans_is_a_row() -> None:
     from fewview.data.scans.reader import FORMATS
 
     readers = {
-        name for path in (ROOT / "data/scans").glob("*.py") for name in _functions(path) if name.startswith(("open_", "read_projections"))
+        name for path in (ROOT / "data/scans").rglob("*.py") for name in _functions(path) if name.startswith(("open_", "read_projections"))
     }
     assert readers - {"open_scan"} == {row.open.__name__ for row in FORMATS}
 

@@ -33,7 +33,8 @@ def one_at_a_time(folder: str | Path) -> Iterator[None]:
         yield
     finally:
         if sys.platform != "win32":  # there a file that is open stays
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # a disk that is gone is not the news: what it interrupted is
+                path.unlink()
         os.close(held)
 
 

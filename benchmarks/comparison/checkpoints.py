@@ -82,6 +82,9 @@ def preset_for(asked: str | None, device: str) -> str:
     return asked or ("paper" if device.startswith("cuda") else "small")
 
 
+FULL_SIZE = ("paper", "published", "xray")  # how the names of presets of full size begin
+
+
 def stand_ins(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """A warning for each checkpoint that was not trained as its paper preset says, so that no page shows it as the paper's network."""
     from ...nerf.training.checkpoint import read_checkpoint
@@ -94,7 +97,7 @@ def stand_ins(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
             continue
         made, paper = read_checkpoint(settings["checkpoint"]), TrainSettings.of(find_learner(name), "paper").steps
         steps = int(made.settings.get("steps", 0))
-        if not made.preset.startswith("paper") or steps < paper:
+        if not made.preset.startswith(FULL_SIZE) or steps < paper:
             told.append(
                 f"WARNING: {name} is a stand-in: preset {made.preset}, {steps} steps on {made.settings.get('device', '?')}; "
                 f"the paper preset has {paper} and needs a GPU (--preset paper --device cuda)."

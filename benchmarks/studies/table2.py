@@ -34,12 +34,14 @@ from ..sweeps.records import Record
 from ..sweeps.study import Desk, Study, made_by, run_study
 from ..sweeps.sweep import HERE, Tell, Where
 
+SLOW = ("naf", "wcrr")  # without a GPU ten times as long as total variation or more (docs/table2.md, "How long it takes")
 QUICK_METHODS = ("fdk", "cgls", "pdhg_tv", "control-mean", TV_FDK)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is compared. With ``methods`` empty it is every method that runs here without training (or has a checkpoint), and the controls.
+    """What is compared. With ``methods`` empty it is every method that runs here without training (or has a checkpoint), and the controls;
+    those of `SLOW` only on a GPU.
 
     ``data`` is a folder in the layout of BoneMet, ``views`` are numbers of views, ``size`` is that of voxels across, and ``budget`` the
     number of candidate settings for each method, its defaults among them, which are tried on ``tuned_on`` validation animals; ``settings``
@@ -56,7 +58,7 @@ class Plan:
     size: int = 64
     selections: tuple[str, ...] = ("evenly",)
     seeds: tuple[int, ...] = (0,)
-    budget: int = 4
+    budget: int = 3
     most_animals: int = 6
     tuned_on: int = 2
     mapped_on: int = 2
@@ -145,7 +147,8 @@ def prepare(plan: Plan, desk: Desk) -> Ready:
     if not test:
         raise InputError(f"{plan.data} has no animal in its test part", expected="at least one", remedy="change split.json")
     given, remarks = _given(desk.results, plan, parts)
-    methods = plan.methods or default_methods(given)
+    methods = plan.methods or default_methods(given, plan.device)
+    remarks = [*remarks, *_left_out(plan)]
     for name in methods:
         if name not in CONTROLS and not name.rpartition(":")[0].endswith(".py"):
             METHODS[name]  # an unknown name is refused before hours of work
@@ -229,8 +232,11 @@ def tables_of(records: Sequence[Record], results: Path, plan: Plan) -> dict[str,
     return {section: markdown(rows, section, judges(plan.features).labels) for section in sections_of(rows)}
 
 
-def default_methods(settings: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
-    """Every registered method that can run here (learned ones with a checkpoint, those of ASTRA where there is a GPU), and the controls."""
+def default_methods(settings: Mapping[str, Mapping[str, Any]], device: str = "cpu") -> tuple[str, ...]:
+    """Every registered method that can run here (learned ones with a checkpoint, those of ASTRA where there is a GPU), and the controls.
+
+    Methods of `SLOW` are among them where ``device`` is a GPU.
+    """
     import torch
 
     usable = []
@@ -238,7 +244,7 @@ def default_methods(settings: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...
         method = METHODS[name]
         if method.trained and not settings.get(name, {}).get("checkpoint"):
             continue
-        if method.needs and not torch.cuda.is_available():
+        if (method.needs and not torch.cuda.is_available()) or (name in SLOW and device == "cpu"):
             continue
         usable.append(name)
     return (*usable, *CONTROLS)
@@ -263,6 +269,14 @@ def _given(results: Path, plan: Plan, parts: Mapping[str, Sequence[Pair]]) -> tu
     found, own, where = checkpoints_in(folder, plan.methods), plan.settings or {}, on_device(plan.methods, plan.device)
     given = {m: {**where.get(m, {}), **found.get(m, {}), **own.get(m, {})} for m in {*found, *own, *where}}
     return given, [*stand_ins(found), *(f"{name} could not be trained: {why}" for name, why in failed.items())]
+
+
+def _left_out(plan: Plan) -> list[str]:
+    """What the page says about methods that nobody named and that were left out for the time that they take."""
+    if plan.methods or plan.device != "cpu":
+        return []
+    why = "without a GPU it takes ten times as long as total variation or more; --methods has it"
+    return [f"{name} was left out: {why}" for name in SLOW]
 
 
 def _alignment(plan: Plan) -> str:

@@ -23,7 +23,10 @@ from .bonemet import is_bonemet, open_bonemet
 from .exchange import open_exchange
 from .preparation import prepare_into, prepare_views
 from .projections_file import PROJECTIONS, integral_doubts, read_projections
-from .r2_gaussian import is_r2, open_r2
+from .public.cwi_walnut import is_cwi, open_cwi_walnut
+from .public.heltomo import is_heltomo, open_heltomo
+from .public.r2_gaussian import is_r2, open_r2
+from .public.rabbitct import is_rabbitct, open_rabbitct
 from .raw import RawScan, RawSource
 from .skyscan import is_skyscan, open_skyscan
 
@@ -33,7 +36,7 @@ Views = slice | ArrayLike | Callable[[Scan], ArrayLike] | None
 @dataclass(frozen=True)
 class Format:
     """One way to store a scan: ``accepts(path)`` recognises it, ``open(path, **options)`` reads it, and ``looks_like`` describes it to a
-    user.
+    user (empty for what `read` knows and has to refuse).
     """
 
     name: str
@@ -52,6 +55,9 @@ FORMATS = (
     Format("Data Exchange", "an .h5 file with /exchange/data", lambda path: _is_h5(path, DATA_EXCHANGE), open_exchange),
     Format("SkyScan", "a folder of 16-bit TIFFs with their .log (or the .log)", is_skyscan, open_skyscan),
     Format("R2-Gaussian", "a folder with the meta_data.json of R2-Gaussian", is_r2, open_r2),
+    Format("CWI walnut", "a folder of a walnut of CWI (or one tubeV* of it)", is_cwi, open_cwi_walnut),
+    Format("HelTomo", "a .mat file with the struct CtData of HelTomo (HTC 2022)", is_heltomo, open_heltomo),
+    Format("RabbitCT", "", is_rabbitct, open_rabbitct),
     Format("BoneMet", "a BoneMet folder of X-ray PNGs (or the data set's root, with animal= and week=)", is_bonemet, open_bonemet),
 )
 
@@ -159,7 +165,8 @@ def _open(path: Path, options: Mapping[str, Any]) -> RawSource | Projections:
     chosen = next((form for form in FORMATS if form.accepts(path)), None)
     if chosen is None:
         raise InputError(
-            f"{path} is not a scan that fewview knows{_hint(path)}", expected="; or ".join(form.looks_like for form in FORMATS)
+            f"{path} is not a scan that fewview knows{_hint(path)}",
+            expected="; or ".join(form.looks_like for form in FORMATS if form.looks_like),
         )
     readers: list[Callable[..., Any]] = [chosen.open]
     known = [name for name, p in inspect.signature(chosen.open).parameters.items() if p.kind is p.KEYWORD_ONLY]

@@ -84,11 +84,11 @@ class HashGrids(nn.Module):
         return ((x * a) ^ (y * b) ^ (z * c)) % size
 
 
-def positional(x: Float[Tensor, "... d"], octaves: int) -> Float[Tensor, "... wide"]:
-    """x with the sine and cosine of pi 2^k x for k = 0 .. octaves - 1 (Mildenhall et al. 2020, equation 4): d (1 + 2 octaves) features.
+def positional(x: Float[Tensor, "... d"], octaves: int, base: float = math.pi) -> Float[Tensor, "... wide"]:
+    """x with the sine and cosine of base 2^k x for k = 0 .. octaves - 1 (Mildenhall et al. 2020, equation 4): d (1 + 2 octaves) features.
 
     >>> positional(torch.tensor([0.5]), 2).round(decimals=3).abs().tolist()
     [0.5, 1.0, 0.0, 0.0, 1.0]
     """
-    angles = x[..., None] * (math.pi * 2.0 ** torch.arange(octaves, dtype=x.dtype, device=x.device))
+    angles = x[..., None] * (base * 2.0 ** torch.arange(octaves, dtype=x.dtype, device=x.device))
     return torch.cat([x, angles.sin().flatten(-2), angles.cos().flatten(-2)], dim=-1)

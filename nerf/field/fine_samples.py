@@ -30,6 +30,11 @@ class Cells:
         return (self.rays.origin[:, None] + self.distance[..., None] * self.rays.direction[:, None]).reshape(-1, 3)
 
     @property
+    def directions(self) -> Float[Tensor, "point 3"]:
+        """The unit vector of its ray at each of the ``points``."""
+        return self.rays.direction[:, None].expand(*self.distance.shape, 3).reshape(-1, 3)
+
+    @property
     def width(self) -> Float[Tensor, "ray sample"]:
         """The widths of the cells in mm, which add up to the length."""
         between = (self.distance[:, 1:] + self.distance[:, :-1]) / 2

@@ -156,15 +156,20 @@ def weights() -> tuple[float, ...]:
 
 
 def discriminator_loss(
-    network: Discriminator, real: Images, fake: Images, augmentations: str, perceptual: str, generator: torch.Generator
+    network: Discriminator, real: Images, fake: Images, augmentations: str, perceptual: str, generator: torch.Generator, kind: str = "each"
 ) -> Float[Tensor, ""]:
-    """The hinge loss of every head on its own augmentation, with margins from 0.8 to 1, plus the error of restoring real images."""
+    """The hinge loss of every head on its own augmentation, with margins from 0.8 to 1, plus the error of restoring real images.
+
+    ``kind`` is "each" for the loss of every verdict, or "mean" for that of their mean, as published.
+    """
     total, chosen = real.new_zeros(()), policy(augmentations)
     shown = [augmentation.forward(images) for images in (real, fake) for augmentation in chosen]
     with cached():  # one step of each spectral norm for a loss
         features = network.each(shown)
         for head, weight in enumerate(weights()):
             verdicts = network.verdict(features[head][1], head), network.verdict(features[HEADS + head][1], head)
+            if kind == "mean":
+                verdicts = verdicts[0].mean(), verdicts[1].mean()
             margins = [0.8 + 0.2 * torch.rand(v.shape, generator=generator).to(v) for v in verdicts]
             loss = hinge(verdicts[0], True, margins[0]) + hinge(verdicts[1], False, margins[1])
             quarter = int(torch.randint(4, (), generator=generator))

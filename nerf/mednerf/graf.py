@@ -82,15 +82,21 @@ class ConditionedField(nn.Module):
         with torch.no_grad():
             self.density.bias.fill_(-2.0)  # an almost empty field, as naf starts
 
-    def forward(self, unit: Float[Tensor, "n 3"], code: Float[Tensor, "code"]) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
-        """The density (>= 0, per radius) and the brightness (0..1) of one object at points in units of the frame."""
+    def forward(
+        self, unit: Float[Tensor, "n 3"], code: Float[Tensor, "code"], noise: Float[Tensor, "n"] | None = None
+    ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
+        """The density (>= 0, per radius) and the brightness (0..1) of one object at points in units of the frame.
+
+        ``noise`` is added to the density before its activation, as in training (GRAF's raw noise).
+        """
         shape, appearance = code[: self.shape_code], code[self.shape_code :]
         points = positional(unit, self.octaves)
         hidden = self.first([points], shape).relu_()
         for layer in self.layers:
             after = layer([hidden, points], shape) if isinstance(layer, ConditionedLinear) else layer(hidden)
             hidden = after.relu_()
-        density = nn.functional.softplus(self.density(hidden))[:, 0]
+        raw = self.density(hidden)[:, 0]
+        density = nn.functional.softplus(raw if noise is None else raw + noise)
         tint = self.tint([self.feature(hidden)], appearance).relu_()
         return density, torch.sigmoid(self.brightness(tint))[:, 0]
 
@@ -118,17 +124,21 @@ def render_object(
     count: int,
     rendering: str = "line",
     generator: torch.Generator | None = None,
+    noise: float = 0.0,
 ) -> Float[Tensor, "ray"]:
     """What rays through one object see.
 
     "line": line integrals (dimensionless). "composite": optical alpha compositing, a brightness in 0..1, used for `table2-compat` only.
-    ``count`` points are taken on each ray inside the box, in the middle of equal steps, or jittered with a ``generator``.
+    ``count`` points are taken on each ray inside the box, in the middle of equal steps, or jittered with a ``generator``, from which normal
+    ``noise`` of that standard deviation comes too.
     """
     if rendering not in RENDERINGS:
         raise UnknownNameError("rendering", rendering, RENDERINGS)
     samples = sample(rays, box, count, generator)
     points = samples.points
-    density, brightness = (a.reshape(points.shape[:2]) for a in network(frame.unit(points).reshape(-1, 3), code))
+    unit = frame.unit(points).reshape(-1, 3)
+    added = noise * torch.randn(len(unit), generator=generator).to(unit) if noise else None
+    density, brightness = (a.reshape(points.shape[:2]) for a in network(unit, code, added))
     if rendering == "line":
         return integrate(attenuation(density, brightness, frame), samples)
     return composite(density / frame.radius_mm, brightness, samples)

@@ -83,7 +83,9 @@ def _own(module: nn.Module) -> MedNerf:
 
 
 def _render(m: MedNerf, codes: Tensor, patches: Patches, example: Example, generator: Generator) -> Tensor:
-    return m.architecture.optics.patches(m.generator, codes, patches, example.projections.scan, example.grid, generator)
+    a = m.architecture
+    noise = a.noise * max(0.0, 1 - m.steps_done / a.quiet_after)
+    return a.optics.patches(m.generator, codes, patches, example.projections.scan, example.grid, generator, noise)
 
 
 def _shown(m: MedNerf, images: Tensor, patches: Patches, scan: Scan) -> Tensor:
@@ -140,25 +142,33 @@ class MednerfLearner:
 
     def loss(self, module: MedNerf, example: Example, given: Given, generator: Generator, group: str) -> Float[Tensor, ""]:
         """The hinge loss of one group on patches of the ``given`` views and on as many generated ones, each with a code of its own."""
-        m, a, data = _own(module), _own(module).architecture, example.projections
+        return self.batch_loss(module, [(example, given)], generator, group)
+
+    def batch_loss(self, module: MedNerf, batch: Sequence[tuple[Example, Given]], generator: Generator, group: str) -> Float[Tensor, ""]:
+        """The same on patches of several animals at once, as published: the discriminator's batch norm and hinge see all of them."""
+        m, a = _own(module), _own(module).architecture
         if group not in ("discriminator", "generator"):
             raise UnknownNameError("group of mednerf", group, ("discriminator", "generator"))
         least = max(a.least_share, math.exp(-a.anneal * m.steps_done))
-        drawn = torch.from_numpy(np.asarray(given))[torch.randint(len(given), (a.patches,), generator=generator)]
-        measured = Patches.draw(drawn, data.scan.shape, least, generator)
-        elsewhere = torch.randint(len(data), (a.patches,), generator=generator)
-        posed = measured if a.posed else Patches.draw(elsewhere, data.scan.shape, least, generator)
-        code = torch.randn(a.patches, m.generator.code, generator=generator).to(m.device)
-        if group == "discriminator":
-            with torch.no_grad():
-                fake = _shown(m, _render(m, code, posed, example, generator), posed, data.scan)
-            real = _shown(m, a.optics.measured(measured.read(data.values)).to(m.device), measured, data.scan)
-            return discriminator_loss(m.discriminator, real, fake, a.augmentations, a.perceptual, generator)
-        if torch.is_grad_enabled():
+        learns = group == "generator"
+        if learns and torch.is_grad_enabled():
             _follow(m)
-        fake = _shown(m, _render(m, code, posed, example, generator), posed, data.scan)
-        with _frozen(m.discriminator):
-            return generator_loss(m.discriminator, fake, a.augmentations)
+        real, fake = [], []
+        for example, given in batch:
+            data = example.projections
+            drawn = torch.from_numpy(np.asarray(given))[torch.randint(len(given), (a.patches,), generator=generator)]
+            measured = Patches.draw(drawn, data.scan.shape, least, generator)
+            elsewhere = torch.randint(len(data), (a.patches,), generator=generator)
+            posed = measured if a.posed else Patches.draw(elsewhere, data.scan.shape, least, generator)
+            code = torch.randn(a.patches, m.generator.code, generator=generator).to(m.device)
+            with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
+                fake.append(_shown(m, _render(m, code, posed, example, generator), posed, data.scan))
+            if not learns:
+                real.append(_shown(m, a.optics.measured(measured.read(data.values)).to(m.device), measured, data.scan))
+        if learns:
+            with _frozen(m.discriminator):
+                return generator_loss(m.discriminator, torch.cat(fake), a.augmentations)
+        return discriminator_loss(m.discriminator, torch.cat(real), torch.cat(fake), a.augmentations, a.perceptual, generator, a.hinge)
 
     def reconstruct(self, module: MedNerf, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
         """The volume in 1/mm after an inversion. The PSNR of the first view before and after it is reported."""

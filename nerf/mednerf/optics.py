@@ -36,8 +36,11 @@ class Optics:
         scan: Scan,
         grid: Grid,
         generator: torch.Generator | None = None,
+        noise: float = 0.0,
     ) -> Float[Tensor, "patch 1 side side"]:
-        """Patches in -1..1 of objects inside the box of ``grid``, one object in each. Points are jittered with a ``generator``."""
+        """Patches in -1..1 of objects inside the box of ``grid``, one object in each. Points are jittered with a ``generator``; ``noise``
+        is that of the density.
+        """
         side, device = patches.row.shape[1], codes.device
         rays = patches.rays(scan, device)
         box, frame = box_of(grid, device=device), Frame.of(scan)
@@ -45,7 +48,7 @@ class Optics:
         for i, code in enumerate(codes):  # one by one, so that arrays fit into caches and memory is reused
             own = slice(i * side**2, (i + 1) * side**2)
             through = Rays(rays.origin[own], rays.direction[own])
-            parts.append(render_object(network, code, through, box, frame, self.samples, self.rendering, generator))
+            parts.append(render_object(network, code, through, box, frame, self.samples, self.rendering, generator, noise))
         return self._scaled(torch.stack(parts)).reshape(-1, 1, side, side)
 
     @torch.no_grad()

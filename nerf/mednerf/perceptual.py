@@ -1,6 +1,7 @@
 """Distances between images that compare more than single pixels.
 
-LPIPS, with which MedNeRF was published, needs trained weights. The distances here do not, and have names of their own.
+LPIPS, with which MedNeRF was published, needs trained weights (``fewview data fetch lpips-alexnet``). The others do not, and have names of
+their own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from ...base import UnknownNameError
 from ...base.shapes import Float
+from .lpips import lpips_distance
 
 Images = Float[Tensor, "image 1 row col"]
 
@@ -80,7 +82,9 @@ def _kernels() -> tuple[Tensor, ...]:
     return tuple(torch.randn(o, i, 3, 3, generator=generator) * (2 / (9 * i)) ** 0.5 for i, o in itertools.pairwise(widths))
 
 
-DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"multiscale-l1": multiscale_l1, "random-features": random_feature_distance}
+DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "multiscale-l1": multiscale_l1, "random-features": random_feature_distance, "lpips": lpips_distance,
+}  # fmt: skip
 
 
 def distance(name: str) -> Callable[[Images, Images], Float[Tensor, ""]]:

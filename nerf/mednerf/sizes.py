@@ -36,7 +36,11 @@ class Architecture:
 
     ``posed`` shows the discriminator the ray of each pixel beside its value. Without it, it judges images alone, and generated ones are
     taken from random poses of the scan. ``rendering`` is "line", or "composite" for `table2-compat`; ``window`` is the line integral for
-    white; ``perceptual`` names the distance that replaces LPIPS; ``average`` is the memory of the averaged generator.
+    white; ``perceptual`` names the distance of images, "lpips" as published; ``average`` is the memory of the averaged generator.
+
+    ``patches`` are those of one animal; the batch of the training takes several. ``hinge`` is "each" verdict's or, as published, that of
+    their "mean". ``noise`` is the standard deviation of what is added to the density before its activation in the first step; it falls
+    linearly to 0 in ``quiet_after`` steps.
     """
 
     layers: Count = 8
@@ -57,6 +61,9 @@ class Architecture:
     augmentations: Annotated[str, _known(policy)] = "fliprot"
     perceptual: Annotated[str, _known(distance)] = "random-features"
     average: Share = 0.999
+    hinge: Literal["each", "mean"] = "each"
+    noise: NotNegative = 0.0
+    quiet_after: Count = 5000
     generator_rate: Positive = 5e-4
     discriminator_rate: Positive = 1e-4
 
@@ -77,7 +84,9 @@ PRESETS: Mapping[str, Architecture] = {
     "small-unposed": replace(_SMALL, posed=False),
     "paper-optical": replace(Architecture(), posed=False, rendering="composite"),  # as published, for `table2-compat` only
     "small-optical": replace(_SMALL, posed=False, rendering="composite"),
-    "published": replace(Architecture(), posed=False, rendering="composite"),  # what differs all the same: docs/as_published.md
+    "published": replace(  # what differs all the same: docs/as_published.md
+        Architecture(), posed=False, rendering="composite", patches=1, hinge="mean", noise=1.0, perceptual="lpips"
+    ),
     "xray": Architecture(),
 }
 _TRAINING: dict[str, dict[str, Any]] = {
@@ -86,4 +95,4 @@ _TRAINING: dict[str, dict[str, Any]] = {
 }
 TRAINING: Mapping[str, Mapping[str, Any]] = {
     f"{name}{kind}": given for name, given in _TRAINING.items() for kind in ("", "-unposed", "-optical")
-} | {"published": _TRAINING["paper"], "xray": _TRAINING["paper"]}
+} | {"published": {**_TRAINING["paper"], "batch": 8, "schedule": "halving"}, "xray": _TRAINING["paper"]}

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from ...base import InputError
 from ...base.settings import Whole, checked
 from ...base.shapes import Volume
 from ...data import Projections
 from ...geometry import Grid
+from ...recon.iterative.region.beside import SEEN_BESIDE, attenuation_beside, covers_what_is_seen
 from ...recon.iterative.sirt import sirt
 from ...recon.method import Callback, Progress, StopRun, method_function
 from ..device import usable_device
@@ -46,7 +48,12 @@ class TvnetSettings:
 
 @method_function(TvnetSettings)
 def tvnet(projections: Projections, grid: Grid, settings: TvnetSettings, callbacks: Sequence[Callback]) -> Volume:
-    """The volume [z, y, x] in 1/mm: `pdhg_tv`, corrected by a small residual network as far as held-out views support it."""
+    """The volume [z, y, x] in 1/mm: `pdhg_tv`, corrected by a small residual network as far as held-out views support it.
+
+    The network works on tiles, so that the memory needed is that of `pdhg_tv`, which asks for it before the work begins. InputError where
+    the views show an object beside the grid, because the network has not learned what that leaves in the views.
+    """
+    _require_whole_object(projections, grid)
     module, told = _network(settings)
     listeners = [_without_total(call) for call in callbacks]
     first = total_variation(projections, grid, listeners)
@@ -69,6 +76,19 @@ def tvnet(projections: Projections, grid: Grid, settings: TvnetSettings, callbac
     except StopRun:
         pass
     return volume
+
+
+def _require_whole_object(projections: Projections, grid: Grid) -> None:
+    """InputError, with the number, where the grid is a region of a larger object."""
+    if covers_what_is_seen(projections, grid):
+        return
+    beside = attenuation_beside(projections, grid)
+    if beside >= SEEN_BESIDE:
+        raise InputError(
+            f"tvnet on a part of the object: the views show {beside:.0%} of their largest value beside the grid",
+            expected="a grid that holds all that the views show",
+            remedy="use pdhg_tv, which takes away what lies outside a --box, or leave the --box out",
+        )
 
 
 def corrected(module: Network, projections: Projections, grid: Grid, volume: Volume, lambda_: float, consistency: int) -> Volume:

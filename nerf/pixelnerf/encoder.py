@@ -3,7 +3,7 @@ code.
 
 As in pixelNeRF (Yu, Ye, Tancik, Kanazawa, CVPR 2021, section 5 and appendix B.1), the outputs of the stem and of the first three stages are
 brought to the size of the first and stacked. The published network contains the fourth stage (13 of its 28 million parameters) without
-using it; here its mean over the image is one vector for a view, which every point of that view sees.
+using it; here its mean over the image is one vector for a view, which every point of that view sees, unless the stage is left out.
 """
 
 from __future__ import annotations
@@ -42,11 +42,13 @@ class Encoder(nn.Module):
 
     ``channels`` and ``blocks`` are those of the stem (one number, no block) and of the four stages, and ``stride`` is that of the stem.
     With ``features`` None the pyramid is stacked as it is; a number mixes it down to so many channels. ``groups`` are those of the
-    normalisation, which does not depend on the number of views (the published one does), 0 for none. Feature [i, j] belongs to pixel
-    [stride * i, stride * j] at all levels.
+    normalisation, which does not depend on the number of views (the published one does), 0 for none. ``whole`` adds the fourth stage.
+    Feature [i, j] belongs to pixel [stride * i, stride * j] at all levels.
     """
 
-    def __init__(self, channels: tuple[int, ...], blocks: tuple[int, ...], stride: int, features: int | None, groups: int) -> None:
+    def __init__(
+        self, channels: tuple[int, ...], blocks: tuple[int, ...], stride: int, features: int | None, groups: int, whole: bool = True
+    ) -> None:
         super().__init__()
         if len(channels) != 5 or len(blocks) != 4 or min(*channels, *blocks, stride) < 1:
             raise InputError(
@@ -56,13 +58,13 @@ class Encoder(nn.Module):
         self.stem = _convolution(1, channels[0], 7, stride, groups)
         self.pool = nn.MaxPool2d(3, 2, 1)
         stages = []
-        for i, count in enumerate(blocks):
+        for i, count in enumerate(blocks if whole else blocks[:3]):
             first = Residual(channels[i], channels[i + 1], 1 if i == 0 else 2, groups)  # the pooling halves the first
             stages.append(nn.Sequential(first, *(Residual(channels[i + 1], channels[i + 1], 1, groups) for _ in range(count - 1))))
         self.stages = nn.ModuleList(stages)
         self.width = sum(channels[:4]) if features is None else features
         self.mix = nn.Identity() if features is None else nn.Conv2d(sum(channels[:4]), features, 1)
-        self.whole = nn.Linear(channels[4], self.width)
+        self.whole = nn.Linear(channels[4], self.width) if whole else None
 
     def forward(self, images: Float[Tensor, "view row col"]) -> Float[Tensor, "view width r c"]:
         """The features of each view by itself."""
@@ -73,7 +75,8 @@ class Encoder(nn.Module):
             levels.append(state)
         rows, cols = levels[0].shape[2:]
         stacked = torch.cat([levels[0], *(enlarged(level, rows, cols, 2 ** (i + 1)) for i, level in enumerate(levels[1:4]))], dim=1)
-        return self.mix(stacked) + self.whole(levels[4].mean(dim=(2, 3)))[:, :, None, None]
+        mixed = self.mix(stacked)
+        return mixed if self.whole is None else mixed + self.whole(levels[4].mean(dim=(2, 3)))[:, :, None, None]
 
 
 def enlarged(maps: Float[Tensor, "view channel r c"], rows: int, cols: int, factor: int) -> Float[Tensor, "view channel row col"]:

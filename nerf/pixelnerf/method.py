@@ -27,9 +27,10 @@ from ..field.rendering import Pose, box_of, grid_points
 from ..training.bank import key_of, original, places_along
 from ..training.learner import Example, Given, Group
 from ..training.trained_method import TrainedSettings, trained_method
-from .network import PAPER, SMALL, PixelNerf, PixelNerfArchitecture, Scene, build
+from .network import PAPER, PUBLISHED, SMALL, PixelNerf, PixelNerfArchitecture, Scene, build
 
-# The networks are told where a point is. They may learn how animals lie in the bed, so scans are not turned or mirrored here.
+# The networks of all presets but "published" are told where a point is in the scanner. They may learn how animals lie in the bed, so scans
+# are not turned or mirrored here.
 SMALL_TRAINING = {
     "steps": 3200, "views": (1, 2, 3, 5, 8, 16, 26), "selections": ("evenly", "random"), "clip": 1.0, "augment": "none",
     "check_every": 800, "check_scans": 3, "check_views": (5,),
@@ -96,7 +97,7 @@ PRESETS = {
     "paper": PAPER,
     "paper-volume": replace(PAPER, points=4096),
     "paper-fdk": replace(PAPER, fdk=3, points=4096),
-    "published": PAPER,  # what differs all the same: docs/as_published.md
+    "published": PUBLISHED,  # what differs all the same: docs/as_published.md
     "xray": replace(PAPER, points=4096),
 }
 TRAINING = {

@@ -2,7 +2,7 @@
 position.
 
 They follow Yu, Ye, Tancik, Kanazawa: pixelNeRF, CVPR 2021 (arXiv:2012.02190), with what X-rays require: images of one channel, points
-projected with the vectors of the scan, line integrals in place of colour and opacity, and no view direction. Lengths are in units of R, the
+projected with the vectors of the scan, and line integrals in place of colour and opacity. Lengths are in units of R, the
 radius of the field of view of the scans used for training, and attenuation is in 1/R. R is kept with the weights, so that a wider panel or
 a scan that was cropped shows the same animal at the same position.
 """
@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
+from ...base import InputError
 from ...base.settings import Count, NotNegative, Positive, Several, Whole, checked
 from ...base.shapes import Float
 from ...data import Projections
@@ -40,6 +42,11 @@ class PixelNerfArchitecture:
     ``own_fine`` gives the fine points a second network (as published) in place of one for both passes. ``fdk`` adds so many features of the
     FDK volume of the given views, smoothed over 1, 3, 9, ... voxels; 0 is pure pixelNeRF.
 
+    ``space`` is that of the positions which are encoded, with ``octaves`` of sines from ``base`` on: that of the scanner, in which the
+    network may learn how animals lie in the bed, or, as published, that of each given view, which no turn of scanner and animal together
+    changes. ``directions`` tells it the direction of the ray too, in the same space (as published; attenuation has none). ``mean_alone``
+    and ``whole`` are those of the `PointNetwork` and the `Encoder`.
+
     How it learns: each step has ``rays`` rays with ``coarse`` + ``fine`` points each, compared with measured views, and ``points`` voxels
     compared with the reference (0: X-rays alone), whose squared error is multiplied by ``points_weight``. ``jitter`` (in R) are random
     shifts of the positions that the networks are told, in training only. ``learning_rate`` is that of Adam.
@@ -54,6 +61,11 @@ class PixelNerfArchitecture:
     view_blocks: Whole = 3
     joint_blocks: Whole = 2
     octaves: Whole = 6
+    base: Positive = math.pi
+    space: Literal["scanner", "views"] = "scanner"
+    directions: bool = False
+    mean_alone: bool = False
+    whole: bool = True
     own_fine: bool = True
     fdk: Whole = 0
     rays: Whole = 128
@@ -64,8 +76,15 @@ class PixelNerfArchitecture:
     jitter: NotNegative = 0.0
     learning_rate: Positive = 1e-4
 
+    def __post_init__(self) -> None:
+        if self.directions and self.space == "scanner":
+            raise InputError("directions=True with space='scanner'", expected="space='views', in which directions are told")
+        if self.fdk and self.space == "views":
+            raise InputError(f"fdk={self.fdk} with space='views'", expected="space='scanner', in which the FDK volume is")
+
 
 PAPER = PixelNerfArchitecture()
+PUBLISHED = PixelNerfArchitecture(base=1.5, space="views", directions=True, mean_alone=True, whole=False)
 SMALL = PixelNerfArchitecture(
     channels=(48, 48, 64, 96, 96),
     blocks=(2, 2, 2, 2),
@@ -87,8 +106,8 @@ SMALL = PixelNerfArchitecture(
 
 @dataclass(frozen=True)
 class Scene:
-    """What the given views say: feature ``maps`` [view, channel, r, c] and ``cameras``; the frame of the points; the fields of the FDK
-    volume.
+    """What the given views say: feature ``maps`` [view, channel, r, c], ``cameras``, and the ``source`` of the first; the frame of the
+    points; the fields of the FDK volume.
 
     A point p has the position ``turn @ (p - center) / radius``: the axis of rotation is along z, the plane of the sources is at z = 0, and
     the field of view of the scans used for training lies within -1 .. 1.
@@ -96,6 +115,7 @@ class Scene:
 
     maps: Float[Tensor, "view channel r c"]
     cameras: Cameras
+    source: Float[Tensor, "3"]
     center: Float[Tensor, "3"]
     radius: float
     turn: Float[Tensor, "3 3"]
@@ -111,9 +131,10 @@ class PixelNerf(nn.Module):
     def __init__(self, architecture: PixelNerfArchitecture) -> None:
         super().__init__()
         a = self.architecture = architecture
-        self.encoder = Encoder(tuple(a.channels), tuple(a.blocks), a.stride, a.features, a.groups)
-        place = 3 * (1 + 2 * a.octaves) + a.fdk
-        sizes = (place, self.encoder.width + 3, a.width, a.view_blocks, a.joint_blocks)
+        self.encoder = Encoder(tuple(a.channels), tuple(a.blocks), a.stride, a.features, a.groups, a.whole)
+        place = 3 * (1 + 2 * a.octaves) + a.fdk + 3 * a.directions
+        told = self.encoder.width + 3 * (a.space == "scanner")
+        sizes = (place, told, a.width, a.view_blocks, a.joint_blocks, a.mean_alone)
         self.coarse = PointNetwork(*sizes)
         self.fine = PointNetwork(*sizes) if a.own_fine else self.coarse
         self.bank = Bank()
@@ -125,17 +146,30 @@ class PixelNerf(nn.Module):
         scan, like = projections.scan, self.coarse.leave.weight
         maps = self.encoder(torch.tensor(projections.values, dtype=like.dtype, device=like.device))
         axis, radius = scan.axis, float(self.radius_mm) or scan.field_of_view_mm.radius_mm
-        numbers = (torch.tensor(a, dtype=like.dtype, device=like.device) for a in (axis.point_mm, _upright(axis.direction)))
+        places = (scan.source[0], axis.point_mm, _upright(axis.direction))
+        source, center, turn = (torch.tensor(a, dtype=like.dtype, device=like.device) for a in places)
         extra = _fdk_fields(projections, radius, self.architecture.fdk, like) if self.architecture.fdk else ()
-        return Scene(maps, Cameras.of(scan, like.dtype, like.device), next(numbers), radius, next(numbers), extra)
+        return Scene(maps, Cameras.of(scan, like.dtype, like.device), source, center, radius, turn, extra)
 
-    def attenuation(self, scene: Scene, points: Float[Tensor, "point 3"], *, fine: bool = True) -> Float[Tensor, "point"]:
-        """The attenuation in 1/mm at points (x, y, z) in mm anywhere in the scan of which ``scene`` was made."""
+    def attenuation(
+        self, scene: Scene, points: Float[Tensor, "point 3"], *, fine: bool = True, along: Float[Tensor, "point 3"] | None = None
+    ) -> Float[Tensor, "point"]:
+        """The attenuation in 1/mm at points (x, y, z) in mm anywhere in the scan of which ``scene`` was made.
+
+        ``along`` are the unit vectors of the rays to the points, for a network that is told them; by default those of the first given view.
+        """
+        a = self.architecture
         with torch.autocast(points.device.type, enabled=False):  # the position of a point needs more than eight bits
             row, col, seen = scene.cameras.project(points)
             offset = (points - scene.center) / scene.radius
-            views = torch.cat([sampled(scene.maps.to(points), row, col, self.architecture.stride), scene.cameras.turned(offset)], dim=-1)
-            place = [positional(offset @ scene.turn.T, self.architecture.octaves), *(field(points)[:, None] for field in scene.extra)]
+            views, turned = sampled(scene.maps.to(points), row, col, a.stride), scene.cameras.turned(offset)
+            if a.space == "scanner":
+                views = torch.cat([views, turned], dim=-1)
+                place = [positional(offset @ scene.turn.T, a.octaves, a.base), *(field(points)[:, None] for field in scene.extra)]
+            else:
+                place = [positional(turned, a.octaves, a.base)]
+                if a.directions:
+                    place.append(scene.cameras.turned(nn.functional.normalize(points - scene.source, dim=1) if along is None else along))
         network = self.fine if fine else self.coarse
         return nn.functional.softplus(network(torch.cat(place, dim=-1), views, seen).to(points)) / scene.radius
 
@@ -144,12 +178,12 @@ class PixelNerf(nn.Module):
     ) -> tuple[Float[Tensor, "ray"] | None, Float[Tensor, "ray"]]:
         """The line integrals along rays by the coarse network (None where it is also the fine one) and by the fine network."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and (self.architecture.own_fine or fine == 0)):
-            first = self.attenuation(scene, cells.points, fine=False)
+            first = self.attenuation(scene, cells.points, fine=False, along=cells.directions)
         if fine == 0:
             return None, cells.integral(first)
         torch.clear_autocast_cache()  # before torch 2.10 the weights that were cast without a gradient were reused for the pass with one
         both = fine_cells(cells, first, fine, generator)
-        second = both.integral(self.attenuation(scene, both.points))
+        second = both.integral(self.attenuation(scene, both.points, along=both.directions))
         return (cells.integral(first) if self.architecture.own_fine else None), second
 
 

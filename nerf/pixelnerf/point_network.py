@@ -25,23 +25,29 @@ class PointNetwork(nn.Module):
     blocks follow for the point.
 
     Mean and standard deviation over the views that see the point are pooled, and the number of these views. At the start of training it is
-    the published mean (``spread`` and ``count`` are zero). The order of the views makes no difference.
+    the published mean (``spread`` and ``count`` are zero), and with ``mean_alone`` it stays so. The order of the views makes no difference.
     """
 
-    def __init__(self, point_width: int, view_width: int, width: int, view_blocks: int, joint_blocks: int) -> None:
+    def __init__(
+        self, point_width: int, view_width: int, width: int, view_blocks: int, joint_blocks: int, mean_alone: bool = False
+    ) -> None:
         super().__init__()
         self.enter = nn.Linear(point_width, width)
         self.told = nn.ModuleList(nn.Linear(view_width, width) for _ in range(view_blocks))
         self.apart = nn.ModuleList(Residual(width) for _ in range(view_blocks))
-        self.spread, self.count = nn.Parameter(torch.zeros(width)), nn.Parameter(torch.zeros(width))
+        self.spread, self.count = (nn.Parameter(torch.zeros(width), requires_grad=not mean_alone) for _ in range(2))
         self.joint = nn.ModuleList(Residual(width) for _ in range(joint_blocks))
         self.leave = nn.Linear(width, 1)
 
     def forward(
-        self, point: Float[Tensor, "point p"], views: Float[Tensor, "view point v"], seen: Bool[Tensor, "view point"]
+        self, point: Float[Tensor, "*each point p"], views: Float[Tensor, "view point v"], seen: Bool[Tensor, "view point"]
     ) -> Float[Tensor, "point"]:
-        """The output feature of each point, before its last activation. Views that do not see a point have no say in it."""
-        state: Tensor = self.enter(point)[None]
+        """The output feature of each point, before its last activation. Views that do not see a point have no say in it.
+
+        ``point`` is what is told of a point: the same to all views [point, p], or to each view its own [view, point, p].
+        """
+        entered: Tensor = self.enter(point)
+        state = entered if entered.ndim == 3 else entered[None]
         for told, block in zip(self.told, self.apart, strict=True):
             state = block(state + told(views))
         pooled = self.pooled(state.expand(len(views), -1, -1), seen)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -95,6 +95,15 @@ class ScoringLearner(Learner[A, M], Protocol):
 
     def score(self, module: M, example: Example, given: Given, generator: Generator) -> float:
         """The score of a held-out animal; higher is better."""
+        ...
+
+
+@runtime_checkable
+class BatchLearner(Learner[A, M], Protocol):
+    """A learner whose loss of several scans is not the mean of their losses."""
+
+    def batch_loss(self, module: M, batch: Sequence[tuple[Example, Given]], generator: Generator, group: str) -> Float[Tensor, ""]:
+        """The scalar loss of all examples of a step, for one group."""
         ...
 
 

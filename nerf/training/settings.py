@@ -11,6 +11,7 @@ from ...base.settings import Count, Seed, Several, checked
 from .learner import Learner
 
 AtLeastOne = Field(min_length=1)
+HALVED_AFTER = (50_000, 100_000, 200_000)  # steps of the schedule "halving"
 
 
 @checked(of="training")
@@ -20,11 +21,11 @@ class TrainSettings:
     Args:
         views: numbers of views, of which each step draws one.
         selections: how the views are selected, of which each step draws one: evenly or random.
-        batch: scans in a step, one after the other (their gradients are added).
+        batch: scans in a step, one after the other (their gradients are added), or at once where the learner needs that.
         pool: this many subsets of the views of each scan are drawn once and used again and again (0: another in each step), so that a
             learner can keep what it makes of them.
         learning_rate: factor on the learning rates of the learner.
-        schedule: "cosine" (falling to zero) or "constant".
+        schedule: "cosine" (falling to zero), "constant", or "halving" (after 50 000, 100 000 and 200 000 steps, as MedNeRF was published).
         clip: the largest norm of the gradient of a group; 0 allows any.
         augment: "none", "quarter" or "any", see `augmented`.
         check_every: the held-out animals are scored every so many steps.
@@ -40,7 +41,7 @@ class TrainSettings:
     batch: Count = 1
     pool: Annotated[int, Field(ge=0, le=4096)] = 0
     learning_rate: Annotated[float, Field(gt=0, description="a positive factor on the method's own")] = 1.0
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "constant", "halving"] = "cosine"
     betas: tuple[float, float] = (0.9, 0.999)
     clip: Annotated[float, Field(ge=0, description="0 (any gradient), or the largest norm of one")] = 0.0
     augment: Literal["none", "quarter", "any"] = "quarter"

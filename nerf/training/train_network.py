@@ -30,8 +30,8 @@ from ..device import autocast_type, usable_device
 from .bank import Bank
 from .checkpoint import Checkpoint, code_version, read_checkpoint, save_checkpoint
 from .examples import augmented, draw_views
-from .learner import Example, Learner, ScoringLearner
-from .settings import TrainSettings
+from .learner import BatchLearner, Example, Learner, ScoringLearner
+from .settings import HALVED_AFTER, TrainSettings
 from .state import Run, facts_of, save_state, start, step_generator, take_up
 
 _SAVED_EVERY_S = 60.0  # seconds between saves besides those at checks, so that a run that is cut off loses little more
@@ -137,7 +137,7 @@ def _step(learner: Learner[Any, Any], run: Run, chosen: TrainSettings, examples:
     run.step += 1
     generator = step_generator(chosen.seed, run.step)
     dtype, values = autocast_type(chosen.precision, device), {}
-    factor = 0.5 * (1 + math.cos(math.pi * (run.step - 1) / chosen.steps)) if chosen.schedule == "cosine" else 1.0
+    factor = _rate_factor(chosen, run.step)
     batch = []
     for _ in range(chosen.batch):
         pick = int(torch.randint(len(examples), (1,), generator=generator))
@@ -153,9 +153,9 @@ def _step(learner: Learner[Any, Any], run: Run, chosen: TrainSettings, examples:
             for other in run.optimisers.values():
                 other.zero_grad(set_to_none=True)
             total = 0.0
-            for example, given in batch:
+            for part in [batch] if isinstance(learner, BatchLearner) else [[one] for one in batch]:
                 with torch.autocast(device.type, dtype, enabled=dtype is not None):
-                    loss = learner.loss(run.module, example, given, generator, name) / len(batch)
+                    loss = _loss(learner, run.module, part, generator, name) * (len(part) / len(batch))
                 run.scaler.scale(loss).backward()
                 total += float(loss.detach())
             if not math.isfinite(total):
@@ -174,6 +174,18 @@ def _step(learner: Learner[Any, Any], run: Run, chosen: TrainSettings, examples:
         run.sums[name] = run.sums.get(name, 0.0) + value
     run.counted += 1
     return values
+
+
+def _loss(learner: Learner[Any, Any], module: nn.Module, batch: Sequence[tuple[Example, Any]], generator: Any, name: str) -> torch.Tensor:
+    if isinstance(learner, BatchLearner):
+        return learner.batch_loss(module, batch, generator, name)
+    return learner.loss(module, *batch[0], generator, name)
+
+
+def _rate_factor(chosen: TrainSettings, step: int) -> float:
+    if chosen.schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * (step - 1) / chosen.steps))
+    return 0.5 ** sum(step > at for at in HALVED_AFTER) if chosen.schedule == "halving" else 1.0
 
 
 def _check(

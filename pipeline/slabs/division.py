@@ -12,7 +12,7 @@ from ...base.memory import GIB, available_bytes, require_memory
 from ...data.volumes.volume_format import VolumeFormat, format_to_write, formats
 from ...geometry import Grid, Scan
 from ...recon.analytic.feldkamp_slabs import SlabFdk
-from ...recon.corrections.by_view import require_by_view, rows_around
+from ...recon.corrections.by_view import rows_around
 from ...recon.projector.backend import backends
 from ...recon.projector.projection_matrices import projection_matrices
 from ..plan import ReconPlan
@@ -50,7 +50,6 @@ def slab_method(plan: ReconPlan) -> dict[str, object]:
         raise UnknownNameError("backend of slabs", settings.backend, ["auto", *able])
     if settings.storage != "float32":
         raise InputError(f"storage={settings.storage!r} with slabs", expected="float32")
-    require_by_view(plan.corrections)
     slab_format(plan)
     return {"filter": settings.filter, "cutoff": settings.cutoff, "backend": able[0]}
 

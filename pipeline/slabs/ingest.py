@@ -14,7 +14,7 @@ from ...data.scans.reader import integrals_into
 from ...data.scans.view_store import ViewStore
 from ...geometry import Grid, Scan
 from ...recon.analytic.feldkamp_slabs import SlabFdk
-from ...recon.corrections.by_view import correct_stored
+from ...recon.corrections.by_view import corrected
 from ...recon.selfcheck.small_views import CheckViews, SmallViews
 from ..findings import findings
 from ..plan import ReconPlan
@@ -72,7 +72,7 @@ def ingest(
                 part, notes["drift"] = without_drift(part, tell)
         scan = part.scan
     with watch("corrections") as callback:
-        notes["corrections"] = correct_stored(store, plan.corrections, counted(callback))
+        notes["corrections"] = corrected(store, scan, plan.corrections, meta, grid, counted(callback))[1]
     check = CheckViews.of(_Stored(store, scan)) if whole else None  # type: ignore[arg-type]
     fdk = SlabFdk(scan, grid, **slab_method(plan))  # type: ignore[arg-type]
     with watch("filter") as callback:

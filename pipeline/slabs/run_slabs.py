@@ -37,7 +37,7 @@ from .ingest import Ingested, ingest, recall
 from .preview import preview_path, write_preview
 from .room import require_room
 from .slab_job import SlabJob
-from .work_folder import WorkFolder, discard, file_hashes, hash_of_all, height_before, stamp_of, work_folder
+from .work_folder import FINISHED, WorkFolder, discard, discard_finished, file_hashes, hash_of_all, height_before, stamp_of, work_folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +71,7 @@ def run_slabs(
     """
     start = time.perf_counter()
     slab_method(plan)
+    discard_finished(plan.output, tell)
     plan.require_free_outputs()
     with kept_warnings() as warned:
         source, grid, cut = opened(plan, slab, tell)
@@ -85,17 +86,19 @@ def run_slabs(
                 remove(folder.projections)  # of a run that was stopped while it read
                 require_room(plan, source, grid, cut)
                 refuse_existing(preview_path(plan.output), plan.force, [plan.source])
-                known = ingest(plan, source, grid, cut, folder, tell, watch)
+                with folder.keeping(lambda: "nothing of the reading is", tell):
+                    known = ingest(plan, source, grid, cut, folder, tell, watch)
                 _require_same(plan.source, _images(source), hashes)
             job = SlabJob(known.fdk, known.rows, _file(plan, grid, cut, folder), plan.corrections.median)
             continued = _make_slabs(plan, job, cut, folder, cluster, tell, watch)
-            check = _checked(known, grid, cut, folder)
-            notes = {**known.notes, "corrections": [*known.notes["corrections"], *_median_account(plan, grid, cut, folder)]}
-            if check is not None:
-                _tell_check(check, tell)
-            notes["warnings"] = list(warned)
-            facts = {"command": command or f"fewview.pipeline.run_slabs({plan!r})", "named": named, "continued": continued, "start": start}
-            _finish(plan, known, job, cut, folder, {**facts, "hashes": hashes, "notes": notes, "check": check}, tell)
+            with folder.keeping(lambda: "all slabs are", tell):
+                check = _checked(known, grid, cut, folder)
+                notes = {**known.notes, "corrections": [*known.notes["corrections"], *_median_account(plan, grid, cut, folder)]}
+                if check is not None:
+                    _tell_check(check, tell)
+                notes["warnings"] = list(warned)
+                facts = {"command": command or f"fewview.pipeline.run_slabs({plan!r})", "named": named, "continued": continued}
+                _finish(plan, known, job, cut, folder, {**facts, "start": start, "hashes": hashes, "notes": notes, "check": check}, tell)
         discard(folder)
     return Streamed(plan.output, preview_path(plan.output), notes, continued, time.perf_counter() - start)
 
@@ -159,25 +162,18 @@ def _make_slabs(plan: ReconPlan, job: SlabJob, cut: Division, folder: WorkFolder
     if there:
         tell(f"{there} of {len(cut.slabs)} slabs are there from an earlier run")
     done = there
-    try:
-        with watch("slabs") as callback:
-            views = len(job.fdk.scan)
-            told = lambda some: callback(Progress(done * views + some, len(cut.slabs) * views))  # noqa: E731
-            for z, found in on_cluster(cluster, job, left) if cluster else ((z, job.do(z, told)) for z in left):
-                folder.put_arrays(f"slab_{z.start}", **found)
-                done += 1
-                told(0)
-    except KeyboardInterrupt:
-        tell(f"interrupted: {done} of {len(cut.slabs)} slabs are kept in {folder.path}; the same command continues")
-        raise
-    except OSError as error:
-        kept = f"{done} of {len(cut.slabs)} slabs are kept in {folder.path}; the same command continues when that is mended"
-        raise OSError(error.errno, f"{error.strerror or error} ({kept})", error.filename or str(folder.path)) from error
+    with folder.keeping(lambda: f"{done} of {len(cut.slabs)} slabs are", tell), watch("slabs") as callback:
+        views = len(job.fdk.scan)
+        told = lambda some: callback(Progress(done * views + some, len(cut.slabs) * views))  # noqa: E731
+        for z, found in on_cluster(cluster, job, left) if cluster else ((z, job.do(z, told)) for z in left):
+            folder.put_arrays(f"slab_{z.start}", **found)
+            done += 1
+            told(0)
     return there
 
 
 def _slab_notes(cut: Division, folder: WorkFolder) -> list[dict[str, Any]]:
-    return [folder.arrays(f"slab_{z.start}") or {} for z in cut.slabs]
+    return [folder.sure_arrays(f"slab_{z.start}") for z in cut.slabs]
 
 
 def _checked(known: Ingested, grid: Grid, cut: Division, folder: WorkFolder) -> SelfCheck | None:
@@ -219,6 +215,7 @@ def _finish(plan: ReconPlan, known: Ingested, job: SlabJob, cut: Division, folde
     own = {"method": "fdk", "settings": settings, "views": len(scan)}
     kept = own if said is None else {**own, "check": {name: value for name, value in said.items() if name != "seconds"}}
     job.file.finish(Kept(kept, scan=scan), low, high)
+    folder.put_note(FINISHED, {"slabs": len(cut.slabs)})
     name: Callable[[Path], Path] = facts["named"]
     seconds = time.perf_counter() - facts["start"]
     final = dataclasses.replace(plan, scan=name(plan.source), out=name(plan.output))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +21,10 @@ from ...base.outputs.one_at_a_time import one_at_a_time
 from ...base.outputs.ownership import MARKER
 from ...base.plain import from_json, to_json
 from ...base.record import git_revision, sha256, versions
+from ..stages import Tell
 
 _PROOF = "fewview_unfinished.json"
+FINISHED = "finished"  # the note of a volume that is complete and only has to be renamed
 _NUMBERS = ("fewview", "numpy", "scipy", "numba")  # the packages on which the last bit depends
 _MOST_NAMED = 3
 
@@ -43,7 +47,7 @@ class WorkFolder:
     def begin_again(self) -> None:
         """Forget the slabs, because the volume that they were in is gone."""
         for entry in self.path.iterdir():
-            if entry.name.startswith("slab_") or entry.name == "begun.json":
+            if entry.name.startswith("slab_") or entry.name in ("begun.json", f"{FINISHED}.json"):
                 remove(entry)
 
     def note(self, name: str) -> dict[str, Any] | None:
@@ -55,6 +59,7 @@ class WorkFolder:
 
     def put_note(self, name: str, facts: Mapping[str, Any]) -> None:
         """Keep some facts, completely or not at all."""
+        self._require_there()
         with own_path(self.path / f"{name}.json") as temporary:
             temporary.write_text(to_json(dict(facts)), encoding="utf-8")
 
@@ -66,10 +71,37 @@ class WorkFolder:
         except FileNotFoundError:
             return None
 
+    def sure_arrays(self, name: str) -> dict[str, Any]:
+        """What `put_arrays` wrote; FileNotFoundError where it is gone."""
+        found = self.arrays(name)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path / f"{name}.npz"))
+        return found
+
     def put_arrays(self, name: str, **arrays: Any) -> None:
         """Keep some arrays, each of any shape and in its own unit, completely or not at all."""
+        self._require_there()
         with own_path(self.path / f"{name}.npz") as temporary:
             np.savez(temporary, **arrays)
+
+    def _require_there(self) -> None:
+        """FileNotFoundError where the folder is gone: it is not made again, because the volume went with it."""
+        if not (self.path / _PROOF).is_file():
+            raise FileNotFoundError(errno.ENOENT, "the folder of the unfinished run is gone", str(self.path))
+
+    @contextmanager
+    def keeping(self, what: Callable[[], str], tell: Tell) -> Iterator[None]:
+        """Let Ctrl-C and a failure of the disk through with a word on ``what`` is kept, and that the same command continues."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            tell(f"interrupted: {what()} kept in {self.path}; the same command continues")
+            raise
+        except OSError as error:
+            said = f"{error.strerror or error} ({what()} kept in {self.path}; the same command continues when that is mended)"
+            if error.errno is None:
+                raise type(error)(said) from error
+            raise OSError(error.errno, said, error.filename or str(self.path)) from error
 
 
 @contextmanager
@@ -116,6 +148,15 @@ def height_before(output: Path) -> int | None:
 def discard(folder: WorkFolder) -> None:
     """Delete the folder of a run that is finished."""
     remove(folder.path)
+
+
+def discard_finished(output: Path, tell: Tell) -> None:
+    """Delete the folder that a run left when it was stopped after its volume had its final name and before it had cleared up."""
+    folder = WorkFolder(output.with_name(output.name + ".unfinished") if output.name else output)
+    if output.exists() and folder.note(FINISHED) is not None and not folder.volume(output).exists():
+        with one_at_a_time(folder.path):
+            remove(folder.path)
+        tell(f"removed {folder.path}, which a run had left that was stopped after it had written {output}")
 
 
 def file_hashes(source: Path, images: Iterator[str]) -> dict[str, str]:

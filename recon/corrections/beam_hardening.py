@@ -7,19 +7,23 @@ soft tissue between bones dark.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from ...base import InputError
-from ...base.shapes import LineIntegrals, ViewValues
+from ...base.memory import require_memory
+from ...base.shapes import LineIntegrals, NewVolume, ViewValues
 from ...data import Projections
+from ...data.scans.view_store import ViewStore
 from ...geometry import Grid, Scan
 from ..physics.tables import Beam, attenuation
 
 _MOST_VOXELS = 1 << 27
+Straighten = Callable[[slice, LineIntegrals], LineIntegrals]  # (views, their line integrals [view, row, col]) -> straight ones
 
 
 def linearise(values: LineIntegrals, percent: float) -> LineIntegrals:
@@ -67,35 +71,70 @@ def correct_two_materials(
     ``bone_from``: a voxel of more than that many times the attenuation of soft tissue holds bone. ``grid`` has to hold all of the bone; by
     default it is `search_grid`.
     """
-    from ..analytic.feldkamp import fdk
-    from ..projector.operator import Operator
+    values, scan = projections.values.copy(), projections.scan
+    grid = search_grid(scan) if grid is None else grid
+    straight = two_materials(projections.values, scan, beam, grid, reference_kev=reference_kev, passes=passes, bone_from=bone_from)
+    for view in range(len(values)):
+        values[view] = straight(slice(view, view + 1), values[view : view + 1])[0]
+    return Projections(values, scan, projections.meta)
 
+
+def two_materials(
+    values: LineIntegrals | ViewStore,
+    scan: Scan,
+    beam: Beam,
+    grid: Grid,
+    *,
+    reference_kev: float = 30.0,
+    passes: int = 2,
+    bone_from: float = 1.5,
+) -> Straighten:
+    """The last step of `correct_two_materials`, as a function (views, their line integrals) -> corrected line integrals [view, row, col].
+
+    Of ``values`` on a disk a block of views is in memory at a time, beside two volumes on the ``grid``.
+    """
     if passes < 0 or passes != int(passes):
         raise InputError(f"passes is {passes}", expected="a whole number; 0 corrects as if all were soft tissue")
     if not bone_from > 1:
         raise InputError(f"bone_from is {bone_from}", expected="more than 1, times the attenuation of soft tissue")
+    require_memory(3 * 4 * math.prod(grid.shape), f"the search for bone on {' x '.join(map(str, grid.shape))} voxels")
     soft, bone = (float(attenuation(name, reference_kev)[0]) for name in ("soft", "bone"))
-    grid = search_grid(projections.scan) if grid is None else grid
-    bone_mm = np.zeros_like(projections.values)
-    corrected = projections
-    for last in range(passes + 1):
-        soft_mm = _soft_path(projections.values, bone_mm, beam)
-        line_integrals = np.asarray(np.float32(soft) * soft_mm + np.float32(bone) * bone_mm, dtype=np.float32)
-        corrected = Projections(line_integrals, projections.scan, projections.meta)
-        if last < passes:
-            volume = fdk(corrected, grid)
-            share = np.where(volume > bone_from * soft, (volume - soft) / (bone - soft), 0).astype(np.float32)
-            bone_mm = np.asarray(Operator(projections.scan, grid)(share), dtype=np.float32)
-    return corrected
+    tables, share = _Tables(beam), None
+
+    def straight(views: slice, measured: LineIntegrals) -> LineIntegrals:
+        from ..projector.operator import Operator
+
+        bone_mm = np.zeros_like(measured) if share is None else np.asarray(Operator(scan[views], grid)(share), np.float32)
+        soft_mm = _soft_path(measured, bone_mm, tables)
+        return np.asarray(np.float32(soft) * soft_mm + np.float32(bone) * bone_mm, dtype=np.float32)
+
+    for _ in range(passes):
+        volume = _reconstructed(values, scan, grid, straight)
+        share = np.where(volume > bone_from * soft, (volume - soft) / (bone - soft), 0).astype(np.float32)
+    return straight
+
+
+def _reconstructed(values: LineIntegrals | ViewStore, scan: Scan, grid: Grid, straight: Straighten) -> NewVolume:
+    """FDK [z, y, x] in 1/mm of the views as they are straightened so far."""
+    from ..analytic.feldkamp import fdk, view_blocks
+    from ..analytic.feldkamp_slabs import SlabFdk
+
+    if isinstance(values, np.ndarray):
+        blocks = [straight(views, values[views]) for views in view_blocks(scan)]
+        return fdk(Projections(np.concatenate(blocks), scan), grid)
+    by_slab = SlabFdk(scan, grid)
+    read = lambda views, rows: np.ascontiguousarray(by_slab.filtered(straight(views, values[views]), views)[:, rows])  # noqa: E731
+    return by_slab.slab(read, slice(0, grid.shape[0]))
 
 
 def search_grid(scan: Scan, grid: Grid | None = None) -> Grid:
     """Where to look for bone: the whole field of view, with voxels as coarse as it takes to stay within 2^27 of them.
 
-    ``grid`` is taken if it holds the field of view. A box will not do: bone outside of it hardens the beam as well.
+    ``grid`` is taken if it holds the field of view and has no more. A box will not do: bone outside of it hardens the beam as well.
     """
     whole = Grid.fit(scan)
-    if grid is not None and all(have > 0.98 * need for have, need in zip(grid.size_mm, whole.size_mm, strict=True)):
+    small = grid is not None and math.prod(grid.shape) <= _MOST_VOXELS
+    if grid is not None and small and all(have > 0.98 * need for have, need in zip(grid.size_mm, whole.size_mm, strict=True)):
         offset = np.subtract(grid.center_mm, whole.center_mm)
         if np.abs(offset).max() < 0.02 * max(whole.size_mm):
             return grid
@@ -133,16 +172,31 @@ class _Table:
         return cls(np.stack(rows), bone[1], excess[1], alone)
 
 
-def _soft_path(values: LineIntegrals, bone_mm: ViewValues, beam: Beam) -> ViewValues:
+@dataclass(frozen=True, eq=False)
+class _Tables:
+    """Tables for paths up to a few lengths, so that a view has the same one whatever views come with it."""
+
+    beam: Beam
+    made: dict[tuple[int, int], _Table] = field(default_factory=dict)
+
+    def reaching(self, longest_bone_mm: float, most: float) -> _Table:
+        """The table for paths through bone and line integrals up to these, and up to a fifth beyond."""
+        first, second = (math.ceil(4 * math.log2(max(value, 1e-3))) for value in (longest_bone_mm, most))
+        if (first, second) not in self.made:
+            self.made[first, second] = _Table.build(self.beam, 2 ** (first / 4), 2 ** (second / 4))
+        return self.made[first, second]
+
+
+def _soft_path(values: LineIntegrals, bone_mm: ViewValues, tables: _Tables) -> ViewValues:
     """Solve p(soft, bone) = value for the soft path, in mm; it goes on linearly below zero, so that noise in air stays unbiased."""
-    table = _Table.build(beam, float(bone_mm.max()), float(values.max()))
     out = np.empty_like(values)
-    slope = table.soft_mm[:, 1] / table.excess_step
-    at_bone = np.arange(len(table.alone)) * table.bone_step_mm
     for view in range(len(values)):
         bone = np.maximum(bone_mm[view], 0)
+        table = tables.reaching(float(bone.max()), float(values[view].max()))
+        at_bone = np.arange(len(table.alone)) * table.bone_step_mm
         excess = values[view] - np.interp(bone, at_bone, table.alone)
         place = np.stack([bone / table.bone_step_mm, np.maximum(excess, 0) / table.excess_step])
         found = map_coordinates(table.soft_mm, place, order=1, mode="nearest")
+        slope = table.soft_mm[:, 1] / table.excess_step
         out[view] = np.where(excess < 0, excess * np.interp(bone, at_bone, slope), found)
     return out

@@ -7,8 +7,9 @@ from typing import Any
 
 from ...data import Projections
 from ...data.pairs import Pair
-from .apply import Account, Corrections, correct
+from .apply import correct
 from .beam_hardening import linearise
+from .settings import Account, Corrections
 
 STEPS = ("dead_pixels", "rings", "scatter", "smoothing", "beam_hardening", "bone_hardening")  # that act on views
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fewview.benchmarks.boards.r2_board import board_page, published_psnr, score_scenes
+from fewview.benchmarks.boards.board import board_page, score_scenes
+from fewview.benchmarks.boards.r2_board import R2, published_psnr
 from fewview.cli.main import main
 from fewview.data import read
-from fewview.data.scans.r2_gaussian import open_r2, truth_of_r2
+from fewview.data.scans.public.r2_gaussian import open_r2, truth_of_r2
 from fewview.geometry import InputError
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
@@ -56,10 +57,10 @@ def test_a_scene_is_reconstructed_where_its_truth_is(tmp_path: Path) -> None:
     truth, grid = truth_of_r2(scene)
     z, y, x = np.unravel_index(int(truth.argmax()), truth.shape)
     assert np.allclose([grid.x_mm[x], grid.y_mm[y], grid.z_mm[z]], CENTER, atol=0.08)
-    fdk, cgls = score_scenes(scene, ("fdk", "cgls"), say=lambda line: None)
-    assert fdk.views == 25
-    assert fdk.psnr > 33  # mirrored along any axis it has less than 25
-    assert cgls.psnr > 33
+    fdk, cgls = score_scenes(R2, scene, ("fdk", "cgls"), say=lambda line: None)
+    assert fdk.case == 25
+    assert fdk.value > 33  # mirrored along any axis it has less than 25
+    assert cgls.value > 33
     assert read(scene).meta["format"] == "R2-Gaussian"
 
 
@@ -75,7 +76,7 @@ def test_the_board_shows_published_rows_beside_ours_and_names_what_failed(tmp_pa
     (broken / "proj_train" / "proj_train_0003.npy").unlink()
     assert main(["bench", "board", "--name", "r2", "--data", str(tmp_path / "all"), "--methods", "fdk"]) == 0
     said = capsys.readouterr().out
-    assert "| R2-Gaussian | 35.20 | published |" in said
+    assert "| R2-Gaussian | 35.20 | published: 15 synthetic scenes |" in said
     assert "| fdk | " in said
     assert "1 scenes here" in said
     assert "* b, fdk: view " in said
@@ -98,4 +99,4 @@ def test_a_scene_that_cannot_be_used_is_refused(tmp_path: Path, change: dict[str
     path.write_text(json.dumps(meta))
     with pytest.raises(InputError, match=told):
         (truth_of_r2 if told == "cubes" else open_r2)(scene)
-    assert "What failed" in board_page("r2", score_scenes(scene, ("fdk",), say=lambda line: None))
+    assert "What failed" in board_page(R2, score_scenes(R2, scene, ("fdk",), say=lambda line: None))

@@ -12,8 +12,10 @@ import torch
 from fewview.benchmarks.comparison.tables import Row, markdown
 from fewview.benchmarks.scores.networks import feature_networks as judges_module
 from fewview.benchmarks.scores.networks.feature_networks import ABSENT, judges
-from fewview.benchmarks.scores.perceptual import alexnet, load_lpips, lpips_of, perceptual_distance, published_heads, random_perceptual
+from fewview.benchmarks.scores.perceptual import perceptual_distance, random_perceptual
 from fewview.geometry import InputError, MissingBackendError, UnknownNameError
+from fewview.nerf.mednerf import lpips as training_lpips
+from fewview.nerf.mednerf.lpips import alexnet, load_lpips, lpips_distance, lpips_of, published_heads
 from numpy.typing import NDArray
 
 
@@ -97,3 +99,17 @@ def test_absent_weights_are_a_note_and_not_an_empty_column(tmp_path: Path, monke
     assert "LPIPS, FID, KID: no network was asked for" in markdown([row], "truth", {})
     with pytest.raises(UnknownNameError, match="inception"):
         judges("inceptoin")
+
+
+def test_the_distance_of_training_is_the_column_and_has_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    found = lpips_of(alexnet().eval().requires_grad_(False), [torch.full((c,), 1 / c) for c in (64, 192, 384, 256, 256)])
+    monkeypatch.setattr(training_lpips, "_published", lambda: found)
+    a, b = _images(0), _images(1)
+    one, two = (torch.from_numpy(x)[:, None] / 1.5 - 1 for x in (a, b))  # 0..3 is -1..1
+    one.requires_grad_()
+    loss = lpips_distance(one, two)
+    assert float(loss.detach()) == pytest.approx(perceptual_distance(a, b, (0.0, 3.0), found), rel=1e-4)
+    loss.backward()
+    assert one.grad is not None
+    assert float(one.grad.abs().max()) > 0

@@ -28,6 +28,18 @@ def test_they_are_those_of_torchmetrics(noise: float) -> None:
     assert published_ssim(image, target) == pytest.approx(float(whole.mean()), abs=0.001)
 
 
+@pytest.mark.parametrize("noise", [0.003, 0.03, 0.3])
+def test_they_are_those_of_ignite_which_the_published_code_uses(noise: float) -> None:
+    metrics = pytest.importorskip("ignite.metrics", reason="ignite is not installed (pip install pytorch-ignite)")
+    image, target = as_published(*_images(3, noise))
+    pair = tuple(torch.from_numpy(x)[None, None] for x in (image, target))
+    psnr, ssim = metrics.PSNR(data_range=2.0), metrics.SSIM(data_range=2.0, kernel_size=(11, 11), sigma=(1.5, 1.5))
+    for metric in (psnr, ssim):
+        metric.update(pair)
+    assert published_psnr(image, target) == pytest.approx(float(psnr.compute()), abs=0.01)
+    assert published_ssim(image, target) == pytest.approx(float(ssim.compute()), abs=0.001)
+
+
 def test_each_image_is_scaled_by_the_maximum_of_the_measured_one() -> None:
     rendered, measured = _images(2, 0.1)
     image, target = as_published(rendered, measured)

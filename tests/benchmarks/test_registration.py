@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from fewview.benchmarks.comparison.checkpoints import train_missing
 from fewview.benchmarks.datasets import usable
 from fewview.benchmarks.datasets.registration.coarse_search import orientations
 from fewview.benchmarks.datasets.registration.register import register
@@ -19,6 +22,7 @@ from fewview.data.pairs import AsRead, Pair, find_pairs
 from fewview.data.placement import Placement
 from fewview.data.volumes.blocks import slices_shape
 from fewview.geometry import Grid, InputError
+from fewview.nerf.training import train_network
 from fewview.nerf.training.examples import load_examples
 
 from .made_up_bonemet import TURN_DEG, WINDOW, Placed, make_download
@@ -126,6 +130,27 @@ def test_backward_grey_levels_and_slices_along_another_axis_are_found(download: 
     assert np.allclose(np.array(placement.matrix)[[1, 2, 0]], usual.matrix, atol=0.02)
 
 
+@pytest.mark.slow
+def test_a_wrong_voxel_of_recon_ct_is_told_with_the_right_one(download: Made, pairs: tuple[Pair, ...], tmp_path: Path) -> None:
+    """Taken as 1.25 times as large as they are, its slices are found all the same, but not used; the message says what to give."""
+    root, found = _copy(download, tmp_path / "b")
+    shutil.rmtree(found[0].recon)  # one animal is enough
+    true = found[1].scan().field_of_view_mm.pixel_mm
+    with pytest.raises(InputError, match=r"no scan of .* can be used") as told:
+        usable_pairs(root, AsRead(recon_voxel_mm=1.25 * true), say=lambda line: None)
+    assert "times as large as stated" in str(told.value) or "another voxel size" in str(told.value)
+
+
+def test_inverted_x_rays_are_named_and_the_rest_is_used(download: Made, pairs: tuple[Pair, ...], tmp_path: Path) -> None:
+    root, found = _copy(download, tmp_path / "b")
+    for path in found[0].xrays.iterdir():
+        image = read_image(path)
+        write_image(path, np.iinfo(image.dtype).max - image)
+    result = usable_pairs(root, say=lambda line: None)
+    assert [pair.name for pair in result.pairs] == ["2 week 0"]
+    assert "the contrast is inverted" in result.left_out["1 week 0"]
+
+
 def test_a_voxel_in_micrometres_is_refused(download: Made) -> None:
     with pytest.raises(InputError, match=r"field of view 763.* wide.*--voxel-mm 0\.5936"):
         usable_pairs(download[0], AsRead(voxel_mm=10.6), say=lambda line: None)
@@ -139,6 +164,29 @@ def test_orientations_are_all_different_and_half_are_mirrored() -> None:
     assert sum(sign < 0 for sign in signs) == len(found) / 2
     quarter = {tuple(np.round(turn).ravel() + 0.0) for turn in found if np.allclose(turn, np.round(turn), atol=1e-9)}
     assert len(quarter) == 48  # every way to put a box into a box
+
+
+def test_training_that_was_interrupted_goes_on_in_the_next_run(
+    pairs: tuple[Pair, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the second of three steps of the first method; the second run makes the third, and then the next method."""
+    parts, steps = {"train": pairs[:1], "validation": pairs[1:]}, []
+    step = train_network._step
+
+    def counted(learner: Any, run: Any, *rest: Any) -> dict[str, Any]:
+        values = step(learner, run, *rest)
+        steps.append((learner.name, run.step))
+        if len(steps) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return values
+
+    monkeypatch.setattr(train_network, "_step", counted)
+    with pytest.raises(KeyboardInterrupt):
+        train_missing(tmp_path, ("unet", "lpd"), parts, 16, steps=3, say=lambda line: None)
+    assert not list(tmp_path.glob("*.pt"))
+    assert train_missing(tmp_path, ("unet", "lpd"), parts, 16, steps=3, say=lambda line: None) == {}
+    assert steps == [("unet", k) for k in range(1, 4)] + [("lpd", k) for k in range(1, 4)]
+    assert sorted(p.name for p in tmp_path.glob("*.pt*")) == ["lpd.pt", "unet.pt"]
 
 
 def test_the_table_comes_out_of_a_download_in_one_command(download: Made, pairs: tuple[Pair, ...], tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from fewview.benchmarks.comparison.tables import PUBLISHED, rows_of
 from fewview.benchmarks.comparison.task import PairTask
 from fewview.benchmarks.datasets.build import build_bonemet
 from fewview.benchmarks.pages.report import write_report
-from fewview.benchmarks.studies.table2 import Plan, compare
+from fewview.benchmarks.studies.table2 import Plan, _left_out, compare, default_methods
 from fewview.benchmarks.sweeps.results import load_records
 from fewview.data import Projections
 from fewview.data.pairs import find_pairs, split_pairs
@@ -49,6 +49,13 @@ def results(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     plan = replace(PLAN, methods=(*PLAN.methods, f"{method}:zero", f"{method}:bad"))
     compare(data, out / "r", plan)
     return out / "r"
+
+
+def test_what_is_too_slow_without_a_gpu_is_left_out_unless_it_is_named() -> None:
+    assert not {"naf", "wcrr"} & set(default_methods({}, "cpu"))
+    assert {"naf", "wcrr", "pdhg_tv", "control-mean"} <= set(default_methods({}, "cuda"))
+    assert "naf was left out" in _left_out(Plan())[0]
+    assert _left_out(Plan(methods=("naf",))) == _left_out(Plan(device="cuda")) == []
 
 
 def test_pairs_and_split_are_by_animal(data: Path) -> None:

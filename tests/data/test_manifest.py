@@ -42,7 +42,7 @@ def content() -> dict[str, Any]:
 
 def test_every_data_set_of_the_issue_is_there() -> None:
     manifest = load_manifest()
-    bonemet = {r.source.component for r in manifest.resources if isinstance(r.source, HubSource)}
+    bonemet = {r.source.component for r in manifest.resources if isinstance(r.source, HubSource) and r.source.layout == "bonemet"}
     assert bonemet == {"Rotation-X-ray", "Recon-CT", "Seg-CT", "Regist-CT", "RoI-CT"}
     assert manifest["bonemet-recon-ct"].licence.name == "CC-BY-NC-4.0"
     for name in ("fips-walnut", "fips-pine", "fips-seashell", "cwi-walnuts", "2detect", "htc2022"):

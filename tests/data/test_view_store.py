@@ -14,7 +14,7 @@ from fewview.data.scans.reader import integrals_into, open_scan
 from fewview.data.scans.view_store import ViewStore
 from fewview.geometry import skyscan_1276
 from fewview.recon.corrections import Corrections, correct
-from fewview.recon.corrections.by_view import correct_stored
+from fewview.recon.corrections.by_view import corrected
 
 SCAN = skyscan_1276(rows=24, cols=48, voxel_mm=0.9)[::10]
 
@@ -73,6 +73,7 @@ def test_some_rows_are_prepared_as_in_the_whole_views(tmp_path: Path) -> None:
     [
         Corrections(dead_pixels=8, rings=7, scatter=0.01, smoothing=1, beam_hardening=20),
         Corrections(dead_pixels=0, smoothing=2, smoothing_kernel="box"),
+        Corrections(dead_pixels=0, bone_hardening=2),
     ],
 )
 def test_corrections_by_view_are_those_of_the_whole_scan(settings: Corrections, tmp_path: Path) -> None:
@@ -80,7 +81,8 @@ def test_corrections_by_view_are_those_of_the_whole_scan(settings: Corrections, 
     store = ViewStore.create(tmp_path / "s", values.shape)
     for view, image in enumerate(values):
         store[view] = image
-    account = correct_stored(store, settings)
-    wanted, theirs = correct(Projections(values, SCAN), settings)
+    beam = {"voltage_kv": 50.0, "filter_mm_al": 0.5}
+    account = corrected(store, SCAN, settings, beam)[1]
+    wanted, theirs = correct(Projections(values, SCAN, beam), settings)
     np.testing.assert_array_equal(store[:], wanted.values)
     assert account == theirs

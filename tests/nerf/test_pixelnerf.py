@@ -326,6 +326,17 @@ def test_the_paper_preset_has_the_published_sizes() -> None:
     assert 1e5 < sum(p.numel() for p in build(SMALL, _seed()).parameters()) < 1e6
 
 
+def test_a_network_in_the_space_of_its_views_learns_from_rays_and_makes_a_volume() -> None:
+    example, given = _example(), np.array([0, 9, 17])
+    network = build(replace(TINY, space="views", directions=True, mean_alone=True, whole=False, points=0), _seed())
+    LEARNER.loss(network, example, given, _seed(5), "pixelnerf").backward()
+    assert float(network.fine.enter.weight.grad[:, -3:].abs().sum()) > 0  # the directions
+    assert network.fine.spread.grad is None
+    volume = LEARNER.reconstruct(network, example.projections[given], example.grid, _seed())
+    assert volume.shape == example.grid.shape
+    assert float(volume.min()) > 0
+
+
 def test_weights_come_from_the_generator_alone() -> None:
     torch.manual_seed(0)
     state = torch.random.get_rng_state()

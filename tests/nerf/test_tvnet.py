@@ -17,6 +17,7 @@ from fewview.nerf.patchwise import network
 from fewview.nerf.patchwise.held_out import support
 from fewview.nerf.patchwise.inputs import facts, grey_scale
 from fewview.nerf.patchwise.learner import LEARNER, Network
+from fewview.nerf.patchwise.method import tvnet
 from fewview.nerf.training.bank import Bank
 from fewview.nerf.training.learner import Example
 from fewview.nerf.training.procedural import procedural_example
@@ -185,6 +186,22 @@ def test_the_weights_that_come_with_it_are_better_than_total_variation_on_shells
         rec = reconstruct(given, "tvnet", GRID, check=False)
         assert decibel(rec.volume, example) > decibel(pdhg_tv(given, GRID), example) + 0.1
     assert not METHODS["tvnet"].trained
+
+
+def test_a_part_of_the_object_is_refused_with_the_number() -> None:
+    """What lies beside the grid is in the views, and the network has not learned what it leaves there."""
+    example = shells(4)
+    nz, ny, nx = example.grid.shape
+    part = Grid((nz, ny // 3, nx // 3), example.grid.voxel_mm)
+    with pytest.raises(InputError, match=r"tvnet on a part of the object: the views show \d+% of their largest value beside the grid"):
+        tvnet(example.projections[views.evenly(SCAN, 12)], part)
+
+
+def test_memory_is_asked_for_before_the_work_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    example = shells(4)
+    monkeypatch.setattr("fewview.base.memory.available_bytes", lambda: 1 << 20)
+    with pytest.raises(InputError, match=r"need .*GiB of memory and 0\.000977 GiB are free"):
+        tvnet(example.projections[views.evenly(SCAN, 12)], example.grid)
 
 
 def test_weights_that_are_not_those_of_this_version_are_refused(tmp_path: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +14,12 @@ import numpy as np
 import pytest
 from fewview.cli.main import main
 from fewview.data import Projections, RawScan, read_volume, write_projections, write_skyscan
+from fewview.data.scans.view_store import ViewStore
 from fewview.geometry import skyscan_1276
 from fewview.geometry import transform as geometry
 from fewview.pipeline import ReconPlan, Spread, estimate, run, run_slabs
 from fewview.pipeline.slabs.slab_job import SlabJob
+from fewview.pipeline.slabs.work_folder import WorkFolder
 from fewview.recon.corrections import Corrections
 
 SCAN = skyscan_1276(rows=24, cols=36, voxel_mm=1.2)[::5]
@@ -44,6 +49,7 @@ def record_of(path: Path) -> dict[str, Any]:
         {"out": "v.ome.tif", "corrections": Corrections(dead_pixels=9, rings=6, smoothing=1, beam_hardening=20)},
         {"out": "v.h5", "box": "-9:9,-8:9,2:9", "voxel_mm": 0.7, "corrections": Corrections(dead_pixels=0, smoothing=2), "views": "26"},
         {"out": "v.h5", "binning": 2, "settings": {"filter": "hann"}},
+        {"out": "v.h5", "corrections": Corrections(dead_pixels=0, scatter=0.01, bone_hardening=1, voltage_kv=50, filter_mm_al=0.5)},
     ],
     ids=lambda changes: "-".join(changes),
 )
@@ -98,28 +104,115 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, slabs: int, error: BaseException
     monkeypatch.setattr(SlabJob, "do", some)
 
 
+def fail_writing(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """The disk fails with this error when a slab is to be on it, and so does everything that tidies up."""
+
+    def fail(*args: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("os.fsync", fail)
+    monkeypatch.setattr("fewview.base.outputs.one_at_a_time.Path.unlink", fail)
+
+
+def renamed_after(monkeypatch: pytest.MonkeyPatch, slabs: int, folder: Path) -> None:
+    """The folder is gone, as that of a network that went down, when so many slabs are made."""
+    put, made = WorkFolder.put_arrays, []
+
+    def some(self: WorkFolder, name: str, **arrays: Any) -> None:
+        put(self, name, **arrays)
+        made.append(name)
+        if len([n for n in made if n.startswith("slab_")]) == slabs:
+            folder.rename(folder.with_name("elsewhere"))
+
+    monkeypatch.setattr(WorkFolder, "put_arrays", some)
+
+
 @pytest.mark.parametrize("name", ["v.ome.tif", "v.h5", "v.ome.zarr", "v"])
 def test_a_run_that_was_stopped_continues_to_the_same_file(
     name: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = ReconPlan(folder, out=tmp_path / name)
+    """Killed; a full disk, a stale and a broken network disk; the folder of the output gone; Ctrl-C; and all of it once more at the end."""
+    plan = ReconPlan(folder, out=tmp_path / "net" / name)
     with monkeypatch.context() as patch:
-        stop_after(patch, 2, Killed())
+        stop_after(patch, 1, Killed())
         with pytest.raises(Killed):
             run_slabs(plan, slab=6)
-    assert not plan.output.exists()
+    for number in (errno.ENOSPC, errno.ESTALE, errno.EIO):
+        with monkeypatch.context() as patch:
+            fail_writing(patch, number)
+            with pytest.raises(OSError, match=rf"{os.strerror(number)} \(1 of 4 slabs are kept in .*unfinished; the same") as raised:
+                run_slabs(plan)
+            assert raised.value.errno == number
+    with monkeypatch.context() as patch:
+        renamed_after(patch, 1, tmp_path / "net")
+        with pytest.raises(OSError, match=r"2 of 4 slabs are kept in .*unfinished; the same command continues when that is mended"):
+            run_slabs(plan)
+    assert not (tmp_path / "net").exists()  # nothing was made in its place
+    (tmp_path / "elsewhere").rename(tmp_path / "net")
     said: list[str] = []
+    with monkeypatch.context() as patch:
+        stop_after(patch, 1, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            run_slabs(plan, tell=said.append)
+    assert said[-1].startswith("interrupted: 3 of 4 slabs are kept in ")
+    assert not plan.output.exists()
+    with monkeypatch.context() as patch:
+        renamed_after(patch, 1, tmp_path / "net")
+        with pytest.raises(OSError, match=r"all slabs are kept|4 of 4 slabs are kept"):
+            run_slabs(plan)
+    (tmp_path / "elsewhere").rename(tmp_path / "net")
     done = run_slabs(plan, tell=said.append)  # the height is that of the run that was stopped
-    assert done.continued == 2
-    assert any(line.startswith("2 of 4 slabs are there") for line in said)
+    assert done.continued == 4
+    assert any(line.startswith("4 of 4 slabs are there") for line in said)
+    assert sorted(p.name for p in (tmp_path / "net").iterdir()) == sorted([name, f"{name}.record.json", "v_preview.png"])
     other = run_slabs(dataclasses.replace(plan, out=tmp_path / "again" / name), slab=6).path
     for path in [p for p in (other.rglob("*") if other.is_dir() else [other]) if p.is_file()]:
         assert path.read_bytes() == (done.path / path.relative_to(other) if other.is_dir() else done.path).read_bytes()
 
 
-def test_what_has_changed_since_is_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import shutil
+def test_an_input_that_vanishes_is_named_and_read_again(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "net" / "rod"
+    shutil.copytree(folder, copy)
+    plan = ReconPlan(copy, out=tmp_path / "v.h5")
+    write, written = ViewStore.__setitem__, []
 
+    def some(self: ViewStore, index: Any, values: Any) -> None:
+        write(self, index, values)
+        written.append(index)
+        if len(written) == 10:
+            (tmp_path / "net").rename(tmp_path / "elsewhere")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ViewStore, "__setitem__", some)
+        with pytest.raises(FileNotFoundError, match=r"net.rod.* is not there .nothing of the reading is kept in .*unfinished"):
+            run_slabs(plan, slab=6)
+    (tmp_path / "elsewhere").rename(tmp_path / "net")
+    np.testing.assert_array_equal(read_volume(run_slabs(plan).path)[0], read_volume(run_slabs(plan_of(folder, tmp_path), slab=6).path)[0])
+
+
+def plan_of(folder: Path, tmp_path: Path) -> ReconPlan:
+    return ReconPlan(folder, out=tmp_path / "whole" / "v.h5")
+
+
+def test_a_run_that_was_killed_before_it_had_cleared_up(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = ReconPlan(folder, out=tmp_path / "v.h5")
+    with monkeypatch.context() as patch:
+        patch.setattr("fewview.pipeline.slabs.run_slabs.discard", lambda left: stop())
+        with pytest.raises(Killed):
+            run_slabs(plan, slab=12)
+    assert (tmp_path / "v.h5.unfinished").is_dir()
+    said: list[str] = []
+    with pytest.raises(FileExistsError, match=r"v\.h5 exists"):
+        run_slabs(plan, tell=said.append)
+    assert said == [f"removed {tmp_path / 'v.h5.unfinished'}, which a run had left that was stopped after it had written {plan.output}"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["v.h5", "v.h5.record.json", "v_preview.png"]
+
+
+def stop() -> None:
+    raise Killed
+
+
+def test_what_has_changed_since_is_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = tmp_path / "rod"
     shutil.copytree(folder, copy)
     plan = ReconPlan(copy, out=tmp_path / "v.h5")
@@ -152,7 +245,6 @@ def test_a_folder_of_somebody_else_is_left_alone(folder: Path, tmp_path: Path) -
     [
         ({"method": "sirt"}, "--slab with --method sirt; expected fdk"),
         ({"spread": Spread(2)}, "--slab with --std 2"),
-        ({"corrections": Corrections(dead_pixels=0, bone_hardening=1)}, "bone_hardening=1 of a scan that is reconstructed by slabs"),
         ({"out": "v.nii.gz"}, "v.nii.gz is NIfTI, which is not written slab by slab"),
         ({"settings": {"backend": "torch"}}, "backend of slabs"),
         (
@@ -214,6 +306,21 @@ def test_an_estimate_of_the_disk_is_right(name: str, folder: Path, tmp_path: Pat
     assert found.output <= size <= found.output + 40_000
     assert found.disk == found.output * (3 if name == "v" else 1) + 52 * 24 * 36 * 4
     assert found.seconds > 0
+
+
+def test_an_estimate_counts_the_corrections(folder: Path, tmp_path: Path) -> None:
+    """Two passes through the tube's spectrum are more than one; a median takes its time for each voxel."""
+
+    def seconds(**on: Any) -> float | None:
+        plan = ReconPlan(folder, out=tmp_path / "v.h5", corrections=Corrections.off().changed(**on))
+        took = estimate(plan, slab=6, tell=lambda line: None).steps.get("corrections")
+        return None if took is None else took.cpu
+
+    assert seconds() is None
+    assert (seconds(rings=5, scatter=0.01) or 0) > 0
+    tube = {"voltage_kv": 50.0, "filter_mm_al": 0.5}
+    assert (seconds(bone_hardening=20, **tube) or 0) > (seconds(bone_hardening=1, **tube) or 0) > 0
+    assert (seconds(median=3) or 0) > (seconds(median=1) or 0) > 0
 
 
 def test_the_command_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

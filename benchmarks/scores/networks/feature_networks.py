@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ....base import MissingBackendError, UnknownNameError
+from ....nerf.mednerf.lpips import Perceptual, load_lpips
 from ..distribution import Features, inception_features, random_features
-from ..perceptual import Perceptual, load_lpips, random_perceptual
+from ..perceptual import random_perceptual
 
 ABSENT = "weights not here"
 KINDS = ("inception", "random", "none")

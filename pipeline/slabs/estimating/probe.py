@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ...base.record import sha256
-from ...base.shapes import ViewValues, Volume
-from ...data import Projections
-from ...data.scans.air_level import border_air
-from ...data.scans.flat_and_dark import flat_field
-from ...data.scans.raw import RawSource
-from ...geometry import Grid, Scan
-from ...recon.analytic.feldkamp import view_blocks
-from ...recon.analytic.feldkamp_slabs import SlabFdk
+from ....base.record import sha256
+from ....base.shapes import ViewValues, Volume
+from ....data import Projections
+from ....data.scans.air_level import border_air
+from ....data.scans.flat_and_dark import flat_field
+from ....data.scans.raw import RawSource
+from ....geometry import Grid, Scan
+from ....recon.analytic.feldkamp import view_blocks
+from ....recon.analytic.feldkamp_slabs import SlabFdk
 
 _IMAGES, _STRIP = 3, 64
 _WRITTEN = 32 << 20  # bytes written to find out how fast the disk is
@@ -43,7 +43,8 @@ class Took:
 
 
 @contextmanager
-def _timed() -> Iterator[Took]:
+def timed() -> Iterator[Took]:
+    """The seconds that the ``with`` block takes, which are filled in at its end."""
     took, wall, cpu = Took(), time.perf_counter(), time.process_time()
     yield took
     took.wall, took.cpu = time.perf_counter() - wall, time.process_time() - cpu
@@ -55,7 +56,7 @@ def image_time(source: RawSource | Projections) -> Took:
         return Took()
     correct, _ = flat_field(source.flat, source.dark, source.scan.shape)
     chosen = np.unique(np.linspace(0, len(source.views) - 1, _IMAGES).round().astype(int))
-    with _timed() as took:
+    with timed() as took:
         for view in chosen:
             name = source.views.name(int(view))
             if name and Path(name).is_file():
@@ -76,7 +77,7 @@ def filter_time(fdk: SlabFdk, rows: slice) -> Took:
     """To filter these rows of one view."""
     values = np.zeros((2, rows.stop - rows.start, fdk.scan.shape[1]), np.float32)
     fdk.filtered(values, slice(0, 2), rows.start)
-    with _timed() as took:
+    with timed() as took:
         fdk.filtered(values, slice(0, 2), rows.start)
     return took.times(0.5)
 
@@ -100,7 +101,7 @@ def voxel_time(scan: Scan, grid: Grid, height: int) -> Took:
 
 
 def _add(fdk: SlabFdk, volume: Volume, values: ViewValues, first: int) -> Took:
-    with _timed() as took:
+    with timed() as took:
         fdk.add(volume, lambda v, r: np.ascontiguousarray(values[v, r.start - first : r.stop - first]), slice(0, len(volume)))
     return took
 
@@ -119,7 +120,7 @@ def _strips(grid: Grid, height: int) -> Iterator[Grid]:
 def byte_time(folder: Path) -> Took:
     """To write one byte of many to the disk of a folder."""
     block = np.random.default_rng(0).bytes(_WRITTEN)
-    with _timed() as took, tempfile.TemporaryFile(dir=folder) as file:
+    with timed() as took, tempfile.TemporaryFile(dir=folder) as file:
         file.write(block)
         file.flush()
         os.fsync(file.fileno())

@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ...base import InputError
-from ...base.memory import require_memory
-from ...base.shapes import Image, Volume
-from ...geometry import Grid, Scan
-from ..images.image_files import read_image
-from ..projections import Projections
+from ....base import InputError
+from ....base.memory import require_memory
+from ....base.shapes import Image, Volume
+from ....geometry import Grid, Scan
+from ...images.image_files import read_image
+from ...projections import Projections
 
 META = "meta_data.json"
 

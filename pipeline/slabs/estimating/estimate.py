@@ -8,18 +8,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...base.memory import GIB, available_bytes
-from ...geometry import Grid, Scan
-from ...recon.analytic.feldkamp_slabs import SlabFdk
-from ..plan import ReconPlan
-from ..stages import Tell
-from .division import Division, slab_method
+from ....base.memory import GIB, available_bytes
+from ....geometry import Grid, Scan
+from ....recon.analytic.feldkamp_slabs import SlabFdk
+from ....recon.corrections.beam_hardening import search_grid
+from ...plan import ReconPlan
+from ...stages import Tell
+from ..division import Division, slab_method
+from ..room import disk_bytes
+from ..run_slabs import opened
+from .correction_probe import correction_time
 from .probe import Took, byte_time, filter_time, image_time, voxel_time
-from .room import disk_bytes
-from .run_slabs import opened
 
 PROGRAM = 480 << 20  # bytes of the program and its libraries
 _CHUNKS = 64 << 20  # chunks and small copies while a slab is written
+_WORKING = 6  # copies of a block of views while bone is looked for
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Estimate:
 def estimate(plan: ReconPlan, *, slab: int | None = None, tell: Tell) -> Estimate:
     """Estimate `run_slabs`; nothing is written but a temporary file, which is gone then. It takes some seconds.
 
-    Corrections, calibration and a median are not in the time.
+    Calibration, and the search for drift, are not in the time.
     """
     source, grid, cut = opened(plan, slab, tell)
     scan, folder = source.scan, _existing(plan.output)
@@ -56,10 +59,11 @@ def estimate(plan: ReconPlan, *, slab: int | None = None, tell: Tell) -> Estimat
     steps = {
         "reading": image_time(source).times(views),
         "filter": filter_time(fdk, cut.needed).times(views),
+        "corrections": correction_time(plan.corrections, scan, source.meta, cut.kept.stop - cut.kept.start, grid),
         "slabs": voxel_time(scan, grid, cut.height).times(voxels * views),
         "writing": byte.times(disk),
     }
-    found = Estimate(_memory(plan, scan, grid, cut), disk, output, steps)
+    found = Estimate(_memory(plan, scan, grid, cut), disk, output, {name: took for name, took in steps.items() if took.wall > 0})
     for line in _lines(found, folder):
         tell(line)
     return found
@@ -82,7 +86,8 @@ def _memory(plan: ReconPlan, scan: Scan, grid: Grid, cut: Division) -> int:
     wide = min(cut.height + 2 * plan.corrections.median, grid.shape[0])
     of_slab = max(rows.stop - rows.start for rows in (fdk.rows(z) for z in cut.slabs))
     slab = 4 * wide * ny * nx * (3 if plan.corrections.median else 1) + 4 * block * of_slab * cols + _CHUNKS
-    return PROGRAM + max(reading, filtering, slab + 4 * cut.height * ny * nx // 5)  # of the coarser levels, or the check
+    searching = 12 * math.prod(search_grid(scan, grid).shape) + 4 * _WORKING * block * image if plan.corrections.bone_hardening else 0
+    return PROGRAM + max(reading, filtering, searching, slab + 4 * cut.height * ny * nx // 5)  # of the coarser levels, or the check
 
 
 def _lines(found: Estimate, folder: Path) -> Iterator[str]:

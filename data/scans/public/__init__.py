@@ -1,0 +1,1 @@
+"""Layouts of public data sets that others measured: one file each, and a row of `reader.FORMATS`."""

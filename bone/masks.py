@@ -1,10 +1,12 @@
-"""Masks grown, shrunk, filled and told apart: scipy's tools with plain types, and balls by distances."""
+"""Masks grown, shrunk, filled and told apart: scipy's tools with plain types, and balls by exact distances."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+
+from .ball_reach import MOST_REACH, within_reach
 
 Mask = NDArray[np.bool_]
 
@@ -47,24 +49,17 @@ def largest(mask: Mask) -> Mask:
 
 def closed(mask: Mask, reach: float) -> Mask:
     """Grown and shrunk by a ball of ``reach`` voxels: narrow gaps are bridged."""
-    if not mask.any():
-        return mask
-    wide = _depth(~mask) <= reach
-    return mask if wide.all() else mask | (_depth(wide) > reach)
+    wide = within(mask, reach)
+    return mask if wide.all() else mask | ~within(~wide, reach)
 
 
 def opened(mask: Mask, reach: float) -> Mask:
     """Shrunk and grown by a ball of ``reach`` voxels: nothing where it is nowhere so wide."""
-    if mask.all():
-        return mask
-    core = _depth(mask) > reach
-    return mask & (_depth(~core) <= reach) if core.any() else np.zeros_like(mask)
+    return mask if mask.all() else mask & within(~within(~mask, reach), reach)
 
 
 def within(mask: Mask, reach: float) -> Mask:
-    """All voxels that are no further than ``reach`` voxels from it."""
-    return _depth(~mask) <= reach if mask.any() else mask
-
-
-def _depth(mask: Mask) -> NDArray[np.float64]:
-    return np.asarray(ndimage.distance_transform_edt(mask))
+    """All voxels that are no further than ``reach`` voxels from it; none from an empty mask. In slices and in volumes."""
+    if reach > MOST_REACH:
+        return np.asarray(ndimage.distance_transform_edt(~mask)) <= reach if mask.any() else mask
+    return within_reach(mask.reshape(-1, *mask.shape[-2:]), reach).reshape(mask.shape)

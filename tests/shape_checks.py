@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+import numba.extending
 from beartype import BeartypeConf, beartype
 from jaxtyping import AbstractArray, install_import_hook
 
@@ -36,16 +37,21 @@ def install() -> None:
 
     Compiled functions are left alone: numba gets the function that was written, not the one that checks.
     """
-    compile_it = numba.njit
+    numba.njit = _of_what_was_written(numba.njit)
+    numba.extending.register_jitable = _of_what_was_written(numba.extending.register_jitable)
+    install_import_hook([f"fewview.{room}" for room in ROOMS], "shape_checks.check_arrays")
 
-    def njit(*given: Any, **options: Any) -> Any:
+
+def _of_what_was_written(compile_it: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator of numba's, for functions that a check has been wrapped around."""
+
+    def decorator(*given: Any, **options: Any) -> Any:
         if given and callable(given[0]):
             return compile_it(inspect.unwrap(given[0]), *given[1:], **options)
         decorate = compile_it(*given, **options)
         return lambda function: decorate(inspect.unwrap(function))
 
-    numba.njit = njit
-    install_import_hook([f"fewview.{room}" for room in ROOMS], "shape_checks.check_arrays")
+    return decorator
 
 
 def _is_array(hint: Any) -> bool:

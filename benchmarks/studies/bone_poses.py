@@ -22,7 +22,6 @@ from ...base.settings import Count, Mm, checked
 from ...base.shapes import Volume
 from ...bone import CTRegistration, ReconCTSegmentation, RoICompositeCropper
 from ...bone.segmentation.segmenting import Segmented
-from ...bone.weeks.registering import Registered
 from ...data.phantom.animal import BONES, Animal, Pose, hind_quarters
 from ...data.phantom.leg import Leg
 from ...data.phantom.limb import draw_lesions
@@ -159,17 +158,13 @@ def _moved_and_cut(first: Scanned, later: Scanned, side: str) -> tuple[dict[str,
     return registration, {"side": side, "off": abs(cut.junction - known), "confidence": cut.confidence, "doubts": list(cut.doubts)}
 
 
-def _upright_mask(upright: Registered, animal: Animal, name: str) -> NDArray[np.bool_]:
-    return np.asarray(upright.apply(animal.mask(name).astype(np.float32), animal.grid) > 0.5, dtype=bool)
-
-
 def _knee_is_up(leg: Leg, rotation: NDArray[np.float64]) -> bool:
     """Whether the knee is at large z in the upright frame."""
     return bool((rotation.T @ leg.rotation)[2, 2] > 0)
 
 
 def true_junction(tibia: NDArray[np.bool_], fibula: NDArray[np.bool_], *, knee_up: bool) -> int:
-    """The slice in which the labels [z, y, x] of fibula and tibia first lie apart, from the knee on: no voxels of theirs touch."""
+    """The first slice, from the knee on, from which tibia and fibula [z, y, x] are two contours: none of their voxels touch."""
     order = slice(None, None, -1) if knee_up else slice(None)
     grown = np.asarray(ndimage.binary_dilation(tibia, np.ones((1, 3, 3), bool)), dtype=bool)
     touch, there = (np.asarray(np.any(mask, axis=(1, 2)))[order] for mask in (grown & fibula, fibula))

@@ -6,19 +6,19 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from ..masks import Mask, box_of, pieces
-from .knee import bone_along, checked_by_patella, share_of_two, slabs_across, two_halves
+from .knee import TIBIA, Knee, bone_along, find_knee, slabs_across
 
-FEMUR, TIBIA = 1, 2
+_MARGIN_MM = 0.8  # of soft tissue around a leg's bone
+_BENT_SURE_MM, _BENT_LEAST_MM = 1.0, 0.4  # off the line between the leg's ends: a knee that says which way is forwards; that says nothing
 
 
 @dataclass(frozen=True, eq=False)
 class LegParts:
     """``labels`` [z, y, x]: 1 femur, 2 tibia with fibula. ``knee``: (z, y, x) in voxels. ``confidence`` 0 to 1, and ``doubts`` in words.
 
-    ``side``: "left" or "right"; "" where it cannot be told. ``area``: (position along the leg, bone) by which the knee was found.
+    ``side``: "left" or "right"; "" where it cannot be told. ``area``: (position along the leg, bone), for pictures.
     """
 
     labels: NDArray[np.uint8]
@@ -29,56 +29,44 @@ class LegParts:
     area: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))
 
 
-def parts_of_leg(bone: Mask, firm: Mask, voxel_mm: float) -> LegParts | None:
-    """Femur and tibia of one leg; None where it has not two bones. ``firm``: its densest bone, in which what only touches is apart."""
-    box = box_of(bone)
-    found = _parts(np.pad(bone[box], 1), np.pad(firm[box], 1), voxel_mm)
+def parts_of_leg(bone: Mask, values: NDArray[np.float32], threshold: float, voxel_mm: float) -> LegParts | None:
+    """Femur and tibia of one leg (``bone`` [z, y, x]); None where it has not two bones. ``values`` [z, y, x]: the volume that it is in."""
+    pad = int(_MARGIN_MM / voxel_mm) + 1
+    box = tuple(slice(max(0, s.start - pad), s.stop + pad) for s in box_of(bone))
+    found = _parts(bone[box], values[box], threshold, voxel_mm)
     if found is None:
         return None
     labels = np.zeros(bone.shape, np.uint8)
-    labels[box] = found.labels[1:-1, 1:-1, 1:-1]
-    z, y, x = (k - 1 + s.start for k, s in zip(found.knee, box, strict=True))
+    labels[box] = found.labels
+    z, y, x = (k + s.start for k, s in zip(found.knee, box, strict=True))
     return replace(found, labels=labels, knee=(z, y, x))
 
 
-def _parts(bone: Mask, firm: Mask, voxel_mm: float) -> LegParts | None:
+def _parts(bone: Mask, values: NDArray[np.float32], threshold: float, voxel_mm: float) -> LegParts | None:
     places = np.argwhere(bone).astype(np.float64)
     middle = places.mean(axis=0)
-    axis = np.linalg.svd(places - middle, full_matrices=False)[2][0]
+    axis = np.linalg.svd((places - middle)[:: max(1, len(places) // 20_000)], full_matrices=False)[2][0]
     along = (np.indices(bone.shape).reshape(3, -1).T - middle) @ axis
     along = along.reshape(bone.shape)
     doubts: list[str] = []
-    profile = bone_along(along[bone])
-    halves, trust = two_halves(bone, firm, along, profile, doubts)
-    halves, trust = checked_by_patella(halves, trust, bone, firm, along, profile, voxel_mm, doubts)
-    if halves is None:
+    knee = find_knee(bone, values, threshold, along, voxel_mm, doubts)
+    if knee is None:
         return None
-    lower = _has_fibula(halves, along, doubts)
-    labels = np.where(halves == lower, TIBIA, np.where(halves > 0, FEMUR, 0)).astype(np.uint8)
-    up = axis if along[labels == FEMUR].mean() > along[labels == TIBIA].mean() else -axis
-    side, sure = _side(labels, along, up, doubts)
-    knee = _between(labels)
-    return LegParts(labels, side, knee, min(trust, sure) * 0.6 ** max(0, len(doubts) - 1), tuple(doubts), profile)
+    side, sure = _side(knee, along, voxel_mm, doubts)
+    z, y, x = (float(k) for k in knee.place)
+    confidence = min(knee.trust, sure) * 0.6 ** max(0, len(doubts) - 1)
+    return LegParts(knee.labels, side, (z, y, x), confidence, tuple(doubts), bone_along(along[bone]))
 
 
-def _has_fibula(halves: NDArray[np.uint8], along: NDArray, doubts: list[str]) -> int:
-    """Which half is the tibia: the one with a second, thin bone beside it over more of its length."""
-    share = {n: share_of_two(halves == n, along) for n in (1, 2)}
-    lower = 1 if share[1] >= share[2] else 2
-    if share[lower] < 0.1 or share[lower] < 1.3 * share[3 - lower]:
-        doubts.append(
-            f"a second bone lies beside {share[1]:.0%} of one half and {share[2]:.0%} of the other: which is the tibia is not clear"
-        )
-    return lower
-
-
-def _side(labels: NDArray[np.uint8], along: NDArray, up: NDArray, doubts: list[str]) -> tuple[str, float]:
+def _side(knee: Knee, along: NDArray, voxel_mm: float, doubts: list[str]) -> tuple[str, float]:
     """The side of the animal by handedness: upwards, forwards and outwards are known from the leg itself, however it lies.
 
-    Outwards lies the fibula beside the tibia; forwards the patella in front of the knee, or else the crest of the tibia.
+    Outwards lies the fibula beside the tibia. Forwards lies the patella, and a knee bends so that it is before the line between the
+    leg's ends: each is asked, and where they disagree the side is not sure.
     """
-    outwards = _to_fibula(labels == TIBIA, along)
-    forwards, sure = _forwards(labels, along, up)
+    up = knee.up
+    outwards = _to_fibula(knee.labels == TIBIA, along)
+    forwards, sure = _forwards(knee, voxel_mm, doubts)
     if outwards is None or forwards is None:
         doubts.append("fibula or patella cannot be told: the side is not known")
         return "", 0.2
@@ -86,12 +74,12 @@ def _side(labels: NDArray[np.uint8], along: NDArray, up: NDArray, doubts: list[s
     sine = float(np.dot(np.cross(outwards, forwards), up) / (np.linalg.norm(outwards) * np.linalg.norm(forwards) + 1e-12))
     # arrays are [z, y, x]: a left-handed frame of (x, y, z), so that the sign turns
     if abs(sine) < 0.35:
-        doubts.append("fibula and patella lie in one direction: the side is not sure")
+        doubts.append("the fibula lies straight behind or before the knee: the side is not sure")
     return ("right" if sine < 0 else "left"), float(min(1.0, sure * (0.4 + abs(sine))))
 
 
 def _to_fibula(tibia: Mask, along: NDArray) -> NDArray | None:
-    """From the tibia to the fibula, the mean over the slices where the two are apart."""
+    """From the tibia to the fibula, the median over the slices where the two are apart."""
     steps = []
     for slab, _ in slabs_across(tibia, along):
         labels, sizes = pieces(slab)
@@ -102,35 +90,17 @@ def _to_fibula(tibia: Mask, along: NDArray) -> NDArray | None:
     return np.median(steps, axis=0) if len(steps) >= 3 else None
 
 
-def _forwards(labels: NDArray[np.uint8], along: NDArray, up: NDArray) -> tuple[NDArray | None, float]:
-    """Towards the patella: a piece of its own near the knee; towards the crest of the tibia where there is none."""
-    knee = np.asarray(_between(labels))
-    found, sizes = pieces(labels > 0)
-    length = along[labels > 0].max() - along[labels > 0].min()
-    best: tuple[float, NDArray] | None = None
-    for n in np.flatnonzero((sizes >= 3) & (sizes < 0.12 * sizes.sum())) + 1:
-        middle = np.argwhere(found == n).mean(axis=0) - knee
-        near = abs(middle @ up)
-        if near < 0.15 * length and (best is None or sizes[n - 1] > best[0]):
-            best = (float(sizes[n - 1]), middle)
-    if best is not None:
-        return best[1], 1.0
-    sign = 1.0 if along[labels == FEMUR].mean() > along[labels == TIBIA].mean() else -1.0
-    height = sign * along
-    ceiling, floor = height[labels == TIBIA].max(), height[labels == TIBIA].min()
-    upper = (labels == TIBIA) & (height > ceiling - 0.35 * (ceiling - floor)) & (height < ceiling - 0.12 * (ceiling - floor))
-    places = np.argwhere(upper) - np.argwhere(upper).mean(axis=0) if upper.any() else np.empty((0, 3))
-    if len(places) < 20:
-        return None, 0.0
-    flat = places - np.outer(places @ up, up)
-    third = (flat * (flat**2).sum(axis=1, keepdims=True)).mean(axis=0)  # skewness points to the crest
-    return (third, 0.6) if np.linalg.norm(third) > 0 else (None, 0.0)
-
-
-def _between(labels: NDArray[np.uint8]) -> tuple[float, float, float]:
-    """The middle of where femur and tibia are nearest to one another."""
-    femur, tibia = labels == FEMUR, labels == TIBIA
-    to_femur, to_tibia = (np.asarray(ndimage.distance_transform_edt(~m)) for m in (femur, tibia))
-    both = to_femur + to_tibia
-    z, y, x = np.argwhere(both <= both.min() + 1.0).mean(axis=0)
-    return float(z), float(y), float(x)
+def _forwards(knee: Knee, voxel_mm: float, doubts: list[str]) -> tuple[NDArray | None, float]:
+    """Which way is forwards, and how sure that is, by the patella and by the bend of the knee."""
+    bent = float(np.linalg.norm(knee.bent)) * voxel_mm
+    if knee.patella is None:
+        return (None, 0.0) if bent < _BENT_LEAST_MM else (knee.bent, 0.7 if bent > _BENT_SURE_MM else 0.4)
+    step = knee.patella - knee.place
+    step = step - (step @ knee.up) * knee.up
+    if bent < _BENT_LEAST_MM:
+        return step, 0.9
+    between = float(step @ knee.bent / (np.linalg.norm(step) * np.linalg.norm(knee.bent)))
+    if between < 0.5:
+        doubts.append(f"the knee is bent by {bent:.1f} mm another way than its patella says")
+        return step, 0.45
+    return step, 1.0

@@ -21,7 +21,8 @@ from ...data.volumes.resample import coarsen
 from ...geometry import Grid
 from ..masks import grown
 from ..measures.asked import checked_volume, found_threshold, require_bone
-from .leg import FEMUR, TIBIA, LegParts, parts_of_leg
+from .knee import FEMUR, TIBIA
+from .leg import LegParts, parts_of_leg
 from .legs import find_bodies
 from .slice_order import slices_out_of_place
 
@@ -29,7 +30,7 @@ NAMES = ("spine", "left femur", "right femur", "left tibia", "right tibia")
 _COARSE_MM = 0.16  # voxel on which decisions are made
 _MOST_COARSE = 224  # voxels along an axis there
 _SURE = 0.5
-_FIRM = 0.45  # of the way from the threshold to the brightest bone: joints and growth plates are open there
+_ALIKE = 0.85  # of the bone of one tibia, that the other has at least
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +103,9 @@ class ReconCTSegmentation:
         factor = max(1, round(_COARSE_MM / grid.voxel_mm), -(-max(values.shape) // _MOST_COARSE))
         coarse_values = coarsen(values, factor)
         small = coarse_values > threshold
-        firm = coarse_values > threshold + _FIRM * (float(np.percentile(coarse_values[small], 95)) - threshold) if small.any() else small
         bodies = find_bodies(small, grid.voxel_mm * factor)
-        legs = [parts for parts in (parts_of_leg(leg, leg & firm, grid.voxel_mm * factor) for leg in bodies.legs) if parts is not None]
+        found = [parts_of_leg(leg, coarse_values, threshold, grid.voxel_mm * factor) for leg in bodies.legs]
+        legs = [parts for parts in found if parts is not None]
         if not legs:
             raise InputError(
                 "no leg with a knee was found: the volume holds one bone, or the knee is outside it",
@@ -138,6 +139,9 @@ def _named(legs: list[LegParts], spine: NDArray[np.bool_], doubts: list[str]) ->
         sides = [s or ({"left": "right", "right": "left"}[other] if other else "left") for s in sides]
         if not other:
             trust = [min(t, 0.3) for t in trust]
+    if len(legs) == 2 and (unlike := _unlike(legs)):
+        doubts.append(unlike)
+        trust = [0.45 * t for t in trust]
     coarse, confidence = np.zeros(spine.shape, np.uint8), {}
     for parts, side, value in zip(legs, sides, trust, strict=True):
         for part, bone in ((FEMUR, "femur"), (TIBIA, "tibia")):
@@ -148,6 +152,12 @@ def _named(legs: list[LegParts], spine: NDArray[np.bool_], doubts: list[str]) ->
     if spine.any():
         confidence["spine"] = 0.9 if len(legs) == 2 else 0.5
     return coarse, confidence, doubts
+
+
+def _unlike(legs: list[LegParts]) -> str:
+    """In words, where one tibia is much larger than the other: they are of one animal, and alike. Femora are cut by the volume's end."""
+    small, large = sorted(int(np.count_nonzero(parts.labels == TIBIA)) for parts in legs)
+    return f"one tibia has {1 - small / large:.0%} less bone than the other: a knee was taken wrongly" if small < _ALIKE * large else ""
 
 
 def _nearest(coarse: NDArray[np.uint8], shape: tuple[int, ...], factor: int) -> NDArray[np.uint8]:

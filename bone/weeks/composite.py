@@ -14,24 +14,22 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
 
-from ...base import InputError
 from ...base.settings import Count, Mm, checked
 from ...geometry import Grid
 from ..masks import Mask, closed, filled, grown, pieces
 from ..measures.asked import checked_volume, found_threshold, require_bone
+from .junction import find_junction, half_contrast
 
 NEITHER, LOST, BOTH, NEW = 0, 60, 180, 240
-_GAP = 3  # slices in which the two bones touch again, that are passed over
-_LEAST_SHARE, _LEAST_MM2 = 0.03, 0.008  # of a slice's bone, and in itself: a piece that counts
 _BROKEN = 1.5  # voxels: breaks of a cortex that are bridged
-_LEAST_RUN = 0.1  # of the length: how long two bones must lie side by side
 
 
 @dataclass(frozen=True, eq=False)
 class RoIComposite:
     """``composite`` [z, y, x] uint8 (0, 60, 180, 240), the first slice next to the junction's side; ``grid``: where it is in the scan.
 
-    ``junction``: the slice of the whole volume. ``lost_mm3`` and ``new_mm3``: resorption and formation. ``counts``: bones in each slice.
+    ``junction``: the slice of the whole volume. ``lost_mm3`` and ``new_mm3``: resorption and formation. ``counts``: contours in each slice,
+    0 for no bone, 1 for the tibia or both bones in one, 2 where the fibula is apart.
     """
 
     composite: NDArray[np.uint8]
@@ -73,9 +71,8 @@ class RoICompositeCropper:
         require_bone(after, level)
         top = _wider_top(before) if self.proximal == "auto" else self.proximal == "top"
         order = slice(None, None, -1) if top else slice(None)
+        junction, counts, confidence, doubts = find_junction((first > max(level, half_contrast(first, before)))[order], grid.voxel_mm)
         before, after = before[order], after[order]  # from the knee downwards
-        counts = np.array([_count(plane, grid.voxel_mm) for plane in before], dtype=np.int64)
-        junction, confidence, doubts = find_junction(counts)
         wanted = self.slices if self.length_mm is None else max(1, round(self.length_mm / grid.voxel_mm))
         stop = min(junction + wanted, len(before))
         if stop - junction < wanted:
@@ -110,45 +107,6 @@ def _wider_top(bone: Mask) -> bool:
         return float(np.prod(np.ptp(places, axis=0) + 1))
 
     return spread(used[-third:]) > spread(used[:third])
-
-
-def _count(plane: Mask, voxel_mm: float) -> int:
-    """How many bones a slice cuts: pieces of a size that counts, what they enclose filled."""
-    if not plane.any():
-        return 0
-    _, sizes = pieces(filled(plane))
-    return int(np.count_nonzero((sizes >= _LEAST_SHARE * sizes.sum()) & (sizes * voxel_mm**2 >= _LEAST_MM2)))
-
-
-def find_junction(counts: NDArray[np.int64]) -> tuple[int, float, list[str]]:
-    """(slice from which on, away from the knee, tibia and fibula lie apart, confidence, doubts), from the bones in each slice.
-
-    The longest run of slices with two bones or more counts, short breaks passed over. Raises InputError where there is none.
-
-    >>> find_junction(np.array([0, 1, 1, 1, 2, 2, 1, 2, 2, 2, 2, 2, 2, 1, 1, 1]))[:2]
-    (4, 1.0)
-    """
-    two = np.asarray(ndimage.binary_closing(np.pad(counts >= 2, _GAP), np.ones(2 * _GAP + 1)), dtype=bool)[_GAP:-_GAP]
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], two.astype(int), [0]])))
-    runs = [(int(b - a), int(a)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-    if not runs:
-        raise InputError(
-            "no slice cuts two bones", expected="a tibia with its fibula", remedy="check the threshold and that z runs along the tibia"
-        )
-    length, start = max(runs, key=lambda run: (run[0], -run[1]))
-    used = int(np.count_nonzero(counts))
-    doubts, confidence = [], 1.0
-    if length < _LEAST_RUN * used:
-        doubts.append(f"two bones lie side by side in {length} of {used} slices only")
-        confidence *= 0.4
-    if start == int(np.flatnonzero(counts)[0]):
-        doubts.append("the two bones are apart at the end of the volume: the junction is not in it")
-        confidence *= 0.3
-    others = [run for run in runs if run[1] < start and run[0] >= 0.25 * length]
-    if others:
-        doubts.append("another stretch of two bones lies nearer to the knee")
-        confidence *= 0.5
-    return start, confidence, doubts
 
 
 def only_tibia(bone: Mask) -> Mask:

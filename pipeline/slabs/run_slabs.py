@@ -86,7 +86,8 @@ def run_slabs(
                 remove(folder.projections)  # of a run that was stopped while it read
                 require_room(plan, source, grid, cut)
                 refuse_existing(preview_path(plan.output), plan.force, [plan.source])
-                known = ingest(plan, source, grid, cut, folder, tell, watch)
+                with folder.keeping(lambda: "nothing of the reading is", tell):
+                    known = ingest(plan, source, grid, cut, folder, tell, watch)
                 _require_same(plan.source, _images(source), hashes)
             job = SlabJob(known.fdk, known.rows, _file(plan, grid, cut, folder), plan.corrections.median)
             continued = _make_slabs(plan, job, cut, folder, cluster, tell, watch)

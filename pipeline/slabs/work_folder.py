@@ -99,6 +99,8 @@ class WorkFolder:
             raise
         except OSError as error:
             said = f"{error.strerror or error} ({what()} kept in {self.path}; the same command continues when that is mended)"
+            if error.errno is None:
+                raise type(error)(said) from error
             raise OSError(error.errno, said, error.filename or str(self.path)) from error
 
 

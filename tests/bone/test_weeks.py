@@ -118,6 +118,17 @@ def test_the_composite_below_the_junction(upside_down: bool) -> None:
     assert found.proximal == ("top" if upside_down else "bottom")
 
 
+def test_a_broken_cortex_near_the_knee_is_no_fibula() -> None:
+    """A growth plate opens the cortex, and trabeculae inside it are pieces of their own: the junction stays where it was."""
+    whole = forked()
+    broken, (_, y, x) = whole.copy(), np.indices(whole.shape)
+    broken[8:14] = np.where((np.abs(y[8:14] - 25) < 3) | (x[8:14] < 12), 0.02, broken[8:14])
+    broken[4:16, 24:27, 20:23] = 0.2
+    grid = Grid(whole.shape, 0.05)
+    junction = RoICompositeCropper(threshold=0.1, slices=30)(whole, whole, grid).junction
+    assert RoICompositeCropper(threshold=0.1, slices=30)(broken, broken, grid).junction == junction
+
+
 def test_a_single_bone_has_no_junction() -> None:
     ring = forked(fibula=False)
     with pytest.raises(InputError, match="no slice cuts two bones"):

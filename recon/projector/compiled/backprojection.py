@@ -143,11 +143,9 @@ def backproject(
         space = np.empty((len(rays), shown.stop - shown.start, road.seen.cols), np.float32)
         upright_panels.straightened(views, held, road.panels.to_given, shown.start, space)
         views, held = space, (shown.start, shown.stop, road.seen.rows)
-    matrices, most = road.matrices, int(bins.count.max()) + 2
+    matrices = road.matrices
     number = -(-(z.stop - z.start) // SLAB)
     for i in range(number):
         part = slice(*((z.stop - z.start) * k // number for k in (i, i + 1)))
         pitch = padded(part.stop - part.start)
-        backprojection_upright.backproject_upright(
-            views, held, matrices, weights, bins.first, bins.step, most, pitch, z.start + part.start, volume[part]
-        )
+        backprojection_upright.backproject_upright(views, held, matrices, weights, bins, pitch, z.start + part.start, volume[part])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from .loops import FLAGS
+from .threads import in_threads
 
 
-@njit(parallel=True, **FLAGS)
 def backproject_any(views, held, matrices, weights, bottom, volume):
     """Add to ``volume`` (z, y, x), slices from ``bottom`` on, the filtered ``views`` (view, row, col), each times its weight over w^2,
     bilinearly interpolated.
@@ -16,10 +16,16 @@ def backproject_any(views, held, matrices, weights, bottom, volume):
     ``matrices`` (view, 3, 4): voxel (x, y, z, 1) to (col w, row w, w). ``held`` and the panel's edges are those of
     `backprojection_upright`.
     """
-    nz, ny, nx = volume.shape
+    in_threads(_add_rows, volume.shape[0] * volume.shape[1], views, held, matrices, weights, bottom, volume)
+
+
+@njit(**FLAGS)
+def _add_rows(first, stop, views, held, matrices, weights, bottom, volume):
+    """Add all views to rows ``first`` to ``stop`` of the volume, counted through its slices."""
+    _, ny, nx = volume.shape
     number, _, cols = views.shape
-    begin, stop, rows = held
-    for job in prange(nz * ny):
+    begin, end, rows = held
+    for job in range(first, stop):
         k, y = job // ny, job % ny
         z = bottom + k
         for v in range(number):
@@ -38,7 +44,7 @@ def backproject_any(views, held, matrices, weights, bottom, volume):
                 right, above = col - c, row - r
                 below = 1.0 - above if r >= 1 else 0.0
                 above = above if r <= rows + 1 else 0.0
-                one, two = min(max(r - 2, begin), stop - 1) - begin, min(max(r - 1, begin), stop - 1) - begin
+                one, two = min(max(r - 2, begin), end - 1) - begin, min(max(r - 1, begin), end - 1) - begin
                 d = min(c + 1, cols - 1)
                 left = below * views[v, one, c] + above * views[v, two, c]
                 other = below * views[v, one, d] + above * views[v, two, d]

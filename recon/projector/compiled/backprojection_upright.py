@@ -8,14 +8,15 @@ of voxels is a blend of four contiguous runs, two columns by two magnifications.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
-from .loops import FLAGS, U, blend_to, clear, copy, eight_to_one, four_to_one, turn
+from .loops import FLAGS, U, blend_to, clear, copy, eight_to_one, four_to_one, njit_inner, turn
+from .threads import in_threads
 
 TILE = 64  # voxel lines along x and y: a larger tile reads fewer bins twice, a smaller one stays in the cache
 
 
-@njit(**FLAGS)
+@njit_inner
 def _see(m, x0, y0, across, along, first, step, col, at, share):
     """For each line of a tile: its column, its place among the bins, and 1 / w^2, or a column of -1 where it is behind the source."""
     for j in range(along):
@@ -30,7 +31,7 @@ def _see(m, x0, y0, across, along, first, step, col, at, share):
             share[k] = inverse * inverse
 
 
-@njit(**FLAGS)
+@njit_inner
 def _needs(col, at, count, cols, low, high):
     """The first and last column that each bin needs, in ``low`` and ``high`` (-1 where none); returns the first and last bin."""
     lowest, highest = len(low), -1
@@ -47,7 +48,7 @@ def _needs(col, at, count, cols, low, high):
     return lowest, highest
 
 
-@njit(**FLAGS)
+@njit_inner
 def _read_rows(panel, at, held, cols, row, slope, bottom, nz, width, plane, pitch):
     """Write to ``plane`` (z, width), lines ``pitch`` apart, what ``width`` columns from ``at`` of a panel hold at rows ``row + z slope``,
     for ``nz`` slices z from ``bottom``.
@@ -73,7 +74,7 @@ def _read_rows(panel, at, held, cols, row, slope, bottom, nz, width, plane, pitc
         blend_to(panel, at + U(one) * cols, at + U(two) * cols, below, above, plane, j, width)
 
 
-@njit(**FLAGS)
+@njit_inner
 def _lay_out(lowest, highest, low, high, cols, start, used):
     """Where in the space of ``used`` lines and more the columns of each bin ``start``; returns how many lines are used then."""
     for b in range(lowest, highest + 1):
@@ -84,7 +85,7 @@ def _lay_out(lowest, highest, low, high, cols, start, used):
     return used
 
 
-@njit(**FLAGS)
+@njit_inner
 def _read_bins(m, views, view, held, cols, first, step, bottom, nz, pitch, lowest, highest, low, high, start, space, plane, panel):
     """Write what each bin needs to ``space``: a line along z for each column, from ``start`` of the bin."""
     left, right = cols, -1
@@ -104,7 +105,7 @@ def _read_bins(m, views, view, held, cols, first, step, bottom, nz, pitch, lowes
             turn(plane, U(0), plane_pitch, U(nz), width, space, U(start[b]) * pitch, pitch)
 
 
-@njit(**FLAGS)
+@njit_inner
 def _runs(weight, col, at, share, cols, low, start, pitch):
     """The four runs of a line and their weights."""
     inside = min(max(col, 0.0), cols - 1.0)
@@ -117,7 +118,7 @@ def _runs(weight, col, at, share, cols, low, start, pitch):
     return near, near + next_col, far, far + next_col, w0, w1, w2, w3
 
 
-@njit(**FLAGS)
+@njit_inner
 def _add_lines(total, weights, col, at, share, count, cols, low, start, space, pitch):
     """Add one view or two to each line of a tile; two at once, so that a line is read and written once for both."""
     two = len(weights) > 1
@@ -135,48 +136,49 @@ def _add_lines(total, weights, col, at, share, count, cols, low, start, space, p
             four_to_one(space, i0, i1, i2, i3, w0, w1, w2, w3, total, j, pitch)
 
 
-@njit(**FLAGS)
-def _tile(views, held, matrices, weights, first, step, most_bins, bottom, nz, pitch, x0, y0, across, along):
-    """The lines of one tile, filled from all views."""
-    number, rows, cols = views.shape
-    count, flat = across * along, views.reshape(-1)
-    total, plane = np.zeros(count * pitch, np.float32), np.empty(nz * (cols + 8), np.float32)
-    col, at, share = np.empty((2, count)), np.empty((2, count)), np.empty((2, count))
-    low, high, start = np.empty((2, most_bins), np.int64), np.empty((2, most_bins), np.int64), np.empty((2, most_bins), np.int64)
-    met, space, panel = np.empty((2, 2), np.int64), np.zeros(0, np.float32), np.empty(rows * cols, np.float32)
-    for v in range(0, number, 2):
-        used, few = 0, min(2, number - v)
-        for j in range(few):
-            _see(matrices[v + j], float(x0), float(y0), across, along, first[v + j], step[v + j], col[j], at[j], share[j])
-            met[j, 0], met[j, 1] = _needs(col[j], at[j], count, cols, low[j], high[j])
-            used = _lay_out(met[j, 0], met[j, 1], low[j], high[j], cols, start[j], used)
-        if used * pitch > len(space):
-            space = np.zeros(used * pitch * 5 // 4, np.float32)
-        for j in range(few):
-            if met[j, 1] >= 0:
-                _read_bins(
-                    matrices[v + j], flat, v + j, held, cols, first[v + j], step[v + j], bottom, nz, U(pitch), met[j, 0], met[j, 1],
-                    low[j], high[j], start[j], space, plane, panel,
-                )  # fmt: skip
-        _add_lines(total, weights[v : v + few], col, at, share, count, cols, low, start, space, U(pitch))
-    return total
-
-
-@njit(parallel=True, **FLAGS)
-def backproject_upright(views, held, matrices, weights, first, step, most_bins, pitch, bottom, volume):
+def backproject_upright(views, held, matrices, weights, bins, pitch, bottom, volume):
     """Add to ``volume`` (z, y, x), slices from ``bottom`` on, the filtered ``views`` (view, row, col), each times its weight over w^2.
 
     ``held`` (first, stop, rows): which rows of a panel of so many ``views`` holds; the slices must need no others (`rows_read`).
 
     ``matrices`` (view, 3, 5): voxel (x, y, z, 1) to (col w, row w, w), the row's with the part that grows with w taken out into the last
-    column: row = m[1, 4] + (m[1, 2] z + m[1, 3]) / w. ``first``, ``step``: of the bins in 1 / w; none of more than ``most_bins`` occurs.
+    column: row = m[1, 4] + (m[1, 2] z + m[1, 3]) / w. ``bins``: those in 1 / w.
     """
+    _, ny, nx = volume.shape
+    tiles = -(-nx // TILE) * -(-ny // TILE)
+    in_threads(_add_tiles, tiles, views, held, matrices, weights, bins.first, bins.step, int(bins.count.max()) + 2, bottom, pitch, volume)
+
+
+@njit(**FLAGS)
+def _add_tiles(begin, end, views, held, matrices, weights, first, step, most_bins, bottom, pitch, volume):
+    """Add all views to the lines of tiles ``begin`` to ``end``; ``most_bins`` is more than any view has."""
     nz, ny, nx = volume.shape
-    wide = (nx + TILE - 1) // TILE
-    for job in prange(wide * ((ny + TILE - 1) // TILE)):
-        x0, y0 = job % wide * TILE, job // wide * TILE
+    number, rows, cols = views.shape
+    wide, flat = (nx + TILE - 1) // TILE, views.reshape(-1)
+    plane, panel, space = np.empty(nz * (cols + 8), np.float32), np.empty(rows * cols, np.float32), np.zeros(0, np.float32)
+    low, high, start = np.empty((2, most_bins), np.int64), np.empty((2, most_bins), np.int64), np.empty((2, most_bins), np.int64)
+    met = np.empty((2, 2), np.int64)
+    for tile in range(begin, end):
+        x0, y0 = tile % wide * TILE, tile // wide * TILE
         across, along = min(TILE, nx - x0), min(TILE, ny - y0)
-        total = _tile(views, held, matrices, weights, first, step, most_bins, bottom, nz, pitch, x0, y0, across, along)
+        count = across * along
+        total = np.zeros(count * pitch, np.float32)
+        col, at, share = np.empty((2, count)), np.empty((2, count)), np.empty((2, count))
+        for v in range(0, number, 2):
+            used, few = 0, min(2, number - v)
+            for j in range(few):
+                _see(matrices[v + j], float(x0), float(y0), across, along, first[v + j], step[v + j], col[j], at[j], share[j])
+                met[j, 0], met[j, 1] = _needs(col[j], at[j], count, cols, low[j], high[j])
+                used = _lay_out(met[j, 0], met[j, 1], low[j], high[j], cols, start[j], used)
+            if used * pitch > len(space):
+                space = np.zeros(used * pitch * 5 // 4, np.float32)
+            for j in range(few):
+                if met[j, 1] >= 0:
+                    _read_bins(
+                        matrices[v + j], flat, v + j, held, cols, first[v + j], step[v + j], bottom, nz, U(pitch), met[j, 0], met[j, 1],
+                        low[j], high[j], start[j], space, plane, panel,
+                    )  # fmt: skip
+            _add_lines(total, weights[v : v + few], col, at, share, count, cols, low, start, space, U(pitch))
         for z in range(nz):
             for j in range(along):
                 for i in range(across):

@@ -7,11 +7,15 @@ Nothing is checked: the callers keep every run inside its array.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
+from numba.extending import register_jitable
 from numpy.typing import NDArray
+
+from .threads import in_threads
 
 # Reordering and contraction keep a sum of the same products; the flags that assume no NaN and no Inf are left out.
 FLAGS: Any = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
@@ -20,6 +24,11 @@ TILE = 32  # voxels along x and z that are turned at once
 
 Array = NDArray[np.float32]
 U = np.uint64
+
+
+def njit_inner(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that other compiled functions alone call. It compiles faster than with `njit`: nothing is made for calls from Python."""
+    return register_jitable(**{name: value for name, value in FLAGS.items() if name != "cache"})(function)
 
 
 def padded(length: int) -> int:
@@ -31,7 +40,7 @@ def padded(length: int) -> int:
     return -(-length // LANES) * LANES
 
 
-@njit(**FLAGS)
+@njit_inner
 def two_to_two(a, i0, i1, wi0, wi1, out, j0, j1, wj0, wj1, n):
     """Blend two runs of ``a`` and add the blend to two runs of ``out``: ``out[j] += wj (wi0 a[i0] + wi1 a[i1])``; its own transpose."""
     for z in range(n):
@@ -40,14 +49,14 @@ def two_to_two(a, i0, i1, wi0, wi1, out, j0, j1, wj0, wj1, n):
         out[j1 + z] += wj1 * blend
 
 
-@njit(**FLAGS)
+@njit_inner
 def four_to_one(a, i0, i1, i2, i3, w0, w1, w2, w3, out, j, n):
     """Add a blend of four runs of ``a`` to one run of ``out``."""
     for z in range(n):
         out[j + z] += w0 * a[i0 + z] + w1 * a[i1 + z] + w2 * a[i2 + z] + w3 * a[i3 + z]
 
 
-@njit(**FLAGS)
+@njit_inner
 def eight_to_one(a, i0, i1, i2, i3, w0, w1, w2, w3, k0, k1, k2, k3, v0, v1, v2, v3, out, j, n):
     """Add a blend of eight runs of ``a`` to one run of ``out``, which is read and written once."""
     for z in range(n):
@@ -56,49 +65,49 @@ def eight_to_one(a, i0, i1, i2, i3, w0, w1, w2, w3, k0, k1, k2, k3, v0, v1, v2, 
         out[j + z] += one + two
 
 
-@njit(**FLAGS)
+@njit_inner
 def four_to(a, i0, i1, i2, i3, w0, w1, w2, w3, out, j, n):
     """Write a blend of four runs of ``a`` to one run of ``out``."""
     for z in range(n):
         out[j + z] = w0 * a[i0 + z] + w1 * a[i1 + z] + w2 * a[i2 + z] + w3 * a[i3 + z]
 
 
-@njit(**FLAGS)
+@njit_inner
 def blend_to(a, i0, i1, w0, w1, out, j, n):
     """Write a blend of two runs of ``a`` to one run of ``out``."""
     for c in range(n):
         out[j + c] = w0 * a[i0 + c] + w1 * a[i1 + c]
 
 
-@njit(**FLAGS)
+@njit_inner
 def add_blend(a, i0, i1, w0, w1, out, j, n):
     """Add a blend of two runs of ``a`` to one run of ``out``."""
     for c in range(n):
         out[j + c] += w0 * a[i0 + c] + w1 * a[i1 + c]
 
 
-@njit(**FLAGS)
+@njit_inner
 def copy(a, i, out, j, n):
     """Write a run of ``a`` to a run of ``out``."""
     for c in range(n):
         out[j + c] = a[i + c]
 
 
-@njit(**FLAGS)
+@njit_inner
 def add_run(a, i, out, j, n):
     """Add a run of ``a`` to a run of ``out``."""
     for c in range(n):
         out[j + c] += a[i + c]
 
 
-@njit(**FLAGS)
+@njit_inner
 def clear(out, j, n):
     """Write zeros to a run of ``out``."""
     for c in range(n):
         out[j + c] = 0
 
 
-@njit(**FLAGS)
+@njit_inner
 def turn(a, i, pitch, rows, cols, out, j, out_pitch):
     """Write the matrix ``a[i:]`` (rows, cols), rows ``pitch`` apart, as its transpose to ``out[j:]``, rows ``out_pitch`` apart."""
     for c in range(cols):
@@ -107,26 +116,36 @@ def turn(a, i, pitch, rows, cols, out, j, out_pitch):
             out[at + r] = a[start + r * pitch]
 
 
-@njit(parallel=True, **FLAGS)
 def to_lines(volume: Array, pitch: int) -> Array:
-    """(nz, ny, nx) -> lines along z (ny * nx, pitch), zero beyond nz, as one flat array."""
+    """A volume [z, y, x] in any unit as lines along z, one after another in y and x, each filled up with zeros to ``pitch`` values."""
+    _, ny, nx = volume.shape
+    lines = np.zeros(ny * nx * pitch, np.float32)
+    in_threads(_to_lines, ny, volume, pitch, lines)
+    return lines
+
+
+@njit(**FLAGS)
+def _to_lines(first, stop, volume, pitch, lines):
     nz, ny, nx = volume.shape
-    lines, flat = np.zeros(ny * nx * pitch, np.float32), volume.reshape(-1)
-    for y in prange(ny):
+    flat = volume.reshape(-1)
+    for y in range(first, stop):
         for z in range(0, nz, TILE):
             for x in range(0, nx, TILE):
                 deep, wide, row = U(min(TILE, nz - z)), U(min(TILE, nx - x)), U(y * nx + x)
                 turn(flat, U(z * ny * nx) + row, U(ny * nx), deep, wide, lines, row * U(pitch) + U(z), U(pitch))
-    return lines
 
 
-@njit(parallel=True, **FLAGS)
 def add_lines(lines: Array, pitch: int, volume: Array) -> None:
-    """Add lines along z, as `to_lines` makes them, to ``volume`` (nz, ny, nx)."""
+    """Add lines along z, as `to_lines` makes them, to a ``volume`` [z, y, x] in the same unit."""
+    in_threads(_add_lines, volume.shape[1], lines, pitch, volume)
+
+
+@njit(**FLAGS)
+def _add_lines(first, stop, lines, pitch, volume):
     nz, ny, nx = volume.shape
     flat = volume.reshape(-1)
-    for y in prange(ny):
-        part = np.empty(TILE * TILE, np.float32)
+    part = np.empty(TILE * TILE, np.float32)
+    for y in range(first, stop):
         for z in range(0, nz, TILE):
             for x in range(0, nx, TILE):
                 deep, wide, row = U(min(TILE, nz - z)), U(min(TILE, nx - x)), U(y * nx + x)

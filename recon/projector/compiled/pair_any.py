@@ -8,18 +8,19 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from ..joseph_rays import TIE
-from .loops import FLAGS
+from .loops import FLAGS, njit_inner
 from .paths import clip_in_front, clip_to
+from .threads import in_threads
 
 SLABS = 16  # whatever the number of threads: where a slab ends decides how a voxel at its edge is rounded
 Array = NDArray[np.float32]
 
 
-@njit(inline="always", **FLAGS)
+@njit_inner
 def _main_axis(dx, dy, dz):
     x, y, z = abs(dx), abs(dy), abs(dz)
     if x * TIE >= y and x * TIE >= z:
@@ -27,7 +28,7 @@ def _main_axis(dx, dy, dz):
     return 1 if y * TIE >= z else 2
 
 
-@njit(inline="always", **FLAGS)
+@njit_inner
 def _line(ray, row, col):
     """(main axis, a0, da, b0, db, t0, dt, |D|/|D_main|): at slice k the ray is at a0 + k da, b0 + k db, and t0 + k dt along itself."""
     dx = ray[3] + col * ray[6] + row * ray[9]
@@ -45,7 +46,7 @@ def _line(ray, row, col):
     return axis, ray[0] + t0 * dx, dt * dx, ray[1] + t0 * dy, dt * dy, t0, dt, norm * abs(dt)
 
 
-@njit(inline="always", **FLAGS)
+@njit_inner
 def _slices(low, high, line, size_a, size_b):
     """The slices low <= k < high that the ray meets inside the grid and in front of the source."""
     _, a0, da, b0, db, t0, dt, _ = line
@@ -54,7 +55,7 @@ def _slices(low, high, line, size_a, size_b):
     return clip_in_front(low, high, t0, dt)
 
 
-@njit(inline="always", **FLAGS)
+@njit_inner
 def _interior(low, high, line, size_a, size_b):
     """The slices low <= k < high where all four taps are inside the grid, with room for rounding."""
     if min(size_a, size_b) < 2:
@@ -65,14 +66,19 @@ def _interior(low, high, line, size_a, size_b):
     return min(first, high), min(last, high)
 
 
-@njit(parallel=True, **FLAGS)
-def project_any(volume, packed, chosen, voxel_mm, out):
+def project_any(volume: Array, packed: NDArray[np.float64], chosen: NDArray[np.intp], voxel_mm: float, out: Array) -> None:
     """Write the line integrals of the ``chosen`` views into ``out`` (view, row, col); ``packed`` is `Rays.packed`."""
+    in_threads(_project_rows, len(chosen) * out.shape[1], volume, packed, chosen, voxel_mm, out)
+
+
+@njit(**FLAGS)
+def _project_rows(begin, stop, volume, packed, chosen, voxel_mm, out):
+    """The same for rows ``begin`` to ``stop`` of the chosen views, counted through them."""
     sizes = (volume.shape[2], volume.shape[1], volume.shape[0])
     strides = (1, sizes[0], sizes[0] * sizes[1])
     flat = volume.ravel()
     _, rows, cols = out.shape
-    for job in prange(len(chosen) * rows):
+    for job in range(begin, stop):
         view, row = chosen[job // rows], job % rows
         for col in range(cols):
             line = _line(packed[view], row, col)
@@ -97,7 +103,7 @@ def project_any(volume, packed, chosen, voxel_mm, out):
             out[view, row, col] = total * np.float32(length * voxel_mm)
 
 
-@njit(**FLAGS)
+@njit_inner
 def _read(flat, start, at_a, at_b, size_a, size_b, step_a, step_b):
     """Interpolate where some of the four taps may be outside."""
     ia, ib = math.floor(at_a), math.floor(at_b)
@@ -111,7 +117,7 @@ def _read(flat, start, at_a, at_b, size_a, size_b, step_a, step_b):
     return total
 
 
-@njit(**FLAGS)
+@njit_inner
 def _add(flat, start, at_a, at_b, size_a, size_b, step_a, step_b, value):
     """The transpose of `_read`."""
     ia, ib = math.floor(at_a), math.floor(at_b)
@@ -129,7 +135,7 @@ def backproject_any(projections: Array, packed: NDArray[np.float64], chosen: NDA
         views = chosen[_may_run_along(packed[chosen], axis, projections.shape[1], projections.shape[2])]
         if views.size:
             slabs = min(out.shape[2 - axis], SLABS)
-            _backproject_along(axis, slabs, views, projections, packed, voxel_mm, out)
+            in_threads(_backproject_along, slabs, axis, slabs, views, projections, packed, voxel_mm, out)
 
 
 def _may_run_along(packed: NDArray[np.float64], axis: int, rows: int, cols: int) -> NDArray[np.bool_]:
@@ -144,15 +150,16 @@ def _may_run_along(packed: NDArray[np.float64], axis: int, rows: int, cols: int)
     return ~same | (main[:, 0] == axis)
 
 
-@njit(parallel=True, **FLAGS)
-def _backproject_along(axis, slabs, views, projections, packed, voxel_mm, out):
+@njit(**FLAGS)
+def _backproject_along(from_slab, to_slab, axis, slabs, views, projections, packed, voxel_mm, out):
+    """Add what rays along ``axis`` give to some of the ``slabs`` into which its slices are divided."""
     sizes = (out.shape[2], out.shape[1], out.shape[0])
     strides = (1, sizes[0], sizes[0] * sizes[1])
     a, b = (1 if axis == 0 else 0), (1 if axis == 2 else 2)
     size_a, size_b, step, step_a, step_b = sizes[a], sizes[b], strides[axis], strides[a], strides[b]
     flat = out.reshape(-1)
     _, rows, cols = projections.shape
-    for slab in prange(slabs):
+    for slab in range(from_slab, to_slab):
         begin, end = slab * sizes[axis] // slabs, (slab + 1) * sizes[axis] // slabs
         for view in views:
             for row in range(rows):

@@ -11,17 +11,18 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
-from .loops import FLAGS, U, add_blend, clear, copy, four_to, four_to_one, turn, two_to_two
+from .loops import FLAGS, U, add_blend, clear, copy, four_to, four_to_one, njit_inner, turn, two_to_two
 from .paths import clip_in_front, clip_to, column_path, neighbours
+from .threads import in_threads
 
 COLUMNS, VIEWS = 64, 4  # that walk together
 WIDE_COLUMNS = 96  # of the transpose, which writes each bin by itself
 MOST_SLICES = 64  # of the main axis, that one thread adds to at once
 
 
-@njit(**FLAGS)
+@njit_inner
 def _set_out(ray, begin, along, slices, shape, first, step, paths, walk):
     """For a block of columns: what a path is in ``paths`` (col, 7), depths in bins; next slice, end and direction in ``walk`` (col, 3).
 
@@ -43,14 +44,14 @@ def _set_out(ray, begin, along, slices, shape, first, step, paths, walk):
             walk[i, 0], walk[i, 1], walk[i, 2] = high - 1, low - 1, -1
 
 
-@njit(**FLAGS)
+@njit_inner
 def _strides(axis, shape):
     """(size of the other axis, lines from slice to slice, lines along the other axis)."""
     _, ny, nx = shape
     return (ny, 1, nx) if axis == 0 else (nx, nx, 1)
 
 
-@njit(**FLAGS)
+@njit_inner
 def _fill(lines, pitch, shape, bins, near, far, paths, walk, m, last):
     """Share the lines between bins m and m + 1, at ``near`` and ``far`` in ``bins``, for all columns of a block."""
     for i in range(len(paths)):
@@ -67,7 +68,7 @@ def _fill(lines, pitch, shape, bins, near, far, paths, walk, m, last):
         walk[i, 0] = k
 
 
-@njit(**FLAGS)
+@njit_inner
 def _empty(bins, near, pitch, paths, walk, m, last, lines, shape):
     """The transpose of `_fill`: add bins m and m + 1 to the lines."""
     far = U(len(paths)) * pitch - near  # bins are kept in two halves in turn
@@ -85,7 +86,7 @@ def _empty(bins, near, pitch, paths, walk, m, last, lines, shape):
         walk[i, 0] = k
 
 
-@njit(**FLAGS)
+@njit_inner
 def _read_rows(plane, pitch, width, ray, depth, nz, rows, out, at):
     """Add to each row what it meets at ``depth`` of ``plane`` (1 + nz + 1, width), lines ``pitch`` apart, first and last zero."""
     bottom, step = ray[2] + depth * ray[5] + 1.0, depth * ray[11]
@@ -100,7 +101,7 @@ def _read_rows(plane, pitch, width, ray, depth, nz, rows, out, at):
             add_blend(plane, i, i + pitch, np.float32(1) - part, part, out, at + U(r) * width, width)
 
 
-@njit(**FLAGS)
+@njit_inner
 def _write_rows(values, at, cols, width, ray, depth, nz, rows, plane, pitch):
     """The transpose of `_read_rows`, from rows of ``cols`` values: to each z what the rows less than one voxel away give."""
     bottom, step = ray[2] + depth * ray[5], depth * ray[11]
@@ -122,61 +123,64 @@ def _write_rows(values, at, cols, width, ray, depth, nz, rows, plane, pitch):
                 four_to_one(values, i0, i1, i2, i3, w0, w1, w2, w3, plane, j, width)
 
 
-@njit(**FLAGS)
+@njit_inner
 def _share(distance, counts):
     return np.float32(max(0.0, 1.0 - abs(distance))) if counts else np.float32(0)
 
 
-@njit(**FLAGS)
-def _project_block(lines, pitch, shape, packed, views, targets, first, step, count, begin, width, voxel_mm, out):
-    """The line integrals of some views in columns begin to begin + width."""
-    nz, rows, n = shape[0], out.shape[1], len(views)
-    wide, size = U(width), U(width) * pitch
-    apart = wide | U(8)  # lines a power of two apart would share few sets of the cache
-    bins, plane = np.zeros(2 * n * width * int(pitch), np.float32), np.zeros((nz + 2) * (width + 8), np.float32)
-    sums = np.zeros(n * rows * width, np.float32)
-    paths, walk = np.empty((n, width, 7)), np.empty((n, width, 3), np.int64)
-    most = 0
-    for j in range(n):
-        v = views[j]
-        _set_out(packed[v], begin, -1, (0, 0), shape, first[v], step[v], paths[j], walk[j])
-        most = max(most, count[v])
-    for m in range(most):
-        for j in range(n):
-            v = views[j]
-            if m >= count[v]:
-                continue
-            near, far = U(2 * j + m % 2) * size, U(2 * j + (m + 1) % 2) * size
-            _fill(lines, pitch, shape, bins, near, far, paths[j], walk[j], m, m == count[v] - 1)
-            turn(bins, near, pitch, wide, U(nz), plane, apart, apart)
-            clear(bins, near, size)
-            _read_rows(plane, apart, wide, packed[v], first[v] + m * step[v], nz, rows, sums, U(j * rows) * wide)
-    for j in range(n):
-        ray = packed[views[j]]
-        for r in range(rows):
-            rise = ray[5] + r * ray[11]
-            for i in range(width):
-                length = math.sqrt(paths[j, i, 5] + rise * rise) * paths[j, i, 6] * voxel_mm
-                out[targets[j], r, begin + i] += sums[(j * rows + r) * width + i] * np.float32(length)
-
-
-@njit(parallel=True, **FLAGS)
 def project_upright(lines, pitch, shape, packed, views, targets, first, step, count, voxel_mm, out):
     """Add the line integrals of the given ``views`` to ``out[targets]`` (view, row, col)."""
-    cols = out.shape[2]
-    blocks, groups = (cols + COLUMNS - 1) // COLUMNS, (len(views) + VIEWS - 1) // VIEWS
-    for job in prange(groups * blocks):
-        begin, group = job % blocks * COLUMNS, job // blocks * VIEWS
-        end, width = min(len(views), group + VIEWS), min(COLUMNS, cols - begin)
-        chosen, to = views[group:end], targets[group:end]
-        _project_block(lines, U(pitch), shape, packed, chosen, to, first, step, count, begin, width, voxel_mm, out)
+    blocks = -(-out.shape[2] // COLUMNS) * -(-len(views) // VIEWS)
+    in_threads(_project_blocks, blocks, lines, U(pitch), shape, packed, views, targets, first, step, count, voxel_mm, out)
 
 
-@njit(parallel=True, **FLAGS)
+@njit(**FLAGS)
+def _project_blocks(job, stop, lines, pitch, shape, packed, views, targets, first, step, count, voxel_mm, out):
+    """Some of the blocks: a few columns of a few views each."""
+    nz, rows, cols = shape[0], out.shape[1], out.shape[2]
+    across = (cols + COLUMNS - 1) // COLUMNS
+    for block in range(job, stop):
+        begin, group = block % across * COLUMNS, block // across * VIEWS
+        n, width = min(len(views) - group, VIEWS), min(COLUMNS, cols - begin)
+        wide, size = U(width), U(width) * pitch
+        apart = wide | U(8)  # lines a power of two apart would share few sets of the cache
+        bins, plane = np.zeros(2 * n * width * int(pitch), np.float32), np.zeros((nz + 2) * (width + 8), np.float32)
+        sums = np.zeros(n * rows * width, np.float32)
+        paths, walk = np.empty((n, width, 7)), np.empty((n, width, 3), np.int64)
+        most = 0
+        for j in range(n):
+            v = views[group + j]
+            _set_out(packed[v], begin, -1, (0, 0), shape, first[v], step[v], paths[j], walk[j])
+            most = max(most, count[v])
+        for m in range(most):
+            for j in range(n):
+                v = views[group + j]
+                if m >= count[v]:
+                    continue
+                near, far = U(2 * j + m % 2) * size, U(2 * j + (m + 1) % 2) * size
+                _fill(lines, pitch, shape, bins, near, far, paths[j], walk[j], m, m == count[v] - 1)
+                turn(bins, near, pitch, wide, U(nz), plane, apart, apart)
+                clear(bins, near, size)
+                _read_rows(plane, apart, wide, packed[v], first[v] + m * step[v], nz, rows, sums, U(j * rows) * wide)
+        for j in range(n):
+            ray = packed[views[group + j]]
+            for r in range(rows):
+                rise = ray[5] + r * ray[11]
+                for i in range(width):
+                    length = math.sqrt(paths[j, i, 5] + rise * rise) * paths[j, i, 6] * voxel_mm
+                    out[targets[group + j], r, begin + i] += sums[(j * rows + r) * width + i] * np.float32(length)
+
+
 def weighted(projections, sources, packed, views, voxel_mm, out):
     """Write ``projections[sources]`` times how far the rays of ``views`` run from slice to slice to ``out`` (view of these, row, col)."""
+    in_threads(_weigh, len(views), projections, sources, packed, views, voxel_mm, out)
+
+
+@njit(**FLAGS)
+def _weigh(begin, end, projections, sources, packed, views, voxel_mm, out):
+    """The same for views ``begin`` to ``end`` of those given."""
     _, rows, cols = projections.shape
-    for j in prange(len(views)):
+    for j in range(begin, end):
         ray = packed[views[j]]
         across, along = np.empty(cols), np.empty(cols)
         for c in range(cols):
@@ -188,7 +192,7 @@ def weighted(projections, sources, packed, views, voxel_mm, out):
                 out[j, r, c] = projections[sources[j], r, c] * np.float32(math.sqrt(across[c] + rise * rise) * along[c])
 
 
-@njit(**FLAGS)
+@njit_inner
 def _add_block(
     values, view, packed, v, first, step, count, along, slices, shape, begin, width, pitch, lines, bins, panel, plane, paths, walk
 ):
@@ -215,26 +219,32 @@ def _add_block(
             _empty(bins, U((m - 1) % 2) * size, pitch, paths, walk, m - 1, m == count[v], lines, shape)
 
 
-@njit(parallel=True, **FLAGS)
 def backproject_upright(values, packed, views, first, step, count, along, slab, shape, pitch, lines):
     """Add to ``lines`` what `weighted` ``values`` of the given views give in columns whose main axis is ``along``.
 
     One thread at a time takes ``slab`` slices; their number does not change a bit of the result.
     """
+    jobs = -(-shape[2 - along] // slab)
+    in_threads(_add_slabs, jobs, values, packed, views, first, step, count, along, slab, shape, U(pitch), lines)
+
+
+@njit(**FLAGS)
+def _add_slabs(job, stop, values, packed, views, first, step, count, along, slab, shape, pitch, lines):
+    """The same for slabs ``job`` to ``stop``."""
     nz, ny, nx = shape
     size, cols = (nx if along == 0 else ny), values.shape[2]
-    for job in prange((size + slab - 1) // slab):
-        slices = (job * slab, min(size, (job + 1) * slab))
-        wide = min(WIDE_COLUMNS, cols)
-        bins, plane = np.zeros(2 * wide * pitch, np.float32), np.zeros((nz + 2) * (wide + 8), np.float32)
-        paths, walk = np.empty((wide, 7)), np.empty((wide, 3), np.int64)
-        panel = np.empty(values.shape[1] * (wide + 8), np.float32)
+    wide = min(WIDE_COLUMNS, cols)
+    bins, plane = np.zeros(2 * wide * int(pitch), np.float32), np.zeros((nz + 2) * (wide + 8), np.float32)
+    paths, walk = np.empty((wide, 7)), np.empty((wide, 3), np.int64)
+    panel = np.empty(values.shape[1] * (wide + 8), np.float32)
+    for number in range(job, stop):
+        slices = (number * slab, min(size, (number + 1) * slab))
         for group in range(0, len(views), VIEWS):
             for begin in range(0, cols, WIDE_COLUMNS):
                 n = min(WIDE_COLUMNS, cols - begin)
                 for j in range(group, min(len(views), group + VIEWS)):
                     v = views[j]
                     _add_block(
-                        values, j, packed, v, first, step, count, along, slices, shape, begin, n, U(pitch), lines, bins, panel, plane,
+                        values, j, packed, v, first, step, count, along, slices, shape, begin, n, pitch, lines, bins, panel, plane,
                         paths[:n], walk[:n],
                     )  # fmt: skip

@@ -10,13 +10,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from ..joseph_rays import TIE
-from .loops import FLAGS
+from .loops import njit_inner
 
 
-@njit(**FLAGS)
+@njit_inner
 def column_path(ray, col):
     """The path of column ``col``."""
     dx, dy = ray[3] + col * ray[6], ray[4] + col * ray[7]
@@ -28,7 +27,7 @@ def column_path(ray, col):
     return 1, ray[0] + t0 * dx, dt * dx, t0, dt, squared
 
 
-@njit(inline="always", **FLAGS)
+@njit_inner
 def clip_to(low, high, at, step, size):
     """The part of slices low <= k < high where -1 < at + k step < size; only a bound: the taps themselves are checked."""
     if abs(step) < 1e-12:
@@ -40,7 +39,7 @@ def clip_to(low, high, at, step, size):
     return low, max(low, min(high, math.floor(min(last, 1e9)) + 1))
 
 
-@njit(inline="always", **FLAGS)
+@njit_inner
 def clip_in_front(low, high, t0, dt):
     """The part of slices low <= k < high in front of the source: t0 + k dt > 0."""
     behind = min(max(-t0 / dt, -1.0), 1e9)
@@ -49,7 +48,7 @@ def clip_in_front(low, high, t0, dt):
     return low, min(high, math.ceil(behind))
 
 
-@njit(**FLAGS)
+@njit_inner
 def neighbours(k, a0, da, stride, stride_a, size_a):
     """The two lines of slice k beside the path, and the share of each; a line beyond the border has no share."""
     at = a0 + k * da

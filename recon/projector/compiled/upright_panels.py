@@ -15,7 +15,7 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from ..joseph_rays import Rays
-from .loops import FLAGS
+from .loops import FLAGS, njit_inner
 
 LEAST_UPRIGHT = 0.7  # cosine of the largest angle between a panel's normal and the horizontal plane that is resampled
 MARGIN = 2  # pixels beyond the panel, which the cubic kernel reaches
@@ -63,7 +63,7 @@ def rectify(rays: Rays) -> Rectified | None:
     return Rectified(replace(rays, first=first, u=u, v=v, rows=rows, cols=cols), to_upright, np.linalg.inv(to_upright).astype(np.float64))
 
 
-@njit(inline="always", **FLAGS)
+@njit_inner
 def _keys(part, weights):
     """Keys' four weights for a point ``part`` of the way from the second to the third sample."""
     x, y = part, 1.0 - part

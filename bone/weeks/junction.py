@@ -1,0 +1,115 @@
+"""The proximal tibia-fibula junction: going down from the knee, the first slice from which tibia and fibula are two contours.
+
+The fibula is followed upwards from where it is plainly a bone of its own. Thin cortex is broken where a growth plate, a pore or noise
+opens it, and slices near the knee then fall into many pieces: these are inside the tibia, and not what is followed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...base import InputError
+from ..masks import Mask, closed, filled, grown, pieces, within
+
+_GAP = 3  # slices in which the two bones touch again, that are passed over
+_LEAST_SHARE, _LEAST_MM2 = 0.03, 0.008  # of a slice's bone, and in itself: a piece that counts
+_BROKEN = 2.0  # voxels: half the width of breaks of a cortex that are bridged to find what it encloses
+_STEP = 2  # voxels that the fibula may move from slice to slice, beyond its own outline
+_LEAST_RUN = 0.1  # of the length: how long two bones must lie side by side
+_AROUND = 4.0  # voxels of soft tissue around bone, whose grey value is the lower plateau
+_BROKEN_RUN = 0.25  # of that stretch: slices in which they seem to touch, beyond which it is doubtful
+
+
+def half_contrast(values: NDArray[np.float32], bone: Mask) -> float:
+    """The grey value halfway between soft tissue and bright bone: blur leaves edges in their place there, and narrow gaps stay open."""
+    around = within(bone, _AROUND) & ~bone
+    soft = float(np.median(values[around])) if around.any() else float(values.min())
+    return (soft + float(np.percentile(values[bone], 90))) / 2
+
+
+def solid(plane: Mask) -> Mask:
+    """A slice's bones with what they enclose, also where a cortex is broken; bones that are apart stay apart."""
+    whole = filled(plane)
+    if not plane.any():
+        return whole
+    pad = int(_BROKEN) + 2
+    bridged = np.pad(filled(closed(np.pad(plane, pad), _BROKEN)), 1)
+    return whole | ~within(~bridged, _BROKEN + 1)[pad + 1 : -pad - 1, pad + 1 : -pad - 1]
+
+
+def outlines(plane: Mask, voxel_mm: float) -> list[Mask]:
+    """The bones that a slice cuts, the largest first: pieces of a size that counts."""
+    labels, sizes = pieces(solid(plane))
+    kept = np.flatnonzero((sizes >= _LEAST_SHARE * sizes.sum()) & (sizes * voxel_mm**2 >= _LEAST_MM2)) + 1
+    return [labels == n for n in sorted(kept, key=lambda n: -sizes[n - 1])]
+
+
+def find_junction(bone: Mask, voxel_mm: float) -> tuple[int, NDArray[np.int64], float, list[str]]:
+    """(slice from which on, away from the knee, tibia and fibula are two contours; bones in each slice; confidence; doubts).
+
+    ``bone`` [z, y, x]: the knee at the first slice. Raises InputError where no slice cuts two bones.
+    """
+    slices = [outlines(plane, voxel_mm) for plane in bone]
+    counts = np.array([len(found) for found in slices], dtype=np.int64)
+    length, start = _longest_run(counts >= 2)
+    if not length:
+        raise InputError(
+            "no slice cuts two bones", expected="a tibia with its fibula", remedy="check the threshold and that z runs along the tibia"
+        )
+    begin = start + int(np.argmax([found[1].sum() for found in slices[start : start + length]])) if length < 8 else start + length // 2
+    apart = _followed_up(slices, begin)
+    apart[begin : start + length] = True
+    junction = _start_of_run(apart, begin)
+    doubts, confidence = [], 1.0
+    used = np.flatnonzero(counts)
+    if start + length - junction < _LEAST_RUN * len(used):
+        doubts.append(f"two bones lie side by side in {start + length - junction} of {len(used)} slices only")
+        confidence *= 0.4
+    if junction <= int(used[0]) + 1:
+        doubts.append("the two bones are apart at the end of the volume: the junction is not in it")
+        confidence *= 0.3
+    if (closed_share := 1 - float(apart[junction:begin].mean()) if junction < begin else 0.0) > _BROKEN_RUN:
+        doubts.append(f"the two bones seem to touch in {closed_share:.0%} of the slices below the junction")
+        confidence *= 0.45
+    return junction, np.minimum(counts, 1) + apart, confidence, doubts
+
+
+def _longest_run(two: NDArray[np.bool_]) -> tuple[int, int]:
+    """(length, start) of the longest run; (0, 0) where there is none."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], two.astype(int), [0]])))
+    runs = [(int(b - a), int(a)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    return max(runs, key=lambda run: (run[0], -run[1]), default=(0, 0))
+
+
+def _followed_up(slices: list[list[Mask]], begin: int) -> NDArray[np.bool_]:
+    """In which slices from ``begin`` up to the knee the fibula is apart from the tibia."""
+    apart = np.zeros(len(slices), bool)
+    tibia, fibula = slices[begin][0], slices[begin][1]
+    lost = 0
+    for z in range(begin, -1, -1):
+        found = slices[z]
+        if not found:
+            break
+        own = max(found, key=lambda piece: np.count_nonzero(piece & tibia))
+        near = grown(fibula, _STEP)
+        rest = [piece for piece in found if piece is not own and (piece & near).any()]
+        lost = 0 if rest else lost + 1
+        if lost > _GAP:
+            break
+        tibia = own
+        if rest:
+            apart[z], fibula = True, np.logical_or.reduce(rest)
+    return apart
+
+
+def _start_of_run(apart: NDArray[np.bool_], begin: int) -> int:
+    """The first slice of the stretch that reaches to ``begin``; beyond a short break it goes on if it is longer there than breaks are."""
+    start, run, missing = begin, 0, 0
+    for z in range(begin, -1, -1):
+        run, missing = (run + 1, 0) if apart[z] else (0, missing + 1)
+        if missing > _GAP:
+            break
+        if run > _GAP or (run and z >= start - 1):
+            start = z
+    return start

@@ -22,7 +22,7 @@ from .probe import Took, byte_time, filter_time, image_time, voxel_time
 
 PROGRAM = 480 << 20  # bytes of the program and its libraries
 _CHUNKS = 64 << 20  # chunks and small copies while a slab is written
-_WORKING = 6  # copies of a block of views while bone is looked for
+_WORKING = 4  # copies of a block of views while bone is looked for
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,8 @@ class RoICompositeCropper:
         require_bone(after, level)
         top = _wider_top(before) if self.proximal == "auto" else self.proximal == "top"
         order = slice(None, None, -1) if top else slice(None)
-        junction, counts, confidence, doubts = find_junction((first > max(level, half_contrast(first, before)))[order], grid.voxel_mm)
+        bright = first > max(level, half_contrast(first, before))
+        junction, counts, confidence, doubts = find_junction(before[order], bright[order], grid.voxel_mm)
         before, after = before[order], after[order]  # from the knee downwards
         wanted = self.slices if self.length_mm is None else max(1, round(self.length_mm / grid.voxel_mm))
         stop = min(junction + wanted, len(before))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...base import InputError
 from ..masks import Mask, closed, filled, grown, pieces, within
 
-_GAP = 3  # slices in which the two bones touch again, that are passed over
+_GAP_MM, _ON_MM = 0.3, 1.5  # a stretch in which the bones seem to touch is passed over, if they lie apart for so long beyond it
 _LEAST_SHARE, _LEAST_MM2 = 0.03, 0.008  # of a slice's bone, and in itself: a piece that counts
 _BROKEN = 2.0  # voxels: half the width of breaks of a cortex that are bridged to find what it encloses
 _STEP = 2  # voxels that the fibula may move from slice to slice, beyond its own outline
@@ -45,12 +45,14 @@ def outlines(plane: Mask, voxel_mm: float) -> list[Mask]:
     return [labels == n for n in sorted(kept, key=lambda n: -sizes[n - 1])]
 
 
-def find_junction(bone: Mask, voxel_mm: float) -> tuple[int, NDArray[np.int64], float, list[str]]:
+def find_junction(bone: Mask, bright: Mask, voxel_mm: float) -> tuple[int, NDArray[np.int64], float, list[str]]:
     """(slice from which on, away from the knee, tibia and fibula are two contours; bones in each slice; confidence; doubts).
 
-    ``bone`` [z, y, x]: the knee at the first slice. Raises InputError where no slice cuts two bones.
+    ``bone`` [z, y, x]: the knee at the first slice, and ``bright``, what is above `half_contrast` of it. In the one a narrow gap may be
+    closed by blur, in the other a thin fibula be missing: they are apart where either shows it. Raises InputError where no slice cuts two.
     """
     slices = [outlines(plane, voxel_mm) for plane in bone]
+    sharp = [outlines(plane, voxel_mm) for plane in bright]
     counts = np.array([len(found) for found in slices], dtype=np.int64)
     length, start = _longest_run(counts >= 2)
     if not length:
@@ -58,10 +60,14 @@ def find_junction(bone: Mask, voxel_mm: float) -> tuple[int, NDArray[np.int64], 
             "no slice cuts two bones", expected="a tibia with its fibula", remedy="check the threshold and that z runs along the tibia"
         )
     begin = start + int(np.argmax([found[1].sum() for found in slices[start : start + length]])) if length < 8 else start + length // 2
-    apart = _followed_up(slices, begin)
+    gap, on = (max(1, round(size / voxel_mm)) for size in (_GAP_MM, _ON_MM))
+    apart, vanished = _followed_up(slices, sharp, begin, gap)
     apart[begin : start + length] = True
-    junction = _start_of_run(apart, begin)
+    junction = _start_of_run(apart, begin, gap, on)
     doubts, confidence = [], 1.0
+    if vanished:
+        doubts.append("the fibula ends before it joins the tibia: it is too faint there to be followed")
+        confidence *= 0.4
     used = np.flatnonzero(counts)
     if start + length - junction < _LEAST_RUN * len(used):
         doubts.append(f"two bones lie side by side in {start + length - junction} of {len(used)} slices only")
@@ -82,34 +88,39 @@ def _longest_run(two: NDArray[np.bool_]) -> tuple[int, int]:
     return max(runs, key=lambda run: (run[0], -run[1]), default=(0, 0))
 
 
-def _followed_up(slices: list[list[Mask]], begin: int) -> NDArray[np.bool_]:
-    """In which slices from ``begin`` up to the knee the fibula is apart from the tibia."""
+def _followed_up(slices: list[list[Mask]], sharp: list[list[Mask]], begin: int, gap: int) -> tuple[NDArray[np.bool_], bool]:
+    """In which slices from ``begin`` up to the knee the fibula is apart from the tibia, and whether it ends where there is no tibia."""
     apart = np.zeros(len(slices), bool)
     tibia, fibula = slices[begin][0], slices[begin][1]
-    lost = 0
+    lost = alone = 0
     for z in range(begin, -1, -1):
-        found = slices[z]
-        if not found:
+        if not slices[z]:
             break
-        own = max(found, key=lambda piece: np.count_nonzero(piece & tibia))
         near = grown(fibula, _STEP)
-        rest = [piece for piece in found if piece is not own and (piece & near).any()]
-        lost = 0 if rest else lost + 1
-        if lost > _GAP:
+        beside = [(own, rest) for own, rest in (_told_apart(found, tibia, near) for found in (slices[z], sharp[z]) if found) if rest]
+        lost = 0 if beside else lost + 1
+        alone += not beside and not any((piece & near).any() for piece in slices[z])
+        if lost > gap:
             break
-        tibia = own
-        if rest:
-            apart[z], fibula = True, np.logical_or.reduce(rest)
-    return apart
+        if beside:
+            tibia, rest = beside[0]
+            apart[z], fibula, alone = True, np.logical_or.reduce(rest), 0
+    return apart, alone >= gap
 
 
-def _start_of_run(apart: NDArray[np.bool_], begin: int) -> int:
-    """The first slice of the stretch that reaches to ``begin``; beyond a short break it goes on if it is longer there than breaks are."""
+def _told_apart(found: list[Mask], tibia: Mask, near: Mask) -> tuple[Mask, list[Mask]]:
+    """The piece that goes on from the tibia, and the others that go on from the fibula."""
+    own = max(found, key=lambda piece: np.count_nonzero(piece & tibia))
+    return own, [piece for piece in found if piece is not own and (piece & near).any()]
+
+
+def _start_of_run(apart: NDArray[np.bool_], begin: int, gap: int, on: int) -> int:
+    """The first slice of the stretch that reaches to ``begin``; it goes on beyond a break of up to ``gap`` slices for ``on`` or more."""
     start, run, missing = begin, 0, 0
     for z in range(begin, -1, -1):
         run, missing = (run + 1, 0) if apart[z] else (0, missing + 1)
-        if missing > _GAP:
+        if missing > gap:
             break
-        if run > _GAP or (run and z >= start - 1):
+        if run >= on or (run and z >= start - 1):
             start = z
     return start

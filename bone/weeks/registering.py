@@ -30,6 +30,7 @@ _COARSE = 48  # voxels along the longest axis, for the search over start rotatio
 _TRIED = 3  # starts that are followed to the end
 _SAME_DEG, _SAME_VOXELS = 1.0, 2.0  # ends of two starts that agree
 _LEAST_DICE, _LEAST_LIKENESS = 0.55, 0.85  # of bone; of grey values at and around it: other bones, or a wrong start
+_BROADLY, _LEAST_OTHER = 0.95, 0.7  # of grey values smoothed by four voxels, and of all: two animals' bones that lie alike
 _AS_GOOD, _ALIKE = 1.15, 0.001  # times as far from a perfect likeness as the best, and so much more: an end that fits as well
 _SHAKEN_DEG = (-6.0, 6.0)  # about the long axis, where a bone says least about how it is turned
 _ALL_OF = 500_000  # voxels: larger volumes are made coarser still for mutual information
@@ -253,8 +254,10 @@ def _trust(fits: Sequence[Fitted], best: int, bone: NDArray[np.bool_], grid: Gri
         if apart and 1 - other.correlation < _AS_GOOD * (1 - likeness) + _ALIKE:
             doubts.append(f"another start ends {angle:.1f} deg and {off / grid.voxel_mm:.1f} voxels away and fits as well")
             break
-    if overlap < _LEAST_DICE:
-        doubts.append(f"the bones overlap by {overlap:.0%} only: other bones, or the wrong start")
-    elif likeness < _LEAST_LIKENESS:
-        doubts.append(f"the grey values at the bones agree by {likeness:.0%} only: other bones, or the wrong start")
-    return tuple(doubts), float(max(0.0, min(1.0, likeness))) * 0.45 ** len(doubts)
+    trust = float(max(0.0, min(1.0, likeness))) * 0.45 ** len(doubts)
+    if overlap >= _LEAST_DICE and likeness >= _LEAST_LIKENESS:
+        return tuple(doubts), trust
+    said = f"the bones overlap by {overlap:.0%} and the grey values at them agree by {likeness:.0%} only"
+    if fits[best].broad >= _BROADLY and likeness >= _LEAST_OTHER:
+        return (*doubts, f"{said}, smoothed by {fits[best].broad:.0%}: alike in place, not in shape (another animal)"), 0.7 * trust
+    return (*doubts, f"{said}: other bones, or the wrong start"), 0.45 * trust

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from ...geometry import Scan
 from ...geometry.rotation import Orbit, pixel_directions
+from ..projector.compiled.threads import in_threads
 from .ramp import convolve_pairs, padded_length
 from .redundancy import Coverage, full_circle_weight, short_scan_cell_weight
 
@@ -42,9 +43,10 @@ def filtered_views(
             chunk = slice(2 * pair, min(rows, 2 * (pair + few)))
             weight = ray_weights(scan, orbit, covered, part, slice(first_row + chunk.start, first_row + chunk.stop))
             buffer = np.zeros((len(weight), (chunk.stop - chunk.start + 1) // 2, length, 2), dtype=np.float32)
-            _weigh(buffer, values[part], weight, vectors, chunk.start, chunk.stop, first_row)
+            jobs = buffer.shape[0] * buffer.shape[1]
+            in_threads(_weigh, jobs, buffer, values[part], weight, vectors, chunk.start, chunk.stop, first_row)
             convolve_pairs(buffer.view(np.complex64)[..., 0], response)
-            _separate(out[begin - views.start : part.stop - views.start], buffer, chunk.start, chunk.stop)
+            in_threads(_separate, jobs, out[begin - views.start : part.stop - views.start], buffer, chunk.start, chunk.stop)
 
 
 def whole_pairs(rows: slice, panel_rows: int) -> slice:
@@ -74,31 +76,45 @@ def ray_weights(scan: Scan, orbit: Orbit, covered: Coverage, views: slice, rows:
     return (weight / spacing[..., None]).astype(np.float32)
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
-def _weigh(buffer, values, weight, vectors, first, stop, first_row):  # pragma: no cover - compiled
+@njit(nogil=True, cache=True, error_model="numpy")
+def _weigh(begin, end, buffer, values, weight, vectors, first, stop, first_row):  # pragma: no cover - compiled
     """Projections times weight times the cosine of the ray's angle to the central one; rows 2k and 2k + 1 as one complex row."""
     pairs, cols = buffer.shape[1], values.shape[2]
-    for job in prange(buffer.shape[0] * pairs):
+    even, odd = np.empty(cols, np.float32), np.empty(cols, np.float32)
+    for job in range(begin, end):
         view, pair = job // pairs, job % pairs
-        for odd in range(2):
-            row = first + 2 * pair + odd
-            if row >= stop:
-                continue
-            c = vectors[view]
-            r = first_row + row
-            d0, a0, h0 = c[0, 0] + r * c[0, 2], c[1, 0] + r * c[1, 2], c[2, 0] + r * c[2, 2]
-            factor = weight[view, min(row - first, weight.shape[1] - 1)]
-            for col in range(cols):
-                d, a, h = d0 + col * c[0, 1], a0 + col * c[1, 1], h0 + col * c[2, 1]
-                cosine = np.float32(d / np.sqrt(d * d + a * a + h * h))
-                buffer[view, pair, col, odd] = values[view, row, col] * factor[col] * cosine
+        one = first + 2 * pair
+        two = min(one + 1, stop - 1)
+        _factors(vectors[view], first_row + one, weight[view, min(one - first, weight.shape[1] - 1)], even)
+        _factors(vectors[view], first_row + two, weight[view, min(two - first, weight.shape[1] - 1)], odd)
+        if two == one:
+            odd[:] = 0
+        upper, lower, row = values[view, one], values[view, two], buffer[view, pair]
+        for col in range(cols):
+            row[col, 0] = upper[col] * even[col]
+            row[col, 1] = lower[col] * odd[col]
 
 
-@njit(parallel=True, nogil=True, cache=True)
-def _separate(out, buffer, first, stop):  # pragma: no cover - compiled
+@njit(nogil=True, cache=True, error_model="numpy")
+def _factors(c, r, weight, out):  # pragma: no cover - compiled
+    """Weight times cosine along row ``r``."""
+    d0, a0, h0 = np.float32(c[0, 0] + r * c[0, 2]), np.float32(c[1, 0] + r * c[1, 2]), np.float32(c[2, 0] + r * c[2, 2])
+    d1, a1, h1 = np.float32(c[0, 1]), np.float32(c[1, 1]), np.float32(c[2, 1])
+    for col in range(len(out)):
+        n = np.float32(col)
+        d, a, h = d0 + n * d1, a0 + n * a1, h0 + n * h1
+        out[col] = weight[col] * (d / np.sqrt(d * d + a * a + h * h))
+
+
+@njit(nogil=True, cache=True)
+def _separate(begin, end, out, buffer, first, stop):  # pragma: no cover - compiled
     """Copy [view, pair, col, 2] into [view, row, col]."""
-    rows = stop - first
-    for job in prange(out.shape[0] * rows):
-        view, row = job // rows, job % rows
+    pairs = buffer.shape[1]
+    for job in range(begin, end):
+        view, pair = job // pairs, job % pairs
+        one = first + 2 * pair
+        row, even, odd = buffer[view, pair], out[view, one], out[view, min(one + 1, stop - 1)]
         for col in range(out.shape[2]):
-            out[view, first + row, col] = buffer[view, row // 2, col, row % 2]
+            odd[col] = row[col, 1]
+        for col in range(out.shape[2]):  # after the other, which has no row of its own where their number is odd
+            even[col] = row[col, 0]

@@ -9,19 +9,25 @@ from __future__ import annotations
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from ....base.shapes import Volume
+from ...projector.compiled.threads import in_threads
 
 NORM2 = 12.0  # an upper bound of the squared norm of the 3-D difference operator (Chambolle 2004)
 
-_jit = numba.njit(parallel=True, nogil=True, cache=True, fastmath={"contract", "nsz", "arcp"}, error_model="numpy")
+_jit = numba.njit(nogil=True, cache=True, fastmath={"contract", "nsz", "arcp"}, error_model="numpy")
+
+
+def gradient(x: Volume, out: NDArray[np.float32]) -> None:
+    """out[0, 1, 2] = forward differences of ``x`` [z, y, x] along z, y, x, in its unit; zero at the far walls."""
+    in_threads(_gradient, len(x), x, out)
 
 
 @_jit
-def gradient(x, out):
-    """out[0, 1, 2] = forward differences of ``x`` [z, y, x] along z, y, x; zero at the far walls."""
+def _gradient(first, stop, x, out):
     nz, ny, nx = x.shape
-    for k in numba.prange(nz):
+    for k in range(first, stop):
         for j in range(ny):
             for i in range(nx):
                 out[0, k, j, i] = x[k + 1, j, i] - x[k, j, i] if k + 1 < nz else 0.0
@@ -29,12 +35,15 @@ def gradient(x, out):
                 out[2, k, j, i] = x[k, j, i + 1] - x[k, j, i] if i + 1 < nx else 0.0
 
 
+def adjoint(p: NDArray[np.float32], out: Volume) -> None:
+    """out = the adjoint of `gradient` applied to ``p`` (3, z, y, x), in its unit: minus the divergence."""
+    in_threads(_adjoint, len(out), p, out)
+
+
 @_jit
-def adjoint(p, out):
-    """out = the adjoint of `gradient` applied to ``p`` (3, z, y, x): minus the divergence."""
-    nz, ny = out.shape[:2]
-    for k in numba.prange(nz):
-        for j in range(ny):
+def _adjoint(first, stop, p, out):
+    for k in range(first, stop):
+        for j in range(out.shape[1]):
             _adjoint_row(p, k, j, out[k, j])
 
 
@@ -53,15 +62,20 @@ def _adjoint_row(p, k, j, row):
         row[i] = z0 * below[i] - z1 * here_z[i] + y0 * front[i] - y1 * here_y[i] + here_x[i - 1]
 
 
-@_jit
-def ascend(p, x, step, radius, shrink):
+def ascend(p: NDArray[np.float32], x: Volume, step: np.float32, radius: np.float32, shrink: np.float32) -> None:
     """One dual step in place: p <- the projection of ``shrink (p + step gradient(x))`` on the balls ``|p| <= radius``, voxel by voxel.
 
-    ``shrink`` = 1 for total variation; 1 / (1 + step delta / radius) for Huber's function with its bend at ``delta``.
+    ``shrink`` = 1 for total variation; 1 / (1 + step delta / radius) for Huber's function with its bend at ``delta``. ``p`` (3, z, y, x)
+    and ``x`` [z, y, x] have the same unit.
     """
+    in_threads(_ascend, len(x), p, x, step, radius, shrink)
+
+
+@_jit
+def _ascend(first, stop, p, x, step, radius, shrink):
     nz, ny, nx = x.shape
     tiny = np.float32(1e-30)
-    for k in numba.prange(nz):
+    for k in range(first, stop):
         up = min(k + 1, nz - 1)  # the difference with itself is the zero that the wall asks for
         for j in range(ny):
             here, above, behind = x[k, j], x[up, j], x[k, min(j + 1, ny - 1)]
@@ -83,12 +97,16 @@ def ascend(p, x, step, radius, shrink):
             px[i] = 0
 
 
+def descend(base: Volume, p: NDArray[np.float32], scale: np.float32, lower: np.float32, upper: np.float32, out: Volume) -> None:
+    """out = ``base - scale adjoint(p)``, clipped to lower .. upper, all [z, y, x] in the same unit."""
+    in_threads(_descend, len(base), base, p, scale, lower, upper, out)
+
+
 @_jit
-def descend(base, p, scale, lower, upper, out):
-    """out = ``base - scale adjoint(p)``, clipped to [lower, upper]."""
-    nz, ny, nx = base.shape
-    for k in numba.prange(nz):
-        row = np.empty(nx, np.float32)
+def _descend(first, stop, base, p, scale, lower, upper, out):
+    _, ny, nx = base.shape
+    row = np.empty(nx, np.float32)
+    for k in range(first, stop):
         for j in range(ny):
             _adjoint_row(p, k, j, row)
             base_row, out_row = base[k, j], out[k, j]
@@ -97,10 +115,9 @@ def descend(base, p, scale, lower, upper, out):
 
 
 @_jit
-def _length_sums(x, delta):
+def _length_sums(first, stop, x, delta, sums):
     nz, ny, nx = x.shape
-    sums = np.zeros(nz)
-    for k in numba.prange(nz):
+    for k in range(first, stop):
         up, total = min(k + 1, nz - 1), 0.0
         for j in range(ny):
             here, above, behind = x[k, j], x[up, j], x[k, min(j + 1, ny - 1)]
@@ -115,7 +132,6 @@ def _length_sums(x, delta):
                 )
             total += part
         sums[k] = total
-    return sums
 
 
 def tv(x: Volume, delta: float = 0.0) -> float:
@@ -126,4 +142,6 @@ def tv(x: Volume, delta: float = 0.0) -> float:
     >>> tv(step)  # a wall of 16 voxel faces
     16.0
     """
-    return float(_length_sums(x, np.float32(delta)).sum())
+    sums = np.zeros(len(x))
+    in_threads(_length_sums, len(x), x, np.float32(delta), sums)
+    return float(sums.sum())

@@ -10,10 +10,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .loops import FLAGS, U, blend_to, clear, copy, eight_to_one, four_to_one, njit_inner, turn
+from .loops import FLAGS, U, add_run, blend_to, clear, copy, eight_to_one, four_to_one, njit_inner, turn
 from .threads import in_threads
 
 TILE = 64  # voxel lines along x and y: a larger tile reads fewer bins twice, a smaller one stays in the cache
+TURNED = 32  # slices of a tile that are turned at once
 
 
 @njit_inner
@@ -34,17 +35,25 @@ def _see(m, x0, y0, across, along, first, step, col, at, share):
 @njit_inner
 def _needs(col, at, count, cols, low, high):
     """The first and last column that each bin needs, in ``low`` and ``high`` (-1 where none); returns the first and last bin."""
-    lowest, highest = len(low), -1
-    for k in range(count):
-        if col[k] >= -0.5 and col[k] <= cols - 0.5:
-            lowest, highest = min(lowest, int(at[k])), max(highest, int(at[k]) + 1)
-    for b in range(lowest, highest + 1):
+    for b in range(len(low)):
         low[b], high[b] = cols, -1
+    lowest, highest, here, left, right = len(low), -1, -1, 0, 0  # neighbouring lines are mostly in one bin
     for k in range(count):
         if col[k] >= -0.5 and col[k] <= cols - 0.5:
             c, b = min(int(max(col[k], 0.0)), max(cols - 2, 0)), int(at[k])
-            low[b], high[b] = min(low[b], c), max(high[b], c + 1)
-            low[b + 1], high[b + 1] = min(low[b + 1], c), max(high[b + 1], c + 1)
+            if b == here:
+                left, right = min(left, c), max(right, c)
+                continue
+            if here >= 0:
+                low[here], high[here] = min(low[here], left), max(high[here], right)
+            here, left, right = b, c, c
+            lowest, highest = min(lowest, b), max(highest, b + 1)
+    if here >= 0:
+        low[here], high[here] = min(low[here], left), max(high[here], right)
+    for b in range(highest, lowest - 1, -1):  # a line is between two bins and two columns
+        if b > lowest:
+            low[b], high[b] = min(low[b], low[b - 1]), max(high[b], high[b - 1])
+        high[b] += 1 if high[b] >= 0 else 0
     return lowest, highest
 
 
@@ -136,6 +145,19 @@ def _add_lines(total, weights, col, at, share, count, cols, low, start, space, p
             four_to_one(space, i0, i1, i2, i3, w0, w1, w2, w3, total, j, pitch)
 
 
+@njit_inner
+def _add_to(volume, total, x0, y0, across, along, pitch, part):
+    """Add the lines of a tile to the volume, turned from (x, z) to (z, x) a few slices at a time."""
+    nz, ny, nx = volume.shape
+    flat = volume.reshape(-1)
+    for j in range(along):
+        for z in range(0, nz, TURNED):
+            deep, wide = U(min(TURNED, nz - z)), U(across)
+            turn(total, U(j * across * pitch + z), U(pitch), wide, deep, part, U(0), U(TILE))
+            for k in range(deep):
+                add_run(part, k * U(TILE), flat, (U(z) + k) * U(ny * nx) + U((y0 + j) * nx + x0), wide)
+
+
 def backproject_upright(views, held, matrices, weights, bins, pitch, bottom, volume):
     """Add to ``volume`` (z, y, x), slices from ``bottom`` on, the filtered ``views`` (view, row, col), each times its weight over w^2.
 
@@ -157,7 +179,7 @@ def _add_tiles(begin, end, views, held, matrices, weights, first, step, most_bin
     wide, flat = (nx + TILE - 1) // TILE, views.reshape(-1)
     plane, panel, space = np.empty(nz * (cols + 8), np.float32), np.empty(rows * cols, np.float32), np.zeros(0, np.float32)
     low, high, start = np.empty((2, most_bins), np.int64), np.empty((2, most_bins), np.int64), np.empty((2, most_bins), np.int64)
-    met = np.empty((2, 2), np.int64)
+    met, part = np.empty((2, 2), np.int64), np.empty(TILE * TURNED, np.float32)
     for tile in range(begin, end):
         x0, y0 = tile % wide * TILE, tile // wide * TILE
         across, along = min(TILE, nx - x0), min(TILE, ny - y0)
@@ -179,7 +201,4 @@ def _add_tiles(begin, end, views, held, matrices, weights, first, step, most_bin
                         low[j], high[j], start[j], space, plane, panel,
                     )  # fmt: skip
             _add_lines(total, weights[v : v + few], col, at, share, count, cols, low, start, space, U(pitch))
-        for z in range(nz):
-            for j in range(along):
-                for i in range(across):
-                    volume[z, y0 + j, x0 + i] += total[(j * across + i) * pitch + z]
+        _add_to(volume, total, x0, y0, across, along, pitch, part)

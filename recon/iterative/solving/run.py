@@ -34,7 +34,8 @@ class Run(Generic[G_co]):
     """One run of a method: the projections, the grid, the settings, the callbacks, and the data term that is made from them.
 
     ``told`` are facts for the record. Where the grid is a region of a larger object, ``whole`` are the settings that were chosen for the
-    object as a whole, and callbacks see the part ``shown`` of the volume.
+    object as a whole, and callbacks see the part ``shown`` of the volume. In the run of that whole, ``coarser`` is the ratio of its voxels
+    to those of the region.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Run(Generic[G_co]):
     told: Mapping[str, Any] = field(default_factory=dict)
     whole: Mapping[str, Any] = field(default_factory=dict)
     shown: tuple[slice, ...] = ()
+    coarser: int = 1
 
     def require_room(self, volumes: float, rays: float = 0) -> None:
         """InputError where the memory cannot hold so many volumes, and so many numbers for each ray, beside the data."""
@@ -83,10 +85,11 @@ def inside_the_whole(
     if beside < SEEN_BESIDE:
         return as_numpy(method(run_of(name, projections, grid, settings, callbacks)))
     region = region_of(projections.scan, grid)
-    begin, chosen = time.perf_counter(), {"factor": region.factor}
+    begin, chosen = time.perf_counter(), {}
     small = bin_projections(projections, region.factor)
     listener: Callback = lambda progress: chosen.update(progress.resolved)  # noqa: E731
-    coarse = run_of(name, small, region.whole, _for_the_whole(settings, region.factor), (listener,))
+    outer = _for_the_whole(settings, region.factor)
+    coarse = Run(name, small, region.whole, outer, (listener,), data_term(small, region.whole, outer), coarser=region.factor)
     views = region.without_outside(projections, as_numpy(method(coarse)))
     inner = _for_the_region(settings, projections, region)
     told = region.described(name, beside, time.perf_counter() - begin)

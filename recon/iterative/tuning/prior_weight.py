@@ -6,13 +6,14 @@ little between scans. So the choice lies, on a log scale, between the minimum of
 (`TYPICAL`, `trust_in_minimum`).
 
 A TV weight keeps its meaning on the smaller copy: with voxels and pixels both twice as large, a sum over rays has a quarter of the terms,
-and a sum of difference lengths has an eighth of the terms, each twice as long.
+and a sum of difference lengths has an eighth of the terms, each twice as long. The unit is twice as large there. So the
+coarse whole around a region has its weight in the unit of the region's voxels.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
@@ -93,9 +94,11 @@ def choose_lambda(
     ``solver_of`` makes the solver for it; ``norm`` is that solver's norm for the whole data term, where it is known.
     """
     projections, grid, settings = run.projections, run.grid, run.settings
-    if "lambda_" in run.whole:
-        return _of_the_whole(run.whole)
-    unit = weight_unit(run.term, projections.scan.field_of_view_mm.pixel_mm, grid.voxel_mm)
+    if "lambda_" in run.whole:  # chosen for the whole, in the unit of the region's voxels
+        told = {name: value for name, value in run.whole.items() if name in ("lambda_", "lambda_unit", "lambda_minimum")}
+        rule = {"lambda_rule": f"from the whole: {run.whole['lambda_rule']}"} if "lambda_rule" in run.whole else {}
+        return run.whole["lambda_"] * run.whole["lambda_unit"], {**told, **rule}
+    unit = weight_unit(run.term, projections.scan.field_of_view_mm.pixel_mm, grid.voxel_mm) / run.coarser
     if settings.lambda_ is not None:
         return settings.lambda_ * unit, {"lambda_": float(settings.lambda_), "lambda_unit": unit}
     begin = time.perf_counter()
@@ -105,7 +108,7 @@ def choose_lambda(
     known = norm * share if norm is not None and part.factor == 1 else None  # evenly spread views add up evenly
     curve = score_path(part, prior, solver_of, unit * share, steps, known)
     minimum = lowest(curve)
-    trust = trust_in_minimum(part.factor, len(part.held))
+    trust = trust_in_minimum(part.factor * run.coarser, len(part.held))
     best = TYPICAL ** (1 - trust) * minimum**trust
     told = {
         "lambda_": best,
@@ -117,19 +120,6 @@ def choose_lambda(
         "lambda_rule": f"{part.described}; lambda_ = {TYPICAL:g}^{1 - trust:.2f} minimum^{trust:.2f}",
     }
     return best * unit, told
-
-
-def _of_the_whole(whole: Mapping[str, Any]) -> tuple[float, dict[str, Any]]:
-    """The weight on a region, from the settings that were chosen for the whole on voxels and pixels ``factor`` times as large: the same
-    ``lambda_`` in the unit of the region's own voxels, which is smaller by that factor.
-    """
-    factor = whole["factor"]
-    told: dict[str, Any] = {"lambda_": float(whole["lambda_"]), "lambda_unit": float(whole["lambda_unit"]) / factor}
-    if "lambda_minimum" in whole:  # the whole may be its own smaller copy, but it is one of the region
-        trust = trust_in_minimum(factor, whole["lambda_held"])
-        told["lambda_"] = TYPICAL ** (1 - trust) * whole["lambda_minimum"] ** trust
-        told["lambda_rule"] = f"from the whole: lambda_ = {TYPICAL:g}^{1 - trust:.2f} minimum^{trust:.2f}"
-    return told["lambda_"] * told["lambda_unit"], told
 
 
 def score_path(

@@ -86,7 +86,9 @@ class Necks:
 
 
 def necks(found: NDArray[np.float32], bone: NDArray[np.float32], least: float) -> Necks:
-    """The necks of a potential [z, y, x] whose depth is ``least`` or more; ``bone`` [z, y, x]: 0 at the threshold and below, 1 for bone."""
+    """The necks of a potential [z, y, x], dimensionless from 0 to 1, whose depth is ``least`` or more. ``bone`` [z, y, x] is a share: 0 at
+    the threshold and below, 1 for bone.
+    """
     index = np.full(found.shape, -1, np.int64)
     used = np.isfinite(found)
     index[used] = np.arange(np.count_nonzero(used))

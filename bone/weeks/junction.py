@@ -22,7 +22,10 @@ _BROKEN_RUN = 0.25  # of that stretch: slices in which they seem to touch, beyon
 
 
 def half_contrast(values: NDArray[np.float32], bone: Mask) -> float:
-    """The grey value halfway between soft tissue and bright bone: blur leaves edges in their place there, and narrow gaps stay open."""
+    """The grey value halfway between soft tissue and bright bone, of grey ``values`` [z, y, x] and a mask ``bone`` of the same shape.
+
+    Blur leaves edges in their place there, and narrow gaps stay open.
+    """
     around = within(bone, _AROUND) & ~bone
     soft = float(np.median(values[around])) if around.any() else float(values.min())
     return (soft + float(np.percentile(values[bone], 90))) / 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fewview.bone.masks import closed, opened, within
+from fewview.bone.masks import closed, filled, opened, within
 from scipy import ndimage
 
 
@@ -33,3 +33,9 @@ def test_nothing_and_everything() -> None:
     assert not opened(nothing, 2).any()
     assert closed(everything, 2).all()
     assert opened(everything, 2).all()
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.65, 0.9])
+def test_what_is_enclosed_is_filled(share: float) -> None:
+    mask = np.random.default_rng(2).random((40, 50)) < share
+    np.testing.assert_array_equal(filled(mask), ndimage.binary_fill_holes(mask))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..base import UnknownNameError
+from ..base.record import kept_warnings
 from ..benchmarks.studies.study_table import STUDIES
 from .interrupts import Heard, ended_by_signals, leave
 from .terminal import any_letter, one_line, printable
@@ -110,7 +111,8 @@ def _outcome(words: list[str], debug: bool, heard: Heard) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
             try:
-                return _run(words)
+                with kept_warnings():  # each is shown once, however often a command opens the same scan
+                    return _run(words)
             except Exception:
                 if heard.number is None:
                     raise

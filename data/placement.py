@@ -15,7 +15,7 @@ from ..base.files import own_path
 from ..base.plain import to_json
 from ..base.shapes import NewVolume, VolumeMask
 from ..geometry import Grid
-from .volumes.blocks import read_blocks, slices_shape
+from .volumes.block_means import read_blocks, slices_shape
 
 FORMAT = "fewview placement 1"
 

@@ -31,7 +31,7 @@ from .control_methods import CONTROLS, TV_FDK, classical_channels, control_volum
 from .given_views import choose_views
 from .loaded import Subject, mean_references, pairs_in, subject_of, views_of
 from .own_rendering import own_rendering
-from .task import PairTask
+from .pair_task import PairTask
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from ...base import InputError, UnknownNameError
 from ...base.shapes import ViewIndices
 from ...data import Projections
 from ...geometry import views
-from .task import PairTask
+from .pair_task import PairTask
 
 SELECTIONS = ("evenly", "random", "wedge")
 

@@ -9,7 +9,7 @@ from typing import Any
 from ...base.record import sha256
 from ...data.pairs import Pair
 from .choosing.tuning import Choice
-from .task import PairTask
+from .pair_task import PairTask
 
 
 def make_tasks(

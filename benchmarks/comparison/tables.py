@@ -23,9 +23,9 @@ from ..scores.networks.feature_networks import ABSENT
 from ..scores.statistics import Interval, Key, by_animal, mean_interval
 from ..sweeps.columns import ARROWS, Cell, mark_best
 from .choosing.tuning import HEADLINE, TUNED
+from .pair_task import DEFAULT
 from .pictures import open_pictures
 from .sample_distance import sample_cells
-from .task import DEFAULT
 
 COMPAT = "table2-compat"
 # Table 2 of the BoneMet paper. It does not state its protocol; the published code scores the fit to the input view.

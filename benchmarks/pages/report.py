@@ -14,9 +14,9 @@ from ...base.files import atomic_path, refuse_existing
 from ...base.outputs.ownership import SIGNATURE
 from ...base.plain import to_json
 from ..comparison.choosing.tuning import HEADLINE
+from ..comparison.pair_task import DEFAULT, PairRecord
 from ..comparison.pictures import open_pictures
 from ..comparison.tables import PUBLISHED, Row, absent_columns, cells_of, columns_of, head_of, rows_of, sections_of
-from ..comparison.task import DEFAULT, PairRecord
 from ..scores.against.references import judged_by
 from ..scores.metric_table import MEANING
 from ..sweeps.columns import Cell

@@ -9,7 +9,6 @@ Each volume is simulated once. A fault is put into the geometry or the values of
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -106,9 +105,7 @@ def simulated(path: Path, inputs: str, cols: int, photons: int, seed: int) -> Si
     scan = skyscan_1276(cols * 2 // 3, cols, 0.2226 * 192 / cols)
     rng = np.random.default_rng(seed)
     stopped = int(rng.integers(20, len(scan) - 20 - REPEATED))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the warning that voxels are not quite cubes need not be repeated for each of 41 volumes
-        scene = scene_of_volume(path, scan, GreyScale(mu_max=MU_MAX))
+    scene = scene_of_volume(path, scan, GreyScale(mu_max=MU_MAX))
     x, y, z = (c + o for c, o in zip(scene.grid.center_mm, rng.uniform(-1, 1, 3) * OFF_CENTER_PX * 0.2226, strict=True))
     grid = Grid(scene.grid.shape, scene.grid.voxel_mm, (x, y, z))
     sound = simulate(scene.volume, grid, scan, seed=seed, photons=photons)

@@ -21,9 +21,9 @@ from ..comparison.control_methods import CONTROLS, ONLY_AT, TV_FDK, UNTRAINED
 from ..comparison.evaluate import Evaluation
 from ..comparison.loaded import thresholds
 from ..comparison.making_tasks import make_tasks
+from ..comparison.pair_task import PairTask
 from ..comparison.sample_distance import PUBLISHED_COUNT, measure_samples
 from ..comparison.tables import PUBLISHED, as_csv, as_json, markdown, rows_of, sections_of
-from ..comparison.task import PairTask
 from ..datasets.usable import in_words as data_in_words
 from ..datasets.usable import usable_pairs
 from ..pages.leads import in_words

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from ...base.settings import Count, Positive, Seed, checked
 from ...base.shapes import Float, Volume
-from ...data.phantom.procedural.families import random_volume
+from ...data.phantom.procedural.kinds_of_volumes import random_volume
 from ...recon.ridge.filters import grey_scale
 from .network import RidgeNetwork, RidgeSize, denoised
 

@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from ...base.shapes import Float, LineIntegrals, Volume
 from ...data import Projections
-from ...data.phantom.procedural.families import random_volume
+from ...data.phantom.procedural.kinds_of_volumes import random_volume
 from ...data.phantom.smooth_noise import Noise
 from ...data.volumes.resample import coarsen
 from ...geometry import Grid, Scan

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 from ...base import InputError
 from ...base.memory import available_bytes
@@ -34,10 +33,8 @@ def slabs_advised(plan: ReconPlan) -> bool:
         slab_method(plan)
         if plan.source.is_file() and plan.source.suffix.lower() in H5_ENDINGS and h5_format(plan.source) == PROJECTIONS:
             return False  # line integrals, which are read at once
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the run itself says what is wrong
-            source = open_scan(plan.source, views=plan.view_choice.of, binning=plan.binning, **plan.open_options)
-            grid = plan.grid_choice.of(source.scan)
+        source = open_scan(plan.source, views=plan.view_choice.of, binning=plan.binning, **plan.open_options)
+        grid = plan.grid_choice.of(source.scan)
     except (InputError, OSError):
         return False
     if not isinstance(source, RawSource):

@@ -20,7 +20,7 @@ from fewview.cli.main import main
 from fewview.data.images.image_files import read_image, write_image
 from fewview.data.pairs import AsRead, Pair, find_pairs
 from fewview.data.placement import Placement
-from fewview.data.volumes.blocks import slices_shape
+from fewview.data.volumes.block_means import slices_shape
 from fewview.geometry import Grid, InputError
 from fewview.nerf.training import train_network
 from fewview.nerf.training.examples import load_examples

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fewview.benchmarks.comparison.task import PairTask as Task
+from fewview.benchmarks.comparison.pair_task import PairTask as Task
 from fewview.benchmarks.sweeps import provenance, sweep
 from fewview.benchmarks.sweeps.provenance import Code, hash_of_sources, this_code
 from fewview.benchmarks.sweeps.records import FORMAT, Stamp, read_record, write_record
@@ -168,7 +168,7 @@ def test_damaged_records_are_named_and_made_again(tmp_path: Path) -> None:
 _SLOW = """
 import sys, time
 from fewview.benchmarks.sweeps.sweep import run_sweep, stamp_of
-from fewview.benchmarks.comparison.task import PairTask as Task
+from fewview.benchmarks.comparison.pair_task import PairTask as Task
 def run(task):
     with open(sys.argv[2], "a") as log: log.write(f"{task.seed}\\n")
     time.sleep(0.05)
@@ -214,7 +214,7 @@ def test_harness_overhead_is_small(tmp_path: Path) -> None:
 _WORKERS = """
 import json, os, sys
 from fewview.benchmarks.sweeps.sweep import Where, run_sweep, stamp_of
-from fewview.benchmarks.comparison.task import PairTask as Task
+from fewview.benchmarks.comparison.pair_task import PairTask as Task
 def run(task):
     if task.seed % 2: raise RuntimeError(f"no {task.seed}")
     return {"scores": {"psnr": task.seed * 1.5, "trim": float(os.environ.get("MALLOC_TRIM_THRESHOLD_", 0))}}

@@ -16,8 +16,8 @@ from fewview.benchmarks.comparison.choosing.tuning import HEADLINE, TUNED, Choic
 from fewview.benchmarks.comparison.evaluate import Evaluation
 from fewview.benchmarks.comparison.given_views import choose_views, thinned
 from fewview.benchmarks.comparison.making_tasks import make_tasks
+from fewview.benchmarks.comparison.pair_task import PairTask
 from fewview.benchmarks.comparison.tables import PUBLISHED, rows_of
-from fewview.benchmarks.comparison.task import PairTask
 from fewview.benchmarks.datasets.build import build_bonemet
 from fewview.benchmarks.pages.report import write_report
 from fewview.benchmarks.studies.table2 import Plan, _left_out, compare, default_methods

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from fewview.base import InputError
-from fewview.data.phantom.procedural.families import FAMILIES, family_of, random_volume
-from fewview.data.phantom.procedural.scene import averaged, ball, disc, ellipsoid, rod
+from fewview.data.phantom.procedural.bodies import averaged, ball, disc, ellipsoid, rod
+from fewview.data.phantom.procedural.kinds_of_volumes import FAMILIES, family_of, random_volume
 from fewview.data.phantom.procedural.unseen import chest, tooth
 
 SHAPE = (16, 20, 20)
@@ -56,7 +56,7 @@ def test_voxels_are_averages_so_that_a_body_has_its_volume(name: str) -> None:
 
 def test_a_box_of_air_and_slabs_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = averaged([ball((0, 0, 0), 4.0, 0.1)], (12, 12, 12), 1.0)
-    monkeypatch.setattr("fewview.data.phantom.procedural.scene._POINTS_AT_ONCE", 1)
+    monkeypatch.setattr("fewview.data.phantom.procedural.bodies._POINTS_AT_ONCE", 1)
     np.testing.assert_array_equal(averaged([ball((0, 0, 0), 4.0, 0.1)], (12, 12, 12), 1.0), whole)
     assert not averaged([], (3, 3, 3), 1.0).any()
     with pytest.raises(InputError, match="three numbers"):

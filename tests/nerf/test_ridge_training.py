@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from fewview.data.phantom.procedural.families import FAMILIES
+from fewview.data.phantom.procedural.kinds_of_volumes import FAMILIES
 from fewview.nerf.ridge.network import RidgeNetwork, RidgeSize, denoised, weights_of
 from fewview.nerf.ridge.training import RidgeTraining, train_ridge
 from fewview.recon.ridge.filters import grey_scale

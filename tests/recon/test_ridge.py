@@ -11,7 +11,7 @@ import pytest
 import torch
 from fewview.base import InputError
 from fewview.data import Projections
-from fewview.data.phantom.procedural.scene import averaged, ball
+from fewview.data.phantom.procedural.bodies import averaged, ball
 from fewview.geometry import Grid, skyscan_1276, views
 from fewview.recon import Operator, pdhg_tv, wcrr
 from fewview.recon.iterative.solving.data_term import DataTerm

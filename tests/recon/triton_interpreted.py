@@ -11,8 +11,9 @@ from fewview.geometry import Grid, Scan, skyscan_1276
 from fewview.recon.analytic.feldkamp import filtered_backprojection
 from fewview.recon.analytic.feldkamp_on_card import CardFdk
 from fewview.recon.projector import joseph_torch
-from fewview.recon.projector.gpu import blocks, slabs
-from fewview.recon.projector.gpu.blocks import BlockedPair
+from fewview.recon.projector.gpu import blocked_pair as blocks
+from fewview.recon.projector.gpu import slabs
+from fewview.recon.projector.gpu.blocked_pair import BlockedPair
 from fewview.recon.projector.joseph_rays import Rays
 
 HERE = torch.device("cpu")

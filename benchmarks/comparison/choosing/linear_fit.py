@@ -14,8 +14,8 @@ from ...sweeps.records import Record
 from ...sweeps.results import PICTURES
 from ...sweeps.sweep import HERE, Tell, Where, run_sweep, stamp_of
 from ..evaluate import Evaluation
+from ..pair_task import PairTask
 from ..pictures import open_pictures
-from ..task import PairTask
 from .map_keys import map_key
 
 FOLDER = "fitting"  # in the results

@@ -7,7 +7,7 @@ import json
 
 from ....base.plain import plain
 from ...scores.scoring import Maps
-from ..task import PairTask
+from ..pair_task import PairTask
 
 
 def map_key(task: PairTask) -> str:

@@ -19,7 +19,7 @@ from ...scores.against.references import judged_by
 from ...scores.metric_table import METRICS
 from ...sweeps.sweep import HERE, Tell, Where, run_sweep, stamp_of
 from ..evaluate import Evaluation
-from ..task import DEFAULT, PairTask
+from ..pair_task import DEFAULT, PairTask
 
 HEADLINE = "psnr_object_linear"  # what decides where a metric has no choice of its own
 TUNED = ("psnr_object", "ssim_object", "dice_bone", HEADLINE, "dice_bone_linear")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ....base.shapes import NewVoxelValues, VolumeMask, VoxelValues
 from ....data import Projections
 from ....data.placement import Placement
-from ....data.volumes.blocks import read_blocks, slices_shape
+from ....data.volumes.block_means import read_blocks, slices_shape
 from ....data.volumes.resample import resample
 from ....geometry import Grid
 from ....recon import fdk

@@ -8,7 +8,7 @@ import numpy as np
 
 from ....base.shapes import Points, Volume
 from ..smooth_noise import Noise
-from .scene import Body, Depths, averaged, ball, ellipsoid, rod, rough, within
+from .bodies import Body, Depths, averaged, ball, ellipsoid, rod, rough, within
 
 Shape = tuple[int, int, int]
 

@@ -14,7 +14,7 @@ from ..backend import Backend, Prepared
 
 
 def _prepare(scan: Scan, grid: Grid, device: torch.device, dtype: torch.dtype) -> Prepared:
-    from ..gpu.blocks import BlockedPair
+    from ..gpu.blocked_pair import BlockedPair
 
     return BlockedPair(scan, grid, device, dtype)
 

@@ -18,8 +18,8 @@ from ....geometry import Grid, Scan
 from ..joseph_rays import Rays
 from ..projection_matrices import matrices_of
 from . import backprojection_any, backprojection_upright, upright_panels
+from .contiguous_runs import padded
 from .depth_bins import Bins, magnification_bins
-from .loops import padded
 from .pair import LEAST_VOXELS, MOST_BINS, SLAB
 
 Array = NDArray[np.float32]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .loops import FLAGS
+from .contiguous_runs import FLAGS
 from .threads import in_threads
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .loops import FLAGS, U, add_run, blend_to, clear, copy, eight_to_one, four_to_one, njit_inner, turn
+from .contiguous_runs import FLAGS, U, add_run, blend_to, clear, copy, eight_to_one, four_to_one, njit_inner, turn
 from .threads import in_threads
 
 TILE = 64  # voxel lines along x and y: a larger tile reads fewer bins twice, a smaller one stays in the cache

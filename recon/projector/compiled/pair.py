@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from ....base.memory import require_memory
 from ..joseph_rays import Rays
 from . import pair_any, pair_upright, upright_panels
+from .contiguous_runs import add_lines, padded, to_lines
 from .depth_bins import Bins, depth_bins
 from .fan import few_rows, planes
-from .loops import add_lines, padded, to_lines
 
 Array = NDArray[np.float32]
 _BLOCK_BYTES = 16 << 20  # views that are resampled or weighted at once: they should stay in the last cache

@@ -12,7 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ..joseph_rays import TIE
-from .loops import FLAGS, njit_inner
+from .contiguous_runs import FLAGS, njit_inner
 from .paths import clip_in_front, clip_to
 from .threads import in_threads
 

@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numba import njit
 
-from .loops import FLAGS, U, add_blend, clear, copy, four_to, four_to_one, njit_inner, turn, two_to_two
+from .contiguous_runs import FLAGS, U, add_blend, clear, copy, four_to, four_to_one, njit_inner, turn, two_to_two
 from .paths import clip_in_front, clip_to, column_path, neighbours
 from .threads import in_threads
 

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from ..joseph_rays import TIE
-from .loops import njit_inner
+from .contiguous_runs import njit_inner
 
 
 @njit_inner

@@ -15,7 +15,7 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from ..joseph_rays import Rays
-from .loops import FLAGS, njit_inner
+from .contiguous_runs import FLAGS, njit_inner
 
 LEAST_UPRIGHT = 0.7  # cosine of the largest angle between a panel's normal and the horizontal plane that is resampled
 MARGIN = 2  # pixels beyond the panel, which the cubic kernel reaches

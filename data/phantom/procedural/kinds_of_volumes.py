@@ -13,7 +13,7 @@ import numpy as np
 from ....base.shapes import Floats, Points, Volume
 from ..limb import hind_limb
 from ..smooth_noise import Noise
-from .scene import Body, Depths, Field, above, averaged, ball, disc, ellipsoid, near_zero, rod, rough, turned, within
+from .bodies import Body, Depths, Field, above, averaged, ball, disc, ellipsoid, near_zero, rod, rough, turned, within
 
 Shape = tuple[int, int, int]
 Family = Callable[..., Volume]  # (shape, voxel_mm, seed, fine=2)

@@ -53,7 +53,8 @@ def close(scan: Scan, grid: Grid, seed: int = 0) -> None:
     random = np.random.default_rng(seed)
     x, y = random.random(fast.domain_shape, np.float32), random.random(fast.range_shape, np.float32)
     for ours, theirs in ((fast(x), plain(x.astype(np.float64))), (fast.T(y), plain.T(y.astype(np.float64)))):
-        assert np.abs(ours - theirs).max() <= 1e-5 * np.abs(theirs).max()
+        # where rays only graze a corner of the grid, what counts is the rounding of their place in it, not of the little that they meet
+        assert np.abs(ours - theirs).max() <= 1e-5 * max(np.abs(theirs).max(), grid.voxel_mm / 10)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)

@@ -60,7 +60,7 @@ def tvnet(projections: Projections, grid: Grid, settings: TvnetSettings, callbac
     The network works on tiles, so that little more memory is needed than for `pdhg_tv`; it is asked for before the work begins. InputError
     where the views show an object beside the grid, because the network has not learned what that leaves in the views.
     """
-    _require_whole_object(projections, grid)
+    require_whole_object(projections, grid, "tvnet", "use pdhg_tv, which takes away what lies outside a --box, or leave the --box out")
     module, told = _network(settings)
     require_memory_on(torch.device("cpu"), *memory(module, grid))
     listeners = [_without_total(call) for call in callbacks]
@@ -89,16 +89,16 @@ def tvnet(projections: Projections, grid: Grid, settings: TvnetSettings, callbac
     return volume
 
 
-def _require_whole_object(projections: Projections, grid: Grid) -> None:
+def require_whole_object(projections: Projections, grid: Grid, what: str, remedy: str) -> None:
     """InputError, with the number, where the grid is a region of a larger object."""
     if covers_what_is_seen(projections, grid):
         return
     beside = attenuation_beside(projections, grid)
     if beside >= SEEN_BESIDE:
         raise InputError(
-            f"tvnet on a part of the object: the views show {beside:.0%} of their largest value beside the grid",
+            f"{what} on a part of the object: the views show {beside:.0%} of their largest value beside the grid",
             expected="a grid that holds all that the views show",
-            remedy="use pdhg_tv, which takes away what lies outside a --box, or leave the --box out",
+            remedy=remedy,
         )
 
 

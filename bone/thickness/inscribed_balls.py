@@ -33,7 +33,7 @@ def inscribed_balls(
     return balls[balls[:, 3] > 0]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _grows(bone, phase, distance, own, z, y, x, k, j, i):  # pragma: no cover - compiled
     """Whether the neighbour's ball holds this one."""
     nz, ny, nx = bone.shape
@@ -43,7 +43,7 @@ def _grows(bone, phase, distance, own, z, y, x, k, j, i):  # pragma: no cover - 
     return more > 0 and more * more > _INSIDE * _INSIDE * ((k - z) ** 2 + (j - y) ** 2 + (i - x) ** 2)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _is_middle(discs, bone, phase, nearest, distance, z, y, x):  # pragma: no cover - compiled
     """Whether no neighbour's ball holds this voxel's; that straight away from the surface is asked first."""
     own = distance[z, y, x]
@@ -66,7 +66,7 @@ def _is_middle(discs, bone, phase, nearest, distance, z, y, x):  # pragma: no co
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _gather(discs, bone, phase, nearest, z, y, x, ids, local):  # pragma: no cover - compiled
     """The different discs that a voxel and its neighbours of the same phase found, about the voxel; how many."""
     nz, ny, nx = bone.shape
@@ -88,7 +88,7 @@ def _gather(discs, bone, phase, nearest, z, y, x, ids, local):  # pragma: no cov
     return count
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _gap(local, n, z, y, x):  # pragma: no cover - compiled
     """(distance to a disc, height over its plane, way along the plane from its middle)."""
     dz, dy, dx = z - local[n, 0], y - local[n, 1], x - local[n, 2]
@@ -98,7 +98,7 @@ def _gap(local, n, z, y, x):  # pragma: no cover - compiled
     return np.sqrt(height * height + beyond * beyond), height, along
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _radius(local, count, gaps, z, y, x, slack):  # pragma: no cover - compiled
     """(distance to the nearest disc, direction away from all that are nearer than that and ``slack``)."""
     least = 1e9
@@ -122,12 +122,12 @@ def _radius(local, count, gaps, z, y, x, slack):  # pragma: no cover - compiled
     return least, az / norm, ay / norm, ax / norm
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _is_within(room, z, y, x):  # pragma: no cover - compiled
     return -room[0] <= z <= room[1] and -room[2] <= y <= room[3] and -room[4] <= x <= room[5]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _climb(local, count, gaps, room):  # pragma: no cover - compiled
     """(centre about the voxel, radius, whether it came to rest): a centre moved uphill in steps that get smaller.
 
@@ -154,7 +154,7 @@ def _climb(local, count, gaps, room):  # pragma: no cover - compiled
     return z, y, x, radius, inside
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _mean_radius(local, count, z, y, x, radius, sign):  # pragma: no cover - compiled
     """Between the nearest disc and the mean of those that touch: of many that are a little off the nearest is too near, and of many
     balls the largest too large.
@@ -168,7 +168,7 @@ def _mean_radius(local, count, z, y, x, radius, sign):  # pragma: no cover - com
     return 0.5 * (radius + total / touching) if touching else radius
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _most(bone, phase, distance, z, y, x, cz, cy, cx):  # pragma: no cover - compiled
     """What the distances at the voxels around allow at a centre: no more than one of them and the way to it."""
     nz, ny, nx = bone.shape
@@ -181,7 +181,7 @@ def _most(bone, phase, distance, z, y, x, cz, cy, cx):  # pragma: no cover - com
     return least
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _plateness(local, count, cz, cy, cx, radius):  # pragma: no cover - compiled
     """1 where all that touches the ball lies along one line through its centre (a plate), 0 where it lies all around (a rod).
 
@@ -207,7 +207,7 @@ def _plateness(local, count, cz, cy, cx, radius):  # pragma: no cover - compiled
     return min(max(2 * value / touching - 1, 0.0), 1.0)
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def _find_middle(discs, bone, phase, nearest, distance, middle, counts):  # pragma: no cover - compiled
     nz, ny, nx = bone.shape
     for z_ in prange(nz):
@@ -221,7 +221,7 @@ def _find_middle(discs, bone, phase, nearest, distance, middle, counts):  # prag
         counts[z] = count
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def _write(discs, bone, phase, nearest, distance, middle, starts, balls):  # pragma: no cover - compiled
     """The balls; a radius of 0 where a centre did not come to rest near its voxel: another voxel is nearer to it."""
     nz, ny, nx = bone.shape

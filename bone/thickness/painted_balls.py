@@ -58,7 +58,7 @@ def _largest_of_each_cell(balls: NDArray[np.float32], shape: tuple[int, ...]) ->
     return balls[order[np.concatenate([[True], np.diff(cells[order]) > 0])]]
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def _paint(balls, edges, bone, phase, map_, plate):  # pragma: no cover - compiled
     nz, ny, nx = bone.shape
     for slab_ in prange((nz + _SLAB - 1) // _SLAB):
@@ -79,7 +79,7 @@ def _paint(balls, edges, bone, phase, map_, plate):  # pragma: no cover - compil
                             plate[z, y, x] = kind
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def _take(coarse, coarse_plate, level, phase, bone, map_, plate):  # pragma: no cover - compiled
     """A coarse map's diameters, in its cells, to the voxels in them."""
     nz, ny, nx = bone.shape
@@ -105,7 +105,7 @@ def _fill(phase: bool, bone: NDArray[np.bool_], map_: NDArray[np.float32], plate
     return bool(values.any())
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def _from_neighbours(empty, phase, bone, map_, plate, values, kinds):  # pragma: no cover - compiled
     nz, ny, nx = bone.shape
     for n_ in prange(empty.size):

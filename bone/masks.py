@@ -10,7 +10,7 @@ from .ball_reach import MOST_REACH, within_reach
 from .box_reach import within_box
 
 Mask = NDArray[np.bool_]
-_COUNTED = 2**22  # voxels at a time
+_COUNTED = 2**20  # voxels at a time
 
 
 def grown(mask: Mask, steps: int = 1) -> Mask:

@@ -201,9 +201,11 @@ def _density(job: Job, inside: NDArray[np.bool_], calibration: DensityCalibratio
 
 
 def _maps(job: Job, found: Compartments | None) -> dict[str, NDArray[Any]]:
-    thickness = job.thickness.voxels * np.float32(job.voxel_mm)
-    maps: dict[str, NDArray[Any]] = {"thickness": np.where(job.bone, thickness, 0), "separation": np.where(job.bone, 0, thickness)}
-    maps["plate"] = np.where(job.bone, job.thickness.plate, 0).astype(np.float32) / 255
+    separation = job.thickness.voxels * np.float32(job.voxel_mm)
+    thickness, plate = np.where(job.bone, separation, np.float32(0)), np.zeros(job.bone.shape, np.float32)
+    separation[job.bone] = 0
+    np.divide(job.thickness.plate, np.float32(255), out=plate, where=job.bone)
+    maps: dict[str, NDArray[Any]] = {"thickness": thickness, "separation": separation, "plate": plate}
     return maps if found is None else maps | {"compartments": found.labels}
 
 

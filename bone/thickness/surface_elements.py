@@ -47,8 +47,9 @@ def find_surface(grey: NDArray[np.float32], bone: NDArray[np.bool_]) -> Surface:
     _smooth(first, _whether(first), inverse, bone, code, share, area, counts)
     del first
     starts = np.concatenate([[0], np.cumsum(counts)])
-    ids, discs = np.empty(grey.shape, np.int32), np.empty((int(starts[-1]), 6), np.float32)
-    _write(code, _whether(code), inverse, starts, ids, discs)
+    discs = np.empty((int(starts[-1]), 6), np.float32)
+    ids = _whether(code)
+    _write(code, ids, inverse, starts, discs)
     return Surface(ids, discs, share, area)
 
 
@@ -186,18 +187,19 @@ def _is_home(code, inverse, z, y, x):  # pragma: no cover - compiled
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
-def _write(code, has, inverse, starts, ids, discs):  # pragma: no cover - compiled
-    nz, ny, nx = has.shape
+def _write(code, ids, inverse, starts, discs):  # pragma: no cover - compiled
+    """The discs, and their rows in place of their codes: ``ids`` are the bytes of the codes."""
+    nz, ny, nx = ids.shape
     for z_ in prange(nz):
         z = np.int64(z_)
         at = starts[z]
         for y in range(ny):
             for x in range(nx):
-                ids[z, y, x] = -1
-            for x in range(nx):
-                if has[z, y, x] != 0 and _is_home(code, inverse, z, y, x):
-                    depth, mz, my, mx = _disc(code, inverse, z, y, x)
-                    ids[z, y, x] = at
-                    discs[at, 0], discs[at, 1], discs[at, 2] = z - depth * mz, y - depth * my, x - depth * mx
-                    discs[at, 3], discs[at, 4], discs[at, 5] = mz, my, mx
-                    at += 1
+                if ids[z, y, x] == 0 or not _is_home(code, inverse, z, y, x):
+                    ids[z, y, x] = -1
+                    continue
+                depth, mz, my, mx = _disc(code, inverse, z, y, x)
+                discs[at, 0], discs[at, 1], discs[at, 2] = z - depth * mz, y - depth * my, x - depth * mx
+                discs[at, 3], discs[at, 4], discs[at, 5] = mz, my, mx
+                ids[z, y, x] = at
+                at += 1

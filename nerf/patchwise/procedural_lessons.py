@@ -19,7 +19,9 @@ from .lessons import Lesson, lesson, lesson_arrays
 
 
 def procedural_lessons(seed: int, folder: str | Path) -> tuple[NDArray[Any], ...]:
-    """Two lessons of a procedural volume, one after the other, as `lesson_arrays` gives each; kept in the folder."""
+    """Two lessons of a procedural volume, kept in the folder: of each the arrays [4, z, y, x] and the facts [6], dimensionless, that
+    `lesson_arrays` gives.
+    """
 
     def make() -> tuple[NDArray[Any], ...]:
         example = procedural_example(seed, Bank(0))

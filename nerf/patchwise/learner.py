@@ -89,7 +89,7 @@ class TvnetLearner:
         """The squared error of a random patch, divided by the mean squared error of total variation in the whole scan."""
         first = original(example)
         volume, rest, numbers = module.bank.get(
-            ("tvnet inputs", key_of(first), given.tobytes()), lambda: _prepared(first.projections[given], first.grid, given)
+            ("tvnet inputs", key_of(first), given.tobytes()), lambda: prepared(first.projections[given], first.grid, given)
         )
         scale = float(numbers[0])
         device = next(module.parameters()).device
@@ -115,7 +115,7 @@ class TvnetLearner:
         return torch.from_numpy(np.maximum(first.volume + correction(module, projections, grid, first.volume, first.lambda_), 0))
 
 
-def _prepared(projections: Projections, grid: Grid, given: Given) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def prepared(projections: Projections, grid: Grid, given: Given) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Total variation, what it leaves, and (scale, facts); the weight is drawn from those that the rule of `pdhg_tv` chooses among.
 
     The draw depends on the views alone, so that a scan that comes again has the same.

@@ -1,11 +1,13 @@
 """The table of docs/model_cards.md: `tvnet` against self-tuned total variation on objects and geometries that its weights never saw.
 
     python docs/tvnet_table.py --heads FOLDER_OF_NIFTI            (without --heads: phantoms only)
+    python docs/tvnet_table.py --heads FOLDER --animals LG.J PERC.EiJ --phantoms none --checkpoint own.pt --views 13 26 52
+    python docs/tvnet_table.py --method wcrr
 
 Each object is scanned by software from a volume at least twice as fine as the grid, in one energy, with photon noise and blur. Errors are
-against the scanned volume, averaged over the voxels of the grid, inside the object and inside what all views see. The last two columns are
-the same two volumes after a linear map that was fitted to other animals: 5 x 5 x 5 weights for TV and as many for the back-projection of
-what TV leaves of the views, and a constant.
+against the scanned volume, averaged over the voxels of the grid, inside the object and inside what all views see. The columns "mapped" are
+the same two volumes after a linear map that was fitted to other animals: 5 x 5 x 5 weights for the volume and as many for the
+back-projection of what it leaves of the views, and a constant. Bone Dice is the overlap of what is above 0.1 1/mm.
 """
 
 from __future__ import annotations
@@ -13,13 +15,14 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from fewview.data import Projections, read_volume
+from fewview.data import Projections, Reconstruction, read_volume
 from fewview.data.phantom.limb import hind_limb
 from fewview.data.phantom.procedural.unseen import chest, tooth
 from fewview.data.volumes.resample import resample
@@ -29,7 +32,9 @@ from fewview.nerf.patchwise.inputs import left_over
 from fewview.recon import Physics, reconstruct, simulate
 
 HEADS = ("C57BL6_J", "BALB_CBYJ", "NU_J", "LG.J")
-FITTED = ("A_J", "PERC.EiJ", "C3H_HEJ", "SWR.J")
+FITTED = ("A_J", "C57BL_10J", "C3H_HEJ", "SWR.J")
+OTHERS = ("fan beam", "full circle", "parallel", "wide cone")
+BONE = 0.1  # 1/mm
 
 
 @dataclass(frozen=True)
@@ -59,11 +64,12 @@ def skyscan(grid: Grid, size: int) -> Scan:
 
 
 def other_geometry(kind: str, grid: Grid, size: int, count: int) -> Scan:
-    """The same object in a full circle, a parallel beam, or a wide fan."""
+    """The same object in a full circle of cone beams or of one fan, in a parallel beam, or in a wide cone."""
     width = 1.08 * max(grid.size_mm[:2])
-    far = {"parallel": 400.0, "full circle": 3.0, "wide cone": 1.6}[kind] * width
-    angles = np.arange(count) * {"parallel": 180, "full circle": 360, "wide cone": 230}[kind] / count
-    return Scan.circular(dso_mm=far, dsd_mm=far, rows=2 * size, cols=3 * size, pixel_mm=width / (3 * size) * 1.1, angles_deg=angles)
+    far = {"parallel": 400.0, "full circle": 3.0, "fan beam": 3.0, "wide cone": 1.6}[kind] * width
+    angles = np.arange(count) * {"parallel": 180, "full circle": 360, "fan beam": 360, "wide cone": 230}[kind] / count
+    rows = 2 if kind == "fan beam" else 2 * size  # two are binned to one
+    return Scan.circular(dso_mm=far, dsd_mm=far, rows=rows, cols=3 * size, pixel_mm=width / (3 * size) * 1.1, angles_deg=angles)
 
 
 def head(folder: Path, name: str) -> tuple[np.ndarray, Grid]:
@@ -87,19 +93,20 @@ def bone(shape: tuple[int, int, int], voxel_mm: float, seed: int) -> np.ndarray:
     return hind_limb(shape, voxel_mm, seed=seed, scale=1.1, holder=False, supersample=2).volume
 
 
-def cases(heads: Path | None, size: int, counts: tuple[int, ...]) -> Iterator[Case]:
-    """All rows of the table."""
-    makers = {f"head {name}": partial(head, heads, name) for name in HEADS} if heads else {}
-    makers |= {f"{kind.__name__} {seed}": partial(phantom, kind, size, seed) for kind in (bone, tooth, chest) for seed in (1001, 1002)}
+def cases(heads: Path | None, animals: Sequence[str], phantoms: Sequence[str], size: int, counts: Sequence[int]) -> Iterator[Case]:
+    """All rows of the table; the first animal and the first of each kind of phantom also in other geometries and with more noise."""
+    makers = {f"head {name}": partial(head, heads, name) for name in animals} if heads else {}
+    kinds = [kind for kind in (bone, tooth, chest) if kind.__name__ in phantoms]
+    makers |= {f"{kind.__name__} {seed}": partial(phantom, kind, size, seed) for kind in kinds for seed in (1001, 1002)}
     for name, make in makers.items():
         volume, grid = make()
         scan = skyscan(grid, size)
         for count in counts:
             yield case(f"{name}, {count} views", volume, grid, scan[views.evenly(scan, count)], size)
-        if name.endswith(("C57BL6_J", "1001")):
+        if name in (f"head {animals[0]}", "bone 1001", "tooth 1001", "chest 1001") and 26 in counts:
             few = scan[views.evenly(scan, 26)]
             yield case(f"{name}, 26 views, 3 x the noise", volume, grid, few, size, photons=20_000.0 / 9)
-            for kind in ("full circle", "parallel", "wide cone"):
+            for kind in OTHERS:
                 yield case(f"{name}, {kind}, 26 views", volume, grid, other_geometry(kind, grid, size, 26), size)
 
 
@@ -118,57 +125,67 @@ def features(c: Case, volume: np.ndarray) -> np.ndarray:
     return np.stack([*found, np.full(volume.shape, 0.03, np.float32)], axis=-1)
 
 
-def linear_map(method: str, heads: Path, size: int, count: int) -> np.ndarray:
+def dice(volume: np.ndarray, c: Case) -> float:
+    """The overlap of bone inside the object."""
+    a, b = (volume > BONE)[c.inside], (c.truth > BONE)[c.inside]
+    return 2 * float((a & b).sum()) / max(float(a.sum() + b.sum()), 1.0)
+
+
+def linear_map(run: Callable[[Case], Reconstruction], heads: Path, size: int, count: int) -> np.ndarray:
     """The least-squares weights of `features` on the heads that the table does not show."""
     normal, right = np.zeros((251, 251)), np.zeros(251)
     for name in FITTED:
         volume, grid = head(heads, name)
         scan = skyscan(grid, size)
         c = case(name, volume, grid, scan[views.evenly(scan, count)], size)
-        x = features(c, reconstruct(c.given, method, c.grid, check=False).volume)[c.inside].astype(np.float64)
+        x = features(c, run(c).volume)[c.inside].astype(np.float64)
         normal += x.T @ x
         right += x.T @ c.truth[c.inside]
     return np.linalg.solve(normal + 1e-8 * np.trace(normal) / 251 * np.eye(251), right)
+
+
+def quietly(method: str, c: Case, **settings: Any) -> Reconstruction:
+    """The reconstruction, without the warnings that say how much of a correction was taken."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return reconstruct(c.given, method, c.grid, check=False, **settings)
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--heads", type=Path)
+    parser.add_argument("--animals", nargs="+", default=list(HEADS))
+    parser.add_argument("--phantoms", nargs="+", default=["bone", "tooth", "chest"])
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--views", type=int, nargs="+", default=[26, 13])
+    parser.add_argument(
+        "--mapped", type=int, nargs="*", default=[26, 13, 52], help="numbers of views for which the mapped columns are made"
+    )
+    parser.add_argument("--method", default="tvnet", choices=("tvnet", "wcrr"))
     parser.add_argument("--checkpoint")
     chosen = parser.parse_args()
+    own = {"checkpoint": chosen.checkpoint} if chosen.method == "tvnet" else {}
+    runs = {"TV": partial(quietly, "pdhg_tv"), chosen.method: partial(quietly, chosen.method, **own)}
+    print(f"| scan | TV, dB (Dice) | {chosen.method} | gain, dB | share | TV mapped | {chosen.method} mapped | seconds |", flush=True)
+    print("|---|---|---|---|---|---|---|---|", flush=True)
     maps: dict[tuple[str, int], np.ndarray] = {}
-    print(
-        "| scan | TV, dB | tvnet, dB | gain, dB | share | TV mapped, dB | tvnet mapped, dB | seconds |\n|---|---|---|---|---|---|---|---|",
-        flush=True,
-    )
-    for c in cases(chosen.heads, chosen.size, tuple(chosen.views)):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tv = reconstruct(c.given, "pdhg_tv", c.grid, check=False).volume
-            begin = time.perf_counter()
-            rec = reconstruct(c.given, "tvnet", c.grid, check=False, checkpoint=chosen.checkpoint)
-            seconds = time.perf_counter() - begin
-            row = [decibel(tv, c), decibel(rec.volume, c)]
-            mapped = ["", ""]
-            if c.name.startswith("head") and c.name.count(",") == 1:
-                count = len(c.given)
-                for place, (method, volume) in enumerate((("pdhg_tv", tv), ("tvnet", rec.volume))):
-                    if (method, count) not in maps:
-                        maps[method, count] = linear_map(method, chosen.heads, chosen.size, count)
-                    mapped[place] = f"{decibel(np.maximum(features(c, volume) @ maps[method, count], 0), c):.2f}"
-        cells = [
-            c.name,
-            f"{row[0]:.2f}",
-            f"{row[1]:.2f}",
-            f"{row[1] - row[0]:+.2f}",
-            f"{rec.settings['share']:.2f}",
-            *mapped,
-            f"{seconds:.0f}",
-        ]
-        print(f"| {' | '.join(cells)} |", flush=True)
+    for c in cases(chosen.heads, chosen.animals, chosen.phantoms, chosen.size, chosen.views):
+        begin = time.perf_counter()
+        found = {name: run(c) for name, run in runs.items()}
+        seconds = time.perf_counter() - begin
+        scores = [decibel(rec.volume, c) for rec in found.values()]
+        cells = [f"{decibel(rec.volume, c):.2f} ({dice(rec.volume, c):.3f})" for rec in found.values()]
+        cells += [f"{scores[1] - scores[0]:+.2f}", f"{found[chosen.method].settings['share']:.2f}"]
+        for name, rec in found.items():
+            if c.name.startswith("head") and c.name.count(",") == 1 and (count := len(c.given)) in chosen.mapped:
+                if (name, count) not in maps:
+                    maps[name, count] = linear_map(runs[name], chosen.heads, chosen.size, count)
+                mapped = np.maximum(features(c, rec.volume) @ maps[name, count], 0)
+                cells.append(f"{decibel(mapped, c):.2f} ({dice(mapped, c):.3f})")
+            else:
+                cells.append("")
+        print(f"| {' | '.join([c.name, *cells, f'{seconds:.0f}'])} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,28 +20,35 @@ from ..training.bank import Bank, key_of, original, seen_by_all
 from ..training.examples import moved_along
 from ..training.learner import Example, Given, Group
 from .inputs import facts, grey_scale, left_over, total_variation
-from .network import Architecture, PatchNetwork, region_of, surroundings, tiled
+from .network import FACTS, Architecture, PatchNetwork
+from .scales import ScaleNetwork, Scales
+from .tiles import tiled
 
-PATCH = 10  # voxels along the edges of a patch, of which each scan gives one in a step
+MOST = 20.0  # of a scan's error by total variation: beyond it, a loss counts by its logarithm
 OUTSIDE = 0.05  # weight of voxels that not all views see
-PRESETS = {"small": Architecture()}
-TRAINING = {
-    "small": {
-        "steps": 3000, "batch": 16, "pool": 2, "views": (13, 18, 26, 26, 36, 52),
-        "selections": ("evenly", "evenly", "evenly", "random"), "check_every": 500, "check_scans": 4, "check_views": (26,), "clip": 1.0,
-        "betas": (0.9, 0.99),
-    }
+RESIDUAL = ("first", "middle", "coarse", "back", "last", "up1", "up2")  # layers that are added to what they are given
+PRESETS: Mapping[str, Architecture | Scales] = {"small": Architecture(), "scales": Scales()}
+ALIKE = {
+    "pool": 2, "views": (13, 18, 26, 26, 36, 52), "selections": ("evenly", "evenly", "evenly", "random"), "check_scans": 4,
+    "check_views": (26,), "clip": 1.0, "betas": (0.9, 0.99),
 }  # fmt: skip
+TRAINING = {
+    "small": {**ALIKE, "steps": 3000, "batch": 16, "check_every": 500},
+    "scales": {**ALIKE, "steps": 1500, "batch": 2, "check_every": 250, "learning_rate": 0.7},
+}
 
 
 class Network(nn.Module):
-    """The network, with what was made of scans before."""
+    """The network, the least and the greatest of each fact about the scans that it was trained on, and what was made of scans before."""
 
-    def __init__(self, a: Architecture) -> None:
+    known: Tensor
+
+    def __init__(self, a: Architecture | Scales) -> None:
         super().__init__()
         self.architecture = a
-        self.net = PatchNetwork(a)
+        self.net = PatchNetwork(a) if isinstance(a, Architecture) else ScaleNetwork(a)
         self.bank = Bank()
+        self.register_buffer("known", torch.tensor([[math.inf] * FACTS, [-math.inf] * FACTS]))
 
 
 def correction(module: Network, projections: Projections, grid: Grid, volume: np.ndarray, lambda_: float) -> Float[np.ndarray, "z y x"]:
@@ -57,18 +65,20 @@ class TvnetLearner:
     """The learner of `tvnet`."""
 
     name: str = "tvnet"
-    presets: Mapping[str, Architecture] = field(default_factory=lambda: PRESETS)
+    presets: Mapping[str, Architecture | Scales] = field(default_factory=lambda: PRESETS)
     training: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: TRAINING)
 
-    def build(self, architecture: Architecture, generator: Generator) -> Network:
+    def build(self, architecture: Architecture | Scales, generator: Generator) -> Network:
         """The network with weights from ``generator`` alone (He et al. 2015); what it adds is zero at the start."""
         module = Network(architecture)
         with torch.no_grad():
             for name, parameter in module.named_parameters():
-                if name.endswith("bias") or "leave" in name or "linear" in name:
+                if name.endswith("bias") or name.startswith(("net.leave", "net.linear", "net.told")):
                     parameter.zero_()
-                else:
-                    parameter.copy_(torch.randn(parameter.shape, generator=generator) * (2 / parameter.shape[1]) ** 0.5)
+                else:  # each output of a transposed convolution has one voxel of each channel as input
+                    inputs = parameter.shape[0] if name.startswith("net.up") else parameter[0].numel()
+                    beside = name.split(".")[1] in RESIDUAL
+                    parameter.copy_(torch.randn(parameter.shape, generator=generator) * ((0.25 if beside else 2) / inputs) ** 0.5)
         return module
 
     def groups(self, module: Network) -> Mapping[str, Group]:
@@ -79,20 +89,25 @@ class TvnetLearner:
         """The squared error of a random patch, divided by the mean squared error of total variation in the whole scan."""
         first = original(example)
         volume, rest, numbers = module.bank.get(
-            ("tvnet inputs", key_of(first), given.tobytes()), lambda: _prepared(first.projections[given], first.grid, given)
+            ("tvnet inputs", key_of(first), given.tobytes()), lambda: prepared(first.projections[given], first.grid, given)
         )
         scale = float(numbers[0])
         device = next(module.parameters()).device
         inputs, seen = moved_along(np.stack([volume, rest]), example), seen_by_all(module.bank, example)
         error = float(((inputs[0] - example.reference)[seen] ** 2).mean()) if seen.any() else 0.0
-        core = patch(inputs[0] > 0.05 * scale, generator)
-        turn = -1 if torch.rand(1, generator=generator) < 0.5 else 1  # upside down
-        around, middle = surroundings(np.ascontiguousarray(region_of(list(inputs), core, scale)[:, ::turn]))
-        wanted = (example.reference[core] - inputs[0][core])[::turn].reshape(-1) / np.float32(scale)
-        weight = np.where(seen[core][::turn].reshape(-1), np.float32(1), np.float32(OUTSIDE))
-        found = module.net(around.to(device), middle.to(device), torch.from_numpy(numbers[1:].astype(np.float32)).to(device)).float()
+        core = patch(inputs[0] > 0.05 * scale, module.net.patch, generator)
+        turned = bool(torch.rand(1, generator=generator) < 0.5)  # upside down
+        told = torch.from_numpy(numbers[1:].astype(np.float32)).to(device)
+        module.known.copy_(torch.stack([torch.minimum(module.known[0], told), torch.maximum(module.known[1], told)]))
+        found = module.net.learns_on(list(inputs), core, scale, told, turned).float()
+        turn = -1 if turned else 1
+        wanted = np.ascontiguousarray((example.reference[core] - inputs[0][core])[::turn]) / np.float32(scale)
+        weight = np.ascontiguousarray(np.where(seen[core], np.float32(1), np.float32(OUTSIDE))[::turn])
         squares = torch.from_numpy(weight).to(device) * (found - torch.from_numpy(wanted).to(device)) ** 2
-        return (squares.mean() / max(error / scale**2, 1e-6)).clamp(max=20.0)
+        z, y, x = inner(core, seen.shape, module.net.margin)
+        squares = squares.flip(0)[z, y, x] if turned and module.net.margin else squares[z, y, x]
+        loss = squares.mean() / max(error / scale**2, 1e-6)
+        return loss if loss < MOST else MOST * (1 + torch.log(loss / MOST))
 
     def reconstruct(self, module: Network, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
         """Total variation of weight `TYPICAL` with the network's correction, in 1/mm, never below zero; validation scores it."""
@@ -100,7 +115,7 @@ class TvnetLearner:
         return torch.from_numpy(np.maximum(first.volume + correction(module, projections, grid, first.volume, first.lambda_), 0))
 
 
-def _prepared(projections: Projections, grid: Grid, given: Given) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def prepared(projections: Projections, grid: Grid, given: Given) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Total variation, what it leaves, and (scale, facts); the weight is drawn from those that the rule of `pdhg_tv` chooses among.
 
     The draw depends on the views alone, so that a scan that comes again has the same.
@@ -112,16 +127,21 @@ def _prepared(projections: Projections, grid: Grid, given: Given) -> tuple[np.nd
     return first.volume, left_over(projections, grid, first.volume), numbers
 
 
-def patch(inside: np.ndarray, generator: Generator) -> tuple[slice, slice, slice]:
+def patch(inside: np.ndarray, edge: int, generator: Generator) -> tuple[slice, slice, slice]:
     """A random cube whose middle lies inside (anywhere, one time in eight), or the part of it that fits into the volume."""
     place = torch.rand(4, generator=generator, dtype=torch.float64).tolist()
     there = np.flatnonzero(inside) if place[3] > 1 / 8 else np.empty(0, np.intp)
     spot = int(there[int(place[0] * len(there))]) if len(there) else int(place[0] * inside.size)
     begin = [
-        int(np.clip(m - PATCH // 2, 0, max(n - PATCH, 0))) for m, n in zip(np.unravel_index(spot, inside.shape), inside.shape, strict=True)
+        int(np.clip(m - edge // 2, 0, max(n - edge, 0))) for m, n in zip(np.unravel_index(spot, inside.shape), inside.shape, strict=True)
     ]
-    z, y, x = (slice(b, min(b + PATCH, n)) for b, n in zip(begin, inside.shape, strict=True))
+    z, y, x = (slice(b, min(b + edge, n)) for b, n in zip(begin, inside.shape, strict=True))
     return z, y, x
+
+
+def inner(core: tuple[slice, ...], shape: tuple[int, ...], margin: int) -> tuple[slice, ...]:
+    """The part of a patch that is ``margin`` voxels away from those of its faces that lie inside the volume."""
+    return tuple(slice(margin * (s.start > 0), s.stop - s.start - margin * (s.stop < n)) for s, n in zip(core, shape, strict=True))
 
 
 LEARNER = TvnetLearner()

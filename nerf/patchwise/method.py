@@ -21,6 +21,7 @@ from ...recon.method import Callback, Progress, StopRun, method_function
 from ..device import usable_device
 from ..training.checkpoint import module_of, read_checkpoint
 from ..weights import shipped_checkpoint
+from .adapt import adapted
 from .held_out import mixed, support
 from .inputs import facts, grey_scale, total_variation
 from .learner import LEARNER, Network, correction
@@ -38,11 +39,14 @@ class TvnetSettings:
             neither help nor harm (1 to 6: -0.01 to -0.1 dB), because the network has seen what total variation leaves of the views.
         held_out: ask held-out views how much of the network's correction to take, and fall back towards total variation where they are
             predicted worse with it; of a scan that is far from all that the network was trained on, take none of it. False takes all of it.
+        adapt: rounds, at most, in which the network first learns from the scan itself by predicting hidden views (of 12 or more); it
+            stops where views that took no part are predicted no better.
     """
 
     checkpoint: str | Path | None = None
     consistency: Whole = 0
     held_out: bool = True
+    adapt: Whole = 0
     device: str = "cpu"
 
 
@@ -58,7 +62,7 @@ def tvnet(projections: Projections, grid: Grid, settings: TvnetSettings, callbac
     listeners = [_without_total(call) for call in callbacks]
     first = total_variation(projections, grid, listeners)
     told |= {"lambda_": first.lambda_}
-    volume, far = first.volume, unfamiliar(projections, grid, first.volume, first.lambda_)
+    volume, far = first.volume, unfamiliar(module, projections, grid, first.volume, first.lambda_)
     refused = settings.held_out and any(name != SIZE for name in far)
     if far:
         told["unfamiliar"] = far
@@ -66,6 +70,9 @@ def tvnet(projections: Projections, grid: Grid, settings: TvnetSettings, callbac
     if refused:
         told |= {"share": 0.0, "share_rule": "no correction of an unfamiliar scan"}
     else:
+        if settings.adapt:
+            module, found = adapted(module, projections, grid, first.lambda_, settings.adapt)
+            told |= found
         after = corrected(module, projections, grid, first.volume, first.lambda_, settings.consistency)
         if settings.held_out:
             told |= _supported(module, projections, grid, first.lambda_, settings.consistency)
@@ -125,19 +132,18 @@ def _supported(module: Network, projections: Projections, grid: Grid, lambda_: f
     return {"share": found.share, "share_best": found.best, "share_gain": found.gain, "share_rule": found.described}
 
 
-# The range of each fact in training (procedural.py): views, voxels across, step, noise, weight of TV, pixel in voxels.
-KNOWN = ((-0.7, 0.7), (-0.3, 0.12), (-0.9, 1.3), (-1.5, 1.0), (-0.5, 0.5), (-0.9, 0.3))
 SIZE = "voxels across the field of view"  # of a larger volume the network sees no other pieces, so that this alone refuses nothing
 NAMED = ("number of views", SIZE, "step between views", "noise", "weight of total variation", "size of a pixel in voxels")
 
 
-def unfamiliar(projections: Projections, grid: Grid, volume: Volume, lambda_: float) -> list[str]:
+def unfamiliar(module: Network, projections: Projections, grid: Grid, volume: Volume, lambda_: float) -> list[str]:
     """The facts about a scan that are far from all that the network was trained on."""
     scale = grey_scale(volume)
     if scale == 0:
         return []
-    numbers = facts(projections, grid, scale, lambda_)
-    return [n for n, value, (low, high) in zip(NAMED, numbers, KNOWN, strict=True) if not low - FAMILIAR <= value <= high + FAMILIAR]
+    numbers, known = facts(projections, grid, scale, lambda_), module.known.cpu().numpy()
+    outside = (numbers < known[0] - FAMILIAR) | (numbers > known[1] + FAMILIAR)
+    return [name for name, far in zip(NAMED, outside, strict=True) if far]
 
 
 def _say_unfamiliar(far: Sequence[str], refused: bool) -> None:

@@ -1,4 +1,4 @@
-"""The network of `tvnet`: from what surrounds a voxel to a correction of that voxel, the same for every voxel of every volume.
+"""The network of the preset `small`: from what surrounds a voxel to a correction of that voxel, the same for every voxel of every volume.
 
 It sees each voxel's 5 x 5 x 5 neighbours in two volumes, means over blocks around it as a coarse copy of what is further away, and numbers
 about the scan. What it sees is divided by the contrast around the voxel and what it answers is multiplied by it, so that faint structures
@@ -20,7 +20,6 @@ from torch.nn import functional
 
 from ...base.settings import Count, checked
 from ...base.shapes import Float, Volume
-from ..device import require_memory_on
 
 VOLUMES, FACTS = 2, 6  # input volumes, and numbers about the scan
 NEAR = tuple(np.ndindex(5, 5, 5))  # offsets + 2
@@ -33,7 +32,7 @@ FAINT = 0.02  # of the object's grey scale: contrast below this is as good as no
 
 @checked(of="tvnet")
 class Architecture:
-    """The widths of the hidden layers of a `tvnet` network; a checkpoint fits one set of them."""
+    """The widths of the hidden layers of a `PatchNetwork`; a checkpoint fits one set of them."""
 
     first: Count = 160
     second: Count = 96
@@ -42,6 +41,8 @@ class Architecture:
 
 class PatchNetwork(nn.Module):
     """Layers that work on each voxel by itself, and a linear filter beside them."""
+
+    tile, patch, margin = TILE, 10, 0  # voxels: of a tile, of a patch to learn from, and at its faces that are not learned from
 
     def __init__(self, a: Architecture) -> None:
         super().__init__()
@@ -62,6 +63,23 @@ class PatchNetwork(nn.Module):
         for layer in self.layers:
             here = functional.leaky_relu(layer(here), 0.1)
         return contrast * (self.leave(here) + self.linear(x))[:, 0]
+
+    def on(
+        self, volumes: Sequence[Volume], core: tuple[slice, ...], scale: float, facts: Float[Tensor, "facts"], turned: bool = False
+    ) -> Float[Tensor, "core_z core_y core_x"]:
+        """The correction of the first of the volumes in a core, in units of ``scale``; ``turned``: both upside down."""
+        device = next(self.parameters()).device
+        region = region_of(volumes, core, scale)
+        seen, middle = surroundings(np.ascontiguousarray(region[:, ::-1]) if turned else region)
+        found = self(seen.to(device), middle.to(device), facts).reshape([s.stop - s.start for s in core])
+        return found
+
+    learns_on = on
+
+    @staticmethod
+    def bytes_for(shape: Sequence[int]) -> int:
+        """The memory that a core of this shape takes."""
+        return 4 * (2 * INPUTS + 600) * math.prod(shape)
 
 
 def surroundings(region: Float[NDArray[np.float32], "volume z y x"]) -> tuple[Float[Tensor, "voxel inputs"], Float[Tensor, "voxel"]]:
@@ -100,25 +118,3 @@ def region_of(volumes: Sequence[Volume], core: tuple[slice, ...], scale: float) 
     shape = volumes[0].shape
     z, y, x = (np.clip(np.arange(s.start - REACH, s.stop + REACH), 0, n - 1) for s, n in zip(core, shape, strict=True))
     return np.stack([v[np.ix_(z, y, x)] for v in volumes]).astype(np.float32) / np.float32(scale)
-
-
-def tiled(
-    network: nn.Module, volumes: Sequence[Volume], facts: Float[NDArray[np.float32], "facts"], scale: float, tile: int = TILE
-) -> Float[NDArray[np.float32], "z y x"]:
-    """What to add to the first of the ``volumes`` in their unit, computed on tiles of ``tile``^3 voxels.
-
-    ``scale`` is the grey scale of the object, which the network calls 1.
-    """
-    shape = volumes[0].shape
-    parameter = next(network.parameters())
-    require_memory_on(parameter.device, 4 * (2 * INPUTS + 600) * tile**3, "the layers of tvnet")
-    told = torch.from_numpy(np.asarray(facts, np.float32)).to(parameter.device)
-    out = np.empty(shape, np.float32)
-    for corner in np.ndindex(*(-(-n // tile) for n in shape)):
-        core = tuple(slice(c * tile, min(n, (c + 1) * tile)) for c, n in zip(corner, shape, strict=True))
-        seen, middle = surroundings(region_of(volumes, core, scale))
-        with torch.no_grad():
-            found = network(seen.to(parameter.device), middle.to(parameter.device), told)
-        out[core] = found.float().cpu().numpy().reshape([s.stop - s.start for s in core])
-    out *= np.float32(scale)
-    return out

@@ -132,8 +132,10 @@ def module_of(checkpoint: Checkpoint, learner: Learner[Any, Any], architecture: 
 
 
 def rebuilt(fields: Mapping[str, Any], learner: Learner[Any, Any], name: str) -> Any:
-    """The architecture, as an object of the learner's own class, from its plain fields."""
-    kind = type(next(iter(learner.presets.values())))
+    """The architecture, as an object of the learner's own class (of the presets, the first with these fields), from its plain fields."""
+    presets = list(learner.presets.values())
+    sample = next((p for p in presets if {f.name for f in dataclasses.fields(p)} == set(fields)), presets[0])
+    kind = type(sample)
     known = {f.name: f for f in dataclasses.fields(kind)}
     others = sorted(set(fields) ^ set(known))
     if others:
@@ -142,6 +144,5 @@ def rebuilt(fields: Mapping[str, Any], learner: Learner[Any, Any], name: str) ->
             expected=f"the fields {', '.join(known)} of this version of {learner.name}",
             remedy=f"train it again: fewview train {learner.name}",
         )
-    sample = next(iter(learner.presets.values()))
     same = {key: tuple(value) if isinstance(getattr(sample, key), tuple) else value for key, value in fields.items()}
     return kind(**same)

@@ -14,7 +14,7 @@ from ..training.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 
 FOLDER = Path(__file__).parent
 SHA256: Mapping[str, str] = {
-    "tvnet": "dede43a7055e0e830bbe73aaeb9b92a3db6f918493e11b11e846f47079aaef2e",
+    "tvnet": "a96d95423fcc1891a51a2d5579ab01be5b8cb5b57e6381b299bff05183528ce2",
 }
 
 

@@ -1,0 +1,113 @@
+"""`adapt`: the network learns from the scan itself, by predicting views that it was not given, until views kept apart stop improving.
+
+The views are divided into parts. Each step hides one part, corrects the total variation of the others, and asks how well the corrected
+volume predicts the hidden views (Sparse2Inverse, arXiv 2402.16921, after Noise2Inverse, IEEE Trans. Comput. Imaging 6 (2020) 1320). No
+truth is needed, because the noise of hidden views is independent of what was given. Some views take part in none of this. They say when
+to stop, and whether the weights from before were better.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.fft import dct
+from torch import Tensor
+
+from ...base.shapes import Float, Volume
+from ...data import Projections
+from ...data.multiresolution import bin_projections, coarsening
+from ...geometry import Grid
+from ...recon import Operator
+from ...recon.iterative.tuning.held_out import held_out
+from .held_out import as_voxels_show
+from .inputs import facts, grey_scale, left_over, total_variation
+from .learner import Network
+
+PARTS, LEAST_VIEWS = 4, 12  # with fewer views a part has no more than two, and the rest is another scan than the whole
+RATE, WARM = 3e-4, 16  # the learning rate, and the steps in which it rises to that: the first steps of Adam are all of full length
+PATIENCE = 4  # rounds through all parts without a better prediction of the views kept apart
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """What the network is given of some views, and views that it is to predict, filtered by |f|^(1/2) as the score of volumes asks."""
+
+    volumes: tuple[Volume, Volume]
+    told: Float[Tensor, "facts"]
+    scale: float
+    operator: Operator
+    filtered: Float[Tensor, "view row col"]
+    filter: Float[Tensor, "col col"]
+
+    def error(self, module: Network) -> Float[Tensor, ""]:
+        """The mean square (dimensionless) of the filtered difference between the hidden views and what the corrected volume predicts."""
+        first = torch.from_numpy(self.volumes[0]).to(self.told.device)
+        whole = tuple(slice(0, n) for n in first.shape)
+        volume = torch.clamp(first + self.scale * module.net.on(self.volumes, whole, self.scale, self.told), min=0)
+        return ((self.operator(volume) @ self.filter - self.filtered) ** 2).mean()
+
+
+def adapted(module: Network, projections: Projections, grid: Grid, lambda_: float, rounds: int) -> tuple[Network, dict[str, Any]]:
+    """The network after at most ``rounds`` rounds of learning from the scan, and what was found: ``adapt_gain`` is the share of the squared
+    error of the views kept apart that this took away. Without a gain it is the network that was given.
+
+    A large scan is learned from on a smaller copy.
+    """
+    if len(projections) < LEAST_VIEWS:
+        return module, {"adapt_gain": 0.0, "adapt_rule": f"{len(projections)} views are too few to learn from"}
+    factor = coarsening(projections, grid)
+    small, box = bin_projections(projections, factor), grid.coarser(factor)
+    apart = held_out(len(projections))
+    stay = np.setdiff1d(np.arange(len(projections)), apart)
+    judge = _hidden(module, small, box, stay, apart, lambda_)
+    lessons = [_hidden(module, small, box, np.setdiff1d(stay, stay[k::PARTS]), stay[k::PARTS], lambda_) for k in range(PARTS)]
+    if judge is None or any(lesson is None for lesson in lessons):
+        return module, {"adapt_gain": 0.0, "adapt_rule": "an empty volume"}
+    learned, best, taken = _learned(module, [x for x in lessons if x is not None], judge, rounds)
+    with torch.no_grad():
+        before = float(judge.error(module))
+    told = {"adapt_gain": 1 - best / before if before > 0 else 0.0, "adapt_rounds": taken}
+    return learned, {**told, "adapt_rule": f"{len(apart)} of {len(projections)} views kept apart, grid coarser by {factor}"}
+
+
+def _learned(module: Network, lessons: Sequence[Hidden], judge: Hidden, rounds: int) -> tuple[Network, float, int]:
+    """The best network on the way, its error of the views kept apart, and after how many rounds it was found (0: the one given)."""
+    pupil = copy.deepcopy(module)
+    optimiser = torch.optim.Adam(pupil.parameters(), lr=RATE, betas=(0.9, 0.99))
+    with torch.no_grad():
+        kept, best, found = module, float(judge.error(module)), 0
+        usual = [float(lesson.error(module)) for lesson in lessons]
+    for count in range(1, rounds + 1):
+        for place, (lesson, size) in enumerate(zip(lessons, usual, strict=True)):
+            optimiser.param_groups[0]["lr"] = RATE * min(1.0, ((count - 1) * len(lessons) + place + 1) / WARM)
+            optimiser.zero_grad(set_to_none=True)
+            (lesson.error(pupil) / max(size, 1e-30)).backward()
+            optimiser.step()
+        with torch.no_grad():
+            error = float(judge.error(pupil))
+        if error < best:
+            kept, best, found = copy.deepcopy(pupil), error, count
+        elif count >= found + PATIENCE:
+            break
+    return kept, best, found
+
+
+def _hidden(module: Network, views: Projections, grid: Grid, given: np.ndarray, asked: np.ndarray, lambda_: float) -> Hidden | None:
+    """The views ``asked``, to be predicted from the views ``given``; None for an empty volume."""
+    device = next(module.parameters()).device
+    some, wanted = views[given], views[asked]
+    volume = total_variation(some, grid, lambda_=lambda_).volume
+    scale = grey_scale(volume)
+    if scale == 0:
+        return None
+    cols = wanted.values.shape[-1]
+    ramp = np.sqrt(np.arange(cols, dtype=np.float32) / cols)
+    matrix = torch.from_numpy((dct(np.eye(cols, dtype=np.float32), norm="ortho", axis=1) * ramp).astype(np.float32)).to(device)
+    told = torch.from_numpy(facts(some, grid, scale, lambda_)).to(device)
+    seen = torch.from_numpy(as_voxels_show(wanted, grid.voxel_mm)).to(device)
+    return Hidden((volume, left_over(some, grid, volume)), told, scale, Operator(wanted.scan, grid), seen @ matrix, matrix)

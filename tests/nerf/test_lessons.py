@@ -12,7 +12,7 @@ from fewview.nerf.patchwise import lessons, scales
 from fewview.nerf.patchwise.__main__ import main
 from fewview.nerf.patchwise.learner import LEARNER, OUTSIDE, Network, correction
 from fewview.nerf.patchwise.lessons import Lesson, LessonSettings, batch_loss, error_left, learned, lesson
-from fewview.nerf.training import procedural
+from fewview.nerf.training.procedural import means_in_voxels
 from scipy.ndimage import uniform_filter
 
 SMALL = scales.Scales(fine=6, middle=8, coarse=8)
@@ -39,7 +39,7 @@ def test_a_network_that_adds_nothing_has_all_of_the_error_left() -> None:
 def test_it_learns_what_it_was_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mean over 27 neighbours is one of the filters of the network. Half of the error is gone long before the training ends."""
     monkeypatch.setattr(lessons, "WARM", 10)
-    mean = learned(fresh(), [smoothing(k) for k in range(1, 5)], LessonSettings(steps=30, batch=2, edge=20, rate=4e-3))
+    mean = learned(fresh(), [smoothing(k) for k in range(1, 5)], LessonSettings(steps=50, batch=2, edge=20, rate=4e-3))
     assert error_left(mean, smoothing(0)) < 0.5
 
 
@@ -73,7 +73,7 @@ def test_the_reference_of_a_procedural_scan_is_the_mean_of_what_was_scanned() ->
     """A single bright voxel of the fine grid, interpolated linearly, spreads 1/8 of itself along each axis into each neighbour."""
     scene = np.zeros((6, 6, 6), np.float32)
     scene[2, 2, 2] = 64
-    means = procedural.means_in_voxels(scene)
+    means = means_in_voxels(scene)
     assert means[2, 2, 2] == pytest.approx(64 * 0.75**3)
     assert means[2, 2, 1] == pytest.approx(64 * 0.75**2 / 8)
     assert means.sum() == pytest.approx(64)

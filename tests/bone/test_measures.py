@@ -60,7 +60,7 @@ def test_a_sphere(thick: float) -> None:
 
 @pytest.mark.parametrize(("thick", "most"), [(8.0, 0.005), (12.0, 0.002)])
 def test_the_area_of_spheres_is_not_biased(thick: float, most: float) -> None:
-    """On average over where they lie; planes moved as for the volume give 0.3 % too little at 12 voxels, planes not moved 0.3 % too much."""
+    """On average over places; planes moved as for the volume give 0.3 % too little at 12 voxels, not moved 0.3 % too much."""
     centers = np.random.default_rng(0).uniform(11.5, 12.5, (6, 3))
     areas = [
         float(find_surface(body, body > 0.5).area.sum()) / AREA_STEPS for body in (voxels((24,) * 3, sphere(thick, c)) for c in centers)

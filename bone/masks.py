@@ -7,18 +7,20 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from .ball_reach import MOST_REACH, within_reach
+from .box_reach import within_box
 
 Mask = NDArray[np.bool_]
+_COUNTED = 2**20  # voxels at a time
 
 
 def grown(mask: Mask, steps: int = 1) -> Mask:
-    """With all voxels that touch it, ``steps`` times."""
-    return np.asarray(ndimage.binary_dilation(mask, np.ones((3,) * mask.ndim, bool), iterations=steps), dtype=bool)
+    """With all voxels that touch it, ``steps`` times. In slices and in volumes."""
+    return within_box(mask.reshape(-1, *mask.shape[-2:]), steps, steps if mask.ndim == 3 else 0).reshape(mask.shape)
 
 
 def shrunk(mask: Mask, steps: int = 1) -> Mask:
     """Without all voxels that touch what is outside it, ``steps`` times; the border of the array is not outside."""
-    return np.asarray(ndimage.binary_erosion(mask, np.ones((3,) * mask.ndim, bool), iterations=steps, border_value=1), dtype=bool)
+    return ~grown(~mask, steps)
 
 
 def filled(plane: Mask) -> Mask:
@@ -32,15 +34,27 @@ def pieces(mask: Mask) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
     """(label of each voxel [z, y, x], 0 outside; voxels of label 1, 2, ...): what hangs together, voxels that touch at a corner too."""
     found, count = ndimage.label(mask, np.ones((3,) * mask.ndim, bool))  # type: ignore[misc]
     labels: NDArray[np.integer] = np.asarray(found, dtype=np.int32)
-    return labels, np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    return labels, counted(labels, count)
+
+
+def counted(labels: NDArray[np.integer], most: int) -> NDArray[np.integer]:
+    """How many voxels have the label 1, 2, ... to ``most``; some at a time, as numpy counts in a copy of 64 bits."""
+    flat, found = labels.ravel(), np.zeros(most + 1, np.int64)
+    for first in range(0, flat.size, _COUNTED):
+        found += np.bincount(flat[first : first + _COUNTED], minlength=most + 1)
+    return found[1:]
 
 
 def box_of(mask: Mask) -> tuple[slice, ...]:
     """The smallest box that holds all of it; it must not be empty."""
-    return tuple(
-        slice(int(at[0]), int(at[-1]) + 1)
-        for at in (np.flatnonzero(mask.any(axis=tuple(b for b in range(mask.ndim) if b != a))) for a in range(mask.ndim))
-    )
+    at = np.flatnonzero(mask.any(axis=tuple(range(1, mask.ndim))))
+    others = box_of(np.asarray(mask.any(axis=0))) if mask.ndim > 1 else ()
+    return slice(int(at[0]), int(at[-1]) + 1), *others
+
+
+def box_around(mask: Mask, edge: int = 1) -> tuple[slice, ...]:
+    """The box that holds all of it, ``edge`` voxels wider on all sides, as far as the array goes; it must not be empty."""
+    return tuple(slice(max(side.start - edge, 0), side.stop + edge) for side in box_of(mask))
 
 
 def largest(mask: Mask) -> Mask:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ...base import InputError
 from ...base.settings import Mm, checked
-from ..masks import closed, filled, largest, opened, within
+from ..masks import box_around, closed, filled, largest, opened, within
 
 TRABECULAR, CORTICAL = 1, 2
 
@@ -64,6 +64,14 @@ def find_compartments(bone: NDArray[np.bool_], voxel_mm: float, settings: Compar
     settings = settings or CompartmentSettings()
     if not bone.any():
         raise InputError("no voxel of the volume is bone", expected="a bone", remedy="give a lower threshold")
+    widest = max(settings.outer_mm, settings.pore_mm, settings.trabecula_mm, settings.smooth_mm) / voxel_mm
+    near = box_around(bone, int(widest) + 2)
+    labels, roots = np.zeros(bone.shape, np.uint8), np.zeros(bone.shape, np.bool_)
+    labels[near], roots[near] = _labels(bone[near], voxel_mm, settings)
+    return Compartments(labels, roots)
+
+
+def _labels(bone: NDArray[np.bool_], voxel_mm: float, settings: CompartmentSettings) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     outer = _outer(largest(bone), settings.outer_mm / voxel_mm)
     space = outer & ~bone
     marrow = space & within(opened(space, settings.pore_mm / voxel_mm), 2 * settings.pore_mm / voxel_mm)  # with its corners
@@ -71,8 +79,9 @@ def find_compartments(bone: NDArray[np.bool_], voxel_mm: float, settings: Compar
     trabecular = closed(marrow, reach) & outer
     roots = _closed_inside(trabecular, settings.smooth_mm / voxel_mm) & within(trabecular, 0.75 * reach) & outer & ~trabecular
     trabecular = opened(trabecular | roots, settings.pore_mm / voxel_mm)
-    labels = np.where(trabecular, TRABECULAR, np.where(outer, CORTICAL, 0)).astype(np.uint8)
-    return Compartments(labels, roots & trabecular)
+    labels = outer.view(np.uint8) * np.uint8(CORTICAL)
+    labels[trabecular] = TRABECULAR
+    return labels, roots & trabecular
 
 
 def _closed_inside(mask: NDArray[np.bool_], reach: float) -> NDArray[np.bool_]:

@@ -13,34 +13,34 @@ from ...base.memory import require_memory
 from ...geometry import Grid
 from ..masks import grown, shrunk
 from ..thickness.local_thickness import LocalThickness, local_thickness
-from ..thickness.surface_elements import AREA_STEPS, SHARE_STEPS, Surface, find_surface
+from ..thickness.surface_elements import AREA_STEPS, SHARE_STEPS, find_surface
 from .asked import Region, checked_volume, found_threshold, region_mask, region_name, require_bone
 from .compartments import Compartments, CompartmentSettings, find_compartments
-from .cross_sections import bone_areas, filled_areas, polar_moments
 from .density import DensityCalibration
 from .measured import Intervals, Measured
+from .shares import SliceSums, slice_sums
 from .topology import euler_number, purified
 
 _BYTES = 40  # a voxel, at the most: the grey values, discs and nearest discs, maps
 _LEAST_FOUND = 0.5  # of a phase must have a local thickness, or its mean would speak for the rest
 _FEW = 50  # voxels of a phase below which its thickness is not given
 _PER_CENT = 100.0
+_PART = 2**22  # values of which real numbers of 64 bits are made at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What the functions below need: grey values, bone, its surface and thickness, and the voxel."""
+    """What the functions below need: grey values, bone, how much of each voxel is bone (in 1/255), of the surface in it (in 1/140 square
+    voxel), local thickness, the sums of slices, and the voxel.
+    """
 
     grey: NDArray[np.float32]
     bone: NDArray[np.bool_]
-    surface: Surface
+    share: NDArray[np.uint8]
+    area: NDArray[np.uint8]
     thickness: LocalThickness
+    sums: SliceSums
     voxel_mm: float
-
-    @property
-    def share(self) -> NDArray[np.float32]:
-        """[z, y, x]: how much of each voxel is bone, 0 to 1."""
-        return self.surface.share.astype(np.float32) / np.float32(SHARE_STEPS)
 
 
 def measure(
@@ -78,10 +78,9 @@ def measure(
     bone = values > level
     require_bone(bone, level)
     require_memory(_BYTES * values.size, f"the maps of a volume of shape {values.shape}", "measure a part of it, or a coarser volume")
-    surface = find_surface(values, bone)
-    job = Job(values, bone, surface, local_thickness(surface, bone, spaces=name != "cortical"), grid.voxel_mm)
     found = find_compartments(bone, grid.voxel_mm, compartments) if name in ("trabecular", "cortical", "auto") else None
     inside = _inside(region, name, found, bone.shape)
+    job = _job(values, bone, inside, name, found, grid.voxel_mm)
     numbers, notes = _numbers(job, inside, name, found, calibration)
     maps = _maps(job, found)
     settings = {"threshold": level, "threshold_found": how, "region": name, "compartments": compartments, "calibration": calibration}
@@ -95,6 +94,16 @@ def _inside(region: Region, name: str, found: Compartments | None, shape: tuple[
     if found is not None:
         return found.cortical if name == "cortical" else found.trabecular
     return np.ones(shape, bool) if region is None or isinstance(region, str) else region_mask(region, shape)
+
+
+def _job(
+    values: NDArray[np.float32], bone: NDArray[np.bool_], inside: NDArray[np.bool_], name: str, found: Compartments | None, voxel_mm: float
+) -> Job:
+    """The discs of the surface are let go here: nothing else needs them."""
+    surface = find_surface(values, bone)
+    thickness = local_thickness(surface, bone, spaces=name != "cortical")
+    sums = slice_sums(surface.share, bone, inside, found, voxel_mm)
+    return Job(values, bone, surface.share, surface.area, thickness, sums, voxel_mm)
 
 
 def _numbers(
@@ -114,10 +123,9 @@ def _numbers(
 def _network(job: Job, inside: NDArray[np.bool_], found: Compartments | None, notes: dict[str, str]) -> dict[str, float]:
     """What is measured of trabeculae."""
     h, count = job.voxel_mm, int(np.count_nonzero(inside))
-    share = job.share if found is None else _of_network(job, found)
     own = inside if found is None else inside & ~(grown(found.cortical) & ~job.bone)
-    volume = float(np.sum(share, where=inside, dtype=np.float64)) * h**3
-    area = float(np.sum(job.surface.area, where=own, dtype=np.float64)) / AREA_STEPS * h**2
+    volume = float(job.sums.network.sum()) * h**3
+    area = float(np.sum(job.area, where=own, dtype=np.int64)) / AREA_STEPS * h**2
     total = count * h**3
     fraction = volume / total if count else math.nan
     numbers = {"BV": volume, "TV": total, "BV_TV": _PER_CENT * fraction, "BS": area, "BS_BV": area / volume if volume else math.nan}
@@ -131,7 +139,7 @@ def _network(job: Job, inside: NDArray[np.bool_], found: Compartments | None, no
             notes[short] = "not measured: " + notes.get("Tb_Th", notes.get("Tb_Sp", "")).removeprefix("not measured: ")
     numbers["Conn_D"] = (1 - euler_number(purified(job.bone & _box(inside)), inside)) / total if count and volume else math.nan
     plates = job.thickness.plate[inside & job.bone]
-    numbers["Tb_plate"] = _PER_CENT * float(plates.mean()) / 255 if plates.size >= _FEW else math.nan
+    numbers["Tb_plate"] = _PER_CENT * _mean(plates) / 255 if plates.size >= _FEW else math.nan
     return numbers
 
 
@@ -146,45 +154,28 @@ def _mean_thickness(job: Job, where: NDArray[np.bool_], short: str, notes: dict[
     if known.size < _FEW or known.size < _LEAST_FOUND * diameters.size:
         notes[short] = f"not measured: {known.size} of {diameters.size} voxels lie in a ball that both sides hold; the region is too small"
         return math.nan, math.nan
-    mean = float(known.mean(dtype=np.float64))
+    mean = _mean(known)
+    squares = sum(float(np.square(known[n : n + _PART] - mean, dtype=np.float64).sum()) for n in range(0, known.size, _PART))
     if mean < 3 and short != "Tb_Sp":
         notes[short] = f"{mean:.1f} voxels: below 3 a scan shows less than there is"
-    return mean * job.voxel_mm, float(known.std(dtype=np.float64)) * job.voxel_mm
+    return mean * job.voxel_mm, math.sqrt(squares / known.size) * job.voxel_mm
 
 
 def _cortex(job: Job, inside: NDArray[np.bool_], found: Compartments | None, notes: dict[str, str]) -> dict[str, float]:
     """What is measured of the cortex; without compartments all bone of the region is taken for it."""
-    share = np.where(inside, job.share, 0) if found is None else _of_cortex(job, found)
-    outer = share if found is None else _inside_outer(job, found)
-    here = share.sum(axis=(1, 2)) > 0
+    here = job.sums.cortical
     if not here.any():
         notes["Ct_Ar"] = "not measured: there is no cortex in the region"
         return dict.fromkeys(("Ct_Ar", "Tt_Ar", "Ct_Ar_Tt_Ar", "Ct_Th", "Ct_pMOI"), math.nan)
-    area, total = bone_areas(share, job.voxel_mm)[here], filled_areas(outer, job.voxel_mm)[here]
+    area, total = job.sums.area[here], job.sums.total[here]
     numbers = {"Ct_Ar": float(area.mean()), "Tt_Ar": float(total.mean()), "Ct_Ar_Tt_Ar": _PER_CENT * float(area.sum() / total.sum())}
     if found is None:
         numbers["Ct_Th"], _ = _mean_thickness(job, inside & job.bone, "Ct_Th", notes)
     else:
         numbers["Ct_Th"] = _cortical_thickness(job, found.cortical, notes)
-        deep = shrunk(found.cortical)
-        numbers["Ct_Po"] = _PER_CENT * (1 - _mean(share[deep]))
-    numbers["Ct_pMOI"] = float(polar_moments(share, job.voxel_mm)[here].mean())
+        numbers["Ct_Po"] = _PER_CENT * (1 - _mean(job.share[shrunk(found.cortical)]) / SHARE_STEPS)
+    numbers["Ct_pMOI"] = float(job.sums.moment[here].mean())
     return numbers
-
-
-def _of_cortex(job: Job, found: Compartments) -> NDArray[np.float32]:
-    """[z, y, x]: how much of each voxel is bone of the cortex, the voxels among it that only its surface reaches."""
-    return np.where(grown(found.cortical) & ~(job.bone & found.trabecular), job.share, 0)
-
-
-def _of_network(job: Job, found: Compartments) -> NDArray[np.float32]:
-    """[z, y, x]: how much of each voxel is bone of the trabeculae; next to the cortex a voxel is bone or not."""
-    return np.where(found.trabecular, np.where(grown(found.cortical), job.bone, job.share), 0).astype(np.float32)
-
-
-def _inside_outer(job: Job, found: Compartments) -> NDArray[np.float32]:
-    """[z, y, x]: how much of each voxel is inside the outer contour."""
-    return np.where(shrunk(found.labels > 0), 1, np.where(grown(found.labels > 0), job.share, 0)).astype(np.float32)
 
 
 def _cortical_thickness(job: Job, cortex: NDArray[np.bool_], notes: dict[str, str]) -> float:
@@ -193,7 +184,8 @@ def _cortical_thickness(job: Job, cortex: NDArray[np.bool_], notes: dict[str, st
         notes["Ct_Th"] = "not measured: the cortical compartment is too small"
         return math.nan
     high, low = float(job.grey[cortex & job.bone].mean()), float(job.grey[~job.bone].mean())
-    grey = np.where(cortex & ~job.bone, high, np.where(~cortex & job.bone, low, job.grey)).astype(np.float32)
+    grey = job.grey.copy()
+    grey[cortex & ~job.bone], grey[~cortex & job.bone] = high, low
     filled = local_thickness(find_surface(grey, cortex), cortex, spaces=False).voxels[cortex]
     return float(filled[filled > 0].mean(dtype=np.float64)) * job.voxel_mm if (filled > 0).any() else math.nan
 
@@ -209,29 +201,27 @@ def _density(job: Job, inside: NDArray[np.bool_], calibration: DensityCalibratio
 
 
 def _maps(job: Job, found: Compartments | None) -> dict[str, NDArray[Any]]:
-    thickness = job.thickness.voxels * np.float32(job.voxel_mm)
-    maps: dict[str, NDArray[Any]] = {"thickness": np.where(job.bone, thickness, 0), "separation": np.where(job.bone, 0, thickness)}
-    maps["plate"] = np.where(job.bone, job.thickness.plate, 0).astype(np.float32) / 255
+    separation = job.thickness.voxels * np.float32(job.voxel_mm)
+    thickness, plate = np.where(job.bone, separation, np.float32(0)), np.zeros(job.bone.shape, np.float32)
+    separation[job.bone] = 0
+    np.divide(job.thickness.plate, np.float32(255), out=plate, where=job.bone)
+    maps: dict[str, NDArray[Any]] = {"thickness": thickness, "separation": separation, "plate": plate}
     return maps if found is None else maps | {"compartments": found.labels}
 
 
 def _slices(job: Job, inside: NDArray[np.bool_], name: str, found: Compartments | None, grid: Grid) -> list[dict[str, float]]:
     """A row for each slice that the region reaches."""
     h = job.voxel_mm
-    network = job.share if found is None else _of_network(job, found)
-    cortex = np.where(inside, job.share, 0) if found is None else _of_cortex(job, found)
-    outer = cortex if found is None else _inside_outer(job, found)
-    area, moment, total = bone_areas(cortex, h), polar_moments(cortex, h), filled_areas(outer, h)
     walls = inside if found is None else found.cortical
     rows = []
     for z in np.flatnonzero((inside | walls).any(axis=(1, 2))):
         row: dict[str, float] = {"slice": float(z), "z_mm": float(grid.z_mm[z])}
         diameters, bone = job.thickness.voxels[z] * h, job.bone[z]
         if name != "cortical":
-            row["BV_TV"] = _PER_CENT * _mean(network[z][inside[z]])
+            row["BV_TV"] = _PER_CENT * float(job.sums.network[z]) / count if (count := np.count_nonzero(inside[z])) else math.nan
             row["Tb_Th"], row["Tb_Sp"] = (_mean(diameters[inside[z] & phase & (diameters > 0)]) for phase in (bone, ~bone))
         if name != "trabecular":
-            row["Ct_Ar"], row["Ct_pMOI"], row["Tt_Ar"] = float(area[z]), float(moment[z]), float(total[z])
+            row["Ct_Ar"], row["Ct_pMOI"], row["Tt_Ar"] = (float(of[z]) for of in (job.sums.area, job.sums.moment, job.sums.total))
             row["Ct_Th"] = _mean(diameters[walls[z] & bone & (diameters > 0)])
         rows.append(row)
     return rows

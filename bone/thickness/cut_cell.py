@@ -8,12 +8,23 @@ from numba import njit
 _LEAST = 1e-3  # of a component of the normal: the formulas divide by all three
 
 
-@njit(cache=True, nogil=True)
-def _powers(depth, nz, ny, nx, power):  # pragma: no cover - compiled
-    """The sum over the cube's corners of +-(distance beyond the corner)^power, and the product of the normal's components."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def cut_cell(depth, nz, ny, nx):  # pragma: no cover - compiled
+    """(share of a cube whose centre is ``depth`` inside of a plane with this unit normal, area of the plane inside the cube).
+
+    The sums over the cube's corners of +-(distance beyond the corner) to the third and second power, by the product of the normal's
+    components.
+
+    >>> share, area = cut_cell(0.25, 1.0, 0.0, 0.0)  # a plane along its sides
+    >>> round(share, 2), round(area, 2), round(cut_cell(0.0, 0.5**0.5, 0.5**0.5, 0.0)[1], 2)
+    (0.75, 1.0, 1.41)
+    """
     a, b, c = max(abs(nz), _LEAST), max(abs(ny), _LEAST), max(abs(nx), _LEAST)
-    reach = depth + 0.5 * (a + b + c)  # from the corner that is deepest inside to the plane
-    total = 0.0
+    half = 0.5 * (a + b + c)
+    if abs(depth) >= half:  # the plane passes the cube by
+        return (1.0 if depth > 0 else 0.0), 0.0
+    reach = depth + half  # from the corner that is deepest inside to the plane
+    cubes = squares = 0.0
     for corner in range(8):
         way = reach
         sign = 1.0
@@ -24,27 +35,7 @@ def _powers(depth, nz, ny, nx, power):  # pragma: no cover - compiled
         if corner & 4:
             way, sign = way - c, -sign
         if way > 0:
-            total += sign * way**power
-    return total, a * b * c
-
-
-@njit(cache=True, nogil=True)
-def cut_share(depth, nz, ny, nx):  # pragma: no cover - compiled
-    """The share of a cube whose centre is ``depth`` inside of a plane with this unit normal: 0.5 at 0.
-
-    >>> round(cut_share(0.25, 1.0, 0.0, 0.0), 2)
-    0.75
-    """
-    total, product = _powers(depth, nz, ny, nx, 3)
-    return min(max(total / (6 * product), 0.0), 1.0)
-
-
-@njit(cache=True, nogil=True)
-def cut_area(depth, nz, ny, nx):  # pragma: no cover - compiled
-    """The area of the plane inside the cube: 1 for a plane along its sides.
-
-    >>> round(cut_area(0.25, 1.0, 0.0, 0.0), 2), round(cut_area(0.0, 0.5**0.5, 0.5**0.5, 0.0), 2)
-    (1.0, 1.41)
-    """
-    total, product = _powers(depth, nz, ny, nx, 2)
-    return min(max(total / (2 * product), 0.0), np.sqrt(3.0))
+            squares += sign * way * way
+            cubes += sign * way * way * way
+    product = a * b * c
+    return min(max(cubes / (6 * product), 0.0), 1.0), min(max(squares / (2 * product), 0.0), np.sqrt(3.0))

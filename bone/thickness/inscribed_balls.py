@@ -18,6 +18,7 @@ _FARTHEST = 0.95  # voxels along the axes that a centre is moved at most
 _FIRST_STEP, _LAST_STEP, _CLIMBS = 0.4, 0.04, 12
 _TOUCHING = 0.25  # voxels beyond the nearest disc: what is so near touches the ball, and their mean is its radius
 _ALONG = 0.9  # voxels beside the foot of the perpendicular up to which a disc is asked how far its plane is
+_FAR = np.float32(1e9)
 _SAME_BALL = 0.2  # share of the radius by which a disc may be off and still tell a plate from a rod
 
 
@@ -25,48 +26,15 @@ def inscribed_balls(
     discs: NDArray[np.float32], bone: NDArray[np.bool_], phase: bool, nearest: NDArray[np.int32], distance: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """(n, 5): centre z, y, x and radius in voxels of the balls of a phase, and how like a plate it is there, 0 (rod) to 1 (plate)."""
-    counts, middle = np.zeros(bone.shape[0], np.int64), np.zeros(bone.shape, np.bool_)
-    _find_middle(discs, bone, phase, nearest, distance, middle, counts)
+    counts, middle = np.zeros(bone.shape[0], np.int64), np.empty(bone.shape, np.bool_)
+    _find_middle(bone, phase, distance, middle, counts)
     starts = np.concatenate([[0], np.cumsum(counts)])
     balls = np.empty((int(starts[-1]), 5), np.float32)
     _write(discs, bone, phase, nearest, distance, middle, starts, balls)
     return balls[balls[:, 3] > 0]
 
 
-@njit(cache=True, nogil=True)
-def _grows(bone, phase, distance, own, z, y, x, k, j, i):  # pragma: no cover - compiled
-    """Whether the neighbour's ball holds this one."""
-    nz, ny, nx = bone.shape
-    if not (0 <= k < nz and 0 <= j < ny and 0 <= i < nx) or bone[k, j, i] != phase:
-        return False
-    more = distance[k, j, i] - own
-    return more > 0 and more * more > _INSIDE * _INSIDE * ((k - z) ** 2 + (j - y) ** 2 + (i - x) ** 2)
-
-
-@njit(cache=True, nogil=True)
-def _is_middle(discs, bone, phase, nearest, distance, z, y, x):  # pragma: no cover - compiled
-    """Whether no neighbour's ball holds this voxel's; that straight away from the surface is asked first."""
-    own = distance[z, y, x]
-    if not 0.05 < own < 1e6:
-        return False
-    n = nearest[z, y, x]
-    scale = 1.2 / own
-    k, j, i = (
-        z + np.int64(np.rint(scale * (z - discs[n, 0]))),
-        y + np.int64(np.rint(scale * (y - discs[n, 1]))),
-        x + np.int64(np.rint(scale * (x - discs[n, 2]))),
-    )
-    if _grows(bone, phase, distance, own, z, y, x, k, j, i):
-        return False
-    for k in range(z - 1, z + 2):
-        for j in range(y - 1, y + 2):
-            for i in range(x - 1, x + 2):
-                if _grows(bone, phase, distance, own, z, y, x, k, j, i):
-                    return False
-    return True
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _gather(discs, bone, phase, nearest, z, y, x, ids, local):  # pragma: no cover - compiled
     """The different discs that a voxel and its neighbours of the same phase found, about the voxel; how many."""
     nz, ny, nx = bone.shape
@@ -76,7 +44,7 @@ def _gather(discs, bone, phase, nearest, z, y, x, ids, local):  # pragma: no cov
             for i in range(max(x - 1, 0), min(x + 2, nx)):
                 other = nearest[k, j, i]
                 new = other >= 0 and bone[k, j, i] == phase
-                for n in range(count):
+                for n in range(count - 1, -1, -1):
                     if ids[n] == other:
                         new = False
                         break
@@ -88,26 +56,34 @@ def _gather(discs, bone, phase, nearest, z, y, x, ids, local):  # pragma: no cov
     return count
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _gap(local, n, z, y, x):  # pragma: no cover - compiled
-    """(distance to a disc, height over its plane, way along the plane from its middle)."""
+    """(distance to a disc, height over its plane, squared way along the plane from its middle)."""
     dz, dy, dx = z - local[n, 0], y - local[n, 1], x - local[n, 2]
     height = dz * local[n, 3] + dy * local[n, 4] + dx * local[n, 5]
-    along = np.sqrt(max(dz * dz + dy * dy + dx * dx - height * height, 0.0))
-    beyond = max(along - DISC, 0.0)
-    return np.sqrt(height * height + beyond * beyond), height, along
+    square = max(dz * dz + dy * dy + dx * dx - height * height, 0.0)
+    if square <= DISC * DISC:
+        return abs(height), height, square
+    beyond = np.sqrt(square) - DISC
+    return np.sqrt(height * height + beyond * beyond), height, square
 
 
-@njit(cache=True, nogil=True)
-def _radius(local, count, gaps, z, y, x, slack):  # pragma: no cover - compiled
-    """(distance to the nearest disc, direction away from all that are nearer than that and ``slack``)."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def _nearest(local, count, gaps, z, y, x):  # pragma: no cover - compiled
+    """The distance to the nearest disc; those to all are noted."""
     least = 1e9
     for n in range(count):
         gaps[n], _, _ = _gap(local, n, z, y, x)
         least = min(least, gaps[n])
+    return least
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _away(local, count, gaps, most, z, y, x):  # pragma: no cover - compiled
+    """The direction away from all discs that are nearer than ``most``; zeros where there is none."""
     az = ay = ax = 0.0
     for n in range(count):
-        if gaps[n] < least + slack and gaps[n] > 0:
+        if gaps[n] < most and gaps[n] > 0:
             dz, dy, dx = z - local[n, 0], y - local[n, 1], x - local[n, 2]
             height = dz * local[n, 3] + dy * local[n, 4] + dx * local[n, 5]
             lz, ly, lx = dz - height * local[n, 3], dy - height * local[n, 4], dx - height * local[n, 5]
@@ -118,57 +94,59 @@ def _radius(local, count, gaps, z, y, x, slack):  # pragma: no cover - compiled
             ax += (height * local[n, 5] + rest * lx) / gaps[n]
     norm = np.sqrt(az * az + ay * ay + ax * ax)
     if norm < 1e-3:
-        return least, 0.0, 0.0, 0.0
-    return least, az / norm, ay / norm, ax / norm
+        return 0.0, 0.0, 0.0
+    return az / norm, ay / norm, ax / norm
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _is_within(room, z, y, x):  # pragma: no cover - compiled
     return -room[0] <= z <= room[1] and -room[2] <= y <= room[3] and -room[4] <= x <= room[5]
 
 
-@njit(cache=True, nogil=True)
-def _climb(local, count, gaps, room):  # pragma: no cover - compiled
+@njit(cache=True, nogil=True, error_model="numpy")
+def _climb(local, count, gaps, tried, room):  # pragma: no cover - compiled
     """(centre about the voxel, radius, whether it came to rest): a centre moved uphill in steps that get smaller.
 
     ``room``: voxels to the first and to the last voxel along the axes; beyond them there are no discs that would hold it.
     """
     z = y = x = 0.0
     step, inside = _FIRST_STEP, True
-    radius, az, ay, ax = _radius(local, count, gaps, z, y, x, 0.5 * step)
+    radius = _nearest(local, count, gaps, z, y, x)
+    az, ay, ax = _away(local, count, gaps, radius + 0.5 * step, z, y, x)
     for _ in range(_CLIMBS):
         moved = False
         if az != 0 or ay != 0 or ax != 0:
             wz, wy, wx = z + step * az, y + step * ay, x + step * ax
-            further, bz, by, bx = _radius(local, count, gaps, wz, wy, wx, 0.5 * step)
+            further = _nearest(local, count, tried, wz, wy, wx)
             if further > radius and _is_within(room, wz, wy, wx):
                 inside = max(abs(wz), abs(wy), abs(wx)) <= _FARTHEST
                 if not inside:
                     break
-                z, y, x, radius, az, ay, ax, moved = wz, wy, wx, further, bz, by, bx, True
+                z, y, x, radius, moved = wz, wy, wx, further, True
+                gaps, tried = tried, gaps
         if not moved:
             step *= 0.5
             if step < _LAST_STEP:
                 break
-            _, az, ay, ax = _radius(local, count, gaps, z, y, x, 0.5 * step)
+        az, ay, ax = _away(local, count, gaps, radius + 0.5 * step, z, y, x)
     return z, y, x, radius, inside
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _mean_radius(local, count, z, y, x, radius, sign):  # pragma: no cover - compiled
     """Between the nearest disc and the mean of those that touch: of many that are a little off the nearest is too near, and of many
     balls the largest too large.
     """
     total, touching = 0.0, 0
     for n in range(count):
-        gap, height, along = _gap(local, n, z, y, x)
-        if gap < radius + _TOUCHING and along < _ALONG and sign * height > 0:
+        gap, height, square = _gap(local, n, z, y, x)
+        if gap < radius + _TOUCHING and square < _ALONG * _ALONG and sign * height > 0:
             total += sign * height
             touching += 1
     return 0.5 * (radius + total / touching) if touching else radius
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _most(bone, phase, distance, z, y, x, cz, cy, cx):  # pragma: no cover - compiled
     """What the distances at the voxels around allow at a centre: no more than one of them and the way to it."""
     nz, ny, nx = bone.shape
@@ -181,7 +159,7 @@ def _most(bone, phase, distance, z, y, x, cz, cy, cx):  # pragma: no cover - com
     return least
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _plateness(local, count, cz, cy, cx, radius):  # pragma: no cover - compiled
     """1 where all that touches the ball lies along one line through its centre (a plate), 0 where it lies all around (a rod).
 
@@ -207,21 +185,48 @@ def _plateness(local, count, cz, cy, cx, radius):  # pragma: no cover - compiled
     return min(max(2 * value / touching - 1, 0.0), 1.0)
 
 
-@njit(cache=True, nogil=True, parallel=True)
-def _find_middle(discs, bone, phase, nearest, distance, middle, counts):  # pragma: no cover - compiled
+@njit(cache=True, nogil=True, error_model="numpy")
+def _own_distances(bone, phase, distance, rows):  # pragma: no cover - compiled
+    """rows [y, x + 1]: distances in a slice of the voxels of a phase, and less than any distance elsewhere."""
+    ny, nx = bone.shape
+    for y in range(ny):
+        rows[y, 0] = rows[y, nx + 1] = -_FAR
+        for x in range(nx):
+            rows[y, x + 1] = distance[y, x] if bone[y, x] == phase else -_FAR
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def _find_middle(bone, phase, distance, middle, counts):  # pragma: no cover - compiled
+    """Voxels whose ball no neighbour's ball holds: that is larger by less than a share of the step to it."""
     nz, ny, nx = bone.shape
     for z_ in prange(nz):
         z = np.int64(z_)
+        planes, most = np.empty((3, ny, nx + 2), np.float32), np.empty(nx, np.float32)
+        for k in range(max(z - 1, 0), min(z + 2, nz)):
+            _own_distances(bone[k], phase, distance[k], planes[k - z + 1])
         count = 0
         for y in range(ny):
+            most[:] = -_FAR
+            for k in range(max(z - 1, 0) - z, min(z + 2, nz) - z):
+                for j in range(max(y - 1, 0) - y, min(y + 2, ny) - y):
+                    for i in range(-1, 2):
+                        if k != 0 or j != 0 or i != 0:
+                            _raise_to(planes[k + 1, y + j], 1 + i, np.float32(_INSIDE * np.sqrt(k * k + j * j + i * i)), most)
             for x in range(nx):
-                if bone[z, y, x] == phase and _is_middle(discs, bone, phase, nearest, distance, z, y, x):
-                    middle[z, y, x] = True
-                    count += 1
+                own = planes[1, y, x + 1]
+                middle[z, y, x] = most[x] <= own and 0.05 < own < 1e6
+                count += middle[z, y, x]
         counts[z] = count
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+def _raise_to(row, first, less, most):  # pragma: no cover - compiled
+    for x in range(most.size):
+        value = row[first + x] - less
+        most[x] = value if value > most[x] else most[x]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def _write(discs, bone, phase, nearest, distance, middle, starts, balls):  # pragma: no cover - compiled
     """The balls; a radius of 0 where a centre did not come to rest near its voxel: another voxel is nearer to it."""
     nz, ny, nx = bone.shape
@@ -229,13 +234,13 @@ def _write(discs, bone, phase, nearest, distance, middle, starts, balls):  # pra
     for z_ in prange(nz):
         z = np.int64(z_)
         at = starts[z]
-        ids, local, gaps = np.empty(27, np.int32), np.empty((27, 6)), np.empty(27)
+        ids, local, gaps, tried = np.empty(27, np.int32), np.empty((27, 6)), np.empty(27), np.empty(27)
         for y in range(ny):
             for x in range(nx):
                 if not middle[z, y, x]:
                     continue
                 count = _gather(discs, bone, phase, nearest, z, y, x, ids, local)
-                cz, cy, cx, radius, rests = _climb(local, count, gaps, (z, nz - 1 - z, y, ny - 1 - y, x, nx - 1 - x))
+                cz, cy, cx, radius, rests = _climb(local, count, gaps, tried, (z, nz - 1 - z, y, ny - 1 - y, x, nx - 1 - x))
                 if not rests:
                     balls[at, 3] = 0
                 else:

@@ -28,7 +28,7 @@ def nearest_discs(surface: Surface) -> tuple[NDArray[np.int32], NDArray[np.float
     return nearest, distance
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def _along_x(ids, nearest, squared):  # pragma: no cover - compiled
     nz, ny, nx = ids.shape
     for z_ in prange(nz):
@@ -49,7 +49,7 @@ def _along_x(ids, nearest, squared):  # pragma: no cover - compiled
                     squared[z, y, x] = (last - x) ** 2
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _envelope(square, found, new_square, new_found, vertex, start):  # pragma: no cover - compiled
     """One line: min over j of square[j] + (i - j)^2, and what was found there."""
     n, top = square.size, -1
@@ -79,7 +79,7 @@ def _envelope(square, found, new_square, new_found, vertex, start):  # pragma: n
         new_found[i] = found[v]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _plane(nearest, squared):  # pragma: no cover - compiled
     """Envelopes along the first axis of two planes, some lines at a time."""
     n, width = nearest.shape
@@ -100,21 +100,21 @@ def _plane(nearest, squared):  # pragma: no cover - compiled
                 nearest[i, x0 + k] = new_found[k, i]
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def _along_y(nearest, squared):  # pragma: no cover - compiled
     for z_ in prange(nearest.shape[0]):
         z = np.int64(z_)
         _plane(nearest[z], squared[z])
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def _along_z(nearest, squared):  # pragma: no cover - compiled
     for y_ in prange(nearest.shape[1]):
         y = np.int64(y_)
         _plane(nearest[:, y], squared[:, y])
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def _measure(discs, nearest, distance):  # pragma: no cover - compiled
     nz, ny, nx = nearest.shape
     for z_ in prange(nz):

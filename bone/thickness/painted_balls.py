@@ -23,9 +23,7 @@ def paint(balls: NDArray[np.float32], phase: bool, bone: NDArray[np.bool_], map_
         if fine.any() or level == 0:
             _paint_level(rest[fine], level, phase, bone, map_, plate)
         rest, level = rest[~fine], level + 1
-    for _ in range(_FILLINGS):
-        if not _fill(phase, bone, map_, plate):
-            break
+    _fill(_empty(phase, bone, map_), phase, bone, map_, plate)
 
 
 def _paint_level(
@@ -58,7 +56,7 @@ def _largest_of_each_cell(balls: NDArray[np.float32], shape: tuple[int, ...]) ->
     return balls[order[np.concatenate([[True], np.diff(cells[order]) > 0])]]
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def _paint(balls, edges, bone, phase, map_, plate):  # pragma: no cover - compiled
     nz, ny, nx = bone.shape
     for slab_ in prange((nz + _SLAB - 1) // _SLAB):
@@ -79,7 +77,7 @@ def _paint(balls, edges, bone, phase, map_, plate):  # pragma: no cover - compil
                             plate[z, y, x] = kind
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def _take(coarse, coarse_plate, level, phase, bone, map_, plate):  # pragma: no cover - compiled
     """A coarse map's diameters, in its cells, to the voxels in them."""
     nz, ny, nx = bone.shape
@@ -94,18 +92,25 @@ def _take(coarse, coarse_plate, level, phase, bone, map_, plate):  # pragma: no 
                         plate[z, y, x] = coarse_plate[z >> level, y >> level, x >> level]
 
 
-def _fill(phase: bool, bone: NDArray[np.bool_], map_: NDArray[np.float32], plate: NDArray[np.uint8]) -> bool:
-    """One layer of the voxels that no ball reached takes what its neighbours have; whether there was any."""
-    empty = np.flatnonzero((map_ == 0) & (bone == phase))
-    if not empty.size:
-        return False
-    values, kinds = np.zeros(empty.size, np.float32), np.zeros(empty.size, np.uint8)
-    _from_neighbours(empty, phase, bone, map_, plate, values, kinds)
-    map_.ravel()[empty], plate.ravel()[empty] = values, kinds
-    return bool(values.any())
+def _empty(phase: bool, bone: NDArray[np.bool_], map_: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The places, in the flat map, of the voxels of a phase that no ball reached; slice by slice."""
+    size = bone[0].size
+    return np.concatenate([z * size + np.flatnonzero((map_[z] == 0) & (bone[z] == phase)) for z in range(len(bone))])
 
 
-@njit(cache=True, nogil=True, parallel=True)
+def _fill(empty: NDArray[np.int64], phase: bool, bone: NDArray[np.bool_], map_: NDArray[np.float32], plate: NDArray[np.uint8]) -> None:
+    """Layer by layer, empty voxels take what their neighbours have."""
+    for _ in range(_FILLINGS):
+        values, kinds = np.zeros(empty.size, np.float32), np.zeros(empty.size, np.uint8)
+        _from_neighbours(empty, phase, bone, map_, plate, values, kinds)
+        map_.ravel()[empty], plate.ravel()[empty] = values, kinds
+        left = values == 0
+        if left.all():
+            break
+        empty = empty[left]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def _from_neighbours(empty, phase, bone, map_, plate, values, kinds):  # pragma: no cover - compiled
     nz, ny, nx = bone.shape
     for n_ in prange(empty.size):

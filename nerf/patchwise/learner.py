@@ -52,12 +52,18 @@ class Network(nn.Module):
 
 
 def correction(module: Network, projections: Projections, grid: Grid, volume: np.ndarray, lambda_: float) -> Float[np.ndarray, "z y x"]:
-    """What the network adds to total variation of weight ``lambda_``, in 1/mm; zero for a volume that is empty."""
-    scale = grey_scale(volume)
+    """What the network adds to total variation of weight ``lambda_``, in 1/mm; zero for a volume that is empty.
+
+    It is the mean of what the network says of the volume and of its mirror images, each turned back: the network has learned from all of
+    them, and what it gets wrong in one way in an image it partly gets wrong in another way in the next.
+    """
+    scale, added = grey_scale(volume), np.zeros(grid.shape, np.float32)
     if scale == 0:
-        return np.zeros(grid.shape, np.float32)
-    rest = left_over(projections, grid, volume)
-    return tiled(module.net, (volume, rest), facts(projections, grid, scale, lambda_), scale)
+        return added
+    rest, told = left_over(projections, grid, volume), facts(projections, grid, scale, lambda_)
+    for axes in module.net.mirrored:
+        added += np.flip(tiled(module.net, [np.flip(v, axes) for v in (volume, rest)], told, scale), axes)
+    return added / np.float32(len(module.net.mirrored))
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ class TvnetLearner:
         """The squared error of a random patch, divided by the mean squared error of total variation in the whole scan."""
         first = original(example)
         volume, rest, numbers = module.bank.get(
-            ("tvnet inputs", key_of(first), given.tobytes()), lambda: _prepared(first.projections[given], first.grid, given)
+            ("tvnet inputs", key_of(first), given.tobytes()), lambda: prepared(first.projections[given], first.grid, given)
         )
         scale = float(numbers[0])
         device = next(module.parameters()).device
@@ -115,7 +121,7 @@ class TvnetLearner:
         return torch.from_numpy(np.maximum(first.volume + correction(module, projections, grid, first.volume, first.lambda_), 0))
 
 
-def _prepared(projections: Projections, grid: Grid, given: Given) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def prepared(projections: Projections, grid: Grid, given: Given) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Total variation, what it leaves, and (scale, facts); the weight is drawn from those that the rule of `pdhg_tv` chooses among.
 
     The draw depends on the views alone, so that a scan that comes again has the same.

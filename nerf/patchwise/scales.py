@@ -40,6 +40,7 @@ class ScaleNetwork(nn.Module):
     """Residual convolutions on three scales, and a linear filter beside them."""
 
     tile, patch, margin = 128, 40, 3  # voxels: of a tile, of a patch to learn from, and at its faces that are not learned from
+    mirrored = ((), (0,), (2,), (0, 2))  # axes of the images of which a correction is the mean
 
     def __init__(self, a: Scales) -> None:
         super().__init__()
@@ -57,13 +58,15 @@ class ScaleNetwork(nn.Module):
         self.leave, self.linear = conv(f, 1), conv(VOLUMES, 1, 5, bias=False)
         self.widths = (f, m, c)
 
-    def forward(self, region: Float[Tensor, "volume z y x"], facts: Float[Tensor, "facts"]) -> Float[Tensor, "z y x"]:
+    def forward(self, region: Float[Tensor, "*scans volume z y x"], facts: Float[Tensor, "*scans facts"]) -> Float[Tensor, "*scans z y x"]:
         """The correction of each voxel; it and the region are in units of the object's grey scale (dimensionless)."""
-        shape = region.shape[1:]
+        if region.ndim == 4:
+            return self(region[None], facts[None])[0]
+        shape = region.shape[2:]
         right = [pad for n in reversed(shape) for pad in (0, -n % COARSE)]
         x, contrast = normalised(region)
-        x = functional.pad(x[None], right)
-        told = [t[None, :, None, None, None] for t in self.told(facts).split(self.widths)]
+        x = functional.pad(x, right)
+        told = [t[:, :, None, None, None] for t in self.told(facts).split(self.widths, dim=1)]
         fine = _bent(self.enter(x) + told[0])
         fine = fine + _bent(self.first(fine))
         middle = _bent(self.down1(fine) + told[1])
@@ -76,8 +79,8 @@ class ScaleNetwork(nn.Module):
             middle = middle + _bent(layer(middle))
         fine = fine + _bent(self.up1(middle))
         fine = fine + _bent(self.last(fine))
-        out = GAIN * (self.leave(fine) + self.linear(x[:, :VOLUMES]))[0, 0]
-        return contrast * out[: shape[0], : shape[1], : shape[2]]
+        out = GAIN * (self.leave(fine) + self.linear(x[:, :VOLUMES]))[:, 0]
+        return contrast * out[:, : shape[0], : shape[1], : shape[2]]
 
     def on(
         self, volumes: Sequence[Volume], core: tuple[slice, ...], scale: float, facts: Float[Tensor, "facts"]
@@ -106,23 +109,23 @@ def _bent(x: Tensor) -> Tensor:
     return functional.leaky_relu(x, 0.1)
 
 
-def normalised(region: Float[Tensor, "volume z y x"]) -> tuple[Float[Tensor, "channel z y x"], Float[Tensor, "z y x"]]:
+def normalised(region: Float[Tensor, "scan volume z y x"]) -> tuple[Float[Tensor, "scan channel z y x"], Float[Tensor, "scan z y x"]]:
     """What the convolutions see, and the contrast by which it was divided: a standard deviation in the box around each voxel.
 
     All are in units of the object's grey scale (dimensionless).
     """
-    mean = _boxed(region[:1])
-    apart = torch.cat([region[:1] - mean, region[1:]])
-    contrast = torch.sqrt(_boxed((apart**2).mean(0, keepdim=True)) + FAINT**2)
-    return torch.cat([apart / contrast, torch.log(contrast / FAINT), mean]), contrast[0]
+    mean = _boxed(region[:, :1])
+    apart = torch.cat([region[:, :1] - mean, region[:, 1:]], 1)
+    contrast = torch.sqrt(_boxed((apart**2).mean(1, keepdim=True)) + FAINT**2)
+    return torch.cat([apart / contrast, torch.log(contrast / FAINT), mean], 1), contrast[:, 0]
 
 
-def _boxed(x: Float[Tensor, "channel z y x"]) -> Float[Tensor, "channel z y x"]:
+def _boxed(x: Float[Tensor, "scan channel z y x"]) -> Float[Tensor, "scan channel z y x"]:
     """The mean over a box of `AROUND` voxels, of those that lie inside."""
-    both = torch.cat([x, torch.ones_like(x[:1])])[None]  # the voxels, and how much of the box lies inside
+    both = torch.cat([x, torch.ones_like(x[:, :1])], 1)  # the voxels, and how much of the box lies inside
     for axis in range(3):
         size, pad = [1, 1, 1], [0] * 6
         size[axis] = AROUND
         pad[4 - 2 * axis] = pad[5 - 2 * axis] = AROUND // 2
         both = functional.avg_pool3d(functional.pad(both, pad), size, stride=1)
-    return both[0, :-1] / both[0, -1:]
+    return both[:, :-1] / both[:, -1:]

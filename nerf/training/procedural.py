@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import convolve1d, gaussian_filter
 
-from ...base.shapes import Float, LineIntegrals, Volume
+from ...base.shapes import Float, LineIntegrals, NewVolume, Volume
 from ...data import Projections
 from ...data.phantom.procedural.kinds_of_volumes import random_volume
 from ...data.phantom.smooth_noise import Noise
@@ -21,7 +21,6 @@ from .learner import Example
 VIEWS = 60  # views of each scan, of which training takes fewer
 VOXEL_MM = 0.25  # the networks are told no lengths, so that any number will do
 VALIDATION = range(100_000, 100_008)  # seeds of the scans that choose the best weights
-FINER_PIXELS_FROM = 300  # the pixels of the seeds from here on are finer than the voxels
 FINE = 2  # the scanned volume and the rays are finer than the grid by this factor
 
 
@@ -31,16 +30,16 @@ def procedural_example(seed: int, bank: Bank) -> Example:
     The scene is projected on a grid twice as fine, with four rays a pixel averaged in intensity, then blurred and given photon noise.
     """
     rng = np.random.default_rng([seed, 40])
-    across, slices = int(rng.choice([48, 64, 64, 72])), int(rng.choice([24, 32, 40]))
+    across, slices = int(rng.choice([64, 64, 72])), int(rng.choice([32, 40]))
     grid = Grid((slices, across, across), VOXEL_MM)
-    scan = draw_scan(rng, grid, (0.6, 1.3) if seed < FINER_PIXELS_FROM else (0.42, 0.8))
+    scan = draw_scan(rng, grid, (0.6, 1.3) if rng.random() < 0.6 else (0.42, 0.8))
 
     def make() -> tuple[np.ndarray, np.ndarray]:
-        scene = draw_scene(rng, seed, grid)
+        scene = softened(rng, draw_scene(rng, seed, grid))
         fine = Grid(scene.shape, VOXEL_MM / FINE)  # type: ignore[arg-type]
         exact = _line_integrals(scene, fine, scan)
         strength = np.float32(_log(rng, 0.4, 4.0) / max(float(exact.max()), 1e-6))
-        return _measured(rng, exact * strength, scan), coarsen(scene, FINE) * strength
+        return _measured(rng, exact * strength, scan), coarsen(means_in_voxels(scene), FINE) * strength
 
     values, reference = bank.get(("procedural", seed), make)
     return Example(f"procedural_{seed}", f"procedural_{seed}", Projections(values, scan), grid, reference, f"seed {seed}")
@@ -64,6 +63,13 @@ def draw_scene(rng: np.random.Generator, seed: int, grid: Grid) -> Volume:
         scene = np.where(inside, put, scene)
     round_ = (axis[:, None] ** 2 + axis[None, :] ** 2) < 0.48**2
     return np.ascontiguousarray(scene * round_, dtype=np.float32)
+
+
+def softened(rng: np.random.Generator, scene: Volume) -> Volume:
+    """The scene with edges as soft as those of tissue, in one of two, by up to one and a half voxels of the grid (standard deviation)."""
+    if rng.random() < 0.5:
+        return scene
+    return np.asarray(gaussian_filter(scene, _log(rng, 0.25, 1.5) * FINE, mode="constant"), np.float32)
 
 
 def draw_scan(rng: np.random.Generator, grid: Grid, pixels: tuple[float, float]) -> Scan:
@@ -93,6 +99,17 @@ def _line_integrals(scene: Volume, grid: Grid, scan: Scan) -> LineIntegrals:
     rows, cols = scan.shape
     rays = Scan((rows * FINE, cols * FINE), scan.source, scan.detector, scan.u / FINE, scan.v / FINE, scan.angles_deg)
     return Operator(rays, grid)(scene)
+
+
+def means_in_voxels(scene: Volume) -> NewVolume:
+    """The mean over each voxel, in 1/mm, of what was scanned: the scene [z, y, x], interpolated linearly between its voxels' centres.
+
+    The values at the centres are sharper than these means, and a network that is to find them sharpens other scans too much.
+    """
+    means: NDArray[np.float32] = scene
+    for axis in range(3):
+        means = np.asarray(convolve1d(means, [1 / 8, 3 / 4, 1 / 8], axis=axis, mode="constant"), np.float32)
+    return means
 
 
 def _measured(rng: np.random.Generator, rays: Float[NDArray[np.float32], "view fine_row fine_col"], scan: Scan) -> LineIntegrals:

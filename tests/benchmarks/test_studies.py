@@ -138,7 +138,7 @@ def test_no_study_is_forgotten() -> None:
 
 
 def test_the_table_goes_on_where_it_was(heads: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    plan = classical.Plan(heads, volumes=("one", "two"), views=(13,), methods=("fdk", "pdhg_tv"), size=32)
+    plan = classical.Plan(heads, volumes=("one", "two"), views=(13,), methods=("fdk", "pdhg_tv"), size=16)
     told: list[Any] = []
 
     def stop(done: int, total: int, task: Any, record: Any) -> None:
@@ -161,7 +161,7 @@ def test_the_table_goes_on_where_it_was(heads: Path, tmp_path: Path, capsys: pyt
     run_study(classical.STUDY, plan, tmp_path, tell=lambda *given: again.append(given[2]))
     assert again == [None]
     start = ["bench", "classical", "--data", str(heads), "--out", str(tmp_path / "cli"), "--views", "13", "--methods", "fdk"]
-    assert main([*start, "--volumes", "one", "--size", "32"]) == 0
+    assert main([*start, "--volumes", "one", "--size", "16"]) == 0
     assert "| 13 | fdk | 1 |" in capsys.readouterr().out
     assert main([*start, "--volumes", "three"]) == 2
     assert "three.nii.gz is not there" in capsys.readouterr().err

@@ -119,26 +119,26 @@ def test_settings_are_tuned_on_validation_animals_per_number_of_views_and_metric
     data: Path, tmp_path: Path
 ) -> None:
     parts = split_pairs(data, find_pairs(data))
-    compare(data, tmp_path, Plan(methods=("fdk", "cgls", "control-tv-fdk"), views=(13, 26), size=24, budget=2, features="none"))
+    compare(data, tmp_path, Plan(methods=("fdk", "cgls", "control-tv-fdk"), views=(7, 13), size=16, budget=2, features="none"))
     tuning, fitting, found = (load_records(tmp_path / part) for part in ("tuning", "fitting", "."))
     assert {r["task"]["animal"] for r in tuning} == {p.animal for p in parts["validation"]}
     assert {r["task"]["animal"] for r in fitting} == {p.animal for p in parts["train"]}
     assert {r["task"]["animal"] for r in found} == {p.animal for p in parts["test"]}
     tried = [(r["task"]["method"], r["task"]["views"]) for r in tuning]
-    assert all(tried.count((method, views)) == 2 for method in ("fdk", "cgls") for views in (13, 26))
+    assert all(tried.count((method, views)) == 2 for method in ("fdk", "cgls") for views in (7, 13))
     info = json.loads((tmp_path / "sweep.json").read_text())["info"]
     assert info["tuning"]["candidates"] == {"fdk": 2, "cgls": 2, "control-tv-fdk": 1}
     for method in ("fdk", "cgls"):
-        for views in (13, 26):
+        for views in (7, 13):
             for metric in TUNED:  # exactly one of the settings stands for each column, and it is the best on the validation animals
                 (chosen,) = (r for r in found if _of(r, method, views) and metric in r["task"]["stands_for"])
                 scores = {json.dumps(r["task"]["settings"]): r["scores"]["truth"][metric] for r in tuning if _of(r, method, views)}
                 assert scores[json.dumps(chosen["task"]["settings"])] == max(scores.values())
     rows = {(r.name, r.views): r for r in rows_of(found)}
     assert {name for name, _ in rows} == {"fdk", "fdk, tuned", "cgls", "cgls, tuned", "control-tv-fdk"}
-    control = rows["control-tv-fdk", 26].cells["truth"]
+    control = rows["control-tv-fdk", 7].cells["truth"]
     assert "psnr_object" not in control  # it is nothing without its map
-    assert control[HEADLINE].mean > rows["fdk", 26].cells["truth"]["psnr_object"].mean
+    assert control[HEADLINE].mean > rows["fdk", 7].cells["truth"]["psnr_object"].mean
     text = (tmp_path / "table.md").read_text()
     assert "the best classical row after a linear map is" in text
     assert "No learned method was compared" in text
@@ -214,7 +214,7 @@ def test_the_report_stands_alone_and_shows_every_table(results: Path, tmp_path: 
 
 
 def test_missing_checkpoints_are_trained_first_and_only_once(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    plan = Plan(methods=("unet", "control-mean"), views=(5,), size=24, budget=1, mapped_on=0, features="none", train=True, train_steps=2)
+    plan = Plan(methods=("unet", "control-mean"), views=(5,), size=16, budget=1, mapped_on=0, features="none", train=True, train_steps=2)
     compare(data, tmp_path, plan)
     checkpoint = tmp_path / "checkpoints" / "unet.pt"
     assert "training unet" in capsys.readouterr().out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fewview.bone.masks import closed, filled, opened, within
+from fewview.bone.masks import box_around, closed, filled, grown, opened, shrunk, within
 from scipy import ndimage
 
 
@@ -24,6 +24,23 @@ def test_balls_are_exact(shape: tuple[int, ...], share: float, reach: float) -> 
     core = depth(mask) > reach
     expected = mask & (depth(~core) <= reach) if core.any() else np.zeros_like(mask)
     np.testing.assert_array_equal(opened(mask, reach), expected)
+
+
+@pytest.mark.parametrize("shape", [(7, 31, 26), (1, 1, 9), (50, 60)])
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_neighbours_are_those_of_scipy(shape: tuple[int, ...], steps: int) -> None:
+    for share in (0.01, 0.3, 0.95):
+        mask = np.random.default_rng(3).random(shape) < share
+        box = np.ones((3,) * len(shape), bool)
+        np.testing.assert_array_equal(grown(mask, steps), ndimage.binary_dilation(mask, box, iterations=steps))
+        np.testing.assert_array_equal(shrunk(mask, steps), ndimage.binary_erosion(mask, box, iterations=steps, border_value=1))
+
+
+def test_the_box_around_a_mask() -> None:
+    mask = np.zeros((9, 8, 7), bool)
+    mask[4:6, 0, 2] = mask[5, 3, 6] = True
+    assert np.argwhere(mask[box_around(mask, 0)]).max(axis=0).tolist() == [1, 3, 4]
+    assert [(s.start, min(s.stop, n)) for s, n in zip(box_around(mask), mask.shape, strict=True)] == [(3, 7), (0, 5), (1, 7)]
 
 
 def test_nothing_and_everything() -> None:

@@ -9,9 +9,11 @@ import pytest
 from bodies import plate, plates, rod, sphere, tube, voxels
 from fewview.base import InputError, UnknownNameError
 from fewview.bone import CompartmentSettings, DensityCalibration, Measured, measure
-from fewview.bone.measures.topology import euler_number
+from fewview.bone.measures.topology import euler_number, purified
+from fewview.bone.thickness.surface_elements import AREA_STEPS, find_surface
 from fewview.geometry import Grid
 from numpy.typing import NDArray
+from scipy import ndimage
 
 H = 0.01
 SHAPE = (30, 34, 34)
@@ -54,6 +56,17 @@ def test_a_sphere(thick: float) -> None:
     assert m["BS"] == pytest.approx(4 * math.pi * radius**2, rel=0.01)
     assert m["Tb_Th"] == pytest.approx(2 * radius, rel=0.03)
     assert m["Conn_D"] == 0
+
+
+@pytest.mark.parametrize(("thick", "most"), [(8.0, 0.005), (12.0, 0.002)])
+def test_the_area_of_spheres_is_not_biased(thick: float, most: float) -> None:
+    """On average over places; planes moved as for the volume give 0.3 % too little at 12 voxels, not moved 0.3 % too much."""
+    centers = np.random.default_rng(0).uniform(11.5, 12.5, (6, 3))
+    areas = [
+        float(find_surface(body, body > 0.5).area.sum()) / AREA_STEPS for body in (voxels((24,) * 3, sphere(thick, c)) for c in centers)
+    ]  # type: ignore[arg-type]
+    assert np.mean(areas) == pytest.approx(math.pi * thick**2, rel=most)
+    assert areas == pytest.approx([math.pi * thick**2] * 6, rel=0.01)
 
 
 @pytest.mark.parametrize(("outer", "inside"), [(24.0, 8.0), (28.0, 18.6), (28.4, 12.2)])
@@ -138,6 +151,22 @@ def test_euler_numbers_of_parts_add_up() -> None:
     left = np.zeros_like(bone)
     left[:, :4] = True
     assert euler_number(bone, left) + euler_number(bone, ~left) == pytest.approx(euler_number(bone))
+
+
+def test_islands_and_cavities_are_removed_wherever_the_bone_lies() -> None:
+    """A shell with a cavity larger than the space around it in its box, beside an island; and noise, by the pieces of the whole volume."""
+    shell = np.zeros((14, 15, 16), bool)
+    shell[2:12, 3:13, 3:13], shell[3:11, 4:12, 4:12], shell[0, 0, 0] = True, False, True
+    whole = np.zeros_like(shell)
+    whole[2:12, 3:13, 3:13] = True
+    np.testing.assert_array_equal(purified(shell), whole)
+    for n, share in enumerate((0.2, 0.5, 0.8)):
+        noise = ndimage.gaussian_filter(np.random.default_rng(n).standard_normal((20, 21, 22)), 1.2)
+        bone = np.pad(noise > np.quantile(noise, share), ((0, 3), (2, 0), (1, 1)))
+        labels, _ = ndimage.label(bone, np.ones((3, 3, 3)))  # type: ignore[misc]
+        piece = labels == 1 + np.bincount(labels.ravel())[1:].argmax()
+        labels, _ = ndimage.label(~piece)  # type: ignore[misc]
+        np.testing.assert_array_equal(purified(bone), labels != 1 + np.bincount(labels.ravel())[1:].argmax())
 
 
 def test_connectivity_density() -> None:

@@ -63,7 +63,7 @@ def test_recon_uses_what_calibrate_finds(shifted: Path, tmp_path: Path, leg: np.
 def test_every_correction_is_on_record_and_off_unless_asked_for(shifted: Path, tmp_path: Path) -> None:
     def notes(*words: str) -> dict[str, Any]:
         out = tmp_path / "v.h5"
-        assert main(["recon", str(shifted), "--views", "52", "--out", str(out), "--force", *words]) == 0
+        assert main(["recon", str(shifted), "--views", "26", "--out", str(out), "--force", *words]) == 0
         return json.loads((tmp_path / "v.h5.record.json").read_text())["notes"]
 
     plain = notes()
@@ -78,7 +78,7 @@ def test_every_correction_is_on_record_and_off_unless_asked_for(shifted: Path, t
     assert (steps["bone_hardening"]["passes"], steps["bone_hardening"]["voltage_kv"], steps["median"]["radius"]) == (1, 50, 1)
     assert all(entry["rms_change"] > 0 for step, entry in steps.items() if step != "dead_pixels")
     assert {"axis_shift_mm", "row_shift_mm", "roll_deg", "rotation_reversed", "hardening_percent"} <= set(full["calibration"])
-    assert len(full["drift"]["cols_px"]) == len(full["drift"]["rows_px"]) == 52
+    assert len(full["drift"]["cols_px"]) == len(full["drift"]["rows_px"]) == 26
     (only,) = notes("--beam-hardening", "25")["corrections"]
     assert (only["step"], only["percent"]) == ("beam_hardening", 25)
     assert main(["recon", str(shifted), "--out", str(tmp_path / "x.h5"), "--correct", "voltage=50"]) == 2

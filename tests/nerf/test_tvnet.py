@@ -82,11 +82,11 @@ def test_what_the_network_sees_is_divided_by_the_contrast_around_it() -> None:
     """A chequered cube of amplitude 0.4 in the first volume has the mean square 0.4^2 there, and half of that over both volumes."""
     z, y, x = np.indices((20, 20, 20))
     chequered = (0.7 + 0.4 * (-1.0) ** (z + y + x)).astype(np.float32)
-    seen, contrast = scales.normalised(torch.from_numpy(np.stack([chequered, np.zeros_like(chequered)])))
+    seen, contrast = (x[0] for x in scales.normalised(torch.from_numpy(np.stack([chequered, np.zeros_like(chequered)]))[None]))
     expected = np.sqrt(0.4**2 / 2 + scales.FAINT**2)
     assert contrast[10, 10, 10] == pytest.approx(expected, rel=2e-3)
     assert seen[:, 10, 10, 10].tolist() == pytest.approx([0.4 / expected, 0, np.log(expected / scales.FAINT), 0.7], abs=5e-3)
-    flat = scales.normalised(torch.full((2, 9, 9, 9), 0.5))[1]
+    flat = scales.normalised(torch.full((1, 2, 9, 9, 9), 0.5))[1]
     assert flat.min() > scales.FAINT
 
 

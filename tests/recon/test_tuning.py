@@ -59,12 +59,17 @@ def quality(volume: np.ndarray, truth: np.ndarray) -> float:
 # --- lambda
 
 
-@pytest.mark.parametrize(("count", "photons"), [(26, 5e3), (26, 5e4), (52, 2e4)])
-def test_the_chosen_lambda_is_nearly_as_good_as_the_best_one(count: int, photons: float) -> None:
+AROUND_THE_BEST = LADDER[
+    3:6
+]  # 0.01, 0.007, 0.005: the best of the whole ladder for all of these scans; it falls by 1 dB a rung on both sides
+
+
+@pytest.mark.parametrize(("count", "photons", "size"), [(26, 5e3, 24), (26, 5e4, 24), (52, 2e4, 32)])
+def test_the_chosen_lambda_is_nearly_as_good_as_the_best_one(count: int, photons: float, size: int) -> None:
     """Within 0.6 dB on this tiny phantom; docs/classical_table.md has the real volumes, within 0.5 dB."""
-    projections, grid, truth = make_scan(count, photons)
+    projections, grid, truth = make_scan(count, photons, size)
     rec = reconstruct(projections, "pdhg_tv", grid)
-    best = max(quality(reconstruct(projections, "pdhg_tv", grid, lambda_=v).volume, truth) for v in LADDER[2:8])
+    best = max(quality(reconstruct(projections, "pdhg_tv", grid, lambda_=v).volume, truth) for v in AROUND_THE_BEST)
     assert quality(rec.volume, truth) > best - 0.6
     curve = np.array(rec.settings["lambda_curve"])
     assert curve[:, 0].tolist() == list(LADDER[: len(curve)])
@@ -119,9 +124,9 @@ def test_the_choice_costs_at_most_two_runs_more(name: str, count: int) -> None:
 
 def test_a_minimum_from_few_held_out_views_is_trusted_less() -> None:
     assert trust_in_minimum(1, 2) < trust_in_minimum(1, 4) == trust_in_minimum(1, 10) < trust_in_minimum(2, 4)
-    projections, grid, truth = make_scan(10, 2e4)  # one view is held out
+    projections, grid, truth = make_scan(10, 2e4, size=24)  # one view is held out
     rec = reconstruct(projections, "pdhg_tv", grid)
-    best = max(quality(reconstruct(projections, "pdhg_tv", grid, lambda_=v).volume, truth) for v in LADDER[1:8])
+    best = max(quality(reconstruct(projections, "pdhg_tv", grid, lambda_=v).volume, truth) for v in AROUND_THE_BEST)
     assert quality(rec.volume, truth) > best - 0.6
 
 
@@ -197,8 +202,8 @@ def test_the_minimum_of_a_curve_lies_between_its_points() -> None:
 
 @pytest.mark.parametrize("name", ["sirt", "os_sart"])
 def test_noisy_data_stop_early_and_the_choice_is_recorded(name: str) -> None:
-    noisy, grid, _ = make_scan(26, 300.0)
-    clean, _, _ = make_scan(26, 1e6)
+    noisy, grid, _ = make_scan(26, 300.0, size=24)
+    clean, _, _ = make_scan(26, 1e6, size=24)
     few, many = (reconstruct(p, name, grid, start="zero").settings for p in (noisy, clean))
     assert few["iterations"] < many["iterations"]
     assert few["iterations"] == int(np.argmin(few["iterations_curve"])) + 1

@@ -1,0 +1,82 @@
+"""Make the weights that come with fewview: ``python -m fewview.nerf.patchwise --out tvnet.pt --bank bank --device cuda``.
+
+Scans of procedural volumes are made first, one process a core, and kept in the bank. The training then takes minutes on a graphics card,
+and a day on two cores.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+
+from ...base.files import refuse_existing
+from ...base.settings import Count, Seed
+from ..device import usable_device
+from ..training.checkpoint import Checkpoint, save_checkpoint
+from ..training.procedural import VALIDATION
+from .learner import LEARNER, Network
+from .lessons import LessonSettings, error_left, learned
+from .procedural_lessons import lessons_from, make_lessons
+
+PRESET = "scales"
+
+
+def _say(done: int, total: int) -> None:
+    if done % 50 == 0 or done == total:
+        print(f"{done} of {total} scans", flush=True)
+
+
+def main(
+    out: Path,
+    bank: Path,
+    scans: Count = 1600,
+    steps: Count = 12_000,
+    batch: Count = 12,
+    seed: Seed = 0,
+    device: str = "cuda",
+    workers: Count = 2,
+    force: bool = False,
+) -> None:
+    """Train `tvnet` (preset `scales`) on procedural volumes, and write its checkpoint.
+
+    Args:
+        out: the checkpoint to write.
+        bank: folder where the scans are kept; another run takes those that are there.
+        scans: procedural volumes, each scanned once and reconstructed from two selections of its views.
+        steps: steps of Adam.
+        batch: patches in a step.
+        seed: seed of the first weights and of the patches.
+        device: where to train.
+        workers: processes that make scans.
+        force: replace the output if fewview wrote it.
+    """
+    refuse_existing(out, force)
+    where, settings = usable_device(device), LessonSettings(steps=steps, batch=batch, seed=seed)
+    make_lessons([*VALIDATION, *range(scans)], bank, workers, _say)
+    lessons, held = (lessons_from(seeds, bank, where) for seeds in (range(scans), VALIDATION))
+    module, losses = LEARNER.build(LEARNER.presets[PRESET], torch.Generator().manual_seed(seed)).to(where), []
+    begin = time.monotonic()
+
+    def tell(step: int, loss: float, mean: Network) -> None:
+        left = float(np.mean([error_left(mean, x) for x in held]))
+        gain = -10 * float(np.log10(left))
+        losses.append({"step": step, "tvnet": loss, "score": gain})
+        print(f"step {step} of {steps}, {time.monotonic() - begin:.0f} s: loss {loss:.4f}, {gain:.2f} dB above TV", flush=True)
+
+    mean = learned(module, lessons, settings, tell)
+    facts = {
+        "architecture": dataclasses.asdict(LEARNER.presets[PRESET]), "settings": dataclasses.asdict(settings), "geometry": {},
+        "data": {"train": {"procedural volumes": f"seeds 0 to {scans - 1}"}, "val": {"procedural volumes": str(VALIDATION)}},
+    }  # fmt: skip
+    state = {name: tensor.detach().cpu() for name, tensor in mean.state_dict().items()}
+    save_checkpoint(out, Checkpoint(method="tvnet", preset=PRESET, losses=tuple(losses[-1:]), state=state, **facts), force=force)
+    print(f"wrote {out}")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

@@ -1,0 +1,56 @@
+"""Lessons of procedural volumes, made by several processes and kept in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numba
+import torch
+from numpy.typing import NDArray
+
+from ..training.bank import Bank
+from ..training.procedural import procedural_example
+from .lessons import Lesson, lesson, lesson_arrays
+
+
+def procedural_lessons(seed: int, folder: str | Path) -> tuple[NDArray[Any], ...]:
+    """Two lessons of a procedural volume, kept in the folder: of each the arrays [4, z, y, x] and the facts [6], dimensionless, that
+    `lesson_arrays` gives.
+    """
+
+    def make() -> tuple[NDArray[Any], ...]:
+        example = procedural_example(seed, Bank(0))
+        return (*lesson_arrays(example, 2 * seed), *lesson_arrays(example, 2 * seed + 1))
+
+    return Bank(0, folder).get(("tvnet lessons", seed), make)
+
+
+def make_lessons(seeds: Sequence[int], folder: str | Path, workers: int, progress: Callable[[int, int], None]) -> None:
+    """Make the lessons of the procedural volumes that the folder does not hold yet; ``progress(done, total)`` is called after each."""
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+        for done, _ in enumerate(pool.map(partial(_make, folder=folder), seeds, chunksize=4), start=1):
+            progress(done, len(seeds))
+
+
+def _make(seed: int, folder: str | Path) -> None:
+    procedural_lessons(seed, folder)
+
+
+def _one_thread() -> None:
+    """The processes share the cores, so that each takes one."""
+    numba.set_num_threads(1)
+    torch.set_num_threads(1)
+
+
+def lessons_from(seeds: Iterable[int], folder: str | Path, device: torch.device) -> list[Lesson]:
+    """The lessons of these volumes on the device."""
+    found = []
+    for seed in seeds:
+        kept = procedural_lessons(seed, folder)
+        found += [lesson(kept[0], kept[1], device), lesson(kept[2], kept[3], device)]
+    return found

@@ -139,7 +139,8 @@ def test_it_learns_what_total_variation_misses(tmp_path: Path) -> None:
         warnings.simplefilter("ignore")
         rec = reconstruct(given, "tvnet", GRID, checkpoint=tmp_path / "tvnet.pt")
     assert rec.volume.min() >= 0
-    assert rec.settings["share"] == (0.5 if rec.settings["share_best"] >= 0.8 else rec.settings["share_best"] / 2)  # two views held out
+    assert rec.settings["share"] == (1 if rec.settings["share_best"] >= 0.8 else max(0.0, rec.settings["share_best"]))
+    assert "4 of 12 views held out in 2 turns" in rec.settings["share_rule"]
     assert decibel(rec.volume, other) > decibel(pdhg_tv(given, GRID), other) + 0.1
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.fft import dctn, idctn
 
-from ....base.shapes import LineIntegrals, NewVolume, Volume
+from ....base.shapes import Float, LineIntegrals, NewVolume, Volume
 from ....data import Projections
 from ....data.multiresolution import bin_projections, coarsening
 from ....geometry import Grid
@@ -20,8 +21,7 @@ from ..solving.cosine_transform import cosines
 from .held_out import LEAST_VIEWS, held_out
 
 FULL = 0.8  # a best share above this is taken as all of the correction: with a few held-out views it is not known better
-# With fewer held-out views a part of the answer is taken: the two of a 13-view scan called corrections right that were not (teeth, chests).
-ENOUGH = 4
+ENOUGH = 4  # views held out, in turn where they are few: the two of a 13-view scan called corrections right that were not (teeth, chests)
 Corrected = Callable[[Projections, Grid], tuple[Volume, Volume]]
 
 
@@ -42,26 +42,54 @@ def support(projections: Projections, grid: Grid, corrected: Corrected) -> Suppo
 
     The squared error of a prediction is weighted with the ramp, so that it ranks volumes as their own squared error does (see
     `held_out`), and is a parabola in the part that is taken: it is taken at the lowest point. On heads, legs and
-    teeth (26 views) that was 0 to 0.3 below the part that is best against the truth. A large scan is asked on a smaller copy.
+    teeth (26 views) that was 0 to 0.3 below the part that is best against the truth. A large scan is asked on a smaller copy. Where one in
+    seven views are fewer than `ENOUGH`, that many are asked, a part of them at a time, and their answers added.
     """
-    if len(projections) < LEAST_VIEWS:
-        return Support(0.0, 0.0, 0.0, f"{len(projections)} views are too few to hold any out")
+    count = len(projections)
+    if count < LEAST_VIEWS:
+        return Support(0.0, 0.0, 0.0, f"{count} views are too few to hold any out")
     factor = coarsening(projections, grid)
     small, box = bin_projections(projections, factor), grid.coarser(factor)
-    out = held_out(len(projections))
-    stay = np.setdiff1d(np.arange(len(projections)), out)
-    before, after = corrected(small[stay], box)
-    return supported_by(small[out], box, before, after, f"{len(out)} of {len(projections)} views held out, grid coarser by {factor}")
+    answers, turns = np.zeros(3), held_out_in_turn(count)
+    for out in turns:
+        before, after = corrected(small[np.setdiff1d(np.arange(count), out)], box)
+        answers += answers_of(small[out], box, before, after)
+    asked, how = sum(len(out) for out in turns), f" in {len(turns)} turns" if len(turns) > 1 else ""
+    return supported(answers, asked, f"{asked} of {count} views held out{how}, grid coarser by {factor}")
 
 
-def supported_by(held: Projections, grid: Grid, before: Volume, after: Volume, described: str) -> Support:
-    """The same from the volumes [z, y, x] in 1/mm without and with the correction, made from other views than those ``held``."""
+def held_out_in_turn(views: int) -> list[NDArray[np.intp]]:
+    """The numbers (n,) of the views to hold out in each turn: those of `held_out` where they are `ENOUGH`, or so many in several turns.
+
+    >>> [out.tolist() for out in held_out_in_turn(13)]
+    [[1, 8], [4, 11]]
+    """
+    each = len(held_out(views))
+    turns = -(-ENOUGH // each)
+    if turns == 1:
+        return [held_out(views)]
+    places = (np.arange(turns * each) + 0.5) * views / (turns * each)
+    numbers = np.unique(np.floor(places).astype(np.intp).clip(1, views - 2))
+    return [numbers[k::turns] for k in range(turns) if len(numbers[k::turns])]
+
+
+def answers_of(held: Projections, grid: Grid, before: Volume, after: Volume) -> Float[NDArray[np.float64], "3"]:
+    """What held-out views say of a correction: how far it goes towards what is missing, its own size, and the size of what is missing.
+
+    The volumes [z, y, x] in 1/mm, without and with the correction, were made from other views than those ``held``. The answers are
+    dimensionless products of line integrals, to be added up and given to `supported`.
+    """
     A = Operator(held.scan, grid)
     missing, change = as_voxels_show(held, grid.voxel_mm) - A(before), A(after - before)
-    towards, length, left = _product(missing, change), _product(change, change), _product(missing, missing)
+    return len(held) * np.array([_product(missing, change), _product(change, change), _product(missing, missing)])
+
+
+def supported(answers: Float[NDArray[np.float64], "3"], asked: int, described: str) -> Support:
+    """The part of a correction that the answers (dimensionless) of so many views support; less of it where they are fewer than `ENOUGH`."""
+    towards, length, left = (float(x) for x in answers)
     best = towards / length if length > 0 else 0.0
     gain = (2 * towards - length) / left if left > 0 else 0.0
-    share = min(1.0, len(held) / ENOUGH) * (1.0 if best >= FULL else max(0.0, best))
+    share = min(1.0, asked / ENOUGH) * (1.0 if best >= FULL else max(0.0, best))
     return Support(share, best, gain, described)
 
 

@@ -22,6 +22,9 @@ _HOME = 0.55  # voxels along the axes between a voxel's centre and the middle of
 _LEAST_SLOPE = 0.2  # of the step from the surroundings to bone, a voxel
 _NOISE, _MOST_NOISE = 3.0, 0.3  # dips in a column that are passed over: in standard deviations, and at most this share of the step
 _BEND = 0.08  # voxels^2: a column's mean height lies below the surface that bends away from it (a twelfth, for slanting columns)
+# Of the sum of the curvatures: how much less than its tangent plane a bent sheet cuts off, on average over a voxel; and by how much planes
+# must move for the areas that they cut to add up to a sphere's, as voxels outside of it are more than those inside.
+_BENT_SHARE, _BENT_AREA = 1 / 24, 1 / 48
 _AGREEING = 4  # discs of one place, its own among them, without which it is noise
 _SAME_SHEET = 0.7  # cosine between the normals of discs that are of one sheet of the surface
 
@@ -173,7 +176,8 @@ def _smooth(code, has, inverse, bone, out, share, area, counts):  # pragma: no c
                 if mz == 0 and my == 0 and mx == 0:
                     continue
                 _store(out, z, y, x, depth, mz, my, mx)
-                part, cut = cut_cell(depth + bend / 24, mz, my, mx)  # a bent sheet cuts off so much more, on average over the voxel
+                part, _ = cut_cell(depth + _BENT_SHARE * bend, mz, my, mx)
+                _, cut = cut_cell(depth + _BENT_AREA * bend, mz, my, mx)
                 share[z, y, x] = np.uint8(np.rint(SHARE_STEPS * part))
                 area[z, y, x] = np.uint8(np.rint(AREA_STEPS * cut))
                 count += _is_home(out, inverse, z, y, x)

@@ -18,7 +18,7 @@ from ...base.settings import Count, Mm, checked
 from ...geometry import Grid
 from ..masks import Mask, closed, filled, grown, pieces
 from ..measures.asked import checked_volume, found_threshold, require_bone
-from .junction import find_junction, half_contrast
+from .junction import find_junction
 
 NEITHER, LOST, BOTH, NEW = 0, 60, 180, 240
 _BROKEN = 1.5  # voxels: breaks of a cortex that are bridged
@@ -71,8 +71,7 @@ class RoICompositeCropper:
         require_bone(after, level)
         top = _wider_top(before) if self.proximal == "auto" else self.proximal == "top"
         order = slice(None, None, -1) if top else slice(None)
-        bright = first > max(level, half_contrast(first, before))
-        junction, counts, confidence, doubts = find_junction(before[order], bright[order], grid.voxel_mm)
+        junction, counts, confidence, doubts = find_junction(first[order], level, grid.voxel_mm)
         before, after = before[order], after[order]  # from the knee downwards
         wanted = self.slices if self.length_mm is None else max(1, round(self.length_mm / grid.voxel_mm))
         stop = min(junction + wanted, len(before))

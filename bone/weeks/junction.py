@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...base import InputError
 from ..masks import Mask, closed, filled, grown, pieces, within
+from .gap_opening import Pair, gap_opening
 
 _GAP_MM, _ON_MM = 0.3, 1.5  # a stretch in which the bones seem to touch is passed over, if they lie apart for so long beyond it
 _LEAST_SHARE, _LEAST_MM2 = 0.03, 0.008  # of a slice's bone, and in itself: a piece that counts
@@ -18,17 +19,15 @@ _BROKEN = 2.0  # voxels: half the width of breaks of a cortex that are bridged t
 _STEP = 2  # voxels that the fibula may move from slice to slice, beyond its own outline
 _LEAST_RUN = 0.1  # of the length: how long two bones must lie side by side
 _AROUND = 4.0  # voxels of soft tissue around bone, whose grey value is the lower plateau
+_SLOW = 12  # slices from the gap's beginning to where it is plain: a line is drawn on by two thirds of that, which is right to a few
 _BROKEN_RUN = 0.25  # of that stretch: slices in which they seem to touch, beyond which it is doubtful
 
 
-def half_contrast(values: NDArray[np.float32], bone: Mask) -> float:
-    """The grey value halfway between soft tissue and bright bone, of grey ``values`` [z, y, x] and a mask ``bone`` of the same shape.
-
-    Blur leaves edges in their place there, and narrow gaps stay open.
-    """
+def plateaus(values: NDArray[np.float32], bone: Mask) -> tuple[float, float]:
+    """The grey values of soft tissue beside bone and of bright bone, of grey ``values`` [z, y, x] and a mask ``bone`` of the same shape."""
     around = within(bone, _AROUND) & ~bone
     soft = float(np.median(values[around])) if around.any() else float(values.min())
-    return (soft + float(np.percentile(values[bone], 90))) / 2
+    return soft, float(np.percentile(values[bone], 90))
 
 
 def solid(plane: Mask) -> Mask:
@@ -48,14 +47,18 @@ def outlines(plane: Mask, voxel_mm: float) -> list[Mask]:
     return [labels == n for n in sorted(kept, key=lambda n: -sizes[n - 1])]
 
 
-def find_junction(bone: Mask, bright: Mask, voxel_mm: float) -> tuple[int, NDArray[np.int64], float, list[str]]:
+def find_junction(values: NDArray[np.float32], level: float, voxel_mm: float) -> tuple[int, NDArray[np.int64], float, list[str]]:
     """(slice from which on, away from the knee, tibia and fibula are two contours; bones in each slice; confidence; doubts).
 
-    ``bone`` [z, y, x]: the knee at the first slice, and ``bright``, what is above `half_contrast` of it. In the one a narrow gap may be
-    closed by blur, in the other a thin fibula be missing: they are apart where either shows it. Raises InputError where no slice cuts two.
+    ``values`` [z, y, x]: the knee at the first slice; bone is above ``level``. Where contours are two is asked at the level, where blur may
+    close a narrow gap, and halfway between soft tissue and bright bone, where blur leaves edges in their place but a thin fibula may be
+    missing: they are apart where either shows it. Where the gap between them begins is then told by how deep it is (`gap_opening`). Raises
+    InputError where no slice cuts two.
     """
+    bone = values > level
+    soft, high = plateaus(values, bone)
     slices = [outlines(plane, voxel_mm) for plane in bone]
-    sharp = [outlines(plane, voxel_mm) for plane in bright]
+    sharp = [outlines(plane, voxel_mm) for plane in values > max(level, (soft + high) / 2)]
     counts = np.array([len(found) for found in slices], dtype=np.int64)
     length, start = _longest_run(counts >= 2)
     if not length:
@@ -64,10 +67,22 @@ def find_junction(bone: Mask, bright: Mask, voxel_mm: float) -> tuple[int, NDArr
         )
     begin = start + int(np.argmax([found[1].sum() for found in slices[start : start + length]])) if length < 8 else start + length // 2
     gap, on = (max(1, round(size / voxel_mm)) for size in (_GAP_MM, _ON_MM))
-    apart, vanished = _followed_up(slices, sharp, begin, gap)
+    pairs, vanished = _followed_up(slices, sharp, begin, gap)
+    apart = np.isin(np.arange(len(slices)), list(pairs))
     apart[begin : start + length] = True
     junction = _start_of_run(apart, begin, gap, on)
     doubts, confidence = [], 1.0
+    if junction < begin and (opening := gap_opening(values, soft, pairs, junction)) is not None:
+        counted, junction = junction, max(int(np.floor(opening.begin)) + 1, 0)
+        apart[:junction], apart[junction : counted + 1] = False, True
+        if not junction - gap - 1 <= counted <= opening.plain + gap + 1:
+            doubts.append(f"contours are two from slice {counted} on, the gap between the bones seems to begin at {junction}")
+            confidence *= 0.45
+        elif opening.plain - opening.begin > _SLOW:
+            doubts.append(
+                f"the gap between the bones opens slowly, over {opening.plain - opening.begin:.0f} slices: its beginning is unsure"
+            )
+            confidence *= 0.45
     if vanished:
         doubts.append("the fibula ends before it joins the tibia: it is too faint there to be followed")
         confidence *= 0.4
@@ -91,9 +106,11 @@ def _longest_run(two: NDArray[np.bool_]) -> tuple[int, int]:
     return max(runs, key=lambda run: (run[0], -run[1]), default=(0, 0))
 
 
-def _followed_up(slices: list[list[Mask]], sharp: list[list[Mask]], begin: int, gap: int) -> tuple[NDArray[np.bool_], bool]:
-    """In which slices from ``begin`` up to the knee the fibula is apart from the tibia, and whether it ends where there is no tibia."""
-    apart = np.zeros(len(slices), bool)
+def _followed_up(slices: list[list[Mask]], sharp: list[list[Mask]], begin: int, gap: int) -> tuple[dict[int, Pair], bool]:
+    """Tibia and fibula of the slices from ``begin`` up to the knee in which they are apart, and whether the fibula ends where there is no
+    tibia.
+    """
+    pairs: dict[int, Pair] = {}
     tibia, fibula = slices[begin][0], slices[begin][1]
     lost = alone = 0
     for z in range(begin, -1, -1):
@@ -107,8 +124,9 @@ def _followed_up(slices: list[list[Mask]], sharp: list[list[Mask]], begin: int, 
             break
         if beside:
             tibia, rest = beside[0]
-            apart[z], fibula, alone = True, np.logical_or.reduce(rest), 0
-    return apart, alone >= gap
+            fibula, alone = np.logical_or.reduce(rest), 0
+            pairs[z] = tibia, fibula
+    return pairs, alone >= gap
 
 
 def _told_apart(found: list[Mask], tibia: Mask, near: Mask) -> tuple[Mask, list[Mask]]:

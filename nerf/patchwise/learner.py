@@ -52,12 +52,18 @@ class Network(nn.Module):
 
 
 def correction(module: Network, projections: Projections, grid: Grid, volume: np.ndarray, lambda_: float) -> Float[np.ndarray, "z y x"]:
-    """What the network adds to total variation of weight ``lambda_``, in 1/mm; zero for a volume that is empty."""
-    scale = grey_scale(volume)
+    """What the network adds to total variation of weight ``lambda_``, in 1/mm; zero for a volume that is empty.
+
+    It is the mean of what the network says of the volume and of its mirror images, each turned back: the network has learned from all of
+    them, and what it gets wrong in one way in an image it partly gets wrong in another way in the next.
+    """
+    scale, added = grey_scale(volume), np.zeros(grid.shape, np.float32)
     if scale == 0:
-        return np.zeros(grid.shape, np.float32)
-    rest = left_over(projections, grid, volume)
-    return tiled(module.net, (volume, rest), facts(projections, grid, scale, lambda_), scale)
+        return added
+    rest, told = left_over(projections, grid, volume), facts(projections, grid, scale, lambda_)
+    for axes in module.net.mirrored:
+        added += np.flip(tiled(module.net, [np.flip(v, axes) for v in (volume, rest)], told, scale), axes)
+    return added / np.float32(len(module.net.mirrored))
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ class PatchNetwork(nn.Module):
     """Layers that work on each voxel by itself, and a linear filter beside them."""
 
     tile, patch, margin = TILE, 10, 0  # voxels: of a tile, of a patch to learn from, and at its faces that are not learned from
+    mirrored = ((),)  # axes of the images of which a correction is the mean: of this one, only the volume itself
 
     def __init__(self, a: Architecture) -> None:
         super().__init__()
@@ -79,7 +80,7 @@ class PatchNetwork(nn.Module):
     @staticmethod
     def bytes_for(shape: Sequence[int]) -> int:
         """The memory that a core of this shape takes."""
-        return 4 * (2 * INPUTS + 600) * math.prod(shape)
+        return 4 * (5 * INPUTS + 300) * math.prod(shape)
 
 
 def surroundings(region: Float[NDArray[np.float32], "volume z y x"]) -> tuple[Float[Tensor, "voxel inputs"], Float[Tensor, "voxel"]]:

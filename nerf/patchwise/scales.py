@@ -40,6 +40,7 @@ class ScaleNetwork(nn.Module):
     """Residual convolutions on three scales, and a linear filter beside them."""
 
     tile, patch, margin = 128, 40, 3  # voxels: of a tile, of a patch to learn from, and at its faces that are not learned from
+    mirrored = ((), (0,), (2,), (0, 2))  # axes of the images of which a correction is the mean
 
     def __init__(self, a: Scales) -> None:
         super().__init__()

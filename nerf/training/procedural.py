@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import convolve1d, gaussian_filter
 
-from ...base.shapes import Float, LineIntegrals, Volume
+from ...base.shapes import Float, LineIntegrals, NewVolume, Volume
 from ...data import Projections
 from ...data.phantom.procedural.kinds_of_volumes import random_volume
 from ...data.phantom.smooth_noise import Noise
@@ -39,7 +39,7 @@ def procedural_example(seed: int, bank: Bank) -> Example:
         fine = Grid(scene.shape, VOXEL_MM / FINE)  # type: ignore[arg-type]
         exact = _line_integrals(scene, fine, scan)
         strength = np.float32(_log(rng, 0.4, 4.0) / max(float(exact.max()), 1e-6))
-        return _measured(rng, exact * strength, scan), coarsen(scene, FINE) * strength
+        return _measured(rng, exact * strength, scan), coarsen(means_in_voxels(scene), FINE) * strength
 
     values, reference = bank.get(("procedural", seed), make)
     return Example(f"procedural_{seed}", f"procedural_{seed}", Projections(values, scan), grid, reference, f"seed {seed}")
@@ -99,6 +99,17 @@ def _line_integrals(scene: Volume, grid: Grid, scan: Scan) -> LineIntegrals:
     rows, cols = scan.shape
     rays = Scan((rows * FINE, cols * FINE), scan.source, scan.detector, scan.u / FINE, scan.v / FINE, scan.angles_deg)
     return Operator(rays, grid)(scene)
+
+
+def means_in_voxels(scene: Volume) -> NewVolume:
+    """The mean over each voxel, in 1/mm, of what was scanned: the scene [z, y, x], interpolated linearly between its voxels' centres.
+
+    The values at the centres are sharper than these means, and a network that is to find them sharpens other scans too much.
+    """
+    means: NDArray[np.float32] = scene
+    for axis in range(3):
+        means = np.asarray(convolve1d(means, [1 / 8, 3 / 4, 1 / 8], axis=axis, mode="constant"), np.float32)
+    return means
 
 
 def _measured(rng: np.random.Generator, rays: Float[NDArray[np.float32], "view fine_row fine_col"], scan: Scan) -> LineIntegrals:

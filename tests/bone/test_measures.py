@@ -10,6 +10,7 @@ from bodies import plate, plates, rod, sphere, tube, voxels
 from fewview.base import InputError, UnknownNameError
 from fewview.bone import CompartmentSettings, DensityCalibration, Measured, measure
 from fewview.bone.measures.topology import euler_number, purified
+from fewview.bone.thickness.surface_elements import AREA_STEPS, find_surface
 from fewview.geometry import Grid
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -55,6 +56,17 @@ def test_a_sphere(thick: float) -> None:
     assert m["BS"] == pytest.approx(4 * math.pi * radius**2, rel=0.01)
     assert m["Tb_Th"] == pytest.approx(2 * radius, rel=0.03)
     assert m["Conn_D"] == 0
+
+
+@pytest.mark.parametrize(("thick", "most"), [(8.0, 0.005), (12.0, 0.002)])
+def test_the_area_of_spheres_is_not_biased(thick: float, most: float) -> None:
+    """On average over places; planes moved as for the volume give 0.3 % too little at 12 voxels, not moved 0.3 % too much."""
+    centers = np.random.default_rng(0).uniform(11.5, 12.5, (6, 3))
+    areas = [
+        float(find_surface(body, body > 0.5).area.sum()) / AREA_STEPS for body in (voxels((24,) * 3, sphere(thick, c)) for c in centers)
+    ]  # type: ignore[arg-type]
+    assert np.mean(areas) == pytest.approx(math.pi * thick**2, rel=most)
+    assert areas == pytest.approx([math.pi * thick**2] * 6, rel=0.01)
 
 
 @pytest.mark.parametrize(("outer", "inside"), [(24.0, 8.0), (28.0, 18.6), (28.4, 12.2)])

@@ -14,12 +14,11 @@ import pytest
 import torch
 from fewview.data import Projections
 from fewview.geometry import Grid, InputError, Scan, views
-from fewview.nerf.patchwise import network, scales
+from fewview.nerf.patchwise import method, network, scales
 from fewview.nerf.patchwise.adapt import adapted
-from fewview.nerf.patchwise.held_out import support
 from fewview.nerf.patchwise.inputs import facts, grey_scale, total_variation
 from fewview.nerf.patchwise.learner import LEARNER, Network
-from fewview.nerf.patchwise.method import corrected, tvnet
+from fewview.nerf.patchwise.method import corrected, memory, tvnet
 from fewview.nerf.patchwise.tiles import tiled
 from fewview.nerf.training.bank import Bank
 from fewview.nerf.training.learner import Example
@@ -28,6 +27,7 @@ from fewview.nerf.training.settings import TrainSettings
 from fewview.nerf.training.train_network import decibel, train
 from fewview.nerf.weights import FOLDER, shipped_checkpoint
 from fewview.recon import METHODS, Operator, pdhg_tv, reconstruct
+from fewview.recon.iterative.tuning.supported_share import support
 from fewview.recon.physics.simulator import simulate
 
 TINY = network.Architecture(first=16, second=16, third=8)
@@ -159,8 +159,6 @@ def test_held_out_views_tell_a_truth_from_an_invention(invented: bool, low: floa
 
 
 def test_a_correction_that_the_views_refute_is_not_taken_and_this_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    from fewview.nerf.patchwise import method
-
     given = shells(3).projections[views.evenly(SCAN, 12)]
     monkeypatch.setattr(method, "_network", lambda settings: (random_module(), {}))
     with pytest.warns(UserWarning, match="none of the network's correction is taken"):
@@ -249,6 +247,21 @@ def test_memory_is_asked_for_before_the_work_begins(monkeypatch: pytest.MonkeyPa
     example = shells(4)
     monkeypatch.setattr("fewview.base.memory.available_bytes", lambda: 1 << 20)
     with pytest.raises(InputError, match=r"need .*GiB of memory and 0\.000977 GiB are free"):
+        tvnet(example.projections[views.evenly(SCAN, 12)], example.grid)
+
+
+@pytest.mark.parametrize("preset", LEARNER.presets)
+def test_the_network_works_on_512_cubed_within_8_gib(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted, and asked for before total variation begins; the bytes of a tile were measured (docs/model_cards.md)."""
+    module = LEARNER.build(LEARNER.presets[preset], torch.Generator().manual_seed(0))
+    needed, what = memory(module, Grid((512, 512, 512), 0.02))
+    assert 6 * 512**3 * 4 < needed < 8 << 30
+    assert "512 x 512 x 512 voxels" in what
+    example = shells(4)
+    monkeypatch.setattr(method, "total_variation", lambda *a, **k: pytest.fail("the work began"))
+    monkeypatch.setattr("fewview.base.memory.available_bytes", lambda: memory(module, example.grid)[0] - 1)
+    monkeypatch.setattr(method, "_network", lambda settings: (module, {}))
+    with pytest.raises(InputError, match=r"the volumes and layers of tvnet on 16 x 32 x 32 voxels need .*GiB"):
         tvnet(example.projections[views.evenly(SCAN, 12)], example.grid)
 
 

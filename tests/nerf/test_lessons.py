@@ -1,0 +1,103 @@
+"""Training of tvnet on many scans at once: what is learned from, that it learns, and that mirror images are averaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fewview.geometry import Grid
+from fewview.nerf.patchwise import lessons, scales
+from fewview.nerf.patchwise.__main__ import main
+from fewview.nerf.patchwise.learner import LEARNER, OUTSIDE, Network, correction
+from fewview.nerf.patchwise.lessons import Lesson, LessonSettings, batch_loss, error_left, learned, lesson
+from fewview.nerf.training.procedural import means_in_voxels
+from scipy.ndimage import uniform_filter
+
+SMALL = scales.Scales(fine=6, middle=8, coarse=8)
+
+
+def smoothing(seed: int, shape: tuple[int, int, int] = (12, 32, 32)) -> Lesson:
+    """Noise that is to be smoothed: what is wanted is the mean of the neighbours less the voxel."""
+    noise = np.random.default_rng(seed).normal(0.8, 0.3, shape)
+    wanted = uniform_filter(noise, 3) - noise
+    kept = np.stack([noise, np.zeros(shape), wanted, np.ones(shape)]).astype(np.float16)
+    return lesson(kept, np.zeros(6, np.float32), torch.device("cpu"))
+
+
+def fresh() -> Network:
+    return LEARNER.build(SMALL, torch.Generator().manual_seed(0))
+
+
+def test_a_network_that_adds_nothing_has_all_of_the_error_left() -> None:
+    given = smoothing(0)
+    assert error_left(fresh(), given) == pytest.approx(1)
+    assert given.error == pytest.approx(float((given.wanted.float() ** 2).mean()), rel=1e-5)
+
+
+def test_it_learns_what_it_was_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mean over 27 neighbours is one of the filters of the network. Half of the error is gone long before the training ends."""
+    monkeypatch.setattr(lessons, "WARM", 10)
+    mean = learned(fresh(), [smoothing(k) for k in range(1, 5)], LessonSettings(steps=50, batch=2, edge=20, rate=4e-3))
+    assert error_left(mean, smoothing(0)) < 0.5
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    given = [smoothing(1), smoothing(2, (8, 32, 32))]
+    trained = [learned(fresh(), given, LessonSettings(steps=4, batch=2, edge=24, seed=s)) for s in (0, 0, 1)]
+    a, b, c = (module.state_dict()["net.enter.weight"] for module in trained)
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
+
+
+def test_the_loss_of_an_untrained_network_is_one_whatever_the_size_of_the_error() -> None:
+    """The squared error is counted in that of total variation, and faces of a patch inside the volume have no weight."""
+    given = smoothing(1)
+    small = Lesson(given.volumes, given.wanted / 8, given.weight, given.facts, given.error / 64)
+    for each in (given, small):
+        loss = batch_loss(fresh(), [each], LessonSettings(batch=4, edge=24), torch.Generator().manual_seed(0))
+        assert float(loss.detach()) == pytest.approx(1, abs=0.1)
+    far = Lesson(given.volumes, given.wanted, given.weight, given.facts, given.error / 1000)
+    loss = batch_loss(fresh(), [far], LessonSettings(batch=4, edge=24), torch.Generator().manual_seed(0))
+    assert float(loss.detach()) == pytest.approx(20 * (1 + np.log(1000 / 20)), rel=0.02)
+
+
+def test_air_and_what_not_all_views_see_count_less() -> None:
+    volume = np.array([[[0.0, 1.0, 1.0]]], np.float32)
+    weight = lessons.lesson_weight(volume, np.array([[[True, True, False]]]))
+    assert weight.ravel().tolist() == pytest.approx([lessons.AIR, 1, OUTSIDE])
+
+
+def test_the_reference_of_a_procedural_scan_is_the_mean_of_what_was_scanned() -> None:
+    """A single bright voxel of the fine grid, interpolated linearly, spreads 1/8 of itself along each axis into each neighbour."""
+    scene = np.zeros((6, 6, 6), np.float32)
+    scene[2, 2, 2] = 64
+    means = means_in_voxels(scene)
+    assert means[2, 2, 2] == pytest.approx(64 * 0.75**3)
+    assert means[2, 2, 1] == pytest.approx(64 * 0.75**2 / 8)
+    assert means.sum() == pytest.approx(64)
+
+
+def test_a_correction_is_the_mean_over_mirror_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that answers with the voxel one to the right is, averaged over images, the mean of both neighbours."""
+    from fewview.data import Projections
+    from fewview.geometry import Scan
+    from fewview.nerf.patchwise import learner
+
+    grid = Grid((8, 12, 12), 1.0)
+    scan = Scan.circular(dso_mm=60, dsd_mm=60, rows=12, cols=20, pixel_mm=1.0, angles_deg=np.arange(12) * 30.0)
+    volume = np.random.default_rng(0).random(grid.shape, dtype=np.float32)
+    monkeypatch.setattr(learner, "tiled", lambda net, volumes, told, scale: np.roll(volumes[0], -1, axis=2))
+    found = correction(fresh(), Projections(np.zeros((12, 12, 20), np.float32), scan), grid, volume, 0.01)
+    np.testing.assert_allclose(found, (np.roll(volume, -1, axis=2) + np.roll(volume, 1, axis=2)) / 2, rtol=1e-5)
+
+
+def test_the_command_refuses_what_would_be_lost_and_a_device_that_is_not_here(tmp_path: Path) -> None:
+    out = tmp_path / "a.pt"
+    out.write_text("mine")
+    with pytest.raises(FileExistsError):
+        main(out, tmp_path / "bank", scans=1, steps=1, device="cpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(Exception, match="cuda"):
+            main(tmp_path / "b.pt", tmp_path / "bank", scans=1, steps=1, device="cuda")

@@ -20,7 +20,7 @@ from ..recon.corrections import Corrections
 
 # The bounds of options: `check_arguments` checks every command line against them before the command runs.
 Pixels = Annotated[int, Field(ge=1, le=40_000, description="a whole number of pixels, from 1 to 40000")]
-Replicas = Annotated[int, Field(ge=0, le=1000, description="0 (off), or 2 to 1000 replicas")]
+Replicas = Annotated[int, Field(ge=0, le=1000, description="0 (off), 1 (conformal), or 2 to 1000 replicas")]
 SearchPixels = Annotated[float, Field(gt=0, le=10_000, description="pixels, above 0 and up to 10000")]
 
 MaybePath = Annotated[Path | None, tyro.conf.arg(metavar="PATH")]

@@ -79,8 +79,9 @@ def recon(
         calibrate: find axis shift, optical row, roll and sense of rotation from the views first, and use them.
         drift: find how far each single view is off, and use it (after calibrate, where both are asked for).
         correct: the same settings of the corrections as NAME=VALUE (fewview methods corrections lists them).
-        std: also estimate each voxel's standard deviation, from this many replicas (8 is usual); 0 is off.
-        std_kind: what the replicas differ in: views (groups left out in turn), rays (noise), or members (seeds of naf, dropout of unet).
+        std: also estimate each voxel's standard deviation, from this many replicas (8 is usual, 1 for conformal); 0 is off.
+        std_kind: what the replicas differ in: views (groups left out in turn), rays (noise), or members (seeds of naf, dropout of unet);
+            or conformal: errors learned where the truth is known (pdhg_tv and tvnet), scaled so that volume +- 1.645 std holds 90 %.
         std_scale: factor on that, such as `fewview bench intervals` finds for the method and the number of views; it is recorded.
         binning: first average blocks of this many detector pixels each way.
         read_as: options of the reader, such as direction=CW, part=1, or air=57000 (the grey value of air).

@@ -17,7 +17,7 @@ from ..recon import Method, load_method
 from ..recon.corrections import Corrections
 from .selection import GridChoice, ViewChoice, parse_grid, parse_views
 
-STD_KINDS = ("views", "rays", "members")
+STD_KINDS = ("views", "rays", "members", "conformal")
 COUNT_OPTIONS = ("air", "max_bad")
 
 
@@ -25,8 +25,8 @@ COUNT_OPTIONS = ("air", "max_bad")
 class Spread:
     """The standard deviation of each voxel, from ``replicas`` reconstructions (0: none; 8 is usual).
 
-    ``kind`` is what the replicas differ in: views (groups left out in turn), rays (noise) or members (seeds, dropout, checkpoints).
-    ``scale`` is a factor on the deviations of the first two kinds.
+    ``kind`` is what the replicas differ in: views (groups left out in turn), rays (noise) or members (seeds, dropout, checkpoints);
+    "conformal" needs a single reconstruction, ``replicas`` 1. ``scale`` is a factor on the deviations, except of members.
     """
 
     replicas: int = 0
@@ -34,12 +34,16 @@ class Spread:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.replicas < 0 or self.replicas == 1:
-            raise InputError(f"--std {self.replicas}", expected="0 (off), or 2 replicas or more")
         if self.replicas and self.kind not in STD_KINDS:
             raise UnknownNameError("kind of std", self.kind, STD_KINDS)
+        if self.kind == "conformal" and self.replicas not in (0, 1):
+            raise InputError(f"--std {self.replicas} --std-kind conformal", expected="--std 1: it needs one reconstruction alone")
+        if self.replicas < 0 or (self.replicas == 1 and self.kind != "conformal"):
+            raise InputError(f"--std {self.replicas}", expected="0 (off), or 2 replicas or more")
         if self.scale != 1 and (not self.replicas or self.kind == "members"):
-            raise InputError(f"--std-scale {self.scale:g}", expected="--std with --std-kind views or rays, whose deviations it scales")
+            raise InputError(
+                f"--std-scale {self.scale:g}", expected="--std with --std-kind views, rays or conformal, whose deviations it scales"
+            )
 
 
 @dataclass(frozen=True)

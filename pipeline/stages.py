@@ -54,6 +54,10 @@ def reconstructed(
         from ..nerf.training.ensemble import ensemble_std
 
         return ensemble_std(part, method, grid, members=spread.replicas, callbacks=callbacks, **settings)
+    if spread.kind == "conformal":
+        from ..nerf.spread.std import conformal_std
+
+        return conformal_std(part, method, grid, scale=spread.scale, callbacks=callbacks, **settings)
     from ..recon.uncertainty import resampled_std
 
     return resampled_std(

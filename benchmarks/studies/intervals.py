@@ -18,6 +18,8 @@ from pydantic import Field
 
 from ...base import InputError
 from ...base.settings import Count, Several, checked
+from ...data import Reconstruction
+from ...nerf.spread.std import conformal_std
 from ...recon import load_method
 from ...recon.uncertainty import coverage, resampled_std
 from ..sweeps.columns import Cell, Column, Row, TablePlan, count, flat, mean
@@ -38,7 +40,7 @@ class Plan:
         data: folder of .nii.gz heads (8-bit grey, voxel 0.141 mm).
         volumes: names of heads without .nii.gz.
         methods: names of methods.
-        kinds: views (jackknife) and rays (noise alone).
+        kinds: views (jackknife), rays (noise alone), and conformal (learned on procedural volumes; pdhg_tv and tvnet).
         views: number of views.
         size: voxels across.
         replicas: groups of views, or noisy copies.
@@ -48,7 +50,7 @@ class Plan:
     data: Path
     volumes: Several[str] = VOLUMES
     methods: Several[str] = ("fdk", "pdhg_tv")
-    kinds: Several[Literal["views", "rays"]] = ("views", "rays")
+    kinds: Several[Literal["views", "rays", "conformal"]] = ("views", "rays")
     views: Count = 26
     size: AtLeast8 = 64
     replicas: Annotated[int, Field(ge=2)] = 8
@@ -95,7 +97,7 @@ def run(plan: Plan, task: Task) -> dict[str, Any]:
 
 def worth_of(case: Case, task: Task) -> dict[str, dict[str, Any]]:
     """Region -> share, factor, and the curve of shares."""
-    rec = resampled_std(case.views(task.views), task.method, case.grid, kind=task.kind, replicas=task.replicas)
+    rec = _with_std(case, task)
     if rec.std is None:
         raise InputError(f"{task.method} has no standard deviation")
     masks = dict(zip(REGIONS, (case.inside, case.inside & (case.truth > OBJECT)), strict=True))
@@ -105,6 +107,13 @@ def worth_of(case: Case, task: Task) -> dict[str, dict[str, Any]]:
         ratio = np.sort(np.abs(rec.volume - case.truth)[mask] / np.maximum(rec.std[mask], 1e-30))
         found[region] = {"share": share, "factor": factor, "curve": _curve(ratio.astype(np.float32), task.level)}
     return found
+
+
+def _with_std(case: Case, task: Task) -> Reconstruction:
+    given = case.views(task.views)
+    if task.kind == "conformal":
+        return conformal_std(given, task.method, case.grid)
+    return resampled_std(given, task.method, case.grid, kind=task.kind, replicas=task.replicas)
 
 
 def _curve(ratio: NDArray[np.float32], level: float) -> list[float]:

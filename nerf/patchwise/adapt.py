@@ -24,7 +24,7 @@ from ...data.multiresolution import bin_projections, coarsening
 from ...geometry import Grid
 from ...recon import Operator
 from ...recon.iterative.tuning.held_out import held_out
-from .held_out import as_voxels_show
+from ...recon.iterative.tuning.supported_share import as_voxels_show
 from .inputs import facts, grey_scale, left_over, total_variation
 from .learner import Network
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ...base import InputError
 from ...base.settings import Whole, checked
@@ -17,15 +19,16 @@ from ...data import Projections
 from ...geometry import Grid
 from ...recon.iterative.region.beside import SEEN_BESIDE, attenuation_beside, covers_what_is_seen
 from ...recon.iterative.sirt import sirt
+from ...recon.iterative.tuning.supported_share import mixed, support
 from ...recon.method import Callback, Progress, StopRun, method_function
-from ..device import usable_device
+from ..device import require_memory_on, usable_device
 from ..training.checkpoint import module_of, read_checkpoint
 from ..weights import shipped_checkpoint
 from .adapt import adapted
-from .held_out import mixed, support
 from .inputs import facts, grey_scale, total_variation
 from .learner import LEARNER, Network, correction
 
+VOLUMES_HELD = 6  # at a time after total variation: it, what it leaves, its filtered copy, the correction, their sum, the mixture
 FAMILIAR = 1.0  # how far, on a log scale, a fact about a scan may lie outside what training had before it is called unfamiliar
 
 
@@ -54,11 +57,12 @@ class TvnetSettings:
 def tvnet(projections: Projections, grid: Grid, settings: TvnetSettings, callbacks: Sequence[Callback]) -> Volume:
     """The volume [z, y, x] in 1/mm: `pdhg_tv`, corrected by a small residual network as far as held-out views support it.
 
-    The network works on tiles, so that the memory needed is that of `pdhg_tv`, which asks for it before the work begins. InputError where
-    the views show an object beside the grid, because the network has not learned what that leaves in the views.
+    The network works on tiles, so that little more memory is needed than for `pdhg_tv`; it is asked for before the work begins. InputError
+    where the views show an object beside the grid, because the network has not learned what that leaves in the views.
     """
-    _require_whole_object(projections, grid)
+    require_whole_object(projections, grid, "tvnet", "use pdhg_tv, which takes away what lies outside a --box, or leave the --box out")
     module, told = _network(settings)
+    require_memory_on(torch.device("cpu"), *memory(module, grid))
     listeners = [_without_total(call) for call in callbacks]
     first = total_variation(projections, grid, listeners)
     told |= {"lambda_": first.lambda_}
@@ -85,17 +89,23 @@ def tvnet(projections: Projections, grid: Grid, settings: TvnetSettings, callbac
     return volume
 
 
-def _require_whole_object(projections: Projections, grid: Grid) -> None:
+def require_whole_object(projections: Projections, grid: Grid, what: str, remedy: str) -> None:
     """InputError, with the number, where the grid is a region of a larger object."""
     if covers_what_is_seen(projections, grid):
         return
     beside = attenuation_beside(projections, grid)
     if beside >= SEEN_BESIDE:
         raise InputError(
-            f"tvnet on a part of the object: the views show {beside:.0%} of their largest value beside the grid",
+            f"{what} on a part of the object: the views show {beside:.0%} of their largest value beside the grid",
             expected="a grid that holds all that the views show",
-            remedy="use pdhg_tv, which takes away what lies outside a --box, or leave the --box out",
+            remedy=remedy,
         )
+
+
+def memory(module: Network, grid: Grid) -> tuple[int, str]:
+    """The bytes that the network's part takes (total variation asks for its own), and for what."""
+    tile = module.net.bytes_for([min(n, module.net.tile) for n in grid.shape])
+    return 4 * VOLUMES_HELD * math.prod(grid.shape) + tile, f"the volumes and layers of tvnet on {' x '.join(map(str, grid.shape))} voxels"
 
 
 def corrected(module: Network, projections: Projections, grid: Grid, volume: Volume, lambda_: float, consistency: int) -> Volume:

@@ -80,7 +80,7 @@ class PatchNetwork(nn.Module):
     @staticmethod
     def bytes_for(shape: Sequence[int]) -> int:
         """The memory that a core of this shape takes."""
-        return 4 * (2 * INPUTS + 600) * math.prod(shape)
+        return 4 * (5 * INPUTS + 300) * math.prod(shape)
 
 
 def surroundings(region: Float[NDArray[np.float32], "volume z y x"]) -> tuple[Float[Tensor, "voxel inputs"], Float[Tensor, "voxel"]]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import convolve1d, gaussian_filter
 
-from ...base.shapes import Float, LineIntegrals, Volume
+from ...base.shapes import Float, LineIntegrals, NewVolume, Volume
 from ...data import Projections
 from ...data.phantom.procedural.kinds_of_volumes import random_volume
 from ...data.phantom.smooth_noise import Noise
@@ -39,7 +39,7 @@ def procedural_example(seed: int, bank: Bank) -> Example:
         fine = Grid(scene.shape, VOXEL_MM / FINE)  # type: ignore[arg-type]
         exact = _line_integrals(scene, fine, scan)
         strength = np.float32(_log(rng, 0.4, 4.0) / max(float(exact.max()), 1e-6))
-        return _measured(rng, exact * strength, scan), coarsen(_means_in_voxels(scene), FINE) * strength
+        return _measured(rng, exact * strength, scan), coarsen(means_in_voxels(scene), FINE) * strength
 
     values, reference = bank.get(("procedural", seed), make)
     return Example(f"procedural_{seed}", f"procedural_{seed}", Projections(values, scan), grid, reference, f"seed {seed}")
@@ -101,14 +101,15 @@ def _line_integrals(scene: Volume, grid: Grid, scan: Scan) -> LineIntegrals:
     return Operator(rays, grid)(scene)
 
 
-def _means_in_voxels(scene: Volume) -> Volume:
-    """The mean over each voxel of what was scanned, which is the scene interpolated linearly between the centres of its voxels.
+def means_in_voxels(scene: Volume) -> NewVolume:
+    """The mean over each voxel, in 1/mm, of what was scanned: the scene [z, y, x], interpolated linearly between its voxels' centres.
 
     The values at the centres are sharper than these means, and a network that is to find them sharpens other scans too much.
     """
+    means: NDArray[np.float32] = scene
     for axis in range(3):
-        scene = convolve1d(scene, [1 / 8, 3 / 4, 1 / 8], axis=axis, mode="constant")
-    return scene
+        means = np.asarray(convolve1d(means, [1 / 8, 3 / 4, 1 / 8], axis=axis, mode="constant"), np.float32)
+    return means
 
 
 def _measured(rng: np.random.Generator, rays: Float[NDArray[np.float32], "view fine_row fine_col"], scan: Scan) -> LineIntegrals:

@@ -125,16 +125,24 @@ def test_the_result_is_between_total_variation_and_the_prior(scan: tuple[Project
     assert np.abs(whole - none).max() > 1e-3
 
 
-def test_total_variation_alone_where_held_out_views_say_that_the_prior_is_wrong(scan: tuple[Projections, Grid]) -> None:
+def test_held_out_views_say_how_much_of_the_prior_is_taken(scan: tuple[Projections, Grid]) -> None:
+    """A prior far too strong is left out, and a warning says so; one that helps is taken, at most a half."""
     p, grid = scan
-    told: dict[str, object] = {}
-    good = wcrr(p, grid, [lambda progress: told.update(progress.resolved)], iterations=4)
-    assert told["prior"] == "ridge"
-    bad = wcrr(p, grid, [lambda progress: told.update(progress.resolved)], lambda_=1e4, share=1.0)
-    assert str(told["prior"]).startswith("total variation alone")
-    assert told["held_out_wcrr"] > 1.1 * told["held_out_tv"]  # type: ignore[operator]
+    told: dict[str, float] = {}
+    tell = [lambda progress: told.update(progress.resolved)]
+    good = wcrr(p, grid, tell, iterations=4)
+    assert 0.05 < told["share"] <= 0.5
+    best = told["share_best"]
+    assert told["share"] == (best / 2 if best < 0.5 else min(0.5, best - 0.25))
+    again = wcrr(p, grid, share=told["share"], tv=told["tv_lambda"], iterations=4)
+    np.testing.assert_allclose(again, good, atol=1e-6)
+    with pytest.warns(UserWarning, match="wcrr: the result is total variation alone: 2 of 12 views held out, grid coarser by 1, and these"):
+        bad = wcrr(p, grid, tell, lambda_=1e4)
+    assert told["share"] == 0
+    assert told["share_gain"] < 0
     np.testing.assert_allclose(bad, pdhg_tv(p, grid), atol=1e-5)
-    assert np.abs(good - bad).max() > 1e-4
+    with pytest.warns(UserWarning, match="4 views are too few to hold any out"):
+        assert np.array_equal(wcrr(p[::3], grid, tv=0.01), wcrr(p[::3], grid, tv=0.01, share=0.0))
 
 
 def test_grey_scale_is_that_of_the_body() -> None:

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from scipy.fft import dctn, idctn
 
-from ...base.shapes import LineIntegrals, NewVolume, Volume
-from ...data import Projections
-from ...data.multiresolution import bin_projections, coarsening
-from ...geometry import Grid
-from ...recon import Operator
-from ...recon.iterative.solving import dot
-from ...recon.iterative.solving.cosine_transform import cosines
-from ...recon.iterative.tuning.held_out import LEAST_VIEWS, held_out
+from ....base.shapes import LineIntegrals, NewVolume, Volume
+from ....data import Projections
+from ....data.multiresolution import bin_projections, coarsening
+from ....geometry import Grid
+from ...projector.operator import Operator
+from ..solving import dot
+from ..solving.cosine_transform import cosines
+from .held_out import LEAST_VIEWS, held_out
 
 FULL = 0.8  # a best share above this is taken as all of the correction: with a few held-out views it is not known better
 # With fewer held-out views a part of the answer is taken: the two of a 13-view scan called corrections right that were not (teeth, chests).
@@ -41,7 +41,7 @@ def support(projections: Projections, grid: Grid, corrected: Corrected) -> Suppo
     """The part of a correction that held-out views support; ``corrected`` gives the volumes without and with it, from the other views.
 
     The squared error of a prediction is weighted with the ramp, so that it ranks volumes as their own squared error does (see
-    `recon.iterative.tuning.held_out`), and is a parabola in the part that is taken: it is taken at the lowest point. On heads, legs and
+    `held_out`), and is a parabola in the part that is taken: it is taken at the lowest point. On heads, legs and
     teeth (26 views) that was 0 to 0.3 below the part that is best against the truth. A large scan is asked on a smaller copy.
     """
     if len(projections) < LEAST_VIEWS:
@@ -51,14 +51,18 @@ def support(projections: Projections, grid: Grid, corrected: Corrected) -> Suppo
     out = held_out(len(projections))
     stay = np.setdiff1d(np.arange(len(projections)), out)
     before, after = corrected(small[stay], box)
-    held = small[out]
-    A = Operator(held.scan, box)
-    missing, change = as_voxels_show(held, box.voxel_mm) - A(before), A(after - before)
+    return supported_by(small[out], box, before, after, f"{len(out)} of {len(projections)} views held out, grid coarser by {factor}")
+
+
+def supported_by(held: Projections, grid: Grid, before: Volume, after: Volume, described: str) -> Support:
+    """The same from the volumes [z, y, x] in 1/mm without and with the correction, made from other views than those ``held``."""
+    A = Operator(held.scan, grid)
+    missing, change = as_voxels_show(held, grid.voxel_mm) - A(before), A(after - before)
     towards, length, left = _product(missing, change), _product(change, change), _product(missing, missing)
     best = towards / length if length > 0 else 0.0
     gain = (2 * towards - length) / left if left > 0 else 0.0
-    share = min(1.0, len(out) / ENOUGH) * (1.0 if best >= FULL else max(0.0, best))
-    return Support(share, best, gain, f"{len(out)} of {len(projections)} views held out, grid coarser by {factor}")
+    share = min(1.0, len(held) / ENOUGH) * (1.0 if best >= FULL else max(0.0, best))
+    return Support(share, best, gain, described)
 
 
 def as_voxels_show(views: Projections, voxel_mm: float) -> LineIntegrals:

@@ -12,7 +12,7 @@ SHAPE = (37, 20, 22)  # more than two portions, and not a whole number of them
 
 
 def touched(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return ndimage.binary_dilation(mask, np.ones((3, 3, 3), bool))
+    return np.asarray(ndimage.binary_dilation(mask, np.ones((3, 3, 3), bool)), dtype=bool)
 
 
 def test_sums_of_slices_do_not_depend_on_the_portions() -> None:
@@ -33,5 +33,5 @@ def test_sums_of_slices_do_not_depend_on_the_portions() -> None:
         moment = (cortex[z] * ((y - middle[0]) ** 2 + (x - middle[1]) ** 2 + 1 / 6)).sum() * 0.1**4
         np.testing.assert_allclose(sums.moment[z], moment, rtol=1e-6)
         inside = labels[z] > 0
-        outer = ndimage.binary_fill_holes(inside | (touched(labels > 0)[z] & (share[z] > 0)))
+        outer = np.asarray(ndimage.binary_fill_holes(inside | (touched(labels > 0)[z] & (share[z] > 0))), dtype=bool)
         assert 0.01 * inside.sum() * 0.8 < sums.total[z] <= 0.01 * outer.sum() + 1e-6

@@ -62,6 +62,7 @@ def recon(
     Examples:
       fewview recon my_scan --out full.ome.tif
       fewview recon my_scan --method fista_tv --views 26 --set iterations=80 --out few.ome.tif
+      fewview recon my_scan --method tvnet --views 26 --set adapt=12 --std 1 --std-kind conformal --out few.ome.tif
       fewview recon my_scan --calibrate --rings 5 --beam-hardening 30 --median 1 --out clean.nii.gz
       fewview recon my_scan --views random:52:1 --set filter=hann --box -3:3,-3:3,0:5 --voxel-mm 0.02 --out knee.h5
       fewview recon week2 --method pdhg_tv --views 26 --prior week0.ome.tif --out week2.ome.tif

@@ -2,7 +2,7 @@
 
 The tool of the paper, with SimpleITK: a coarse search over start rotations about z (26 by default: pi i / 16 for i from -16 to 9), then
 mutual information (Mattes et al., IEEE TMI 22 (2003) 120), climbed at coarse resolutions by one thread over all voxels. From there on
-`rigid_fit` follows the grey values to a fraction of a voxel. Nothing is random: the same input gives the same bits.
+`bone_fit` follows the grey values to a fraction of a voxel. Nothing is random: the same input gives the same bits.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ...base.settings import Count, checked
 from ...data.volumes.resample import coarsen
 from ...geometry import Grid
 from ..measures.asked import checked_volume, found_threshold, require_bone
-from .rigid_fit import Fitted, Motion, fit_rigid
+from .bone_fit import Fitted, Motion, fit_rigid
 
 _COARSE = 48  # voxels along the longest axis, for the search over start rotations
 _TRIED = 3  # starts that are followed to the end

@@ -28,7 +28,7 @@ from ...recon.iterative.tuning.supported_share import as_voxels_show
 from .inputs import facts, grey_scale, left_over, total_variation
 from .learner import Network
 
-PARTS, LEAST_VIEWS = 4, 12  # with fewer views a part has no more than two, and the rest is another scan than the whole
+PARTS, LEAST_VIEWS = 4, 20  # with 13 views a head became worse: two views are too few to judge by, and what hides three is another scan
 RATE, WARM = 3e-4, 16  # the learning rate, and the steps in which it rises to that: the first steps of Adam are all of full length
 PATIENCE = 4  # rounds through all parts without a better prediction of the views kept apart
 

@@ -42,7 +42,7 @@ class TvnetSettings:
             neither help nor harm (1 to 6: -0.01 to -0.1 dB), because the network has seen what total variation leaves of the views.
         held_out: ask held-out views how much of the network's correction to take, and fall back towards total variation where they are
             predicted worse with it; of a scan that is far from all that the network was trained on, take none of it. False takes all of it.
-        adapt: rounds, at most, in which the network first learns from the scan itself by predicting hidden views (of 12 or more); it
+        adapt: rounds, at most, in which the network first learns from the scan itself by predicting hidden views (of 20 or more); it
             stops where views that took no part are predicted no better.
     """
 
@@ -77,6 +77,8 @@ def tvnet(projections: Projections, grid: Grid, settings: TvnetSettings, callbac
         if settings.adapt:
             module, found = adapted(module, projections, grid, first.lambda_, settings.adapt)
             told |= found
+            if found["adapt_gain"] <= 0:
+                warnings.warn(f"tvnet: nothing was learned from the scan itself: {found['adapt_rule']}", stacklevel=3)
         after = corrected(module, projections, grid, first.volume, first.lambda_, settings.consistency)
         if settings.held_out:
             told |= _supported(module, projections, grid, first.lambda_, settings.consistency)

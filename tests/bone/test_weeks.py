@@ -10,8 +10,8 @@ import pytest
 from bodies import plate, voxels
 from fewview.base import InputError
 from fewview.bone import CTRegistration, RoICompositeCropper, follow, measure
+from fewview.bone.weeks.bone_fit import Fitted
 from fewview.bone.weeks.registering import _moved, _trust
-from fewview.bone.weeks.rigid_fit import Fitted
 from fewview.data import hind_limb
 from fewview.geometry import Grid
 from numpy.typing import NDArray

@@ -37,12 +37,12 @@ def leg(seed: int) -> Example:
 
 
 def test_lpd_learns_and_is_better_on_a_leg_it_never_saw(tmp_path: Path) -> None:
-    settings = TrainSettings.of(LEARNER, "tiny", steps=60, views=(12,), check_every=20, check_views=(12,), learning_rate=1.5)
+    settings = TrainSettings.of(LEARNER, "tiny", steps=40, views=(12,), check_every=10, check_views=(12,), learning_rate=1.5)
     done = train(LEARNER, [leg(1), leg(2)], [leg(3)], settings, tmp_path / "lpd.pt")
     first, *_, last = done.losses
     assert last["lpd"] < 0.8 * done.losses[1]["lpd"]
     assert last["score"] > first["score"] + 2
-    short = replace(settings, steps=4, check_every=2)
+    short = replace(settings, steps=2, check_every=1)
     twice = [train(LEARNER, [leg(1), leg(2)], [leg(3)], short, tmp_path / f"{k}.pt") for k in range(2)]
     assert twice[0].losses == twice[1].losses
     other = leg(4)

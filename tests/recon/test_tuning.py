@@ -59,9 +59,7 @@ def quality(volume: np.ndarray, truth: np.ndarray) -> float:
 # --- lambda
 
 
-AROUND_THE_BEST = LADDER[
-    3:6
-]  # 0.01, 0.007, 0.005: the best of the whole ladder for all of these scans; it falls by 1 dB a rung on both sides
+AROUND_THE_BEST = LADDER[3:6]  # where the best of the whole ladder lies for these scans
 
 
 @pytest.mark.parametrize(("count", "photons", "size"), [(26, 5e3, 24), (26, 5e4, 24), (52, 2e4, 32)])

@@ -1,7 +1,6 @@
 """The place of a volume in another to a small share of a voxel: rotation, shift, scale and grey map at once, by least squares.
 
-Gauss and Newton with the gradient of the whole, on smoothed volumes first. The grey map (a factor and an offset) is fitted in each step, so
-that nothing has to be known of the grey levels. Nothing is random.
+On smoothed volumes first, by `fewview.data.volumes.rigid_fit`: nothing has to be known of the grey levels, and nothing is random.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ....base.shapes import Float, NewVoxelValues, VolumeMask, VoxelValues
-from ....geometry.transform import rotation_matrix
+from ....data.volumes.rigid_fit import Similarity, fit_motion, inside_of, sampled
+from ....geometry import Grid
 
 _MOST_POINTS = 100_000
-_MOST_STEPS = 25
-_STILL = 1e-4  # voxels: a step that moves no corner farther ends the fit
+_TOLERATED = 0.5  # of the range of grey values: all places count, as most of them are air
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,45 +55,19 @@ def fit(
 def _fit_at(part: NewVoxelValues, whole: VoxelValues, pose: Pose, valid: VolumeMask, rim: int, rigid: bool) -> Pose:
     """The pose that fits best. A ``rim`` of voxels where the smoothing of the part lacked its neighbours does not count."""
     index, levels = _points(part, rim)
-    slopes = [np.asarray(g, dtype=np.float32) for g in np.gradient(whole)][::-1]  # along x, y, z
-    radius = float(np.abs(index).max())
-    best, kept = np.inf, pose
-    for _ in range(_MOST_STEPS):
-        places = pose.places(index)
-        value, inside = _sampled(whole, valid, places)
-        if inside.sum() < 1000:
-            return kept
-        at, level, value = places[inside], levels[inside], value[inside]
-        slope = np.stack([_at(s, at) for s in slopes], axis=1)
-        around = at - pose.middle
-        moved = np.cross(around, slope)
-        columns = [slope, moved, -level[:, None], -np.ones((len(level), 1)), (around * slope).sum(axis=1)[:, None]]
-        matrix = np.concatenate(columns[:-1] if rigid else columns, axis=1)
-        size = np.sqrt((matrix**2).sum(axis=0)) + 1e-30
-        solved = np.linalg.lstsq((matrix / size).T @ (matrix / size), -(matrix / size).T @ value, rcond=1e-10)[0] / size
-        gain, offset, error = _grey_map(level, value)
-        if error < best:
-            best, kept = error, replace(pose, gain=gain, offset=offset)
-        step, turn, grow = solved[:3], solved[3:6], 0.0 if rigid else float(solved[8])
-        far = max(float(np.abs(step).max()), radius * float(np.linalg.norm(turn)), radius * abs(grow))
-        ease = min(1.0, 4.0 / max(far, 1e-12))  # a linear model is believed for four voxels
-        pose = Pose(_turned(ease * turn) @ pose.turn, pose.middle + ease * step, pose.scale * float(np.exp(ease * grow)))
-        if far < _STILL:
-            break
-    return kept
+    start = Similarity(pose.turn, pose.middle, pose.scale)
+    motion = fit_motion(
+        whole, _in_voxels(whole), index, levels, start, valid=valid, freedoms=6 if rigid else 7, tolerated=_TOLERATED
+    ).motion
+    found = Pose(motion.rotation, motion.shift, motion.scale, pose.gain, pose.offset)
+    value, inside = _sampled(whole, valid, found.places(index))
+    return replace(found, **_grey_map(levels[inside], value)) if inside.any() else pose
 
 
-def _grey_map(level: NDArray[np.float64], value: NDArray[np.float64]) -> tuple[float, float, float]:
-    """(factor, offset) that map levels to values best, and the share of the spread of the values that is left."""
-    spread = float(level.var()) + 1e-30
-    shared = float(np.mean((level - level.mean()) * (value - value.mean())))
-    gain = shared / spread
-    return gain, float(value.mean() - gain * level.mean()), 1 - shared * gain / (float(value.var()) + 1e-30)
-
-
-def _turned(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    angle = float(np.linalg.norm(vector))
-    return np.eye(3) if angle < 1e-12 else rotation_matrix(vector / angle, float(np.degrees(angle)))
+def _grey_map(level: NDArray[np.float64], value: NDArray[np.float64]) -> dict[str, float]:
+    """The factor and the offset that map levels to values best."""
+    gain = float(np.mean((level - level.mean()) * (value - value.mean()))) / (float(level.var()) + 1e-30)
+    return {"gain": gain, "offset": float(value.mean() - gain * level.mean())}
 
 
 def _points(part: VoxelValues, rim: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -106,15 +79,17 @@ def _points(part: VoxelValues, rim: int = 0) -> tuple[NDArray[np.float64], NDArr
     return (index - (np.array(part.shape) - 1) / 2)[:, ::-1].copy(), levels
 
 
-def _at(volume: VoxelValues, places: NDArray[np.float64]) -> NDArray[np.float64]:
-    return ndimage.map_coordinates(volume, places[:, ::-1].T, order=1, mode="nearest").astype(np.float64)
+def _in_voxels(volume: VoxelValues) -> Grid:
+    """A grid whose mm are voxels, counted from the first."""
+    nz, ny, nx = volume.shape
+    return Grid((nz, ny, nx), 1.0, ((nx - 1) / 2, (ny - 1) / 2, (nz - 1) / 2))
 
 
 def _sampled(whole: VoxelValues, valid: VolumeMask, places: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    nearest = np.round(places).astype(np.intp)[:, ::-1]
-    inside = np.asarray(((nearest >= 0) & (nearest < np.array(whole.shape))).all(axis=1))
-    inside[inside] = valid[tuple(nearest[inside].T)]
-    return _at(whole, places), inside
+    """(values at the places that are valid, which of them are)."""
+    grid = _in_voxels(whole)
+    inside = inside_of(valid, grid, places)
+    return sampled(whole, grid, places[inside]), inside
 
 
 def agreement(part: NewVoxelValues, whole: VoxelValues, pose: Pose, valid: VolumeMask) -> tuple[float, float]:
@@ -128,8 +103,8 @@ def agreement(part: NewVoxelValues, whole: VoxelValues, pose: Pose, valid: Volum
         one, other = (_fine(v, 0.5) if fine else v for v in (part, whole))
         levels = _points(one)[1]
         value, inside = _sampled(other, valid, pose.places(index))
-        enough = inside.sum() > 100 and levels[inside].std() > 0 and value[inside].std() > 0
-        found.append(float(np.corrcoef(levels[inside], value[inside])[0, 1]) if enough else 0.0)
+        enough = inside.sum() > 100 and levels[inside].std() > 0 and value.std() > 0
+        found.append(float(np.corrcoef(levels[inside], value)[0, 1]) if enough else 0.0)
     return found[0], found[1]
 
 

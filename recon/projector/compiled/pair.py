@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ....base.memory import require_memory
 from ..joseph_rays import Rays
 from . import pair_any, pair_upright, upright_panels
-from .contiguous_runs import add_lines, padded, to_lines
+from .contiguous_runs import add_lines, aligned_zeros, padded, to_lines
 from .depth_bins import Bins, depth_bins
 from .fan import few_rows, planes
 
@@ -87,7 +87,7 @@ def backproject(projections: Array, rays: Rays) -> Array:
     ways, slow = _ways(rays)
     for slices in rays.slabs(SLAB) if ways else ():
         pitch = padded(slices.stop - slices.start)
-        lines = np.zeros(ny * nx * pitch, np.float32)
+        lines = aligned_zeros(ny * nx * pitch)
         for way in ways:
             _backproject_fast(projections, way.within(slices), lines)
         add_lines(lines, pitch, out[slices])

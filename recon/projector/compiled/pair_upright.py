@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numba import njit
 
-from .contiguous_runs import FLAGS, U, add_blend, clear, copy, four_to, four_to_one, njit_inner, turn, two_to_two
+from .contiguous_runs import FLAGS, U, add_blend, clear, copy, four_to, four_to_one, four_to_two, njit_inner, turn, two_to_four, two_to_two
 from .paths import clip_in_front, clip_to, column_path, neighbours
 from .threads import in_threads
 
@@ -62,8 +62,18 @@ def _fill(lines, pitch, shape, bins, near, far, paths, walk, m, last):
             if part >= 1.0 and not last:
                 break
             i0, i1, w0, w1 = neighbours(k, paths[i, 1], paths[i, 2], stride, stride_a, size_a)
-            to_far = np.float32(part)
-            two_to_two(lines, U(i0) * pitch, U(i1) * pitch, w0, w1, bins, near + size, far + size, np.float32(1) - to_far, to_far, pitch)
+            to_far, to_near = np.float32(part), np.float32(1) - np.float32(part)
+            k += walk[i, 2]
+            part = paths[i, 3] + k * paths[i, 4] - m
+            if k == walk[i, 1] or (part >= 1.0 and not last):
+                two_to_two(lines, U(i0) * pitch, U(i1) * pitch, w0, w1, bins, near + size, far + size, to_near, to_far, pitch)
+                break
+            i2, i3, w2, w3 = neighbours(k, paths[i, 1], paths[i, 2], stride, stride_a, size_a)
+            too_far, too_near = np.float32(part), np.float32(1) - np.float32(part)
+            four_to_two(
+                lines, U(i0) * pitch, U(i1) * pitch, U(i2) * pitch, U(i3) * pitch, w0, w1, w2, w3,
+                bins, near + size, far + size, to_near, to_far, too_near, too_far, pitch,
+            )  # fmt: skip
             k += walk[i, 2]
         walk[i, 0] = k
 
@@ -80,8 +90,18 @@ def _empty(bins, near, pitch, paths, walk, m, last, lines, shape):
             if part >= 1.0 and not last:
                 break
             i0, i1, w0, w1 = neighbours(k, paths[i, 1], paths[i, 2], stride, stride_a, size_a)
-            to_far = np.float32(part)
-            two_to_two(bins, near + size, far + size, np.float32(1) - to_far, to_far, lines, U(i0) * pitch, U(i1) * pitch, w0, w1, pitch)
+            to_far, to_near = np.float32(part), np.float32(1) - np.float32(part)
+            k += walk[i, 2]
+            part = paths[i, 3] + k * paths[i, 4] - m
+            if k == walk[i, 1] or (part >= 1.0 and not last):
+                two_to_two(bins, near + size, far + size, to_near, to_far, lines, U(i0) * pitch, U(i1) * pitch, w0, w1, pitch)
+                break
+            i2, i3, w2, w3 = neighbours(k, paths[i, 1], paths[i, 2], stride, stride_a, size_a)
+            too_far, too_near = np.float32(part), np.float32(1) - np.float32(part)
+            two_to_four(
+                bins, near + size, far + size, to_near, to_far, too_near, too_far,
+                lines, U(i0) * pitch, U(i1) * pitch, U(i2) * pitch, U(i3) * pitch, w0, w1, w2, w3, pitch,
+            )  # fmt: skip
             k += walk[i, 2]
         walk[i, 0] = k
 

@@ -14,7 +14,7 @@ from ..training.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 
 FOLDER = Path(__file__).parent
 SHA256: Mapping[str, str] = {
-    "tvnet": "a96d95423fcc1891a51a2d5579ab01be5b8cb5b57e6381b299bff05183528ce2",
+    "tvnet": "86604f363d24c221d8baaffa574bf20b7601f2db4e0e8b27b5ffe2c63fb6dddf",
 }
 
 

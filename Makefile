@@ -32,12 +32,13 @@ lint: .venv/.dev
 train-small: .venv/.dev
 	$(MAKE) $(NETWORKS:%=$(TRAINED)/%.pt)
 
-# train-shipped: the weights that come with fewview, again, from procedural volumes alone; an hour on two cores, most of it the scans
-# in trained/bank, which are kept. It prints the hash that nerf/weights/__init__.py states (the same on the same machine). The last
-# lines make the intervals of tvnet and total variation (docs/intervals.md) and the weights of wcrr (docs/wcrr.md), in some minutes.
+# train-shipped: the weights that come with fewview, made anew from procedural volumes alone. The scans in trained/bank, an hour on two
+# cores, are kept; the training takes minutes on a GPU, and a day on two cores with DEVICE=cpu. docs/model_cards.md says how the files that
+# come with fewview were made. The last lines make the intervals of tvnet and total variation (docs/intervals.md) and the weights of wcrr
+# (docs/wcrr.md), in some minutes.
+DEVICE ?= cuda
 train-shipped: .venv/.dev
-	$(BIN)/fewview train tvnet --procedural 380 --steps 3000 --bank $(TRAINED)/bank --out $(TRAINED)/shipped_tvnet.pt \
-		$(if $(wildcard $(TRAINED)/shipped_tvnet.pt.state),--resume) $(TRAIN_ARGS)
+	$(BIN)/python -m fewview.nerf.patchwise --bank $(TRAINED)/bank --out $(TRAINED)/shipped_tvnet.pt --device $(DEVICE) $(TRAIN_ARGS)
 	$(BIN)/python -m fewview.nerf.weights tvnet $(TRAINED)/shipped_tvnet.pt $(TRAINED)/tvnet_float16.pt
 	$(BIN)/python -m fewview.nerf.spread --weights $(TRAINED)/tvnet_float16.pt --bank $(TRAINED)/bank --out $(TRAINED)/spreads.json
 	$(BIN)/python -m fewview.nerf.ridge --out $(TRAINED)/wcrr.npz

@@ -38,7 +38,10 @@ def pieces(mask: Mask) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
 
 
 def counted(labels: NDArray[np.integer], most: int) -> NDArray[np.integer]:
-    """How many voxels have the label 1, 2, ... to ``most``; some at a time, as numpy counts in a copy of 64 bits."""
+    """How many voxels of labels [z, y, x] have the label 1, 2, ... to ``most``: (most,), in voxels.
+
+    Some are counted at a time, as numpy counts in a copy of 64 bits.
+    """
     flat, found = labels.ravel(), np.zeros(most + 1, np.int64)
     for first in range(0, flat.size, _COUNTED):
         found += np.bincount(flat[first : first + _COUNTED], minlength=most + 1)

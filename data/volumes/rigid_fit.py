@@ -38,7 +38,9 @@ class Similarity:
         return self.scale * points @ self.rotation.T + self.shift
 
     def moved(self, change: NDArray[np.float64], about: NDArray[np.float64]) -> Similarity:
-        """And then turned about a place by the vector of the first three numbers, shifted by the next, grown by e to the last, if any."""
+        """And then turned about a place (3,) in mm, by a ``change`` (6,) or (7,): the vector of a turn in radians, a shift in mm, and the
+        logarithm of a growth, if any.
+        """
         turn, grown = _turned(change[:3]), math.exp(float(change[6])) if len(change) > 6 else 1.0
         return Similarity(turn @ self.rotation, grown * turn @ (self.shift - about) + about + change[3:6], self.scale * grown)
 
@@ -144,7 +146,7 @@ def sampled(values: Volume | VoxelValues, grid: Grid, at: Points) -> Levels:
 
 
 def inside_of(valid: VolumeMask, grid: Grid, at: Points) -> NDArray[np.bool_]:
-    """Which of the places (point, 3) in mm lie in the volume, in a voxel that is valid."""
+    """Which of the places (point, 3) in mm lie in the volume [z, y, x], in a voxel that is valid: (point,)."""
     nearest = np.round((at - grid.origin_mm) / grid.voxel_mm).astype(np.intp)[:, ::-1]
     inside = np.asarray(((nearest >= 0) & (nearest < np.array(valid.shape))).all(axis=1))
     inside[inside] = valid[tuple(nearest[inside].T)]

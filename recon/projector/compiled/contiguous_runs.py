@@ -140,8 +140,9 @@ def turn(a, i, pitch, rows, cols, out, j, out_pitch):
 
 
 def aligned_zeros(length: int) -> Array:
-    """Zeros whose first lies on a cache line: a vector that straddles two lines takes one and a half times as long, and numpy's own
-    large arrays begin 16 bytes behind one.
+    """Zeros (length,), dimensionless, whose first lies on a cache line.
+
+    A vector that straddles two lines takes one and a half times as long, and numpy's own large arrays begin 16 bytes behind one.
     """
     space = np.zeros(length + 16, np.float32)
     first = -space.ctypes.data // 4 % 16

@@ -22,11 +22,11 @@ from ..training.examples import draw_views
 from ..training.learner import Example
 from ..training.state import step_generator
 from .learner import ALIKE, MOST, OUTSIDE, Network, prepared
+from .scales import ScaleNetwork
 
 AIR = 0.3  # weight of voxels where total variation sees next to nothing
 WARM = 200  # steps in which the learning rate rises to its full height
 KEEPS = 0.999  # of the running mean of the weights, a step
-MARGIN = 3  # voxels at the faces of a patch that lie inside the volume, which are not learned from
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,10 +152,10 @@ def batch_loss(module: Network, group: Sequence[Lesson], settings: LessonSetting
 
 def _cut(given: Lesson, edge: int, place: Sequence[float]) -> Float[Tensor, "channel z y x"]:
     """A patch of all slices, (two volumes, correction, weight); its voxels at faces inside the volume have no weight."""
-    shape = given.wanted.shape[1:]
+    shape, margin = given.wanted.shape[1:], ScaleNetwork.margin
     begin = [int(draw * (max(n - edge, 0) + 1)) for draw, n in zip(place, shape, strict=True)]
     y, x = (slice(b, b + edge) for b in begin)
-    inner = tuple(slice(MARGIN * (b > 0), edge - MARGIN * (b + edge < n)) for b, n in zip(begin, shape, strict=True))
+    inner = tuple(slice(margin * (b > 0), edge - margin * (b + edge < n)) for b, n in zip(begin, shape, strict=True))
     weight = torch.zeros_like(given.weight[:, y, x])
     weight[:, *inner] = given.weight[:, y, x][:, *inner]
     return torch.cat([given.volumes[:, :, y, x], given.wanted[None, :, y, x], weight[None]])

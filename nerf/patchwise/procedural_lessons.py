@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..training.bank import Bank
-from ..training.procedural import procedural_example
+from ..training.procedural import RECIPE, procedural_example
 from .lessons import Lesson, lesson, lesson_arrays
 
 
@@ -27,7 +27,7 @@ def procedural_lessons(seed: int, folder: str | Path) -> tuple[NDArray[Any], ...
         example = procedural_example(seed, Bank(0))
         return (*lesson_arrays(example, 2 * seed), *lesson_arrays(example, 2 * seed + 1))
 
-    return Bank(0, folder).get(("tvnet lessons", seed), make)
+    return Bank(0, folder).get(("tvnet lessons", RECIPE, seed), make)
 
 
 def make_lessons(seeds: Sequence[int], folder: str | Path, workers: int, progress: Callable[[int, int], None]) -> None:

@@ -18,6 +18,7 @@ from ...recon import Operator
 from .bank import Bank
 from .learner import Example
 
+RECIPE = 2  # of these scans: a bank that was made by an earlier one is not taken for it
 VIEWS = 60  # views of each scan, of which training takes fewer
 VOXEL_MM = 0.25  # the networks are told no lengths, so that any number will do
 VALIDATION = range(100_000, 100_008)  # seeds of the scans that choose the best weights
@@ -41,7 +42,7 @@ def procedural_example(seed: int, bank: Bank) -> Example:
         strength = np.float32(_log(rng, 0.4, 4.0) / max(float(exact.max()), 1e-6))
         return _measured(rng, exact * strength, scan), coarsen(means_in_voxels(scene), FINE) * strength
 
-    values, reference = bank.get(("procedural", seed), make)
+    values, reference = bank.get(("procedural", RECIPE, seed), make)
     return Example(f"procedural_{seed}", f"procedural_{seed}", Projections(values, scan), grid, reference, f"seed {seed}")
 
 

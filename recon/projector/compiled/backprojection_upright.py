@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .contiguous_runs import FLAGS, U, add_run, blend_to_pairs, copy, eight_to_one, four_to_one, njit_inner, turn
+from .contiguous_runs import FLAGS, U, add_run, aligned_zeros, blend_to_pairs, copy, eight_to_one, four_to_one, njit_inner, turn
 from .threads import in_threads
 
 TILE = 64  # voxel lines along x and y: a larger tile reads fewer bins twice, a smaller one stays in the cache
@@ -184,7 +184,7 @@ def _add_tiles(begin, end, views, held, matrices, weights, first, step, most_bin
         x0, y0 = tile % wide * TILE, tile // wide * TILE
         across, along = min(TILE, nx - x0), min(TILE, ny - y0)
         count = across * along
-        total = np.zeros(count * pitch, np.float32)
+        total = aligned_zeros(count * pitch)
         col, at, share = np.empty((2, count)), np.empty((2, count)), np.empty((2, count))
         for v in range(0, number, 2):
             used, few = 0, min(2, number - v)
@@ -193,7 +193,7 @@ def _add_tiles(begin, end, views, held, matrices, weights, first, step, most_bin
                 met[j, 0], met[j, 1] = _needs(col[j], at[j], count, cols, low[j], high[j])
                 used = _lay_out(met[j, 0], met[j, 1], low[j], high[j], cols, start[j], used)
             if used * pitch > len(space):
-                space = np.zeros(used * pitch * 2, np.float32)
+                space = aligned_zeros(used * pitch * 2)
             for j in range(few):
                 if met[j, 1] >= 0:
                     _read_bins(

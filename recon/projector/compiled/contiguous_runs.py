@@ -147,13 +147,14 @@ def turn(a, i, pitch, rows, cols, out, j, out_pitch):
             out[at + r] = a[start + r * pitch]
 
 
+@njit_inner
 def aligned_zeros(length: int) -> Array:
     """Zeros (length,), dimensionless, whose first lies on a cache line.
 
     A vector that straddles two lines takes one and a half times as long, and numpy's own large arrays begin 16 bytes behind one.
     """
     space = np.zeros(length + 16, np.float32)
-    first = -space.ctypes.data // 4 % 16
+    first = (16 - space.ctypes.data // 4 % 16) % 16
     return space[first : first + length]
 
 

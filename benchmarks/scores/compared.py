@@ -95,7 +95,7 @@ class VolumePair:
         return fit_grey(self.volume, self.reference, self.mask)(self.volume)
 
     @cached_property
-    def similarity(self) -> NDArray[np.float64]:
+    def similarity(self) -> Float[NDArray[np.float64], "z y x"]:
         """The structural similarity at each voxel."""
         return ssim_map(self.inside, self.target, data_range=self.yardstick.data_range)
 

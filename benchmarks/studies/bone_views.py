@@ -56,7 +56,7 @@ class Plan:
     """
 
     bones: Count = 12
-    others: Whole = 20
+    others: Whole = 19
     views: Several[Count] = (13, 26, 52, 130, 260)
     methods: Several[str] = ("fdk", "pdhg_tv", "tvnet")
     voxel_mm: Mm = 0.02

@@ -64,8 +64,8 @@ def adapted(module: Network, projections: Projections, grid: Grid, weight: TvWei
     small, box = bin_projections(projections, factor), grid.coarser(factor)
     apart = held_out(len(projections))
     stay = np.setdiff1d(np.arange(len(projections)), apart)
-    judge = _hidden(module, small, box, stay, apart, weight)
-    lessons = [_hidden(module, small, box, np.setdiff1d(stay, stay[k::PARTS]), stay[k::PARTS], weight) for k in range(PARTS)]
+    judge = hidden(module, small, box, stay, apart, weight)
+    lessons = [hidden(module, small, box, np.setdiff1d(stay, stay[k::PARTS]), stay[k::PARTS], weight) for k in range(PARTS)]
     if judge is None or any(lesson is None for lesson in lessons):
         return module, {"adapt_gain": 0.0, "adapt_rule": "an empty volume"}
     learned, best, taken = _learned(module, [x for x in lessons if x is not None], judge, rounds)
@@ -97,7 +97,7 @@ def _learned(module: Network, lessons: Sequence[Hidden], judge: Hidden, rounds: 
     return kept, best, found
 
 
-def _hidden(module: Network, views: Projections, grid: Grid, given: np.ndarray, asked: np.ndarray, weight: TvWeight) -> Hidden | None:
+def hidden(module: Network, views: Projections, grid: Grid, given: np.ndarray, asked: np.ndarray, weight: TvWeight) -> Hidden | None:
     """The views ``asked``, to be predicted from the views ``given``; None for an empty volume."""
     device = next(module.parameters()).device
     some, wanted = views[given], views[asked]

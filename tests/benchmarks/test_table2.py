@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fewview.benchmarks.comparison import loaded
 from fewview.benchmarks.comparison.choosing.tuning import HEADLINE, TUNED, Choice, candidates
 from fewview.benchmarks.comparison.evaluate import Evaluation
 from fewview.benchmarks.comparison.given_views import choose_views, thinned
+from fewview.benchmarks.comparison.loaded import views_of
 from fewview.benchmarks.comparison.making_tasks import make_tasks
 from fewview.benchmarks.comparison.pair_task import PairTask
 from fewview.benchmarks.comparison.tables import PUBLISHED, rows_of
@@ -124,6 +126,8 @@ def test_settings_are_tuned_on_validation_animals_per_number_of_views_and_metric
     assert {r["task"]["animal"] for r in tuning} == {p.animal for p in parts["validation"]}
     assert {r["task"]["animal"] for r in fitting} == {p.animal for p in parts["train"]}
     assert {r["task"]["animal"] for r in found} == {p.animal for p in parts["test"]}
+    assert all(r["scores"].keys() == {"truth"} and r["scores"]["truth"].keys() <= set(TUNED) for r in tuning)  # nothing else is looked at
+    assert not list(tmp_path.glob(".fewview*"))  # views that were prepared for this run
     tried = [(r["task"]["method"], r["task"]["views"]) for r in tuning]
     assert all(tried.count((method, views)) == 2 for method in ("fdk", "cgls") for views in (7, 13))
     info = json.loads((tmp_path / "sweep.json").read_text())["info"]
@@ -155,6 +159,21 @@ def test_every_method_has_as_many_candidates_and_its_defaults_are_the_first() ->
     assert all(candidates(name, 4)[0] == {} for name in counts)
     assert candidates("fista_tv", 4, {"lambda_": 0.01}) == [{"lambda_": 0.01}]  # what the user fixed is not tried in vain
     assert candidates("control-mean", 4) == [{}]
+
+
+def test_views_that_one_worker_prepared_are_read_by_the_others(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = find_pairs(data)[0]
+    first = views_of(pair, 16, True, shelf=tmp_path / "shelf")
+    alone = views_of(pair, 16, True)
+    loaded._prepared.cache_clear()  # as another process, which has read nothing yet
+    monkeypatch.setattr(loaded, "prepared", None)
+    again = views_of(pair, 16, True, shelf=tmp_path / "shelf")
+    assert np.array_equal(again.values, first.values)
+    assert np.array_equal(again.values, alone.values)
+    assert again.scan == first.scan
+    assert again.meta["corrections"] == first.meta["corrections"] == alone.meta["corrections"]
+    with pytest.raises(TypeError):  # of another size nothing was prepared
+        views_of(pair, 17, True, shelf=tmp_path / "shelf")
 
 
 def test_unknown_methods_and_selections_are_refused_before_the_work(data: Path, tmp_path: Path) -> None:

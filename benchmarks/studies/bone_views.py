@@ -204,8 +204,8 @@ def about(plan: Plan) -> str:
         f"{plan.bones} phantom tibiae, and {plan.others} for the intervals: {plan.slices} slices around {plan.t_mm:g} mm below the knee at "
         f"{1000 * plan.voxel_mm:g} um, on the middle of a detector of {PANEL[0]} x {PANEL[1]}; physics of `fewview.recon.simulate` with "
         f"{plan.photons} photons; all methods are given the same views, which `correct_two_materials` has corrected for the spectrum of "
-        f"the tube; threshold {THRESHOLD:g} 1/mm; compartments found in each reconstruction. Bias: (measured - true) / true in per cent, its "
-        "mean over bones with a 90 % interval; then where nine of ten single scans lie; then the conformal interval of one scan, made from "
+        f"the tube; threshold {THRESHOLD:g} 1/mm; compartments found in each reconstruction. Bias: (measured - true) / true in per cent, "
+        "its mean over bones with a 90 % interval; then where nine of ten single scans lie; then the conformal interval of one scan, made from "
         "the other bones, in per cent of the mean truth, and for how many bones it holds the truth."
     )
 

@@ -205,7 +205,7 @@ def about(plan: Plan) -> str:
         f"{1000 * plan.voxel_mm:g} um, on the middle of a detector of {PANEL[0]} x {PANEL[1]}; physics of `fewview.recon.simulate` with "
         f"{plan.photons} photons; all methods are given the same views, which `correct_two_materials` has corrected for the spectrum of "
         f"the tube; threshold {THRESHOLD:g} 1/mm; compartments found in each reconstruction. Bias: (measured - true) / true in per cent, "
-        "its mean over bones with a 90 % interval; then where nine of ten single scans lie; then the conformal interval of one scan, made from "
+        "its mean over bones with a 90 % interval; then where nine of ten single scans lie; then the conformal interval of a scan, from "
         "the other bones, in per cent of the mean truth, and for how many bones it holds the truth."
     )
 

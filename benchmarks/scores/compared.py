@@ -95,8 +95,8 @@ class VolumePair:
         return fit_grey(self.volume, self.reference, self.mask)(self.volume)
 
     @cached_property
-    def similarity(self) -> NDArray[np.float64]:
-        """The structural similarity at each voxel."""
+    def similarity(self) -> Float[NDArray[np.float64], "z y x"]:
+        """The structural similarity at each voxel, -1 to 1 (dimensionless)."""
         return ssim_map(self.inside, self.target, data_range=self.yardstick.data_range)
 
     @cached_property

@@ -39,7 +39,7 @@ def ssim(volume: Values, reference: Values, *, data_range: float, mask: Inside |
     return float(similarity[border].mean()) if mask is None else float(similarity[inside].mean())
 
 
-def ssim_map(volume: Values, reference: Values, *, data_range: float) -> NDArray[np.float64]:
+def ssim_map(volume: Values, reference: Values, *, data_range: float) -> Float[NDArray[np.float64], "*shape"]:
     """The structural similarity at each place of the arrays, whose mean is that of `ssim`."""
     from skimage.metrics import structural_similarity
 

@@ -96,7 +96,7 @@ class VolumePair:
 
     @cached_property
     def similarity(self) -> Float[NDArray[np.float64], "z y x"]:
-        """The structural similarity at each voxel."""
+        """The structural similarity at each voxel, -1 to 1 (dimensionless)."""
         return ssim_map(self.inside, self.target, data_range=self.yardstick.data_range)
 
     @cached_property

@@ -78,7 +78,7 @@ def test_every_iterative_method_does_it(method: str) -> None:
     there = reconstruct(views_of_limb(), method, WHOLE, check=False, **given).volume[PART]
     seen: list[tuple[int, ...]] = []
     given |= {"start": there, "mask": there > -1, "weights": "counts"}
-    region = reconstruct(views_of_limb(), method, BOX, [lambda p: seen.append(np.shape(p.volume))], check=False, **given)
+    region = reconstruct(views_of_limb(), method, BOX, [lambda p: seen.append(np.asarray(p.volume).shape)], check=False, **given)
     alone = reconstruct(views_of_limb(), method, BOX, check=False, outside="ignore", **given).volume
     assert error(region.volume, there) < 0.25 * error(alone, there)
     assert set(seen) == {BOX.shape}

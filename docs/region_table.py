@@ -40,7 +40,7 @@ def knee(scan: Scan) -> tuple[Grid, Grid, tuple[slice, ...]]:
     z, y, x = ((n - SIDE) // 2 for n in whole.shape)
     y -= 38  # the bones are off the middle of the leg
     cx, cy, cz = (float(c) for c in whole.origin_mm + (np.array((x, y, z)) + (SIDE - 1) / 2) * VOXEL_MM)
-    return whole, Grid((SIDE,) * 3, VOXEL_MM, (cx, cy, cz)), tuple(slice(a, a + SIDE) for a in (z, y, x))
+    return whole, Grid((SIDE, SIDE, SIDE), VOXEL_MM, (cx, cy, cz)), tuple(slice(a, a + SIDE) for a in (z, y, x))
 
 
 def make(folder: Path) -> None:

@@ -56,8 +56,9 @@ def error(volume: np.ndarray, other: np.ndarray) -> float:
 
 
 def test_a_part_is_better_than_total_variation_and_sees_nothing_of_the_outside() -> None:
-    p, seen = scan_of_limb(), []
-    part = reconstruct(p, "tvnet", BOX, [lambda step: seen.append(step.volume.shape)], check=False)
+    p = scan_of_limb()
+    seen: list[tuple[int, ...]] = []
+    part = reconstruct(p, "tvnet", BOX, [lambda step: seen.append(np.asarray(step.volume).shape)], check=False)
     drawn = reconstruct(p, "tvnet", BOX, check=False, consistency=3, held_out=False).volume
     smooth = reconstruct(p, "pdhg_tv", BOX, check=False)
     ignored = reconstruct(p, "pdhg_tv", BOX, check=False, outside="ignore").volume

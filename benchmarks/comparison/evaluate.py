@@ -33,6 +33,8 @@ from .loaded import Subject, mean_references, pairs_in, subject_of, views_of
 from .own_rendering import own_rendering
 from .pair_task import PairTask
 
+_OTHERWISE_KNOWN = ("data", "as_read", "train", "maps", "shelf")  # fields that no key needs, or that keys have in another form
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -53,7 +55,8 @@ class Evaluation:
 
     ``prepare`` corrects the views as the reference was, for all methods alike; without it they are as measured. ``grey_fit`` and
     ``register`` bring each volume to its reference before it is compared, and the map and the motion are recorded. ``bin`` averages
-    detector pixels while two of them fit into a voxel, for all methods alike, before anything is scored.
+    detector pixels while two of them fit into a voxel, for all methods alike, before anything is scored. The ``shelf`` is a folder where
+    workers keep prepared views for one another.
     """
 
     data: Path
@@ -68,10 +71,11 @@ class Evaluation:
     prepare: bool = True
     bones: Mapping[str, float] = field(default_factory=dict)
     maps: Mapping[str, Maps] = field(default_factory=dict)
+    shelf: Path | None = None
 
     def measured(self, tasks: Sequence[PairTask]) -> list[PairTask]:
         """The tasks with these conditions as part of their keys, so that a record made with another yardstick is not reused for them."""
-        shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("data", "as_read", "train", "maps")}
+        shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in _OTHERWISE_KNOWN}
         seen = {"train": self.train}
         return [
             dataclasses.replace(t, scoring=shared | {"map": digest(self.maps.get(map_key(t)))} | (seen if t.method in CONTROLS else {}))
@@ -88,8 +92,7 @@ class Evaluation:
             if "linear" not in first:
                 raise InputError(f"{task.method} has no linear map", expected="a map fitted on training animals", remedy="see fit_animals")
             made = dataclasses.replace(made, volume=first["linear"](made.channels))
-        subject = scene.subject
-        yardstick = Yardstick(float("nan"), line_window=self.line_window, grey_fit=self.grey_fit, register=self.register)
+        subject, yardstick = scene.subject, self.yardstick
         compared = all_scores(made, subject.grid, subject.references, scene.whole, scene.index, yardstick, subject.body, maps)
         scores = {section: {**part} for section, part in compared.scores.items()}
         self._perceptual(scores, compared.images, yardstick)
@@ -108,13 +111,18 @@ class Evaluation:
             "corrections": scene.given.meta.get("corrections", ()),
         }
 
+    @property
+    def yardstick(self) -> Yardstick:
+        """How volumes and views are compared; each reference brings its own bone threshold."""
+        return Yardstick(float("nan"), line_window=self.line_window, grey_fit=self.grey_fit, register=self.register)
+
     def scene(self, task: PairTask) -> Scene:
         """What a task works on."""
         pair = self.pair(task.animal, task.week)
-        whole = views_of(pair, task.size, self.prepare)
+        whole = views_of(pair, task.size, self.prepare, shelf=self.shelf)
         index = choose_views(whole, task)
         given = (whole if task.photons is None else views_of(pair, task.size, self.prepare, task.photons, task.seed))[index]
-        subject = subject_of(pair, task.size, self.bones)
+        subject = subject_of(pair, task.size, self.bones, whole.scan)
         if self.bin:
             whole, given = (binned(p, subject.grid.voxel_mm) for p in (whole, given))
         return Scene(whole, given, index, subject)

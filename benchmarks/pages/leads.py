@@ -9,6 +9,7 @@ from typing import Any
 
 from ...base import InputError
 from ...recon import METHODS
+from ...recon.method.registry import ROWS
 from ..comparison.choosing.tuning import HEADLINE
 from ..comparison.control_methods import CONTROLS, TV_FDK
 from ..comparison.tables import stands, values_of
@@ -36,11 +37,14 @@ class Lead:
 
 
 def is_classical(method: str) -> bool:
-    """Whether a method learns nothing from animals, or is the linear map of two such methods.
+    """Whether a method learned nothing from volumes, or is the linear map of two such methods. An iterative method whose prior was learned
+    beforehand is none.
 
-    >>> [is_classical(name) for name in ("fdk", "pdhg_tv", "control-tv-fdk", "control-mean", "pixelnerf")]
-    [True, True, True, False, False]
+    >>> [is_classical(name) for name in ("fdk", "pdhg_tv", "control-tv-fdk", "control-mean", "pixelnerf", "wcrr")]
+    [True, True, True, False, False, False]
     """
+    if method in ROWS and ROWS[method].shipped:
+        return False
     return method == TV_FDK or (method in METHODS and METHODS[method].kind in CLASSICAL)
 
 

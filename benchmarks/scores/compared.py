@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ...base import InputError
@@ -16,6 +17,7 @@ from ...base.shapes import AnyViews, Float, FloatVolume, Images, VolumeMask
 from ...geometry import Grid
 from .against.alignment import fit_grey
 from .bone_metrics import measured_pair
+from .metrics import ssim_map
 from .perceptual import Perceptual
 from .volume_metrics import SurfaceDistance, surface_distance
 
@@ -91,6 +93,11 @@ class VolumePair:
     def grey_fitted(self) -> FloatVolume:
         """The volume after the best gain and offset."""
         return fit_grey(self.volume, self.reference, self.mask)(self.volume)
+
+    @cached_property
+    def similarity(self) -> Float[NDArray[np.float64], "z y x"]:
+        """The structural similarity at each voxel, -1 to 1 (dimensionless)."""
+        return ssim_map(self.inside, self.target, data_range=self.yardstick.data_range)
 
     @cached_property
     def measured(self) -> tuple[Measured, Measured] | None:

@@ -33,14 +33,21 @@ def ssim(volume: Values, reference: Values, *, data_range: float, mask: Inside |
 
     The map is computed on the whole array and averaged over the mask (default: all but the border of the window, as in scikit-image).
     """
+    volume, reference, inside = _checked(volume, reference, data_range, mask)
+    similarity = ssim_map(volume, reference, data_range=data_range)
+    border = (slice(3, -3),) * volume.ndim
+    return float(similarity[border].mean()) if mask is None else float(similarity[inside].mean())
+
+
+def ssim_map(volume: Values, reference: Values, *, data_range: float) -> Float[NDArray[np.float64], "*shape"]:
+    """The structural similarity at each place of the arrays, whose mean is that of `ssim`."""
     from skimage.metrics import structural_similarity
 
-    volume, reference, inside = _checked(volume, reference, data_range, mask)
+    volume, reference, _ = _checked(volume, reference, data_range, None)
     if min(volume.shape) < 7:
         raise InputError(f"an array of shape {volume.shape}", expected="at least 7 along each axis, the window of SSIM")
     result: Any = structural_similarity(volume, reference, data_range=data_range, full=True)
-    mean, similarity = result
-    return float(mean) if mask is None else float(similarity[inside].mean())
+    return result[1]
 
 
 def _checked(volume: Values, reference: Values, data_range: float, mask: Inside | None) -> tuple[Values, Values, Inside]:

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -95,6 +95,32 @@ def aligned(
     return volume, how
 
 
+def scores_against(
+    reference: Reference,
+    made: Made,
+    grid: Grid,
+    seen: VolumeMask,
+    yardstick: Yardstick,
+    body: VolumeMask | None = None,
+    maps: Mapping[str, LinearMap] | None = None,
+    names: Iterable[str] | None = None,
+) -> tuple[Scores, VolumePair, dict[str, Any]]:
+    """The scores of a volume against one reference (those of ``names``; None: all), as it is and after the ``maps`` to this reference.
+
+    With them come the pair that was compared and how the volume was brought to the reference. ``seen`` are the voxels that all views see.
+    """
+    inside = seen if reference.known is None else seen & reference.known
+    wanted = None if names is None else tuple(names)
+    pair = VolumePair(made.volume, reference.volume, grid, inside, replace(yardstick, bone=reference.bone), body)  # bad shapes are refused
+    moved, how = aligned(made.volume, reference.volume, grid, inside, yardstick)
+    compared = replace(pair, volume=moved)
+    scores = scores_of("volume", "volume", compared, wanted) if made.raw else {}
+    for short, needs in MAPPED.items():
+        if maps and short in maps:
+            scores |= scores_of("volume", needs, replace(pair, volume=maps[short](made.channels)), wanted)
+    return scores, compared, how
+
+
 def all_scores(
     made: Made,
     grid: Grid,
@@ -116,14 +142,9 @@ def all_scores(
     scores: dict[str, Scores] = {}
     pairs, alignment = {}, {}
     for name, reference in references.items():
-        inside = mask if reference.known is None else mask & reference.known
-        pair = VolumePair(volume, reference.volume, grid, inside, replace(yardstick, bone=reference.bone), body)  # bad shapes are refused
-        moved, how = aligned(volume, reference.volume, grid, inside, yardstick)
-        pairs[name], alignment[name] = replace(pair, volume=moved), how
-        scores[name] = scores_of("volume", "volume", pairs[name]) if made.raw else {}
-        for short, needs in MAPPED.items():
-            if maps and short in maps.get(name, {}):
-                scores[name] |= scores_of("volume", needs, replace(pair, volume=maps[name][short](made.channels)))
+        scores[name], pairs[name], alignment[name] = scores_against(
+            reference, made, grid, mask, yardstick, body, maps.get(name) if maps else None
+        )
     if len(given) == 1:  # the published protocol has one input view
         own = projected(volume, grid, whole[given]) if made.rendering is None else made.rendering[None]
         scores["table2-compat"] = scores_of("table2-compat", "views", ViewPair(own, whole[given].values, PUBLISHED_RANGE))

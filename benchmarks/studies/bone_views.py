@@ -1,7 +1,7 @@
 """How many views does a quantity of bone need? Pieces of phantom tibiae at 20 um, scanned with fewer and fewer views, beside the truth.
 
 ``fewview bench bone_views --out RESULTS``: bias of each quantity with its interval, per method and number of views; conformal intervals of
-one scan (made from all bones but one, tried on that one); and from how many views on the bias stays below 2 and 5 %.
+one scan, made from other bones and tried on these; and from how many views on the bias stays below 2 and 5 %.
 """
 
 from __future__ import annotations
@@ -16,15 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from ...base.settings import Count, Mm, Several, checked
+from ...base.settings import Count, Mm, Several, Whole, checked
 from ...base.shapes import Volume
-from ...bone import CompartmentSettings, KnownError, fit_intervals, measure
+from ...bone import CompartmentSettings, fit_intervals, measure
 from ...data import Projections
 from ...data.phantom.piece import tibia_piece
 from ...data.volumes.resample import resample
 from ...geometry import Grid, Scan, skyscan_1276, views
 from ...recon import load_method, reconstruct, simulate
-from ..sweeps.columns import Cell, Column, Row, TablePlan, count, flat
+from ...recon.corrections.beam_hardening import correct_two_materials
+from ...recon.physics.effects import Physics
+from ..scores.bone_bias import LEVEL, bias_of, coverage_of, groups_of, interval_of, known_errors, studied, views_needed
+from ..sweeps.columns import Cell, Column, Row, TablePlan, flat
 from ..sweeps.records import Record
 from ..sweeps.study import Study, write_tables
 
@@ -33,7 +36,6 @@ THRESHOLD = 0.10  # 1/mm: between marrow (0.033) and bone (0.17 and 0.20)
 PANEL = (512, 768)  # rows and columns of the whole detector, on whose middle the specimen falls
 FINER = 0.625  # voxel of the phantom, of that of the reconstruction
 WIDTH_MM, EDGE = 3.52, 2  # of the reconstruction; slices at both ends that are not measured
-LEVEL = 0.9
 NEEDED = (2.0, 5.0)  # per cent of bias
 SETTINGS: Mapping[str, Mapping[str, Any]] = {"fdk": {"filter": "hann"}}
 
@@ -44,6 +46,7 @@ class Plan:
 
     Args:
         bones: number of animals.
+        others: number of further animals, of which conformal intervals are made; 0 for none.
         views: numbers of views, out of 260.
         methods: names of methods, or my_file.py:my_function.
         voxel_mm: of the reconstruction, and pixel of the detector at the axis.
@@ -52,9 +55,10 @@ class Plan:
         photons: mean count of an empty pixel.
     """
 
-    bones: Count = 24
+    bones: Count = 12
+    others: Whole = 19
     views: Several[Count] = (13, 26, 52, 130, 260)
-    methods: Several[str] = ("fdk", "fista_tv")
+    methods: Several[str] = ("fdk", "pdhg_tv", "tvnet")
     voxel_mm: Mm = 0.02
     slices: Count = 24
     t_mm: Mm = 2.4
@@ -63,9 +67,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Task:
-    """One reconstruction of one bone."""
+    """One reconstruction of one bone; of one ``for_intervals`` nothing else is told."""
 
     bone: int
+    for_intervals: bool
     views: int
     method: str
     voxel_mm: float
@@ -80,11 +85,12 @@ class Task:
 
 
 def tasks(plan: Plan) -> list[Task]:
-    """The tasks, method by method and bone by bone, so that the quick methods are done first. An unknown method is refused."""
+    """The tasks, bone by bone, so that each is scanned once. An unknown method is refused."""
     for method in plan.methods:
         load_method(method)
     fixed = plan.voxel_mm, plan.slices, plan.t_mm, plan.photons
-    return [Task(bone, n, method, *fixed) for method in plan.methods for bone in range(plan.bones) for n in plan.views]
+    bones = [(bone, bone >= plan.bones) for bone in range(plan.bones + plan.others)]
+    return [Task(*bone, n, method, *fixed) for bone in bones for n in plan.views for method in plan.methods]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +116,14 @@ def specimen(bone: int, voxel_mm: float, slices: int, t_mm: float, photons: int)
         dso_mm=dso_mm, dsd_mm=dso_mm, rows=deep + 8, cols=math.ceil(1.18 * wide), pixel_mm=voxel_mm, angles_deg=whole.angles_deg
     )
     truth = np.asarray(resample(phantom, fine, grid), dtype=np.float32)
-    return Specimen(simulate(phantom, fine, part, seed=bone, photons=photons, polychromatic=False), grid, quantities(truth, grid))
+    return Specimen(simulate(phantom, fine, part, seed=bone, photons=photons), grid, quantities(truth, grid))
+
+
+@lru_cache(maxsize=1)
+def chosen_views(scan: Projections, count: int) -> Projections:
+    """So many views, corrected for the spectrum of the tube by what they show themselves: the same for all methods."""
+    part = scan[views.evenly(scan.scan, count)]
+    return correct_two_materials(part, Physics().beam().binned(24), reference_kev=Physics().reference_kev)
 
 
 def quantities(volume: Volume, grid: Grid) -> dict[str, float]:
@@ -123,7 +136,7 @@ def quantities(volume: Volume, grid: Grid) -> dict[str, float]:
 def run(plan: Plan, task: Task) -> dict[str, Any]:
     """Quantities of a reconstruction, and what is true."""
     known = specimen(task.bone, task.voxel_mm, task.slices, task.t_mm, task.photons)
-    part, cpu = known.scan[views.evenly(known.scan.scan, task.views)], time.process_time()
+    part, cpu = chosen_views(known.scan, task.views), time.process_time()
     rec = reconstruct(part, task.method, known.grid, check=False, **SETTINGS.get(task.method, {}))
     if "interrupted" in rec.settings:
         raise KeyboardInterrupt
@@ -143,36 +156,23 @@ def rows(records: Sequence[Record]) -> list[Row]:
     return found
 
 
-def bias_of(group: Sequence[Row]) -> tuple[float, float]:
-    """(mean bias in per cent, half the width of its 90 % interval by Student's t; infinite for one bone)."""
-    from scipy.stats import t
-
-    values = np.array([row["bias"] for row in group])
-    n = len(values)
-    half = float(t.ppf(0.5 + LEVEL / 2, n - 1) * values.std(ddof=1) / math.sqrt(n)) if n > 1 else math.inf
-    return float(values.mean()), half
-
-
-def coverage_of(group: Sequence[Row]) -> tuple[int, int] | None:
-    """(bones whose truth lies in the interval that all other bones give, bones); None where there are too few for a level of 90 %."""
-    known = [KnownError(str(r["bone"]), r["method"], r["views"], r["quantity"], -r["error"]) for r in group]
-    if len(known) < 20:
-        return None
-    inside = 0
-    for n, one in enumerate(known):
-        low, high = fit_intervals([*known[:n], *known[n + 1 :]], LEVEL).of(one.method, one.views)[one.quantity]
-        inside += low <= one.error <= high
-    return inside, len(known)
+def _bones(group: Sequence[Row]) -> Cell:
+    return Cell(str(len(studied(group))))
 
 
 def _bias(group: Sequence[Row]) -> Cell:
-    middle, half = bias_of(group)
+    middle, half = bias_of(studied(group))
     return Cell(f"{middle:+.1f}" + (f" ± {half:.1f}" if math.isfinite(half) else ""), abs(middle))
 
 
 def _one_scan(group: Sequence[Row]) -> Cell:
-    low, high = np.percentile([row["bias"] for row in group], [50 - 50 * LEVEL, 50 + 50 * LEVEL])
+    low, high = np.percentile([row["bias"] for row in studied(group)], [50 - 50 * LEVEL, 50 + 50 * LEVEL])
     return Cell(f"{low:+.1f} to {high:+.1f}")
+
+
+def _width(group: Sequence[Row]) -> Cell:
+    bounds, true = interval_of(group), float(np.mean([row["true"] for row in studied(group)]))
+    return Cell("" if bounds is None else f"± {50 * (bounds[1] - bounds[0]) / true:.1f}")
 
 
 def _coverage(group: Sequence[Row]) -> Cell:
@@ -180,26 +180,16 @@ def _coverage(group: Sequence[Row]) -> Cell:
     return Cell("" if found is None else f"{found[0]} of {found[1]}")
 
 
-def views_needed(found: Sequence[Row], method: str, quantity: str, most: float) -> int | None:
-    """The fewest views from which on the mean bias stays within ``most`` per cent; None where even the most views do not."""
-    own = [row for row in found if row["method"] == method and row["quantity"] == quantity]
-    needed = None
-    for n in sorted({row["views"] for row in own}, reverse=True):
-        if abs(bias_of([row for row in own if row["views"] == n])[0]) > most:
-            break
-        needed = n
-    return needed
-
-
 def notes(records: Sequence[Record]) -> list[str]:
     """The answer in sentences, and how often the intervals held."""
-    found, said = rows(records), []
+    everything, said = rows(records), []
+    found = studied(everything)
     for method in dict.fromkeys(row["method"] for row in found):
         for most in NEEDED:
             needed = {q: views_needed(found, method, q, most) for q in QUANTITIES}
             words = ", ".join(f"{q.replace('_', '/' if q == 'BV_TV' else '.')} {n or 'more than there are'}" for q, n in needed.items())
             said.append(f"{method}: views needed for a bias of at most {most:g} %: {words}.")
-    held = [c for group in _groups(found) if (c := coverage_of(group)) is not None]
+    held = [c for group in groups_of(everything) if (c := coverage_of(group)) is not None]
     if held:
         inside, total = (sum(column) for column in zip(*held, strict=True))
         said.append(
@@ -208,20 +198,15 @@ def notes(records: Sequence[Record]) -> list[str]:
     return said
 
 
-def _groups(found: Sequence[Row]) -> list[list[Row]]:
-    groups: dict[tuple[Any, ...], list[Row]] = {}
-    for row in found:
-        groups.setdefault((row["method"], row["views"], row["quantity"]), []).append(row)
-    return list(groups.values())
-
-
 def about(plan: Plan) -> str:
     """What was scanned."""
     return (
-        f"{plan.bones} phantom tibiae, {plan.slices} slices around {plan.t_mm:g} mm below the knee at {1000 * plan.voxel_mm:g} um, on the "
-        f"middle of a detector of {PANEL[0]} x {PANEL[1]}; physics of `fewview.recon.simulate` at one energy with {plan.photons} photons; "
-        f"threshold {THRESHOLD:g} 1/mm; compartments found in each reconstruction. Bias: (measured - true) / true in per cent, its "
-        "mean over bones with a 90 % interval; then where nine of ten single scans lie."
+        f"{plan.bones} phantom tibiae, and {plan.others} for the intervals: {plan.slices} slices around {plan.t_mm:g} mm below the knee at "
+        f"{1000 * plan.voxel_mm:g} um, on the middle of a detector of {PANEL[0]} x {PANEL[1]}; physics of `fewview.recon.simulate` with "
+        f"{plan.photons} photons; all methods are given the same views, which `correct_two_materials` has corrected for the spectrum of "
+        f"the tube; threshold {THRESHOLD:g} 1/mm; compartments found in each reconstruction. Bias: (measured - true) / true in per cent, "
+        "its mean over bones with a 90 % interval; then where nine of ten single scans lie; then the conformal interval of a scan, from "
+        "the other bones, in per cent of the mean truth, and for how many bones it holds the truth."
     )
 
 
@@ -230,10 +215,11 @@ TABLE = TablePlan(
     by=("method", "quantity", "views"),
     rows=rows,
     columns=(
-        count("bones", "bone"),
+        Column("bones", _bones),
         Column("mean bias, %", _bias, "low"),
         Column("single scans, %", _one_scan),
-        Column("truth inside the interval of the other bones", _coverage),
+        Column("interval of one scan, %", _width),
+        Column("truth inside it", _coverage),
     ),
     sort=True,
     within=("quantity", "views"),
@@ -241,13 +227,16 @@ TABLE = TablePlan(
 
 
 def write(study: Study, plan: Plan, results: Path, records: Sequence[Record], info: Mapping[str, Any]) -> None:
-    """table.md, and the curves as curves.png."""
+    """table.md, the curves as curves.png, and the intervals as intervals.json for ``fewview bone measure --intervals``."""
     from ..pages.bone_curve import write_bone_curve
 
     write_tables(study, plan, results, records, info)
     found = rows([r for r in records if "failed" not in r])
-    if found:
-        write_bone_curve(found, bias_of, results / "curves.png")
+    if studied(found):
+        write_bone_curve(studied(found), bias_of, results / "curves.png")
+    if known := known_errors(found):
+        provenance = {"study": study.name, "about": study.about(plan), "code": records[0]["code"]}
+        fit_intervals(known, LEVEL, provenance=provenance).write(results / "intervals.json", force=True)
 
 
 STUDY = Study(

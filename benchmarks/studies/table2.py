@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...base import InputError
-from ...base.files import own_path
+from ...base.files import own_path, remove
 from ...base.psnr import DATA_RANGE_PER_MM
 from ...data.pairs import AS_STATED, AsRead, Pair, split_pairs
 from ...recon import METHODS
@@ -19,7 +19,7 @@ from ..comparison.choosing.linear_fit import fit_animals, fit_maps
 from ..comparison.choosing.tuning import TUNED, Choice, candidates, choices_of, choose
 from ..comparison.control_methods import CONTROLS, ONLY_AT, TV_FDK, UNTRAINED
 from ..comparison.evaluate import Evaluation
-from ..comparison.loaded import thresholds
+from ..comparison.loaded import SHELF, thresholds
 from ..comparison.making_tasks import make_tasks
 from ..comparison.pair_task import PairTask
 from ..comparison.sample_distance import PUBLISHED_COUNT, measure_samples
@@ -155,7 +155,7 @@ def prepare(plan: Plan, desk: Desk) -> Ready:
     train = sorted({pair.animal for pair in parts["train"]}, key=int)
     evaluation = Evaluation(
         plan.data, plan.as_read, plan.line_window, tuple(train), plan.features, plan.keep_volumes, plan.grey_fit, plan.register, plan.bin,
-        plan.prepare, thresholds(parts["train"], plan.size),
+        plan.prepare, thresholds(parts["train"], plan.size), shelf=desk.results.resolve() / SHELF,
     )  # fmt: skip
     tried = {method: candidates(method, plan.budget, given.get(method)) for method in methods}
     everything = [Choice(method, settings, ONLY_AT.get(method)) for method, found in tried.items() for settings in found]
@@ -216,6 +216,7 @@ def info(ready: Ready) -> dict[str, Any]:
 def write(study: Study, ready: Ready, results: Path, records: Sequence[Record], info: Mapping[str, Any]) -> None:
     """Write the tables in three formats, and the report."""
     plan = ready.plan
+    remove(results / SHELF)  # all that needs prepared views is done
     measure_samples(results, ready.settings, ready.train, plan.size, plan.line_window, judges(plan.features).features, plan.samples)
     rows = rows_of(records, results)
     said = [f"* {line}" for line in (*in_words(records), *ready.remarks)]

@@ -25,6 +25,7 @@ from .preparation import prepare_into, prepare_views
 from .projections_file import PROJECTIONS, integral_doubts, read_projections
 from .public.cwi_walnut import is_cwi, open_cwi_walnut
 from .public.heltomo import is_heltomo, open_heltomo
+from .public.pcct_walnut import is_pcct_walnut, open_pcct_walnut
 from .public.r2_gaussian import is_r2, open_r2
 from .public.rabbitct import is_rabbitct, open_rabbitct
 from .raw import RawScan, RawSource
@@ -56,6 +57,7 @@ FORMATS = (
     Format("SkyScan", "a folder of 16-bit TIFFs with their .log (or the .log)", is_skyscan, open_skyscan),
     Format("R2-Gaussian", "a folder with the meta_data.json of R2-Gaussian", is_r2, open_r2),
     Format("CWI walnut", "a folder of a walnut of CWI (or one tubeV* of it)", is_cwi, open_cwi_walnut),
+    Format("PCCT walnut", "a folder of one height of a walnut of Zhou et al. (Total/AcqPara.mat)", is_pcct_walnut, open_pcct_walnut),
     Format("HelTomo", "a .mat file with the struct CtData of HelTomo (HTC 2022)", is_heltomo, open_heltomo),
     Format("RabbitCT", "", is_rabbitct, open_rabbitct),
     Format("BoneMet", "a BoneMet folder of X-ray PNGs (or the data set's root, with animal= and week=)", is_bonemet, open_bonemet),

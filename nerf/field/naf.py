@@ -18,6 +18,7 @@ from ...data import Projections
 from ...data.multiresolution import bin_projections
 from ...geometry import Grid, Scan
 from ...recon import Operator
+from ...recon.iterative.region.beside import require_whole_object
 from ...recon.method import Callback, Progress, StopRun, method_function
 from ..device import autocast_type, require_memory_on, usable_device
 from .encoding import DenseGrids, HashGrids
@@ -226,8 +227,11 @@ def _random_rays(
 
 @method_function(NafSettings)
 def naf(projections: Projections, grid: Grid, settings: NafSettings, callbacks: Sequence[Callback]) -> Volume:
-    """Fit a field to the projections, then read it at the voxel centres."""
+    """Fit a field to the projections, then read it at the voxel centres. InputError where the views show an object beside the grid: the
+    field has no place for it, and would put it inside.
+    """
     usable_device(settings.device)
+    require_whole_object(projections, grid, "naf", "use pdhg_tv or tvnet, which take away what lies outside, or leave --box out")
     field, _ = fit(projections, grid, settings, callbacks)
     with torch.no_grad():
         return field.volume(grid).cpu().numpy()

@@ -25,7 +25,7 @@ from ...geometry import Grid
 from ...recon import Operator
 from ...recon.iterative.tuning.held_out import held_out
 from ...recon.iterative.tuning.supported_share import as_voxels_show
-from .inputs import facts, grey_scale, left_over, total_variation
+from .inputs import TvWeight, facts, grey_scale, left_over
 from .learner import Network
 
 PARTS, LEAST_VIEWS = 4, 20  # with 13 views a head became worse: two views are too few to judge by, and what hides three is another scan
@@ -52,7 +52,7 @@ class Hidden:
         return ((self.operator(volume) @ self.filter - self.filtered) ** 2).mean()
 
 
-def adapted(module: Network, projections: Projections, grid: Grid, lambda_: float, rounds: int) -> tuple[Network, dict[str, Any]]:
+def adapted(module: Network, projections: Projections, grid: Grid, weight: TvWeight, rounds: int) -> tuple[Network, dict[str, Any]]:
     """The network after at most ``rounds`` rounds of learning from the scan, and what was found: ``adapt_gain`` is the share of the squared
     error of the views kept apart that this took away. Without a gain it is the network that was given.
 
@@ -64,8 +64,8 @@ def adapted(module: Network, projections: Projections, grid: Grid, lambda_: floa
     small, box = bin_projections(projections, factor), grid.coarser(factor)
     apart = held_out(len(projections))
     stay = np.setdiff1d(np.arange(len(projections)), apart)
-    judge = _hidden(module, small, box, stay, apart, lambda_)
-    lessons = [_hidden(module, small, box, np.setdiff1d(stay, stay[k::PARTS]), stay[k::PARTS], lambda_) for k in range(PARTS)]
+    judge = hidden(module, small, box, stay, apart, weight)
+    lessons = [hidden(module, small, box, np.setdiff1d(stay, stay[k::PARTS]), stay[k::PARTS], weight) for k in range(PARTS)]
     if judge is None or any(lesson is None for lesson in lessons):
         return module, {"adapt_gain": 0.0, "adapt_rule": "an empty volume"}
     learned, best, taken = _learned(module, [x for x in lessons if x is not None], judge, rounds)
@@ -97,17 +97,17 @@ def _learned(module: Network, lessons: Sequence[Hidden], judge: Hidden, rounds: 
     return kept, best, found
 
 
-def _hidden(module: Network, views: Projections, grid: Grid, given: np.ndarray, asked: np.ndarray, lambda_: float) -> Hidden | None:
+def hidden(module: Network, views: Projections, grid: Grid, given: np.ndarray, asked: np.ndarray, weight: TvWeight) -> Hidden | None:
     """The views ``asked``, to be predicted from the views ``given``; None for an empty volume."""
     device = next(module.parameters()).device
     some, wanted = views[given], views[asked]
-    volume = total_variation(some, grid, lambda_=lambda_).volume
+    volume = weight.volume(some, grid)
     scale = grey_scale(volume)
     if scale == 0:
         return None
     cols = wanted.values.shape[-1]
     ramp = np.sqrt(np.arange(cols, dtype=np.float32) / cols)
     matrix = torch.from_numpy((dct(np.eye(cols, dtype=np.float32), norm="ortho", axis=1) * ramp).astype(np.float32)).to(device)
-    told = torch.from_numpy(facts(some, grid, scale, lambda_)).to(device)
+    told = torch.from_numpy(facts(some, grid, scale, weight.lambda_)).to(device)
     seen = torch.from_numpy(as_voxels_show(wanted, grid.voxel_mm)).to(device)
     return Hidden((volume, left_over(some, grid, volume)), told, scale, Operator(wanted.scan, grid), seen @ matrix, matrix)

@@ -10,36 +10,85 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...base.memory import require_memory
 from ...base.shapes import Float, LineIntegrals, NewVolume, Volume
 from ...data import Projections
 from ...geometry import Grid
 from ...recon import Operator
-from ...recon.analytic.feldkamp import filtered_backprojection
-from ...recon.iterative.pdhg_tv import pdhg_tv
+from ...recon.analytic.feldkamp import fdk, filtered_backprojection
+from ...recon.iterative.arrays import as_numpy
+from ...recon.iterative.pdhg_tv import PdhgTvSettings, minimised, pdhg_tv
+from ...recon.iterative.region.shadow import in_shadow
+from ...recon.iterative.solving.run import Run, whole_around, within_whole
+from ...recon.iterative.solving.setup import data_term
 from ...recon.method import Callback, Progress
 from ...recon.physics.noise import ripple
 
 
+@dataclass(frozen=True)
+class TvWeight:
+    """The weight of total variation that was chosen for a scan.
+
+    Of a part of an object, ``unit`` is what ``lambda_ = 1`` stands for, with as many ``views`` of it on voxels of ``voxel_mm``; of a whole
+    object (None) the views say it.
+    """
+
+    lambda_: float
+    unit: float | None = None
+    views: int = 0
+    voxel_mm: float = 0.0
+
+    def volume(self, projections: Projections, grid: Grid) -> NewVolume:
+        """Total variation [z, y, x] in 1/mm of this weight, from some of the views or a coarser copy of them."""
+        if self.unit is None:
+            return pdhg_tv(projections, grid, lambda_=self.lambda_, outside="ignore")
+        seen = in_shadow(projections, grid)
+        unit = self.unit * len(projections) / self.views * grid.voxel_mm / self.voxel_mm  # see tuning/prior_weight.py
+        settings = PdhgTvSettings(outside="ignore", start=fdk(projections, grid))
+        chosen = {"lambda_": self.lambda_, "lambda_unit": unit}
+        return as_numpy(minimised(Run("pdhg_tv", seen, grid, settings, (), data_term(seen, grid, settings), whole=chosen)))
+
+
 @dataclass(frozen=True, eq=False)
 class FirstVolume:
-    """Total variation at its own weight ``lambda_``, and what it told."""
+    """Total variation at its own weight, and what it told.
+
+    It was made from these ``projections`` on this ``grid``. Where a part of an object was asked for, what lies outside is taken away from
+    them, the grid has a margin, and ``cut`` is the part that was asked for.
+    """
 
     volume: NewVolume
-    lambda_: float
+    weight: TvWeight
     told: dict[str, Any]
+    projections: Projections
+    grid: Grid
+    cut: tuple[slice, ...] = ()
+
+    @property
+    def lambda_(self) -> float:
+        """The weight of total variation, dimensionless."""
+        return self.weight.lambda_
 
 
 def total_variation(
     projections: Projections, grid: Grid, callbacks: Sequence[Callback] = (), lambda_: float | None = None, backend: str = "auto"
 ) -> FirstVolume:
-    """`pdhg_tv` as it is by default, with its weight chosen from the data unless it is given."""
+    """`pdhg_tv` as it is by default, with its weight chosen from the data unless it is given. Of a part of an object it is the same."""
     told: dict[str, Any] = {}
 
     def listen(p: Progress) -> None:
         told.update(p.resolved)
 
-    volume = pdhg_tv(projections, grid, (listen, *callbacks), lambda_=lambda_, backend=backend)
-    return FirstVolume(volume, float(told["lambda_"]), told)
+    settings, listeners = PdhgTvSettings(lambda_=lambda_, backend=backend), (listen, *callbacks)
+    whole = whole_around("pdhg_tv", minimised, projections, grid, settings)
+    if whole is None:
+        volume = pdhg_tv(projections, grid, listeners, lambda_=lambda_, backend=backend, outside="ignore")
+        return FirstVolume(volume, TvWeight(float(told["lambda_"])), told, projections, grid)
+    require_memory(projections.values.nbytes, "the views without what lies outside the grid", "use fewer views, or bin their pixels")
+    volume = within_whole("pdhg_tv", minimised, projections, whole, settings, listeners)
+    weight = TvWeight(float(told["lambda_"]), float(told["lambda_unit"]), len(projections), grid.voxel_mm)
+    views = whole.region.without_outside(projections, whole.volume)
+    return FirstVolume(volume, weight, told, views, whole.region.grid, whole.region.cut)
 
 
 def left_over(projections: Projections, grid: Grid, volume: Volume) -> NewVolume:

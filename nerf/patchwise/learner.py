@@ -15,11 +15,12 @@ from torch import Generator, Tensor, nn
 from ...base.shapes import Float
 from ...data import Projections
 from ...geometry import Grid
+from ...recon.iterative.pdhg_tv import pdhg_tv
 from ...recon.iterative.tuning.prior_weight import TYPICAL
 from ..training.bank import Bank, key_of, original, seen_by_all
 from ..training.examples import moved_along
 from ..training.learner import Example, Given, Group
-from .inputs import facts, grey_scale, left_over, total_variation
+from .inputs import facts, grey_scale, left_over
 from .network import FACTS, Architecture, PatchNetwork
 from .scales import ScaleNetwork, Scales
 from .tiles import tiled
@@ -117,8 +118,9 @@ class TvnetLearner:
 
     def reconstruct(self, module: Network, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
         """Total variation of weight `TYPICAL` with the network's correction, in 1/mm, never below zero; validation scores it."""
-        first = total_variation(projections, grid, lambda_=0.6 * TYPICAL)
-        return torch.from_numpy(np.maximum(first.volume + correction(module, projections, grid, first.volume, first.lambda_), 0))
+        lambda_ = 0.6 * TYPICAL
+        first = pdhg_tv(projections, grid, lambda_=lambda_)
+        return torch.from_numpy(np.maximum(first + correction(module, projections, grid, first, lambda_), 0))
 
 
 def prepared(projections: Projections, grid: Grid, given: Given) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -127,10 +129,11 @@ def prepared(projections: Projections, grid: Grid, given: Given) -> tuple[np.nda
     The draw depends on the views alone, so that a scan that comes again has the same.
     """
     drawn = np.random.default_rng(zlib.crc32(projections.scan.source.tobytes() + given.tobytes())).random()
-    first = total_variation(projections, grid, lambda_=TYPICAL * 0.38 ** float(drawn))
-    scale = max(grey_scale(first.volume), 1e-9)
-    numbers = np.array([scale, *facts(projections, grid, scale, first.lambda_)])
-    return first.volume, left_over(projections, grid, first.volume), numbers
+    lambda_ = TYPICAL * 0.38 ** float(drawn)
+    first = pdhg_tv(projections, grid, lambda_=lambda_)
+    scale = max(grey_scale(first), 1e-9)
+    numbers = np.array([scale, *facts(projections, grid, scale, lambda_)])
+    return first, left_over(projections, grid, first), numbers
 
 
 def patch(inside: np.ndarray, edge: int, generator: Generator) -> tuple[slice, slice, slice]:

@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...base import InputError
 from ...base.settings import Whole, checked
 from ...base.shapes import Volume
 from ...data import Projections
 from ...geometry import Grid
-from ...recon.iterative.region.beside import SEEN_BESIDE, attenuation_beside, covers_what_is_seen
 from ...recon.iterative.sirt import sirt
 from ...recon.iterative.tuning.supported_share import mixed, support
 from ...recon.method import Callback, Progress, StopRun, method_function
@@ -25,8 +23,9 @@ from ..device import require_memory_on, usable_device
 from ..training.checkpoint import module_of, read_checkpoint
 from ..weights import shipped_checkpoint
 from .adapt import adapted
-from .inputs import facts, grey_scale, total_variation
+from .inputs import TvWeight, facts, grey_scale, total_variation
 from .learner import LEARNER, Network, correction
+from .tiles import tile_of
 
 VOLUMES_HELD = 6  # at a time after total variation: it, what it leaves, its filtered copy, the correction, their sum, the mixture
 FAMILIAR = 1.0  # how far, on a log scale, a fact about a scan may lie outside what training had before it is called unfamiliar
@@ -57,15 +56,15 @@ class TvnetSettings:
 def tvnet(projections: Projections, grid: Grid, settings: TvnetSettings, callbacks: Sequence[Callback]) -> Volume:
     """The volume [z, y, x] in 1/mm: `pdhg_tv`, corrected by a small residual network as far as held-out views support it.
 
-    The network works on tiles, so that little more memory is needed than for `pdhg_tv`; it is asked for before the work begins. InputError
-    where the views show an object beside the grid, because the network has not learned what that leaves in the views.
+    The network works on tiles, so that little more memory is needed than for `pdhg_tv`; it is asked for before the work begins. Where the
+    views show an object beside the grid, that is taken away from them as for `pdhg_tv`, and all that follows sees these views.
     """
-    require_whole_object(projections, grid, "tvnet", "use pdhg_tv, which takes away what lies outside a --box, or leave the --box out")
     module, told = _network(settings)
     require_memory_on(torch.device("cpu"), *memory(module, grid))
     listeners = [_without_total(call) for call in callbacks]
     first = total_variation(projections, grid, listeners)
-    told |= {"lambda_": first.lambda_}
+    projections, grid = first.projections, first.grid
+    told |= {"lambda_": first.lambda_} | {name: value for name, value in first.told.items() if name.startswith("outside")}
     volume, far = first.volume, unfamiliar(module, projections, grid, first.volume, first.lambda_)
     refused = settings.held_out and any(name != SIZE for name in far)
     if far:
@@ -75,14 +74,15 @@ def tvnet(projections: Projections, grid: Grid, settings: TvnetSettings, callbac
         told |= {"share": 0.0, "share_rule": "no correction of an unfamiliar scan"}
     else:
         if settings.adapt:
-            module, found = adapted(module, projections, grid, first.lambda_, settings.adapt)
+            module, found = adapted(module, projections, grid, first.weight, settings.adapt)
             told |= found
             if found["adapt_gain"] <= 0:
                 warnings.warn(f"tvnet: nothing was learned from the scan itself: {found['adapt_rule']}", stacklevel=3)
         after = corrected(module, projections, grid, first.volume, first.lambda_, settings.consistency)
         if settings.held_out:
-            told |= _supported(module, projections, grid, first.lambda_, settings.consistency)
+            told |= _supported(module, projections, grid, first.weight, settings.consistency)
         volume = mixed(first.volume, after, float(told.get("share", 1.0)))
+    volume = np.ascontiguousarray(volume[first.cut])
     try:
         for call in callbacks:
             call(Progress(int(first.told.get("iterations", 0)) + 1, int(first.told.get("iterations", 0)) + 1, volume, {}, told))
@@ -91,29 +91,16 @@ def tvnet(projections: Projections, grid: Grid, settings: TvnetSettings, callbac
     return volume
 
 
-def require_whole_object(projections: Projections, grid: Grid, what: str, remedy: str) -> None:
-    """InputError, with the number, where the grid is a region of a larger object."""
-    if covers_what_is_seen(projections, grid):
-        return
-    beside = attenuation_beside(projections, grid)
-    if beside >= SEEN_BESIDE:
-        raise InputError(
-            f"{what} on a part of the object: the views show {beside:.0%} of their largest value beside the grid",
-            expected="a grid that holds all that the views show",
-            remedy=remedy,
-        )
-
-
 def memory(module: Network, grid: Grid) -> tuple[int, str]:
     """The bytes that the network's part takes (total variation asks for its own), and for what."""
-    tile = module.net.bytes_for([min(n, module.net.tile) for n in grid.shape])
+    tile = module.net.bytes_for(tile_of(module.net, grid.shape, module.net.tile))
     return 4 * VOLUMES_HELD * math.prod(grid.shape) + tile, f"the volumes and layers of tvnet on {' x '.join(map(str, grid.shape))} voxels"
 
 
 def corrected(module: Network, projections: Projections, grid: Grid, volume: Volume, lambda_: float, consistency: int) -> Volume:
     """Total variation with the network's correction, and ``consistency`` SIRT iterations towards the views; in 1/mm, never below zero."""
     after = np.maximum(volume + correction(module, projections, grid, volume, lambda_), 0)
-    return sirt(projections, grid, iterations=consistency, start=after) if consistency else after
+    return sirt(projections, grid, iterations=consistency, start=after, outside="ignore") if consistency else after
 
 
 def _network(settings: TvnetSettings) -> tuple[Network, dict[str, Any]]:
@@ -126,12 +113,12 @@ def _network(settings: TvnetSettings) -> tuple[Network, dict[str, Any]]:
     return module, {"weights": name, "trained_steps": checkpoint.step}
 
 
-def _supported(module: Network, projections: Projections, grid: Grid, lambda_: float, consistency: int) -> dict[str, Any]:
+def _supported(module: Network, projections: Projections, grid: Grid, weight: TvWeight, consistency: int) -> dict[str, Any]:
     """The part of the correction that held-out views support, and how it was found; a warning where it is not all of it."""
 
     def both(data: Projections, box: Grid) -> tuple[Volume, Volume]:
-        volume = total_variation(data, box, lambda_=lambda_).volume
-        return volume, corrected(module, data, box, volume, lambda_, consistency)
+        volume = weight.volume(data, box)
+        return volume, corrected(module, data, box, volume, weight.lambda_, consistency)
 
     found = support(projections, grid, both)
     if found.share < 1:

@@ -12,8 +12,8 @@ from ...base import InputError
 from ...data import Projections, Reconstruction
 from ...geometry import Grid
 from ...recon import Method, load_method, reconstruct
+from ...recon.iterative.region.beside import require_whole_object
 from ...recon.method import Callback
-from ..patchwise.method import require_whole_object
 from ..weights import SHA256
 from .learned import LEVEL, spread_of
 

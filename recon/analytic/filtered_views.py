@@ -12,7 +12,8 @@ from ..projector.compiled.threads import in_threads
 from .ramp import convolve_pairs, padded_length
 from .redundancy import Coverage, full_circle_weight, short_scan_cell_weight
 
-_FFT_BYTES = 16 << 20  # padded rows in flight: they should fit in the last cache
+_WEIGHT_BYTES = 16 << 20  # ray weights held at once
+_CACHE_BYTES = 1 << 19  # padded rows that a thread filters at once: from the projections to filtered views they stay in its cache
 
 
 def filtered_views(
@@ -32,21 +33,28 @@ def filtered_views(
     behind an odd one or with the panel (see `whole_pairs`).
     """
     rows, cols = out.shape[1], scan.shape[1]
-    length = padded_length(cols)
-    pairs = (rows + 1) // 2
-    many = max(1, _FFT_BYTES // (8 * pairs * length))
-    few = min(pairs, max(1, _FFT_BYTES // (8 * length)))
+    many = max(1, _WEIGHT_BYTES // (4 * rows * cols))
+    few = 2 * max(1, min((rows + 1) // 2, _WEIGHT_BYTES // (8 * cols)))
     for begin in range(views.start, views.stop, many):
         part = slice(begin, min(begin + many, views.stop))
         vectors = np.stack(pixel_directions(scan, orbit, part), axis=1)
-        for pair in range(0, pairs, few):
-            chunk = slice(2 * pair, min(rows, 2 * (pair + few)))
-            weight = ray_weights(scan, orbit, covered, part, slice(first_row + chunk.start, first_row + chunk.stop))
-            buffer = np.zeros((len(weight), (chunk.stop - chunk.start + 1) // 2, length, 2), dtype=np.float32)
-            jobs = buffer.shape[0] * buffer.shape[1]
-            in_threads(_weigh, jobs, buffer, values[part], weight, vectors, chunk.start, chunk.stop, first_row)
-            convolve_pairs(buffer.view(np.complex64)[..., 0], response)
-            in_threads(_separate, jobs, out[begin - views.start : part.stop - views.start], buffer, chunk.start, chunk.stop)
+        target = out[begin - views.start : part.stop - views.start]
+        for first in range(0, rows, few):
+            stop = min(rows, first + few)
+            weight = ray_weights(scan, orbit, covered, part, slice(first_row + first, first_row + stop))
+            jobs = len(weight) * ((stop - first + 1) // 2)
+            in_threads(_filter_pairs, jobs, response, values[part], weight, vectors, first, stop, first_row, target)
+
+
+def _filter_pairs(begin, end, response, values, weight, vectors, first, stop, first_row, out):
+    """Weigh and filter pairs of rows, counted through the views from row ``first`` to ``stop``: from ``values`` to ``out``."""
+    length = padded_length(values.shape[2])
+    size = max(1, _CACHE_BYTES // (8 * length))
+    for at in range(begin, end, size):
+        buffer = np.zeros((min(size, end - at), length, 2), dtype=np.float32)
+        _weigh(at, buffer, values, weight, vectors, first, stop, first_row)
+        convolve_pairs(buffer.view(np.complex64)[..., 0], response)
+        _separate(at, buffer, out, first, stop)
 
 
 def whole_pairs(rows: slice, panel_rows: int) -> slice:
@@ -77,11 +85,11 @@ def ray_weights(scan: Scan, orbit: Orbit, covered: Coverage, views: slice, rows:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _weigh(begin, end, buffer, values, weight, vectors, first, stop, first_row):  # pragma: no cover - compiled
+def _weigh(begin, buffer, values, weight, vectors, first, stop, first_row):  # pragma: no cover - compiled
     """Projections times weight times the cosine of the ray's angle to the central one; rows 2k and 2k + 1 as one complex row."""
-    pairs, cols = buffer.shape[1], values.shape[2]
+    pairs, cols = (stop - first + 1) // 2, values.shape[2]
     even, odd = np.empty(cols, np.float32), np.empty(cols, np.float32)
-    for job in range(begin, end):
+    for job in range(begin, begin + len(buffer)):
         view, pair = job // pairs, job % pairs
         one = first + 2 * pair
         two = min(one + 1, stop - 1)
@@ -89,7 +97,7 @@ def _weigh(begin, end, buffer, values, weight, vectors, first, stop, first_row):
         _factors(vectors[view], first_row + two, weight[view, min(two - first, weight.shape[1] - 1)], odd)
         if two == one:
             odd[:] = 0
-        upper, lower, row = values[view, one], values[view, two], buffer[view, pair]
+        upper, lower, row = values[view, one], values[view, two], buffer[job - begin]
         for col in range(cols):
             row[col, 0] = upper[col] * even[col]
             row[col, 1] = lower[col] * odd[col]
@@ -107,13 +115,13 @@ def _factors(c, r, weight, out):  # pragma: no cover - compiled
 
 
 @njit(nogil=True, cache=True)
-def _separate(begin, end, out, buffer, first, stop):  # pragma: no cover - compiled
-    """Copy [view, pair, col, 2] into [view, row, col]."""
-    pairs = buffer.shape[1]
-    for job in range(begin, end):
+def _separate(begin, buffer, out, first, stop):  # pragma: no cover - compiled
+    """Copy [job, col, 2], jobs from ``begin`` on, into [view, row, col]."""
+    pairs = (stop - first + 1) // 2
+    for job in range(begin, begin + len(buffer)):
         view, pair = job // pairs, job % pairs
         one = first + 2 * pair
-        row, even, odd = buffer[view, pair], out[view, one], out[view, min(one + 1, stop - 1)]
+        row, even, odd = buffer[job - begin], out[view, one], out[view, min(one + 1, stop - 1)]
         for col in range(out.shape[2]):
             odd[col] = row[col, 1]
         for col in range(out.shape[2]):  # after the other, which has no row of its own where their number is odd

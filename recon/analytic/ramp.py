@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 import scipy.fft as scipy_fft
 from numpy.typing import NDArray
@@ -76,13 +75,12 @@ def convolve_pairs(rows: NDArray[np.complex64], response: NDArray[np.float32]) -
     """Convolve the last axis of ``rows`` [..., col] with the ramp's ``response`` (frequency,) in place, in the unit of the rows.
 
     Two real rows are convolved at once, one as the real and one as the imaginary part. ``rows`` is zero-padded to `padded_length`. The
-    kernel is real and symmetric, so its transform is real and does not mix the two.
+    kernel is real and symmetric, so its transform is real and does not mix the two. One thread works on it: callers share out the rows.
     """
     half = rows.shape[-1] - response.size
     both = np.concatenate([response, response[half:0:-1]])
-    workers = numba.get_num_threads()
-    spectrum = _fft.fft(rows, axis=-1, workers=workers, overwrite_x=True)
+    spectrum = _fft.fft(rows, axis=-1, overwrite_x=True)
     spectrum *= both
-    result = _fft.ifft(spectrum, axis=-1, workers=workers, overwrite_x=True)
+    result = _fft.ifft(spectrum, axis=-1, overwrite_x=True)
     if not np.shares_memory(result, rows):
         rows[...] = result

@@ -118,6 +118,7 @@ ROWS: Mapping[str, Row] = {
         "a learned weakly convex prior after total variation, with shipped weights; its strength is chosen from the data",
         "after Goujon, Neumayer & Unser, SIAM J. Imaging Sci. 17 (2024) 91 (arXiv:2308.10542), in three dimensions",
         _each("share", 0.25, 0.75, 1.0),
+        shipped=True,
     ),
     "naf": Row(
         f"{_NERF}.field.naf:naf",

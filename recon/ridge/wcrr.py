@@ -27,6 +27,7 @@ from .weights import RidgeWeights, read_weights
 TV_STEPS, ITERATIONS = 40, 30
 SIGMA, STRENGTH = 0.25, 0.55  # the best of those tried on heads, legs, a tooth and a chest of 32^3 voxels; see docs/wcrr.md
 MOST = 0.5  # of the prior's volume in the result: both err differently, and where all of the prior is better, half of it nearly is
+OF_THE_WHOLE = ("lambda_", "lambda_unit", "lambda_rule", "lambda_minimum")  # what `choose_lambda` takes over from a whole object
 LEAST = 0.05  # where the share that predicts held-out views best is less, something is wrong with the prior
 
 
@@ -103,9 +104,11 @@ def wcrr_solver(term: DataTerm, weights: RidgeWeights, given: WcrrSettings, firs
 
 
 def _tv_of(run: Run[WcrrSettings]) -> Run[PdhgTvSettings]:
-    """The same run for `pdhg_tv`."""
+    """The same run for `pdhg_tv`; of a part of an object with the weight of the whole, as there."""
     shared = {f.name: getattr(run.settings, f.name) for f in dataclasses.fields(IterativeSettings)}
-    return Run(run.name, run.projections, run.grid, PdhgTvSettings(**shared, lambda_=run.settings.tv), run.callbacks, run.term)
+    whole = {name: run.whole[f"tv_{name.removesuffix('_')}"] for name in OF_THE_WHOLE if f"tv_{name.removesuffix('_')}" in run.whole}
+    settings = PdhgTvSettings(**shared, lambda_=run.settings.tv)
+    return Run(run.name, run.projections, run.grid, settings, run.callbacks, run.term, whole=whole, coarser=run.coarser)
 
 
 def _judged(run: Run[WcrrSettings], weights: RidgeWeights, tv_weight: float) -> tuple[float, dict[str, Any]]:

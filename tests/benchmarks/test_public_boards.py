@@ -215,6 +215,77 @@ def test_a_matlab_file_that_cannot_be_used_is_refused(tmp_path: Path, content: d
         read(tmp_path / "a.mat")
 
 
+# ---- the photon-counting walnuts of Zhou et al.
+
+PCCT = {"nChannelNum": 40, "nSliceNum": 260, "SID": 140.0, "SDD": 325.0, "fDetU": 1.2, "fDetV": 0.2, "U0": 18.5, "V0": 133.0, "InpRot": 0.9}
+NUT, SHELL = np.array([3.0, -2.0, 1.5]), 6.0
+
+
+def pcct_walnut(folder: Path, views: int = 12) -> Path:
+    """Counts of a ball as TIGRE projects it: its source and panel stand on the x axis and turn about z (here by rotation matrices)."""
+    angles = np.linspace(0, 2 * np.pi, views, endpoint=False) + 0.3
+    cols, rows = PCCT["nChannelNum"], PCCT["nSliceNum"]
+    (folder.parent / "CalibrationTable").mkdir(parents=True)
+    rng = np.random.default_rng(5)
+    air = {name: rng.integers(level, level + 400, (rows, cols)) for name, level in (("total", 3000), ("high", 1200))}
+    air["low"] = air["total"] - air["high"]
+    for name, counts in air.items():
+        counts.astype("<u2").tofile(folder.parent / "CalibrationTable" / f"air_table_{name}.raw")
+    np.array([7 * cols + 11 + 1], "<f4").tofile(folder.parent / "CalibrationTable" / "badchannelIndexAll.data")  # row 7, column 11
+    turn = np.radians(PCCT["InpRot"])
+    col, row = np.meshgrid((np.arange(cols) + 0.5 - cols / 2) * PCCT["fDetU"], (np.arange(rows) + 0.5 - rows / 2) * PCCT["fDetV"])
+    y = np.cos(turn) * col - np.sin(turn) * row + (cols / 2 - PCCT["U0"]) * PCCT["fDetU"]
+    z = np.sin(turn) * col + np.cos(turn) * row + (rows / 2 - PCCT["V0"]) * PCCT["fDetV"]
+    panel = np.stack([np.full_like(y, PCCT["SID"] - PCCT["SDD"]), y, z], -1)
+    for name in ("Total", "High"):
+        (folder / name).mkdir(parents=True)
+    for number, angle in enumerate(angles - np.pi):
+        about_z = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+        length = chords(about_z @ [PCCT["SID"], 0, 0], panel @ about_z.T, NUT, SHELL)
+        counts = {name: air[name] * np.exp(-mu * length) for name, mu in (("high", 0.03), ("low", 0.08))}
+        counts["total"] = counts["high"] + counts["low"]
+        for name in ("Total", "High"):
+            seen = np.round(counts[name.lower()])
+            seen[251:254], seen[7, 11] = 0, 4095
+            seen.astype("<u2").tofile(folder / name / f"proj_{number:04d}.raw")
+    scipy.io.savemat(folder / "Total" / "AcqPara.mat", {"AcqPara": {**PCCT, "objViewAngle": angles}})
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_photon_counting_walnut_is_where_its_authors_see_it(tmp_path: Path) -> None:
+    folder = pcct_walnut(tmp_path / "Walnut_8" / "couch_1")
+    for energy, mu in (("high", 0.03), ("low", 0.08)):
+        p = read(folder, energy=energy)
+        scan, (row, col) = p.scan, np.mgrid[: PCCT["nSliceNum"], : PCCT["nChannelNum"]]
+        for view in (0, 5, 11):
+            middle = ((PCCT["nSliceNum"] - 1) / 2, (PCCT["nChannelNum"] - 1) / 2)
+            pixels = scan.detector[view] + (col - middle[1])[..., None] * scan.u[view] + (row - middle[0])[..., None] * scan.v[view]
+            wanted = mu * chords(scan.source[view], pixels, NUT, SHELL)
+            assert wanted.max() > 0.3
+            error = np.abs(p.values[view] - wanted)
+            assert error.max() < 0.03  # whole counts, and rows of the gap that their neighbours stand for
+            assert np.delete(error, np.s_[249:256], axis=0).mean() < 1e-3
+    assert read(folder)[0].values.max() > read(folder, energy="high")[0].values.max()  # hardened between the two
+
+
+def test_a_photon_counting_walnut_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    folder = pcct_walnut(tmp_path / "couch_1", views=3)
+    (folder / "High" / "proj_0001.raw").unlink()
+    with pytest.raises(InputError, match="2 files"):
+        read(folder, energy="high")
+    first = folder / "Total" / "proj_0000.raw"
+    first.write_bytes(first.read_bytes()[:-2])
+    with pytest.raises(InputError, match="10399 numbers"):
+        read(folder)
+    (tmp_path / "CalibrationTable").rename(tmp_path / "elsewhere")
+    with pytest.raises(FileNotFoundError, match="CalibrationTable"):
+        read(folder)
+    scipy.io.savemat(folder / "Total" / "AcqPara.mat", {"AcqPara": {**PCCT, "SDD": np.nan, "objViewAngle": [0.0, 1, 2]}})
+    with pytest.raises(InputError, match="SDD is nan"):
+        read(folder)
+
+
 # ---- RabbitCT
 
 WIDE, HIGH, RABBIT_VIEWS, SIZE = 40, 30, 5, 24
@@ -257,6 +328,9 @@ def test_the_rabbit_is_summed_as_its_reference_is(tmp_path: Path) -> None:
     assert f"## {SIZE}^3 voxels" in board_page(RABBITCT, [score])
     with pytest.raises(InputError, match="filtered already"):
         read(path)
-    path.write_bytes(path.read_bytes()[:-4])
-    (score,) = score_scenes(RABBITCT, path.parent, **QUIET)
-    assert "bytes" in score.failed
+    whole = path.read_bytes()
+    for other in (whole[:-4], np.array(2, "<u4").tobytes() + whole):  # cut off; with the version that the competition's files begin with
+        path.write_bytes(other)
+        (score,) = score_scenes(RABBITCT, path.parent, **QUIET)
+        assert "bytes" in score.failed
+        assert "another header" in score.failed

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fewview.benchmarks.comparison import loaded
 from fewview.benchmarks.comparison.choosing.tuning import HEADLINE, TUNED, Choice, candidates
 from fewview.benchmarks.comparison.evaluate import Evaluation
 from fewview.benchmarks.comparison.given_views import choose_views, thinned
+from fewview.benchmarks.comparison.loaded import views_of
 from fewview.benchmarks.comparison.making_tasks import make_tasks
 from fewview.benchmarks.comparison.pair_task import PairTask
 from fewview.benchmarks.comparison.tables import PUBLISHED, rows_of
@@ -23,7 +25,7 @@ from fewview.benchmarks.pages.report import write_report
 from fewview.benchmarks.studies.table2 import Plan, _left_out, compare, default_methods
 from fewview.benchmarks.sweeps.results import load_records
 from fewview.data import Projections
-from fewview.data.pairs import find_pairs, split_pairs
+from fewview.data.pairs import AsRead, find_pairs, split_pairs
 from fewview.geometry import Grid, InputError, UnknownNameError, skyscan_1276
 from fewview.recon import METHODS, Operator
 from fewview.recon.method.registry import names_of_kind
@@ -67,6 +69,16 @@ def test_pairs_and_split_are_by_animal(data: Path) -> None:
     assert volume.shape == grid.shape == Grid.fit(pairs[0].projections().scan).shape
     with pytest.raises(InputError, match="one animal"):
         split_pairs(data, pairs[:1])
+
+
+def test_the_voxel_of_a_built_data_set_is_the_one_it_was_built_with(data: Path) -> None:
+    """Images in this layout do not say it, and 0.0106 mm for 4032 columns would be 0.8904 mm: with the wrong one no truth fits."""
+    pair = find_pairs(data)[0]
+    assert pair.scan().field_of_view_mm.pixel_mm == pytest.approx(0.9, rel=1e-6)
+    assert pair.projections().scan.field_of_view_mm.pixel_mm == pytest.approx(0.9, rel=1e-6)
+    other = find_pairs(data, as_read=AsRead(voxel_mm=0.5))[0]
+    assert other.scan().field_of_view_mm.pixel_mm == pytest.approx(0.5)
+    assert other.fingerprint() != pair.fingerprint()  # so no record of one is reused for the other
 
 
 def test_a_data_set_with_a_missing_slice_or_of_another_maker_is_refused(data: Path, tmp_path: Path) -> None:
@@ -124,6 +136,8 @@ def test_settings_are_tuned_on_validation_animals_per_number_of_views_and_metric
     assert {r["task"]["animal"] for r in tuning} == {p.animal for p in parts["validation"]}
     assert {r["task"]["animal"] for r in fitting} == {p.animal for p in parts["train"]}
     assert {r["task"]["animal"] for r in found} == {p.animal for p in parts["test"]}
+    assert all(r["scores"].keys() == {"truth"} and r["scores"]["truth"].keys() <= set(TUNED) for r in tuning)  # nothing else is looked at
+    assert not list(tmp_path.glob(".fewview*"))  # views that were prepared for this run
     tried = [(r["task"]["method"], r["task"]["views"]) for r in tuning]
     assert all(tried.count((method, views)) == 2 for method in ("fdk", "cgls") for views in (7, 13))
     info = json.loads((tmp_path / "sweep.json").read_text())["info"]
@@ -155,6 +169,21 @@ def test_every_method_has_as_many_candidates_and_its_defaults_are_the_first() ->
     assert all(candidates(name, 4)[0] == {} for name in counts)
     assert candidates("fista_tv", 4, {"lambda_": 0.01}) == [{"lambda_": 0.01}]  # what the user fixed is not tried in vain
     assert candidates("control-mean", 4) == [{}]
+
+
+def test_views_that_one_worker_prepared_are_read_by_the_others(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = find_pairs(data)[0]
+    first = views_of(pair, 16, True, shelf=tmp_path / "shelf")
+    alone = views_of(pair, 16, True)
+    loaded._prepared.cache_clear()  # as another process, which has read nothing yet
+    monkeypatch.setattr(loaded, "prepared", None)
+    again = views_of(pair, 16, True, shelf=tmp_path / "shelf")
+    assert np.array_equal(again.values, first.values)
+    assert np.array_equal(again.values, alone.values)
+    assert again.scan == first.scan
+    assert again.meta["corrections"] == first.meta["corrections"] == alone.meta["corrections"]
+    with pytest.raises(TypeError):  # of another size nothing was prepared
+        views_of(pair, 17, True, shelf=tmp_path / "shelf")
 
 
 def test_unknown_methods_and_selections_are_refused_before_the_work(data: Path, tmp_path: Path) -> None:

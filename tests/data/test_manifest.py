@@ -45,7 +45,9 @@ def test_every_data_set_of_the_issue_is_there() -> None:
     bonemet = {r.source.component for r in manifest.resources if isinstance(r.source, HubSource) and r.source.layout == "bonemet"}
     assert bonemet == {"Rotation-X-ray", "Recon-CT", "Seg-CT", "Regist-CT", "RoI-CT"}
     assert manifest["bonemet-recon-ct"].licence.name == "CC-BY-NC-4.0"
-    for name in ("fips-walnut", "fips-pine", "fips-seashell", "cwi-walnuts", "2detect", "htc2022"):
+    assert manifest["rabbitct"].source.kind == "http"
+    assert manifest["r2-gaussian"].source.kind == "hub"
+    for name in ("fips-walnut", "fips-pine", "fips-seashell", "cwi-walnuts", "pcct-walnuts", "2detect", "htc2022"):
         assert manifest[name].source.kind == "zenodo"
         assert manifest[name].doi.startswith("10.5281/zenodo.")
     weights = manifest["fid-inception"].source.files[0]  # type: ignore[union-attr]

@@ -78,10 +78,19 @@ def test_every_iterative_method_does_it(method: str) -> None:
     there = reconstruct(views_of_limb(), method, WHOLE, check=False, **given).volume[PART]
     seen: list[tuple[int, ...]] = []
     given |= {"start": there, "mask": there > -1, "weights": "counts"}
-    region = reconstruct(views_of_limb(), method, BOX, [lambda p: seen.append(p.volume.shape)], check=False, **given)
+    region = reconstruct(views_of_limb(), method, BOX, [lambda p: seen.append(np.asarray(p.volume).shape)], check=False, **given)
     alone = reconstruct(views_of_limb(), method, BOX, check=False, outside="ignore", **given).volume
     assert error(region.volume, there) < 0.25 * error(alone, there)
     assert set(seen) == {BOX.shape}
+
+
+def test_wcrr_has_the_weight_of_the_whole() -> None:
+    """Views from which the outside is taken away would say that a smaller weight is meant."""
+    part = reconstruct(views_of_limb(), "wcrr", BOX, check=False, iterations=2, share=0.5)
+    smooth = reconstruct(views_of_limb(), "pdhg_tv", BOX, check=False)
+    assert part.settings["tv_lambda_rule"] == smooth.settings["lambda_rule"]
+    assert part.settings["tv_lambda"] == pytest.approx(smooth.settings["lambda_"], rel=1e-5)
+    assert part.settings["tv_lambda_unit"] == pytest.approx(smooth.settings["lambda_unit"], rel=1e-5)
 
 
 def test_an_object_inside_the_grid_needs_no_whole() -> None:

@@ -17,9 +17,11 @@ from ....base.plain import plain, to_json
 from ....recon import METHODS
 from ...scores.against.references import judged_by
 from ...scores.metric_table import METRICS
+from ...scores.scoring import scores_against
 from ...sweeps.sweep import HERE, Tell, Where, run_sweep, stamp_of
 from ..evaluate import Evaluation
 from ..pair_task import DEFAULT, PairTask
+from .map_keys import map_key
 
 HEADLINE = "psnr_object_linear"  # what decides where a metric has no choice of its own
 TUNED = ("psnr_object", "ssim_object", "dice_bone", HEADLINE, "dice_bone_linear")
@@ -33,6 +35,25 @@ class Choice:
     settings: Mapping[str, Any] = field(default_factory=dict)
     views: tuple[int, ...] | None = None
     stands_for: tuple[str, ...] = (DEFAULT,)
+
+
+@dataclass(frozen=True)
+class Trying:
+    """What a task of tuning does: reconstruct, and score what settings are chosen for, against the reference that counts. Everything else
+    is scored on the test animals alone, because it would take longer than many a reconstruction.
+    """
+
+    evaluation: Evaluation
+
+    def __call__(self, task: PairTask) -> dict[str, Any]:
+        """The measured part of the record."""
+        scene = self.evaluation.scene(task)
+        made, rec = self.evaluation.made(task, scene)
+        subject, name = scene.subject, judged_by(scene.subject.references)
+        maps = self.evaluation.maps.get(map_key(task), {}).get(name)
+        seen, yardstick = subject.grid.seen_by_all(scene.whole.scan), self.evaluation.yardstick
+        scores, _, _ = scores_against(subject.references[name], made, subject.grid, seen, yardstick, subject.body, maps, TUNED)
+        return {"scores": {name: scores}, "seconds": rec.seconds, "settings": rec.settings}
 
 
 def candidates(method: str, budget: int, given: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -65,10 +86,8 @@ def choose(
     """
     if not tasks:
         return {}
-    stamp = stamp_of("tuning", [m.key for m in METRICS])
-    records = run_sweep(
-        tasks, evaluation, results / "tuning", stamp, where=where, tell=tell, info={"title": "tuning on validation animals"}
-    )
+    stamp, info = stamp_of("tuning", TUNED), {"title": "tuning on validation animals"}
+    records = run_sweep(tasks, Trying(evaluation), results / "tuning", stamp, where=where, tell=tell, info=info)
     better = {m.name: m.better for m in METRICS if m.protocol == "volume"}
     scores: dict[tuple[str, int, str, str], list[float]] = {}
     settings_of: dict[str, dict[str, Any]] = {}

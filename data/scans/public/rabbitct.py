@@ -1,8 +1,9 @@
 """RabbitCT (Rohkohl et al., Medical Physics 36 (2009) 3940): one file of C-arm views that are weighted and filtered already.
 
-The file (``RabbitInput.rct``, ``rabbitct_512-v2.rctd``) begins with width, height and number of images (uint32) and two factors to
+The file (``RabbitInput.rct``) begins with width, height and number of images (uint32) and two factors to
 Hounsfield units (float32). Then come, for each view, twelve doubles, a 3 x 4 projection matrix column by column, and the image in float32.
 The benchmark is the back-projection alone, summed with 1/w^2, so that its views are no line integrals (github.com/HPC-Dwarfs/RabbitCT).
+The container of the competition itself (``rabbitct_512-v2.rctd``) has another header, and no document says what its numbers mean.
 """
 
 from __future__ import annotations
@@ -57,14 +58,18 @@ def open_rabbitct(path: Path) -> Projections:
 
 
 def rabbit_views(path: Path) -> RabbitViews:
-    """The views of a file with the geometry that its matrices say. InputError for a file that is shorter than it states."""
+    """The views of a file with the geometry that its matrices say. InputError for a file that is not as long as it states."""
     head = np.fromfile(path, _HEAD, 1)
     if len(head) != 1 or min(int(head[0][name]) for name in ("width", "height", "count")) < 1:
         raise InputError(f"{path} has no header of RabbitCT", expected="width, height and number of images")
     cols, rows, count = (int(head[0][name]) for name in ("width", "height", "count"))
     needed = _HEAD.itemsize + count * (12 * 8 + 4 * rows * cols)
-    if path.stat().st_size < needed:
-        raise InputError(f"{path} has {path.stat().st_size} bytes", expected=f"{needed} for {count} images of {cols} x {rows}")
+    if path.stat().st_size != needed:
+        raise InputError(
+            f"{path} has {path.stat().st_size} bytes",
+            expected=f"{needed} for {count} images of {cols} x {rows}",
+            remedy="take RabbitInput.rct (fewview data fetch rabbitct): a .rctd of the competition has another header",
+        )
     matrices = np.array(_records(path, count, (rows, cols))["matrix"]).reshape(count, 4, 3).transpose(0, 2, 1)
     factor, offset = (float(n) for n in head[0]["hounsfield"])
     return RabbitViews(path, scan_of(matrices, rows, cols, MARGIN), (factor, offset))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from ....base import InputError
 from ....data import Projections
 from ....data.multiresolution import bin_projections
 from ....geometry import Grid
@@ -24,6 +25,19 @@ def covers_what_is_seen(projections: Projections, grid: Grid) -> bool:
     fit = Grid.fit(projections.scan)
     room = np.asarray(grid.size_mm) / 2 - np.abs(np.subtract(grid.center_mm, fit.center_mm))
     return bool((room >= np.asarray(fit.size_mm) / 2 - 1.5 * grid.voxel_mm).all())
+
+
+def require_whole_object(projections: Projections, grid: Grid, what: str, remedy: str) -> None:
+    """InputError, with the number, where the views show more beside the grid than errors of the air level do."""
+    if covers_what_is_seen(projections, grid):
+        return
+    beside = attenuation_beside(projections, grid)
+    if beside >= SEEN_BESIDE:
+        raise InputError(
+            f"{what} on a part of the object: the views show {beside:.0%} of their largest value beside the grid",
+            expected="a grid that holds all that the views show",
+            remedy=remedy,
+        )
 
 
 def attenuation_beside(projections: Projections, grid: Grid) -> float:

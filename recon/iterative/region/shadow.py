@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ....data import Projections
 from ....geometry import Grid, Scan
 
 Index = NDArray[np.intp]
@@ -27,12 +28,22 @@ class Shadow:
         (high, wide), starts = self.shape, zip(values, self.rows, self.cols, strict=True)
         return np.stack([view[row : row + high, col : col + wide] for view, row, col in starts])
 
+    def views(self, projections: Projections) -> Projections:
+        """The projections of these pixels alone."""
+        return Projections(self.of(projections.values), self.scan(projections.scan), projections.meta)
+
     def scan(self, scan: Scan) -> Scan:
         """The scan of these pixels alone. Its panel lies elsewhere in each view, so it is no scan for FDK."""
         right = self.cols + (self.shape[1] - 1) / 2 - (scan.shape[1] - 1) / 2
         up = self.rows + (self.shape[0] - 1) / 2 - (scan.shape[0] - 1) / 2
         detector = scan.detector + right[:, None] * scan.u + up[:, None] * scan.v
         return Scan(self.shape, scan.source, detector, scan.u, scan.v, scan.angles_deg)
+
+
+def in_shadow(projections: Projections, grid: Grid) -> Projections:
+    """The projections of the window that holds the grid's shadow; all of them where there is no such window."""
+    window = shadow(projections.scan, grid)
+    return projections if window is None else window.views(projections)
 
 
 def shadow(scan: Scan, grid: Grid, border: int = 2) -> Shadow | None:

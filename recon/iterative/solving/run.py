@@ -73,28 +73,56 @@ def run_of(name: str, projections: Projections, grid: Grid, settings: G, callbac
     return Run(name, projections, grid, settings, callbacks, data_term(projections, grid, settings))
 
 
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """A coarse ``volume`` [z, y, x] in 1/mm of a whole object, of which a grid is the ``region``. ``chosen`` are the settings that were
+    chosen for it, and ``told`` says in the record what was done.
+    """
+
+    region: Region
+    volume: Volume
+    chosen: Mapping[str, Any]
+    told: Mapping[str, Any]
+
+
 def inside_the_whole(
     name: str, method: Callable[[Run[G]], Volume], projections: Projections, grid: Grid, settings: G, callbacks: Sequence[Callback]
 ) -> Volume:
     """The volume [z, y, x] in 1/mm on the grid. Where the views show an object that is larger than the grid, the method first makes a
     coarse volume of the whole, whose line integrals outside the grid are subtracted from the views (see `region.region`).
     """
-    if settings.outside == "ignore" or covers_what_is_seen(projections, grid):
+    whole = whole_around(name, method, projections, grid, settings)
+    if whole is None:
         return as_numpy(method(run_of(name, projections, grid, settings, callbacks)))
+    return np.ascontiguousarray(within_whole(name, method, projections, whole, settings, callbacks)[whole.region.cut])
+
+
+def whole_around(name: str, method: Callable[[Run[G]], Volume], projections: Projections, grid: Grid, settings: G) -> Whole | None:
+    """The whole object, coarsely by the method; None where the grid holds all that the views show, or the rest is to be ignored."""
+    if settings.outside == "ignore" or covers_what_is_seen(projections, grid):
+        return None
     beside = attenuation_beside(projections, grid)
     if beside < SEEN_BESIDE:
-        return as_numpy(method(run_of(name, projections, grid, settings, callbacks)))
+        return None
     region = region_of(projections.scan, grid)
     begin, chosen = time.perf_counter(), {}
     small = bin_projections(projections, region.factor)
     listener: Callback = lambda progress: chosen.update(progress.resolved)  # noqa: E731
     outer = _for_the_whole(settings, region.factor)
     coarse = Run(name, small, region.whole, outer, (listener,), data_term(small, region.whole, outer), coarser=region.factor)
-    views = region.without_outside(projections, as_numpy(method(coarse)))
+    volume = as_numpy(method(coarse))
+    return Whole(region, volume, chosen, region.described(name, beside, time.perf_counter() - begin))
+
+
+def within_whole(
+    name: str, method: Callable[[Run[G]], Volume], projections: Projections, whole: Whole, settings: G, callbacks: Sequence[Callback]
+) -> Volume:
+    """The volume [z, y, x] in 1/mm of a region of the whole with its margin; callbacks see the part that was asked for."""
+    region = whole.region
+    views = region.without_outside(region.window.views(projections), whole.volume)
     inner = _for_the_region(settings, projections, region)
-    told = region.described(name, beside, time.perf_counter() - begin)
-    made = Run(name, views, region.grid, inner, callbacks, data_term(views, region.grid, inner), told, chosen, region.cut)
-    return np.ascontiguousarray(as_numpy(method(made))[region.cut])
+    run = Run(name, views, region.grid, inner, callbacks, data_term(views, region.grid, inner), whole.told, whole.chosen, region.cut)
+    return as_numpy(method(run))
 
 
 def _reference_of(settings: IterativeSettings) -> Any:

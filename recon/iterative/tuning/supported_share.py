@@ -16,6 +16,8 @@ from ....data import Projections
 from ....data.multiresolution import bin_projections, coarsening
 from ....geometry import Grid
 from ...projector.operator import Operator
+from ..region.beside import covers_what_is_seen
+from ..region.shadow import in_shadow
 from ..solving import dot
 from ..solving.cosine_transform import cosines
 from .held_out import LEAST_VIEWS, held_out
@@ -53,7 +55,8 @@ def support(projections: Projections, grid: Grid, corrected: Corrected) -> Suppo
     answers, turns = np.zeros(3), held_out_in_turn(count)
     for out in turns:
         before, after = corrected(small[np.setdiff1d(np.arange(count), out)], box)
-        answers += answers_of(small[out], box, before, after)
+        held = small[out] if covers_what_is_seen(small, box) else in_shadow(small[out], box)  # other rays say nothing about the box
+        answers += answers_of(held, box, before, after)
     asked, how = sum(len(out) for out in turns), f" in {len(turns)} turns" if len(turns) > 1 else ""
     return supported(answers, asked, f"{asked} of {count} views held out{how}, grid coarser by {factor}")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .contiguous_runs import FLAGS, U, add_run, blend_to, clear, copy, eight_to_one, four_to_one, njit_inner, turn
+from .contiguous_runs import FLAGS, U, add_run, aligned_zeros, blend_to_pairs, copy, eight_to_one, four_to_one, njit_inner, turn
 from .threads import in_threads
 
 TILE = 64  # voxel lines along x and y: a larger tile reads fewer bins twice, a smaller one stays in the cache
@@ -37,19 +37,14 @@ def _needs(col, at, count, cols, low, high):
     """The first and last column that each bin needs, in ``low`` and ``high`` (-1 where none); returns the first and last bin."""
     for b in range(len(low)):
         low[b], high[b] = cols, -1
-    lowest, highest, here, left, right = len(low), -1, -1, 0, 0  # neighbouring lines are mostly in one bin
     for k in range(count):
         if col[k] >= -0.5 and col[k] <= cols - 0.5:
-            c, b = min(int(max(col[k], 0.0)), max(cols - 2, 0)), int(at[k])
-            if b == here:
-                left, right = min(left, c), max(right, c)
-                continue
-            if here >= 0:
-                low[here], high[here] = min(low[here], left), max(high[here], right)
-            here, left, right = b, c, c
-            lowest, highest = min(lowest, b), max(highest, b + 1)
-    if here >= 0:
-        low[here], high[here] = min(low[here], left), max(high[here], right)
+            c, b = min(int(max(col[k], 0.0)), max(cols - 2, 0)), U(int(at[k]))
+            low[b], high[b] = min(low[b], c), max(high[b], c)
+    lowest, highest = len(low), -1
+    for b in range(len(low) - 1):
+        if high[b] >= 0:
+            lowest, highest = min(lowest, b), b + 1
     for b in range(highest, lowest - 1, -1):  # a line is between two bins and two columns
         if b > lowest:
             low[b], high[b] = min(low[b], low[b - 1]), max(high[b], high[b - 1])
@@ -59,28 +54,33 @@ def _needs(col, at, count, cols, low, high):
 
 @njit_inner
 def _read_rows(panel, at, held, cols, row, slope, bottom, nz, width, plane, pitch):
-    """Write to ``plane`` (z, width), lines ``pitch`` apart, what ``width`` columns from ``at`` of a panel hold at rows ``row + z slope``,
-    for ``nz`` slices z from ``bottom``.
+    """Write to ``plane`` (z / 2, width, 2), lines ``pitch`` pairs apart, what ``width`` columns from ``at`` of a panel hold at rows
+    ``row + z slope``, for ``nz`` slices z from ``bottom``: two slices side by side, so that half as many values are turned."""
+    for z in range(0, nz, 2):
+        i0, i1, w0, w1 = _two_rows(held, row + (bottom + z) * slope)
+        k0, k1, v0, v1 = _two_rows(held, row + (bottom + z + 1) * slope)
+        i0, i1, k0, k1, j = at + i0 * cols, at + i1 * cols, at + k0 * cols, at + k1 * cols, U(z) * pitch
+        blend_to_pairs(panel, i0, i1, w0, w1, k0, k1, v0, v1, plane, j, width)
 
-    ``held`` (first, stop, rows): the rows that ``panel`` holds, and those of the whole panel, which is extended by one row at either end
+
+@njit_inner
+def _two_rows(held, row):
+    """The two rows about ``row`` among those held, and their weights.
+
+    ``held`` (first, stop, rows): the rows that a panel holds, and those of the whole panel, which is extended by one row at either end
     and fades to zero within the next, so that a voxel plane half a pixel off (a fan-beam slice) is not lost.
     """
     begin, stop, rows = held
-    for z in range(nz):
-        r = row + (bottom + z) * slope + 2.0
-        j = U(z) * pitch
-        if not (r > 0.0 and r < rows + 3.0):
-            clear(plane, j, width)
-            continue
-        i = int(r)
-        above = np.float32(r - i)
-        below = np.float32(1) - above
-        if i < 1:
-            below = np.float32(0)
-        if i > rows + 1:
-            above = np.float32(0)
-        one, two = min(max(i - 2, begin), stop - 1) - begin, min(max(i - 1, begin), stop - 1) - begin
-        blend_to(panel, at + U(one) * cols, at + U(two) * cols, below, above, plane, j, width)
+    r = min(max(row + 2.0, 0.0), rows + 3.0)
+    i = int(r)
+    above = np.float32(r - i)
+    below = np.float32(1) - above
+    if i < 1 or i > rows + 2:
+        below = np.float32(0)
+    if i > rows + 1:
+        above = np.float32(0)
+    one, two = min(max(i - 2, begin), stop - 1) - begin, min(max(i - 1, begin), stop - 1) - begin
+    return U(one), U(two), below, above
 
 
 @njit_inner
@@ -101,7 +101,7 @@ def _read_bins(m, views, view, held, cols, first, step, bottom, nz, pitch, lowes
     for b in range(lowest, highest + 1):
         if high[b] >= 0:
             left, right = min(left, low[b]), max(right, high[b])
-    wide, rows = U(right - left + 1), held[1] - held[0]
+    wide, rows, half = U(right - left + 1), held[1] - held[0], pitch // U(2)
     for r in range(rows):  # so that the many reads below stay close together
         copy(views, U(view * rows + r) * U(cols) + U(left), panel, U(r) * wide, wide)
     for b in range(lowest, highest + 1):
@@ -111,7 +111,7 @@ def _read_bins(m, views, view, held, cols, first, step, bottom, nz, pitch, lowes
             plane_pitch = width | U(8)  # lines a power of two apart would share few sets of the cache
             row, slope = m[1, 4] + m[1, 3] * magnification, m[1, 2] * magnification
             _read_rows(panel, U(low[b] - left), held, wide, row, slope, bottom, nz, width, plane, plane_pitch)
-            turn(plane, U(0), plane_pitch, U(nz), width, space, U(start[b]) * pitch, pitch)
+            turn(plane.view(np.float64), U(0), plane_pitch, U(nz + 1) // U(2), width, space.view(np.float64), U(start[b]) * half, half)
 
 
 @njit_inner
@@ -177,14 +177,14 @@ def _add_tiles(begin, end, views, held, matrices, weights, first, step, most_bin
     nz, ny, nx = volume.shape
     number, rows, cols = views.shape
     wide, flat = (nx + TILE - 1) // TILE, views.reshape(-1)
-    plane, panel, space = np.empty(nz * (cols + 8), np.float32), np.empty(rows * cols, np.float32), np.zeros(0, np.float32)
+    plane, panel, space = np.empty((nz + nz % 2) * (cols + 8), np.float32), np.empty(rows * cols, np.float32), np.zeros(0, np.float32)
     low, high, start = np.empty((2, most_bins), np.int64), np.empty((2, most_bins), np.int64), np.empty((2, most_bins), np.int64)
     met, part = np.empty((2, 2), np.int64), np.empty(TILE * TURNED, np.float32)
     for tile in range(begin, end):
         x0, y0 = tile % wide * TILE, tile // wide * TILE
         across, along = min(TILE, nx - x0), min(TILE, ny - y0)
         count = across * along
-        total = np.zeros(count * pitch, np.float32)
+        total = aligned_zeros(count * pitch)
         col, at, share = np.empty((2, count)), np.empty((2, count)), np.empty((2, count))
         for v in range(0, number, 2):
             used, few = 0, min(2, number - v)
@@ -193,7 +193,7 @@ def _add_tiles(begin, end, views, held, matrices, weights, first, step, most_bin
                 met[j, 0], met[j, 1] = _needs(col[j], at[j], count, cols, low[j], high[j])
                 used = _lay_out(met[j, 0], met[j, 1], low[j], high[j], cols, start[j], used)
             if used * pitch > len(space):
-                space = np.zeros(used * pitch * 5 // 4, np.float32)
+                space = aligned_zeros(used * pitch * 2)
             for j in range(few):
                 if met[j, 1] >= 0:
                     _read_bins(

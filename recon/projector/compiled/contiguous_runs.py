@@ -103,6 +103,14 @@ def blend_to(a, i0, i1, w0, w1, out, j, n):
 
 
 @njit_inner
+def blend_to_pairs(a, i0, i1, wi0, wi1, k0, k1, wk0, wk1, out, j, n):
+    """Write two blends of two runs of ``a`` each to one run of ``out``, in turn."""
+    for c in range(n):
+        out[j + U(2) * c] = wi0 * a[i0 + c] + wi1 * a[i1 + c]
+        out[j + U(2) * c + U(1)] = wk0 * a[k0 + c] + wk1 * a[k1 + c]
+
+
+@njit_inner
 def add_blend(a, i0, i1, w0, w1, out, j, n):
     """Add a blend of two runs of ``a`` to one run of ``out``."""
     for c in range(n):
@@ -139,13 +147,14 @@ def turn(a, i, pitch, rows, cols, out, j, out_pitch):
             out[at + r] = a[start + r * pitch]
 
 
+@njit_inner
 def aligned_zeros(length: int) -> Array:
     """Zeros (length,), dimensionless, whose first lies on a cache line.
 
     A vector that straddles two lines takes one and a half times as long, and numpy's own large arrays begin 16 bytes behind one.
     """
     space = np.zeros(length + 16, np.float32)
-    first = -space.ctypes.data // 4 % 16
+    first = (16 - space.ctypes.data // 4 % 16) % 16
     return space[first : first + length]
 
 

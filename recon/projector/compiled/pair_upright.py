@@ -11,14 +11,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+from numba import get_num_threads, njit
 
 from .contiguous_runs import FLAGS, U, add_blend, clear, copy, four_to, four_to_one, four_to_two, njit_inner, turn, two_to_four, two_to_two
 from .paths import clip_in_front, clip_to, column_path, neighbours
 from .threads import in_threads
 
-COLUMNS, VIEWS = 64, 4  # that walk together
-WIDE_COLUMNS = 96  # of the transpose, which writes each bin by itself
+COLUMNS, VIEWS = 96, 8  # that walk together: neighbouring views read the same lines of voxels from the second cache
 MOST_SLICES = 64  # of the main axis, that one thread adds to at once
 
 
@@ -150,18 +149,20 @@ def _share(distance, counts):
 
 def project_upright(lines, pitch, shape, packed, views, targets, first, step, count, voxel_mm, out):
     """Add the line integrals of the given ``views`` to ``out[targets]`` (view, row, col)."""
-    blocks = -(-out.shape[2] // COLUMNS) * -(-len(views) // VIEWS)
-    in_threads(_project_blocks, blocks, lines, U(pitch), shape, packed, views, targets, first, step, count, voxel_mm, out)
+    across = -(-out.shape[2] // COLUMNS)
+    together = max(1, min(VIEWS, len(views) * across // (2 * get_num_threads())))  # fewer where threads would have nothing to do
+    blocks = across * -(-len(views) // together)
+    in_threads(_project_blocks, blocks, together, lines, U(pitch), shape, packed, views, targets, first, step, count, voxel_mm, out)
 
 
 @njit(**FLAGS)
-def _project_blocks(job, stop, lines, pitch, shape, packed, views, targets, first, step, count, voxel_mm, out):
+def _project_blocks(job, stop, together, lines, pitch, shape, packed, views, targets, first, step, count, voxel_mm, out):
     """Some of the blocks: a few columns of a few views each."""
     nz, rows, cols = shape[0], out.shape[1], out.shape[2]
     across = (cols + COLUMNS - 1) // COLUMNS
     for block in range(job, stop):
-        begin, group = block % across * COLUMNS, block // across * VIEWS
-        n, width = min(len(views) - group, VIEWS), min(COLUMNS, cols - begin)
+        begin, group = block % across * COLUMNS, block // across * together
+        n, width = min(len(views) - group, together), min(COLUMNS, cols - begin)
         wide, size = U(width), U(width) * pitch
         apart = wide | U(8)  # lines a power of two apart would share few sets of the cache
         bins, plane = np.zeros(2 * n * width * int(pitch), np.float32), np.zeros((nz + 2) * (width + 8), np.float32)
@@ -253,15 +254,15 @@ def _add_slabs(job, stop, values, packed, views, first, step, count, along, slab
     """The same for slabs ``job`` to ``stop``."""
     nz, ny, nx = shape
     size, cols = (nx if along == 0 else ny), values.shape[2]
-    wide = min(WIDE_COLUMNS, cols)
+    wide = min(COLUMNS, cols)
     bins, plane = np.zeros(2 * wide * int(pitch), np.float32), np.zeros((nz + 2) * (wide + 8), np.float32)
     paths, walk = np.empty((wide, 7)), np.empty((wide, 3), np.int64)
     panel = np.empty(values.shape[1] * (wide + 8), np.float32)
     for number in range(job, stop):
         slices = (number * slab, min(size, (number + 1) * slab))
         for group in range(0, len(views), VIEWS):
-            for begin in range(0, cols, WIDE_COLUMNS):
-                n = min(WIDE_COLUMNS, cols - begin)
+            for begin in range(0, cols, COLUMNS):
+                n = min(COLUMNS, cols - begin)
                 for j in range(group, min(len(views), group + VIEWS)):
                     v = views[j]
                     _add_block(

@@ -129,7 +129,7 @@ class Pair:
 
     def fingerprint(self) -> str:
         """SHA-256 of all X-rays, of all slices, and of what else results depend on. Files that did not change are not read again."""
-        read_as = [self.as_read.voxel_mm, self.as_read.binning, self.placement] if self.foreign or self.as_read.binning else []
+        read_as = [self.as_read.voxel_mm, self.as_read.binning, self.placement]
         facts = " ".join([known_sha256(self.xrays), known_sha256(self.recon), str(self.window), *map(repr, read_as)])
         return hashlib.sha256(facts.encode()).hexdigest()
 
@@ -165,11 +165,13 @@ def find_pairs(root: str | Path, *, window: tuple[float, float] | None = None, a
             remedy="give --window LOW HIGH, such as 0 0.25",
         )
     truth = {key: root / "truth" / f"{key[0]} week {key[1]} volume.nii.gz" for key in both}
+    records = {key: {} if foreign else _record(root, *key) for key in both}
+    truth = {key: path if path.exists() else None for key, path in truth.items()}
     low, high = (float(edge) for edge in chosen)
     return [
         Pair(
-            *key, rays[key], slices[key], (low, high), truth[key] if truth[key].exists() else None, _photons(root, *key), corrections,
-            foreign, read_placement(placement_path(root, options, *key)) if foreign else None, options,
+            *key, rays[key], slices[key], (low, high), truth[key], records[key].get("photons"), corrections, foreign,
+            read_placement(placement_path(root, options, *key)) if foreign else None, _with_voxel(options, records[key]),
         )
         for key in both
     ]  # fmt: skip
@@ -194,9 +196,16 @@ def _scans(root: Path, component: str) -> dict[tuple[str, int], Path]:
     return {(f.animal, f.week): f.path for f in find_bonemet(root, component=component) if not f.part}
 
 
-def _photons(root: Path, animal: str, week: int) -> float | None:
+def _record(root: Path, animal: str, week: int) -> Mapping[str, Any]:
+    """What the builder of a simulated data set wrote about one scan; empty where there is nothing."""
     path = root / "records" / f"{animal} week {week}.json"
-    return json.loads(path.read_text(encoding="utf-8")).get("photons") if path.exists() else None
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _with_voxel(options: AsRead, record: Mapping[str, Any]) -> AsRead:
+    """The options with the voxel that the record states, unless they have one: X-rays in this layout do not say how large a pixel is."""
+    stated = record.get("recon_ct", {}).get("voxel_mm")
+    return options if options.voxel_mm or not stated else replace(options, voxel_mm=float(stated))
 
 
 def dataset_facts(root: str | Path) -> Mapping[str, Any]:

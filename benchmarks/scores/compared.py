@@ -16,7 +16,7 @@ from ...base.psnr import DATA_RANGE_PER_MM
 from ...base.shapes import AnyViews, Float, FloatVolume, Images, VolumeMask
 from ...geometry import Grid
 from .against.alignment import fit_grey
-from .bone_metrics import measured_pair
+from .bone.errors import measured_pair
 from .metrics import ssim_map
 from .perceptual import Perceptual
 from .volume_metrics import SurfaceDistance, surface_distance

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .against.references import RECON_CT, TRUTH
-from .bone_metrics import bone_error
+from .bone.errors import bone_error
 from .compared import FeatureSets, ImagePair, ViewPair, VolumePair
 from .distribution import frechet_distance, kernel_distance
 from .metrics import psnr, ssim

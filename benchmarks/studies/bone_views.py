@@ -26,7 +26,7 @@ from ...geometry import Grid, Scan, skyscan_1276, views
 from ...recon import load_method, reconstruct, simulate
 from ...recon.corrections.beam_hardening import correct_two_materials
 from ...recon.physics.effects import Physics
-from ..scores.bone_bias import LEVEL, bias_of, coverage_of, groups_of, interval_of, known_errors, studied, views_needed
+from ..scores.bone.bias import LEVEL, bias_of, coverage_of, groups_of, interval_of, known_errors, studied, views_needed
 from ..sweeps.columns import Cell, Column, Row, TablePlan, flat
 from ..sweeps.records import Record
 from ..sweeps.study import Study, write_tables

@@ -1,4 +1,9 @@
-"""The last step of a registration: the rigid motion under which the grey values at and around a bone, smoothed ever less, differ least."""
+"""The last steps of a registration: the rigid motion under which the grey values at and around a bone, smoothed ever less, differ least;
+then the one under which the surfaces of the bones lie on one another.
+
+Streaks that stay where the scanner has them, and beam hardening, pull a fit of all grey values by some tenths of a degree about the long
+axis. They pull that of the surfaces less: what lies far from a surface takes no part.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +21,11 @@ from ..masks import grown
 
 _MOST_PLACES = 60_000  # at which grey values are compared
 _AROUND = 3  # voxels around the bone that are compared, too
+_LOST = 0.2  # of the range of grey values at the surface: where they differ by more bone was lost, or is new
+_BRIGHT = 90.0  # percentile of the grey values of bone that stands for bone that fills its voxels
 
 Motion = tuple[NDArray[np.float64], NDArray[np.float64]]
+Ready = tuple[NDArray[np.float32], float]  # the grey values of a volume [z, y, x], and the level above which they are bone
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +55,10 @@ def fit_rigid(
 
     ``bone`` [z, y, x]: of the fixed volume; ``sigmas``: of the smoothing, in voxels of the fixed volume, one after the other.
     """
-    places = np.argwhere(grown(bone, _AROUND))
-    places = places[:: max(1, math.ceil(len(places) / _MOST_PLACES))]
-    points = places[:, ::-1] * fixed_grid.voxel_mm + fixed_grid.origin_mm
+    points, index = _places(bone, fixed_grid)
     ends = [Fitted(start, -1.0, 0.0) for start in starts]
     for sigma in sigmas:
-        wanted = ndimage.gaussian_filter(fixed, sigma)[tuple(places.T)].astype(np.float64)
+        wanted = ndimage.gaussian_filter(fixed, sigma)[index].astype(np.float64)
         smooth = np.asarray(ndimage.gaussian_filter(moving, sigma * fixed_grid.voxel_mm / moving_grid.voxel_mm), dtype=np.float32)
         fitted = [fit_motion(smooth, moving_grid, points, wanted, Similarity(*end.motion)) for end in ends]
         broad = [max(end.broad, now.correlation) if sigma == sigmas[0] else end.broad for now, end in zip(fitted, ends, strict=True)]
@@ -61,3 +67,34 @@ def fit_rigid(
             for now, widest in zip(fitted, broad, strict=True)
         ]
     return ends
+
+
+def fit_surface(moving: Ready, moving_grid: Grid, fixed: Ready, fixed_grid: Grid, start: Motion) -> Motion:
+    """The motion near ``start`` under which grey values next to the surface of bone differ least: those between halfway to soft tissue and
+    halfway to bone; what is beyond counts as these ends.
+
+    Values are smoothed first: clipped as they are, sharp ones would say no more than on which side of the surface a voxel lies. The bone
+    may have grown: growth about its middle is found with the motion, and not applied.
+    """
+    points, index = _places(fixed[0] > fixed[1], fixed_grid)
+    middle = points.mean(axis=0)
+    smooth = ndimage.gaussian_filter(fixed[0], 1.0)
+    other = np.asarray(ndimage.gaussian_filter(moving[0], fixed_grid.voxel_mm / moving_grid.voxel_mm), dtype=np.float32)
+    wanted = np.clip(smooth[index], *_halfway(smooth, fixed)).astype(np.float64)
+    near = np.clip(other, *_halfway(other, moving))
+    found = fit_motion(near, moving_grid, points, wanted, Similarity(*start), freedoms=7, tolerated=_LOST).motion
+    return found.rotation, found.places(middle[None])[0] - found.rotation @ middle
+
+
+def _places(bone: NDArray[np.bool_], grid: Grid) -> tuple[NDArray[np.float64], tuple[NDArray[np.intp], ...]]:
+    """(points (x, y, z) in mm at and around bone, where they are in the volume)."""
+    places = np.argwhere(grown(bone, _AROUND))
+    places = places[:: max(1, math.ceil(len(places) / _MOST_PLACES))]
+    return places[:, ::-1] * grid.voxel_mm + grid.origin_mm, tuple(places.T)
+
+
+def _halfway(smooth: NDArray[np.float32], sharp: Ready) -> tuple[float, float]:
+    """The smoothed grey values halfway from the threshold to what is no bone, and halfway to the brighter parts of bone."""
+    bone, level = sharp[0] > sharp[1], sharp[1]
+    soft = float(np.median(smooth[~bone])) if not bone.all() else level
+    return min(level, (level + soft) / 2), max(level, (level + float(np.percentile(smooth[bone], _BRIGHT))) / 2)

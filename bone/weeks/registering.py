@@ -2,7 +2,8 @@
 
 The tool of the paper, with SimpleITK: a coarse search over start rotations about z (26 by default: pi i / 16 for i from -16 to 9), then
 mutual information (Mattes et al., IEEE TMI 22 (2003) 120), climbed at coarse resolutions by one thread over all voxels. From there on
-`bone_fit` follows the grey values to a fraction of a voxel. Nothing is random: the same input gives the same bits.
+`bone_fit` follows the grey values, and at last the surfaces, to a fraction of a voxel. Nothing is random: the same input gives the same
+bits.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from ...base.settings import Count, checked
 from ...data.volumes.resample import coarsen
 from ...geometry import Grid
 from ..measures.asked import checked_volume, found_threshold, require_bone
-from .bone_fit import Fitted, Motion, fit_rigid
+from .bone_fit import Fitted, Motion, Ready, fit_rigid, fit_surface
 
 _COARSE = 48  # voxels along the longest axis, for the search over start rotations
 _TRIED = 3  # starts that are followed to the end
@@ -101,10 +102,11 @@ class CTRegistration:
         best = max(range(len(fits)), key=lambda n: fits[n].correlation)
         shaken = [_shaken(fits[best].motion, bone, fixed_grid, degrees) for degrees in _SHAKEN_DEG]
         fits += fit_rigid(one[0], moving_grid, other[0], fixed_grid, bone, shaken, (2.0, 1.0))
-        rotation, shift = fits[best].motion
+        rotation, shift = fit_surface(one, moving_grid, other, fixed_grid, fits[best].motion)
         moved = _moved(one[0], moving_grid, fixed_grid, rotation, shift)
         overlap = _dice(moved > one[1], bone)
-        doubts, confidence = _trust(fits, best, bone, fixed_grid, overlap)
+        gone = _apart(fits[best].motion, (rotation, shift), bone, fixed_grid)
+        doubts, confidence = _trust(fits, best, bone, fixed_grid, overlap, gone)
         return Registered(moved, fixed_grid, rotation, shift, overlap, -ends[best][2], fits[best].correlation, confidence, doubts)
 
     def upright(self, volume: NDArray[Any], grid: Grid) -> Registered:
@@ -159,9 +161,6 @@ def _moved(values: NDArray[np.float32], grid: Grid, to: Grid, rotation: NDArray,
 
 def _dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     return float(2 * np.count_nonzero(a & b) / max(1, int(a.sum()) + int(b.sum())))
-
-
-Ready = tuple[NDArray[np.float32], float]
 
 
 def _best_starts(one: Ready, grid: Grid, other: Ready, to: Grid, starts_deg: Sequence[float]) -> list[Motion]:
@@ -242,18 +241,30 @@ def _shaken(motion: Motion, bone: NDArray[np.bool_], grid: Grid, degrees: float)
     return rotation @ turn, rotation @ (middle - turn @ middle) + shift
 
 
-def _trust(fits: Sequence[Fitted], best: int, bone: NDArray[np.bool_], grid: Grid, overlap: float) -> tuple[tuple[str, ...], float]:
-    """(doubts, confidence): how well the bones fit, and whether another start ended elsewhere and fits as well."""
-    doubts = []
-    (rotation, shift), likeness = fits[best].motion, fits[best].correlation
+def _apart(one: Motion, other: Motion, bone: NDArray[np.bool_], grid: Grid) -> str:
+    """How far two motions of a bone are apart, in words; empty where they agree."""
+    (rotation, shift), (turned, shifted) = one, other
     middle, _ = _long_axis(bone, grid)
+    angle = math.degrees(math.acos(max(-1.0, min(1.0, (float(np.trace(rotation.T @ turned)) - 1) / 2))))
+    off = float(np.abs((turned - rotation) @ middle + shifted - shift).max()) / grid.voxel_mm
+    return f"{angle:.1f} deg and {off:.1f} voxels" if angle > _SAME_DEG or off > _SAME_VOXELS else ""
+
+
+def _trust(
+    fits: Sequence[Fitted], best: int, bone: NDArray[np.bool_], grid: Grid, overlap: float, gone: str = ""
+) -> tuple[tuple[str, ...], float]:
+    """(doubts, confidence): how well the bones fit, whether another start ended elsewhere and fits as well, and how far the surfaces have
+    ``gone`` from where all grey values fit, in words.
+    """
+    doubts = []
+    likeness = fits[best].correlation
     for other in fits:
-        angle = math.degrees(math.acos(max(-1.0, min(1.0, (float(np.trace(rotation.T @ other.motion[0])) - 1) / 2))))
-        off = float(np.abs((other.motion[0] - rotation) @ middle + other.motion[1] - shift).max())
-        apart = angle > _SAME_DEG or off > _SAME_VOXELS * grid.voxel_mm
+        apart = _apart(fits[best].motion, other.motion, bone, grid)
         if apart and 1 - other.correlation < _AS_GOOD * (1 - likeness) + _ALIKE:
-            doubts.append(f"another start ends {angle:.1f} deg and {off / grid.voxel_mm:.1f} voxels away and fits as well")
+            doubts.append(f"another start ends {apart} away and fits as well")
             break
+    if gone:
+        doubts.append(f"the surfaces fit {gone} from where all grey values do")
     trust = float(max(0.0, min(1.0, likeness))) * 0.45 ** len(doubts)
     if overlap >= _LEAST_DICE and likeness >= _LEAST_LIKENESS:
         return tuple(doubts), trust

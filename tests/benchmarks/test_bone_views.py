@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fewview.benchmarks.scores.bone_bias import bias_of, coverage_of, interval_of, views_needed
+from fewview.benchmarks.scores.bone.bias import bias_of, coverage_of, interval_of, views_needed
 from fewview.benchmarks.studies.bone_views import QUANTITIES, STUDY, Plan, chosen_views, notes, rows, specimen
 from fewview.benchmarks.sweeps.study import run_study
 from fewview.recon import reconstruct

@@ -25,7 +25,7 @@ from fewview.benchmarks.pages.report import write_report
 from fewview.benchmarks.studies.table2 import Plan, _left_out, compare, default_methods
 from fewview.benchmarks.sweeps.results import load_records
 from fewview.data import Projections
-from fewview.data.pairs import find_pairs, split_pairs
+from fewview.data.pairs import AsRead, find_pairs, split_pairs
 from fewview.geometry import Grid, InputError, UnknownNameError, skyscan_1276
 from fewview.recon import METHODS, Operator
 from fewview.recon.method.registry import names_of_kind
@@ -69,6 +69,16 @@ def test_pairs_and_split_are_by_animal(data: Path) -> None:
     assert volume.shape == grid.shape == Grid.fit(pairs[0].projections().scan).shape
     with pytest.raises(InputError, match="one animal"):
         split_pairs(data, pairs[:1])
+
+
+def test_the_voxel_of_a_built_data_set_is_the_one_it_was_built_with(data: Path) -> None:
+    """Images in this layout do not say it, and 0.0106 mm for 4032 columns would be 0.8904 mm: with the wrong one no truth fits."""
+    pair = find_pairs(data)[0]
+    assert pair.scan().field_of_view_mm.pixel_mm == pytest.approx(0.9, rel=1e-6)
+    assert pair.projections().scan.field_of_view_mm.pixel_mm == pytest.approx(0.9, rel=1e-6)
+    other = find_pairs(data, as_read=AsRead(voxel_mm=0.5))[0]
+    assert other.scan().field_of_view_mm.pixel_mm == pytest.approx(0.5)
+    assert other.fingerprint() != pair.fingerprint()  # so no record of one is reused for the other
 
 
 def test_a_data_set_with_a_missing_slice_or_of_another_maker_is_refused(data: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from bodies import plate, voxels
 from fewview.base import InputError
 from fewview.bone import CTRegistration, RoICompositeCropper, follow, measure
-from fewview.bone.weeks.bone_fit import Fitted
+from fewview.bone.weeks.bone_fit import Fitted, fit_rigid, fit_surface
 from fewview.bone.weeks.registering import _moved, _trust
 from fewview.data import hind_limb
 from fewview.geometry import Grid
@@ -82,6 +82,34 @@ def test_a_lesion_does_not_pull_the_bone_along() -> None:
     found = CTRegistration(threshold=0.1, starts_deg=(11.25,), resolutions=(4,))(moving, LONG, fixed, LONG)
     assert found.angle_deg < 0.1
     assert np.abs(found.rotation @ LONG.center_mm + found.shift_mm - LONG.center_mm).max() < 0.05 * H
+
+
+@pytest.mark.parametrize(("amplitude", "period"), [(0.0, 6.0), (0.01, 6.0), (0.01, 9.0)])
+def test_stripes_that_stay_in_place_turn_the_surface_less(amplitude: float, period: float) -> None:
+    """Both scans have the same stripes where the scanner has them; the bone lies 1.5 deg apart. The stripes pull all values back to 0."""
+    fixed, (_, y, x) = tibia(), np.indices(LONG.shape)
+    rotation = turn((0, 0, 1), 1.5)
+    middle = np.argwhere(fixed > 0.1).mean(axis=0)[::-1] * H + LONG.origin_mm
+    motion = rotation, middle - rotation @ middle
+    moving = _moved(fixed, LONG, LONG, rotation.T, -rotation.T @ motion[1])
+    stripes = amplitude * np.cos(2 * np.pi * (y + 0.3 * x) / period)
+    one, other = (np.asarray(v + stripes, np.float32) for v in (moving, fixed))
+    ends = (
+        fit_surface((one, 0.1), LONG, (other, 0.1), LONG, motion),
+        fit_rigid(one, LONG, other, LONG, other > 0.1, [motion], (1.0,))[0].motion,
+    )
+    surface, values = (math.degrees(math.acos(min(1, (np.trace(end[0].T @ rotation) - 1) / 2))) for end in ends)
+    assert surface < 0.4
+    assert (values > 2 * surface) if amplitude else (surface < 0.01)
+
+
+def test_a_bone_that_has_grown_keeps_its_middle() -> None:
+    fixed = tibia()
+    middle = np.argwhere(fixed > 0.1).mean(axis=0)[::-1] * H + LONG.origin_mm
+    grown = _moved(fixed, LONG, LONG, np.eye(3) / 1.02, middle * (1 - 1 / 1.02))
+    rotation, shift = fit_surface((grown, 0.1), LONG, (fixed, 0.1), LONG, (np.eye(3), np.zeros(3)))
+    assert np.linalg.det(rotation) == pytest.approx(1, abs=1e-9), "growth is not applied"
+    assert np.abs(rotation @ middle + shift - middle).max() < 0.1 * H
 
 
 def test_a_round_bone_does_not_say_how_it_is_turned() -> None:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...bone import measure
+from ....bone import measure
 
 if TYPE_CHECKING:
-    from ...bone import Measured
-    from .compared import VolumePair
+    from ....bone import Measured
+    from ..compared import VolumePair
 
 _FEW = 200  # voxels of bone in the mask below which nothing is measured
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ...bone import KnownError, fit_intervals
+from ....bone import KnownError, fit_intervals
 
 Row = Mapping[str, Any]
 LEVEL, LEAST = 0.9, 19  # of the intervals, and as many bones as conformal ones of this level need

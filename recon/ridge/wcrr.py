@@ -12,7 +12,7 @@ from pydantic import Field
 
 from ...base.settings import NotNegative, Positive, checked
 from ..iterative.arrays import as_numpy
-from ..iterative.pdhg_tv import VIEWS_A_SUBSET, PdhgTvSettings, PdhgTvSolver
+from ..iterative.pdhg_tv import PdhgTvSettings, PdhgTvSolver
 from ..iterative.regularisers.priors import TotalVariation
 from ..iterative.solving import DataTerm, IterativeSettings, Run, State, Values, Volume, combined, copied, iterative_method
 from ..iterative.solving.solve import solve
@@ -81,8 +81,8 @@ def wcrr(run: Run[WcrrSettings]) -> Volume:
     """
     given, weights = run.settings, read_weights()
     run.require_room(volumes=18, rays=1)
-    weight, found = choose_lambda(_tv_of(run), TotalVariation(), PdhgTvSolver)
-    smooth = PdhgTvSolver(run.term, TotalVariation(), weight, views_a_subset=VIEWS_A_SUBSET)
+    smooth = PdhgTvSolver(run.term, TotalVariation(), 0.0)
+    smooth.weight, found = choose_lambda(_tv_of(run), smooth.prior, PdhgTvSolver, smooth.norm)
     told = {f"tv_{name.removesuffix('_')}": value for name, value in found.items()}
     share, judged = _judged(run, weights, smooth.weight) if given.share is None else (given.share, {"share": given.share})
     told |= judged

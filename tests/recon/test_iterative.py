@@ -214,8 +214,8 @@ def test_many_views_in_subsets_reach_the_same_minimiser_in_fewer_passes(weights:
     M, b = problem.A.matrix, problem.data.ravel().astype(float)  # type: ignore[attr-defined]
     w = np.ones(len(b)) if problem.weights is None else problem.weights.ravel().astype(float)
     expected = admm(M, b, w, 2.0, difference_matrix(SHAPE), shrink_lengths, lower=0.0)
-    solver = PdhgTvSolver(problem, TotalVariation(), 2.0, views_a_subset=32)
-    assert len(solver.subsets) == 3
+    solver = PdhgTvSolver(problem, TotalVariation(), 2.0)
+    assert len(solver.subsets) == 4
     state, _ = run_steps(solver, np.zeros(SHAPE, F32), 1000)
     np.testing.assert_allclose(state.x.ravel(), expected, atol=1e-4 * max(1.0, expected.max()))
     whole = PdhgTvSolver(dataclasses.replace(problem, part=None), TotalVariation(), 2.0)  # without operators of single views

@@ -113,12 +113,11 @@ def work_of(projections: Projections, grid: Grid, name: str, **settings: Any) ->
 @pytest.mark.parametrize(
     ("name", "count"), [("pdhg_tv", 13), ("pdhg_tv", 104), *((n, 13) for n in ("fista_tv", "sirt", "os_sart", "cgls", "asd_pocs"))]
 )
-def test_the_choice_costs_a_few_runs_more(name: str, count: int) -> None:
-    """Two, and three and a half where `pdhg_tv` itself needs fewer passes because it takes few of many views at a time."""
+def test_the_choice_costs_at_most_two_runs_more(name: str, count: int) -> None:
     projections, grid, _ = make_scan(count, 2e4, size=16)  # small: the search is on the scan itself, where it costs most
     auto, chosen = work_of(projections, grid, name)
     once, _ = work_of(projections, grid, name, **{k: chosen[k] for k in ("lambda_", "iterations") if k in chosen})
-    assert auto <= (3 if count < 26 else 4.5) * once
+    assert auto <= 3 * once
 
 
 def test_a_minimum_from_few_held_out_views_is_trusted_less() -> None:

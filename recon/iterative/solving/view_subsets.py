@@ -24,8 +24,12 @@ def subsets(views: int, size: int) -> list[NDArray[np.intp]]:
     return [np.arange(k, views, count) for k in order if k < count]
 
 
-def blocks_of_subsets(term: DataTerm, views_a_subset: int, most: int = 16) -> list[tuple[Block, ...]]:
-    """At most ``most`` subsets of ``views_a_subset`` views or more, each in blocks that are no larger than those of the data term."""
+def blocks_of_subsets(term: DataTerm, views_a_subset: int = 26, most: int = 16) -> list[tuple[Block, ...]]:
+    """At most ``most`` subsets of ``views_a_subset`` views or more, each in blocks that are no larger than those of the data term.
+
+    In the time of 40 iterations with all of 52 views, two subsets come to 1.1 instead of 3.9 % of the minimum on a knee of 200^3 voxels of
+    20 um, and to 0.7 instead of 1.2 % on a leg of 188 x 188 x 128. Subsets of 13 views are no better on the first and worse on the second.
+    """
     count = min(len(term.data) // views_a_subset, most)
     if term.part is None or count < 2:
         return [term.blocks]

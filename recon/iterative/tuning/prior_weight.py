@@ -103,7 +103,7 @@ def choose_lambda(
         return settings.lambda_ * unit, {"lambda_": float(settings.lambda_), "lambda_unit": unit}
     begin = time.perf_counter()
     part = split(projections, grid, settings)
-    steps = 6 if part.factor == 1 else 10  # on the scan itself every step counts: it takes as long as two or three runs
+    steps = 6 if part.factor == 1 else 10  # on the scan itself every step counts: the choice must not cost more than two runs
     share = len(part.kept) / len(projections)
     known = norm * share if norm is not None and part.factor == 1 else None  # evenly spread views add up evenly
     curve = score_path(part, prior, solver_of, unit * share, steps, known)

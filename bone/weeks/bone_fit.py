@@ -78,7 +78,7 @@ def fit_surface(moving: Ready, moving_grid: Grid, fixed: Ready, fixed_grid: Grid
     """
     points, index = _places(fixed[0] > fixed[1], fixed_grid)
     middle = points.mean(axis=0)
-    smooth = ndimage.gaussian_filter(fixed[0], 1.0)
+    smooth = np.asarray(ndimage.gaussian_filter(fixed[0], 1.0), dtype=np.float32)
     other = np.asarray(ndimage.gaussian_filter(moving[0], fixed_grid.voxel_mm / moving_grid.voxel_mm), dtype=np.float32)
     wanted = np.clip(smooth[index], *_halfway(smooth, fixed)).astype(np.float64)
     near = np.clip(other, *_halfway(other, moving))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,13 @@ from typing import Any
 from ...base import InputError, UnknownNameError
 from .contract import Method, as_method
 from .registry import METHODS
+
+
+class _SourceAlone(importlib.machinery.SourceFileLoader):
+    """Loads a file of the user's own without leaving a folder ``__pycache__`` beside it."""
+
+    def set_data(self, path: str, data: object, *, _mode: int = 0o666) -> None:
+        """Keep nothing of what was compiled."""
 
 
 def load_method(spec: str | Method | Callable[..., Any]) -> Method:
@@ -24,7 +32,7 @@ def load_method(spec: str | Method | Callable[..., Any]) -> Method:
     path = Path(path_text)
     if not path.is_file():
         raise FileNotFoundError(f"method file {path} is not there; expected a Python file with a function {attribute!r}")
-    module_spec = importlib.util.spec_from_file_location(path.stem, path)
+    module_spec = importlib.util.spec_from_file_location(path.stem, path, loader=_SourceAlone(path.stem, str(path)))
     if module_spec is None or module_spec.loader is None:
         raise InputError(f"method file {path} cannot be loaded", expected="a Python file")
     module = importlib.util.module_from_spec(module_spec)

@@ -116,7 +116,7 @@ def test_chunks_change_neither_volume_nor_gradient(monkeypatch: pytest.MonkeyPat
 def test_a_field_that_memory_cannot_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fewview.base.memory.available_bytes", lambda: 1_000_000)
     with pytest.raises(InputError, match=r"GiB.*rays"):
-        reconstruct(Projections(np.ones((4, 24, 32), np.float32), _scan(4)), "naf", Grid((24, 24, 24), 0.8))
+        reconstruct(Projections(np.ones((4, 24, 32), np.float32), _scan(4)), "naf", Grid.fit(_scan(4)))
 
 
 def test_hash_grids_are_continuous_and_dense_where_they_fit() -> None:

@@ -96,13 +96,6 @@ def four_to(a, i0, i1, i2, i3, w0, w1, w2, w3, out, j, n):
 
 
 @njit_inner
-def blend_to(a, i0, i1, w0, w1, out, j, n):
-    """Write a blend of two runs of ``a`` to one run of ``out``."""
-    for c in range(n):
-        out[j + c] = w0 * a[i0 + c] + w1 * a[i1 + c]
-
-
-@njit_inner
 def blend_to_pairs(a, i0, i1, wi0, wi1, k0, k1, wk0, wk1, out, j, n):
     """Write two blends of two runs of ``a`` each to one run of ``out``, in turn."""
     for c in range(n):

@@ -104,9 +104,10 @@ def test_the_command_makes_a_file_of_weights_that_can_be_shipped(
 ) -> None:
     """From lessons that lie in the bank, so that no process is begun to make any."""
     rng, bank = np.random.default_rng(0), Bank(0, tmp_path / "bank")
-    for seed in (0, 1, *VALIDATION[:1]):
-        kept = [rng.random((4, 8, 16, 16)).astype(np.float16), rng.random(6, np.float32)] * 2
-        bank.get(key_of_lessons(seed), lambda kept=kept: tuple(kept))
+    rows = {seed: rng.random(6, np.float32) for seed in (0, 1, VALIDATION[0])}
+    for seed, row in rows.items():
+        kept = (rng.random((4, 8, 16, 16)).astype(np.float16), row) * 2
+        bank.get(key_of_lessons(seed), lambda kept=kept: kept)
     monkeypatch.setattr(procedural_lessons, "ProcessPoolExecutor", lambda *a, **k: pytest.fail("lessons were made"))
     monkeypatch.setattr(command, "ARCHITECTURE", SMALL)
     out, half = tmp_path / "tvnet.pt", tmp_path / "half.pt"
@@ -118,8 +119,7 @@ def test_the_command_makes_a_file_of_weights_that_can_be_shipped(
     shipped = shipped_checkpoint("tvnet", half.rename(tmp_path / "tvnet.pt").parent)
     assert (shipped.step, shipped.data["train"]) == (2, {"procedural volumes": "seeds 0 to 1"})
     module = module_of(shipped, LEARNER)
-    facts = torch.stack([torch.from_numpy(bank.get(key_of_lessons(seed), tuple)[1]) for seed in (0, 1)])
-    assert torch.allclose(module.get_buffer("known")[0], facts.min(0).values, atol=1e-3)
+    assert np.allclose(module.get_buffer("known")[0], np.minimum(rows[0], rows[1]), atol=1e-3)
 
 
 def test_the_command_refuses_what_would_be_lost_and_a_device_that_is_not_here(tmp_path: Path) -> None:

@@ -107,7 +107,9 @@ def test_unet_gives_a_part_as_it_gives_the_whole(tmp_path: Path) -> None:
 
 
 def test_pixelnerf_gives_a_part_as_it_gives_the_whole(tmp_path: Path) -> None:
-    small = replace(pixelnerf.SMALL, channels=(4, 4, 4, 4, 4), blocks=(1, 1, 1, 1), width=8, view_blocks=1, joint_blocks=1, groups=2)
+    small = replace(
+        pixelnerf.PRESETS["small"], channels=(4, 4, 4, 4, 4), blocks=(1, 1, 1, 1), width=8, view_blocks=1, joint_blocks=1, groups=2
+    )
     file = checkpoint(pixelnerf.LEARNER, "small", small, pixelnerf.LEARNER.build(small, torch.Generator().manual_seed(0)), tmp_path)
     part, whole = (reconstruct(scan_of_leg()[:3], "pixelnerf", grid, check=False, checkpoint=file).volume for grid in (BOX, WHOLE))
     assert np.allclose(part, whole[PART], atol=1e-4 * whole.max())

@@ -18,7 +18,6 @@ from ....geometry import Grid, Scan
 from ..joseph_rays import Rays
 from ..projection_matrices import matrices_of
 from . import backprojection_any, backprojection_upright, upright_panels
-from .contiguous_runs import padded
 from .depth_bins import Bins, magnification_bins
 from .pair import LEAST_VOXELS, MOST_BINS, SLAB
 
@@ -147,5 +146,4 @@ def backproject(
     number = -(-(z.stop - z.start) // SLAB)
     for i in range(number):
         part = slice(*((z.stop - z.start) * k // number for k in (i, i + 1)))
-        pitch = padded(part.stop - part.start)
-        backprojection_upright.backproject_upright(views, held, matrices, weights, bins, pitch, z.start + part.start, volume[part])
+        backprojection_upright.backproject_upright(views, held, matrices, weights, bins, z.start + part.start, volume[part])

@@ -10,10 +10,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .contiguous_runs import FLAGS, U, add_run, aligned_zeros, blend_to_pairs, copy, eight_to_one, four_to_one, njit_inner, turn
+from .contiguous_runs import FLAGS, U, add_run, aligned_zeros, blend_to_fours, copy, eight_to_one, four_to_one, njit_inner, turn, turn_fours
 from .threads import in_threads
 
 TILE = 64  # voxel lines along x and y: a larger tile reads fewer bins twice, a smaller one stays in the cache
+CHUNK = 16  # slices that are read at once: a line of the cache
 TURNED = 32  # slices of a tile that are turned at once
 
 
@@ -53,34 +54,39 @@ def _needs(col, at, count, cols, low, high):
 
 
 @njit_inner
-def _read_rows(panel, at, held, cols, row, slope, bottom, nz, width, plane, pitch):
-    """Write to ``plane`` (z / 2, width, 2), lines ``pitch`` pairs apart, what ``width`` columns from ``at`` of a panel hold at rows
-    ``row + z slope``, for ``nz`` slices z from ``bottom``: two slices side by side, so that half as many values are turned."""
-    for z in range(0, nz, 2):
-        i0, i1, w0, w1 = _two_rows(held, row + (bottom + z) * slope)
-        k0, k1, v0, v1 = _two_rows(held, row + (bottom + z + 1) * slope)
-        i0, i1, k0, k1, j = at + i0 * cols, at + i1 * cols, at + k0 * cols, at + k1 * cols, U(z) * pitch
-        blend_to_pairs(panel, i0, i1, w0, w1, k0, k1, v0, v1, plane, j, width)
+def _read_rows(panel, at, part, nz, width, plane, pitch, out, start, out_pitch):
+    """Write what ``width`` columns of a panel hold, where `_rows_of` says, to lines along z in ``out``, ``out_pitch`` apart.
+
+    As many slices as fill a line of the cache are blended to ``plane`` (z / 4, width, 4), ``pitch`` columns a row, and turned from there:
+    four slices side by side are moved at once, and all of it stays in the first cache.
+    """
+    fours, lines = plane.view(np.float64), out.view(np.float64)
+    for top in range(U(0), U(nz), U(CHUNK)):
+        for z in range(top, top + U(CHUNK), U(4)):
+            i, k, m, n = z, z + U(1), z + U(2), z + U(3)
+            blend_to_fours(
+                panel, at[0, i], at[1, i], part[0, i], part[1, i], at[0, k], at[1, k], part[0, k], part[1, k],
+                at[0, m], at[1, m], part[0, m], part[1, m], at[0, n], at[1, n], part[0, n], part[1, n], plane, (z - top) * pitch, width,
+            )  # fmt: skip
+        turn_fours(fours, U(2) * pitch, width, lines, (start + top) // U(2), out_pitch // U(2))
 
 
 @njit_inner
-def _two_rows(held, row):
-    """The two rows about ``row`` among those held, and their weights.
+def _rows_of(held, row, slope, from_col, cols, at, part):
+    """For each slice z, where a panel of ``cols`` columns has column ``from_col`` of the two rows about ``row + z slope``, and their parts.
 
     ``held`` (first, stop, rows): the rows that a panel holds, and those of the whole panel, which is extended by one row at either end
     and fades to zero within the next, so that a voxel plane half a pixel off (a fan-beam slice) is not lost.
     """
     begin, stop, rows = held
-    r = min(max(row + 2.0, 0.0), rows + 3.0)
-    i = int(r)
-    above = np.float32(r - i)
-    below = np.float32(1) - above
-    if i < 1 or i > rows + 2:
-        below = np.float32(0)
-    if i > rows + 1:
-        above = np.float32(0)
-    one, two = min(max(i - 2, begin), stop - 1) - begin, min(max(i - 1, begin), stop - 1) - begin
-    return U(one), U(two), below, above
+    for z in range(U(at.shape[1])):
+        r = min(max(row + np.float64(z) * slope + 2.0, 0.0), rows + 3.0)
+        i = int(r)
+        above = np.float32(r - i)
+        part[U(0), z] = np.float32(0) if i < 1 or i > rows + 2 else np.float32(1) - above
+        part[U(1), z] = np.float32(0) if i > rows + 1 else above
+        at[U(0), z] = U(from_col + (min(max(i - 2, begin), stop - 1) - begin) * cols)
+        at[U(1), z] = U(from_col + (min(max(i - 1, begin), stop - 1) - begin) * cols)
 
 
 @njit_inner
@@ -95,23 +101,21 @@ def _lay_out(lowest, highest, low, high, cols, start, used):
 
 
 @njit_inner
-def _read_bins(m, views, view, held, cols, first, step, bottom, nz, pitch, lowest, highest, low, high, start, space, plane, panel):
+def _read_bins(m, views, view, held, cols, first, step, bottom, nz, pitch, met, low, high, start, space, plane, panel, at, part):
     """Write what each bin needs to ``space``: a line along z for each column, from ``start`` of the bin."""
-    left, right = cols, -1
+    lowest, highest, left, right = met[0], met[1], cols, -1
     for b in range(lowest, highest + 1):
         if high[b] >= 0:
             left, right = min(left, low[b]), max(right, high[b])
-    wide, rows, half = U(right - left + 1), held[1] - held[0], pitch // U(2)
+    wide, rows = right - left + 1, held[1] - held[0]
     for r in range(rows):  # so that the many reads below stay close together
-        copy(views, U(view * rows + r) * U(cols) + U(left), panel, U(r) * wide, wide)
+        copy(views, U(view * rows + r) * U(cols) + U(left), panel, U(r * wide), U(wide))
     for b in range(lowest, highest + 1):
         if high[b] >= 0:
             magnification = first + b * step
-            width = U(high[b] - low[b] + 1)
-            plane_pitch = width | U(8)  # lines a power of two apart would share few sets of the cache
-            row, slope = m[1, 4] + m[1, 3] * magnification, m[1, 2] * magnification
-            _read_rows(panel, U(low[b] - left), held, wide, row, slope, bottom, nz, width, plane, plane_pitch)
-            turn(plane.view(np.float64), U(0), plane_pitch, U(nz + 1) // U(2), width, space.view(np.float64), U(start[b]) * half, half)
+            slope, width = m[1, 2] * magnification, U(high[b] - low[b] + 1)
+            _rows_of(held, m[1, 4] + m[1, 3] * magnification + bottom * slope, slope, low[b] - left, wide, at, part)
+            _read_rows(panel, at, part, nz, width, plane, width | U(8), space, U(start[b]) * pitch, pitch)
 
 
 @njit_inner
@@ -158,7 +162,7 @@ def _add_to(volume, total, x0, y0, across, along, pitch, part):
                 add_run(part, k * U(TILE), flat, (U(z) + k) * U(ny * nx) + U((y0 + j) * nx + x0), wide)
 
 
-def backproject_upright(views, held, matrices, weights, bins, pitch, bottom, volume):
+def backproject_upright(views, held, matrices, weights, bins, bottom, volume):
     """Add to ``volume`` (z, y, x), slices from ``bottom`` on, the filtered ``views`` (view, row, col), each times its weight over w^2.
 
     ``held`` (first, stop, rows): which rows of a panel of so many ``views`` holds; the slices must need no others (`rows_read`).
@@ -166,7 +170,8 @@ def backproject_upright(views, held, matrices, weights, bins, pitch, bottom, vol
     ``matrices`` (view, 3, 5): voxel (x, y, z, 1) to (col w, row w, w), the row's with the part that grows with w taken out into the last
     column: row = m[1, 4] + (m[1, 2] z + m[1, 3]) / w. ``bins``: those in 1 / w.
     """
-    _, ny, nx = volume.shape
+    nz, ny, nx = volume.shape
+    pitch = -(-nz // CHUNK) * CHUNK
     tiles = -(-nx // TILE) * -(-ny // TILE)
     in_threads(_add_tiles, tiles, views, held, matrices, weights, bins.first, bins.step, int(bins.count.max()) + 2, bottom, pitch, volume)
 
@@ -177,8 +182,9 @@ def _add_tiles(begin, end, views, held, matrices, weights, first, step, most_bin
     nz, ny, nx = volume.shape
     number, rows, cols = views.shape
     wide, flat = (nx + TILE - 1) // TILE, views.reshape(-1)
-    plane, panel, space = np.empty((nz + nz % 2) * (cols + 8), np.float32), np.empty(rows * cols, np.float32), np.zeros(0, np.float32)
+    plane, panel, space = aligned_zeros(CHUNK * (cols + 8)), np.empty(rows * cols, np.float32), np.zeros(0, np.float32)
     low, high, start = np.empty((2, most_bins), np.int64), np.empty((2, most_bins), np.int64), np.empty((2, most_bins), np.int64)
+    row_at, row_part = np.empty((2, pitch), np.uint64), np.empty((2, pitch), np.float32)
     met, part = np.empty((2, 2), np.int64), np.empty(TILE * TURNED, np.float32)
     for tile in range(begin, end):
         x0, y0 = tile % wide * TILE, tile // wide * TILE
@@ -197,8 +203,8 @@ def _add_tiles(begin, end, views, held, matrices, weights, first, step, most_bin
             for j in range(few):
                 if met[j, 1] >= 0:
                     _read_bins(
-                        matrices[v + j], flat, v + j, held, cols, first[v + j], step[v + j], bottom, nz, U(pitch), met[j, 0], met[j, 1],
-                        low[j], high[j], start[j], space, plane, panel,
+                        matrices[v + j], flat, v + j, held, cols, first[v + j], step[v + j], bottom, nz, U(pitch), met[j],
+                        low[j], high[j], start[j], space, plane, panel, row_at, row_part,
                     )  # fmt: skip
             _add_lines(total, weights[v : v + few], col, at, share, count, cols, low, start, space, U(pitch))
         _add_to(volume, total, x0, y0, across, along, pitch, part)

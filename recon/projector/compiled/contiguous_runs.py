@@ -96,11 +96,14 @@ def four_to(a, i0, i1, i2, i3, w0, w1, w2, w3, out, j, n):
 
 
 @njit_inner
-def blend_to_pairs(a, i0, i1, wi0, wi1, k0, k1, wk0, wk1, out, j, n):
-    """Write two blends of two runs of ``a`` each to one run of ``out``, in turn."""
+def blend_to_fours(a, i0, i1, wi0, wi1, k0, k1, wk0, wk1, m0, m1, wm0, wm1, n0, n1, wn0, wn1, out, j, n):
+    """Write four blends of two runs of ``a`` each to one run of ``out``, in turn."""
     for c in range(n):
-        out[j + U(2) * c] = wi0 * a[i0 + c] + wi1 * a[i1 + c]
-        out[j + U(2) * c + U(1)] = wk0 * a[k0 + c] + wk1 * a[k1 + c]
+        at = j + U(4) * c
+        out[at] = wi0 * a[i0 + c] + wi1 * a[i1 + c]
+        out[at + U(1)] = wk0 * a[k0 + c] + wk1 * a[k1 + c]
+        out[at + U(2)] = wm0 * a[m0 + c] + wm1 * a[m1 + c]
+        out[at + U(3)] = wn0 * a[n0 + c] + wn1 * a[n1 + c]
 
 
 @njit_inner
@@ -138,6 +141,21 @@ def turn(a, i, pitch, rows, cols, out, j, out_pitch):
         at, start = j + c * out_pitch, i + c
         for r in range(rows):
             out[at + r] = a[start + r * pitch]
+
+
+@njit_inner
+def turn_fours(a, pitch, cols, out, j, out_pitch):
+    """Write ``a`` (4, cols, 4), rows ``pitch`` apart, as its transpose (cols, 16) to ``out[j:]``, rows ``out_pitch`` apart.
+
+    Both are float32 seen as float64, and lengths count these: the two moves of four values that lie together become one.
+    """
+    for c in range(cols):
+        s, t = U(2) * c, j + c * out_pitch
+        s1, s2, s3 = s + pitch, s + U(2) * pitch, s + U(3) * pitch
+        x0, x1, x2, x3 = a[s], a[s + U(1)], a[s1], a[s1 + U(1)]
+        x4, x5, x6, x7 = a[s2], a[s2 + U(1)], a[s3], a[s3 + U(1)]
+        out[t], out[t + U(1)], out[t + U(2)], out[t + U(3)] = x0, x1, x2, x3
+        out[t + U(4)], out[t + U(5)], out[t + U(6)], out[t + U(7)] = x4, x5, x6, x7
 
 
 @njit_inner

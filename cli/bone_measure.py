@@ -39,7 +39,7 @@ def measure(
     """Measure bone in a volume: BV/TV, Tb.Th, Tb.Sp, Conn.D, Ct.Ar, Ct.Th, pMOI and the others, each with its definition.
 
     The z axis of the volume runs along the bone. Where the surface lies between the voxels is told by the grey values. A volume that is
-    large for the memory is measured slab by slab, with the same numbers; a folder of slices or an HDF5 file is then read as it goes.
+    large for the memory is measured slab by slab, with the same numbers, and read as it goes (slices, HDF5, OME-Zarr, TIFF).
 
     Examples:
       fewview bone measure tibia.ome.tif --threshold 0.12

@@ -57,7 +57,8 @@ class Subject:
             return found.cortical if self.name == "cortical" else found.trabecular
         if self.region is not None:
             return np.asarray(self.region[z])[:, *self.sides] != 0
-        return np.ones(self.bone(z).shape, bool)
+        depth, ny, nx = self.shape
+        return np.ones((len(range(*z.indices(depth))), ny, nx), bool)
 
     def grey_and_bone(self, z: slice) -> tuple[NDArray[np.float32], Mask]:
         """Both, [z, y, x]; grey values in the volume's unit."""

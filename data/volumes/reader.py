@@ -39,7 +39,7 @@ def open_volume(
     path: str | Path, *, voxel_mm: float | None = None, **options: Any
 ) -> tuple[AnyVolume | StoredVolume, Grid, dict[str, Any]]:
     """`read_volume`, but slices [z, y, x] stay in the file until they are asked for, ``volume[4:9]``, where its format can do that: folders
-    of slices and HDF5. NaN and Inf are not looked for then.
+    of slices, HDF5, OME-Zarr, and TIFF that is not compressed. NaN and Inf are not looked for then.
     """
     path, form = _format(path, voxel_mm)
     if form.open is None:

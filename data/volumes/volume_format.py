@@ -67,7 +67,7 @@ class VolumeFormat:
     read_options: tuple[Option, ...] = ()
     write_options: tuple[Option, ...] = ()
     slabs: Callable[[Path, Grid, int], SlabFile] | None = None
-    open: Callable[..., tuple[StoredVolume, Grid, dict[str, Any]]] | None = None
+    open: Callable[..., tuple[StoredVolume | NDArray[Any], Grid, dict[str, Any]]] | None = None
     extra: str = ""
     folder: bool = False
 

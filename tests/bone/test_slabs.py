@@ -18,6 +18,7 @@ from fewview.bone.stack.slab_plan import SlabPlan, plan_slabs
 from fewview.bone.stack.sliced import packed
 from fewview.data import open_volume, read_volume, write_volume
 from fewview.data.phantom.piece import tibia_piece
+from fewview.data.volumes.slabs.stored import StoredVolume
 from fewview.geometry import Grid
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -142,11 +143,11 @@ def test_wide_spaces_outside_do_not_count_inside_a_thin_wall() -> None:
 def test_slices_in_files_are_measured_as_in_memory(tmp_path: Path) -> None:
     body = 0.2 * voxels((20, 24, 24), rod(7, (1, 0.2, 0.1), (9.5, 11.5, 11.5)))
     grid = Grid(body.shape, 0.01)
-    for name, exact in (("slices", False), ("body.h5", True)):
+    for name, exact in (("slices", False), ("body.h5", True), ("body.ome.tif", True), ("body.ome.zarr", True)):
         write_volume(body, tmp_path / name, grid=grid)
         stored, own, facts = open_volume(tmp_path / name)
         values, read_grid, read_facts = read_volume(tmp_path / name)
-        assert not isinstance(stored, np.ndarray)
+        assert isinstance(stored, StoredVolume) or not stored.flags.owndata  # a map of the file
         assert (own, facts) == (read_grid, read_facts)
         np.testing.assert_array_equal(stored[3:7], values[3:7])
         same(measure(stored, own, threshold=0.1, slab=6), measure(values, own, threshold=0.1))

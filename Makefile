@@ -13,7 +13,7 @@ TRAIN_ARGS ?=
 # The networks are those that the registry of methods names (recon/method/registry.py).
 NETWORKS = $(shell $(BIN)/python -c "from fewview.recon.method import names_of_kind; print(*names_of_kind('learned'))")
 
-.PHONY: demo test lint venv clean train-small train-shipped
+.PHONY: demo test lint venv clean train-small train-shipped train-shipped-smoke
 
 demo: .venv/.base
 	$(BIN)/fewview demo --out fewview_demo --force
@@ -36,12 +36,20 @@ train-small: .venv/.dev
 # cores, are kept; the training takes minutes on a GPU, and a day on two cores with DEVICE=cpu. docs/model_cards.md says how the files that
 # come with fewview were made. The last lines make the intervals of tvnet and total variation (docs/intervals.md) and the weights of wcrr
 # (docs/wcrr.md), in some minutes.
+# train-shipped-smoke: the same commands in trained/smoke, on so little that they teach nothing, to see that they run to their end.
 DEVICE ?= cuda
+SPREAD_ARGS ?=
+RIDGE_ARGS ?=
 train-shipped: .venv/.dev
 	$(BIN)/python -m fewview.nerf.patchwise --bank $(TRAINED)/bank --out $(TRAINED)/shipped_tvnet.pt --device $(DEVICE) $(TRAIN_ARGS)
 	$(BIN)/python -m fewview.nerf.weights tvnet $(TRAINED)/shipped_tvnet.pt $(TRAINED)/tvnet_float16.pt
-	$(BIN)/python -m fewview.nerf.spread --weights $(TRAINED)/tvnet_float16.pt --bank $(TRAINED)/bank --out $(TRAINED)/spreads.json
-	$(BIN)/python -m fewview.nerf.ridge --out $(TRAINED)/wcrr.npz
+	$(BIN)/python -m fewview.nerf.spread --weights $(TRAINED)/tvnet_float16.pt --bank $(TRAINED)/bank --out $(TRAINED)/spreads.json $(SPREAD_ARGS)
+	$(BIN)/python -m fewview.nerf.ridge --out $(TRAINED)/wcrr.npz $(RIDGE_ARGS)
+
+train-shipped-smoke: .venv/.dev
+	rm -rf $(TRAINED)/smoke
+	$(MAKE) train-shipped TRAINED=$(TRAINED)/smoke DEVICE=cpu TRAIN_ARGS="--scans 1 --held 1 --steps 2 --batch 1 --workers 1" \
+		SPREAD_ARGS="--scans 2" RIDGE_ARGS="--steps 2 --volumes 2"
 
 $(TRAINED)/%.pt: $(TRAINED)/data/split.json
 	$(BIN)/fewview train $* --data $(TRAINED)/data --out $@ $(if $(wildcard $@.state),--resume) $(TRAIN_ARGS)

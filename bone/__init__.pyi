@@ -9,6 +9,7 @@ from .measures.interval_table import fit_intervals as fit_intervals
 from .measures.interval_table import read_intervals as read_intervals
 from .measures.measured import Measured as Measured
 from .measures.measuring import measure as measure
+from .measures.measuring import slab_plan as slab_plan
 from .measures.quantities import QUANTITIES as QUANTITIES
 from .segmentation.segmenting import ReconCTSegmentation as ReconCTSegmentation
 from .segmentation.segmenting import Segmented as Segmented

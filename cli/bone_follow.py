@@ -45,7 +45,7 @@ def follow(
     """
     from ..bone import follow as followed
     from ..bone import measure
-    from ..data import read_volume
+    from ..data import open_volume
 
     if len(volumes) < 2:
         raise InputError(f"{len(volumes)} volume", expected="two weeks or more")
@@ -57,7 +57,7 @@ def follow(
         refuse_existing(out, force, volumes)
     start, found = time.perf_counter(), {}
     for week, path in zip(when, volumes, strict=True):
-        values, grid, _ = read_volume(path, voxel_mm=volume_voxel_mm, **settings(read_as))
+        values, grid, _ = open_volume(path, voxel_mm=volume_voxel_mm, **settings(read_as))
         found[week] = measure(values, grid, threshold=threshold, region=region)  # type: ignore[arg-type]
     result = followed(found)
     print(result.table())

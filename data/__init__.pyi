@@ -15,5 +15,6 @@ from .scans.reader import read as read
 from .scans.reader import read_raw as read_raw
 from .scans.skyscan import write_skyscan as write_skyscan
 from .volumes.bonemet import write_bonemet_slices as write_bonemet_slices
+from .volumes.reader import open_volume as open_volume
 from .volumes.reader import read_volume as read_volume
 from .volumes.writer import write_volume as write_volume

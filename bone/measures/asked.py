@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -10,10 +11,14 @@ from numpy.typing import NDArray
 from ...base import InputError, UnknownNameError
 from ...geometry import Grid
 from ...geometry.grid import require_grid
+from ..stack.cut import Cut
+from ..stack.sliced import Sliced
 
-Region = NDArray[np.bool_] | Literal["whole", "trabecular", "cortical", "auto"] | None
-NAMES = ("whole", "trabecular", "cortical", "auto")
+Region = Sliced | Literal["whole", "trabecular", "cortical", "auto"] | None
+PARTS = ("trabecular", "cortical", "auto")
+NAMES = ("whole", *PARTS)
 _MOST_PER_MM = 10.0  # 1/mm: no tissue absorbs so much; more means grey levels or Hounsfield units
+_SAMPLED = 128  # slices, at least, of which Otsu's threshold is made where there are more
 _FEWEST = 64  # voxels of bone below which nothing is measured
 
 
@@ -21,28 +26,50 @@ def checked_volume(volume: NDArray[Any], grid: Grid) -> NDArray[np.float32]:
     """The volume [z, y, x] as float32, in its own unit; InputError for a shape that is not the grid's, values that are not finite,
     or one value throughout.
     """
-    grid = require_grid(grid)
-    if volume.ndim != 3 or volume.shape != grid.shape:
-        raise InputError(f"the volume has shape {volume.shape}", expected=f"{grid.shape}, as the grid says")
+    require_shape(volume, grid)
     values = np.ascontiguousarray(volume, dtype=np.float32)
-    low, high = float(values.min()), float(values.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise InputError("the volume holds NaN or Inf", expected="finite values")
-    if low == high:
-        raise InputError(f"the volume holds nothing but {low:g}", expected="bone and what is around it")
+    value_range([values])
     return values
 
 
-def found_threshold(values: NDArray[np.float32], threshold: float | None) -> tuple[float, str]:
-    """(the threshold, how it was found) for the values [z, y, x]: the one given, or Otsu's of all voxels.
+def require_shape(volume: Sliced, grid: Grid) -> None:
+    """InputError for a volume [z, y, x] whose shape is not the grid's."""
+    grid = require_grid(grid)
+    if tuple(volume.shape) != grid.shape:
+        raise InputError(f"the volume has shape {volume.shape}", expected=f"{grid.shape}, as the grid says")
 
-    Raises InputError for one outside the values; where their units differ (grey levels and 1/mm) it says so.
+
+def value_range(slabs: Iterable[NDArray[np.float32]]) -> tuple[float, float]:
+    """(the least, the greatest value) of a volume in slabs [z, y, x], in its own unit; InputError for values that are not finite, or one
+    throughout.
     """
-    low, high = float(values.min()), float(values.max())
-    if threshold is None:
-        from skimage.filters import threshold_otsu
+    low, high = np.inf, -np.inf
+    for values in slabs:
+        least, most = float(values.min()), float(values.max())
+        if not (np.isfinite(least) and np.isfinite(most)):
+            raise InputError("the volume holds NaN or Inf", expected="finite values")
+        low, high = min(low, least), max(high, most)
+    if low == high:
+        raise InputError(f"the volume holds nothing but {low:g}", expected="bone and what is around it")
+    return low, high
 
-        return float(threshold_otsu(values[:: max(1, values.shape[0] // 128)])), "Otsu's threshold of all voxels"
+
+def found_threshold(values: NDArray[np.float32], threshold: float | None) -> tuple[float, str]:
+    """(the threshold, how it was found) for the values [z, y, x], in their own unit: see `threshold_of`."""
+    return threshold_of(lambda z: values[z], len(values), (float(values.min()), float(values.max())), threshold)
+
+
+def threshold_of(
+    grey: Callable[[slice], NDArray[np.float32]], count: int, extremes: tuple[float, float], threshold: float | None
+) -> tuple[float, str]:
+    """(the threshold, how it was found) for the ``grey`` values of ``count`` slices [z, y, x]: the one given, or Otsu's of all voxels.
+
+    ``extremes`` are the least and the greatest value. Raises InputError for a threshold outside them; where their units differ (grey levels
+    and 1/mm) it says so.
+    """
+    low, high = extremes
+    if threshold is None:
+        return _otsu(grey, range(0, count, max(1, count // _SAMPLED))), "Otsu's threshold of all voxels"
     if not np.isfinite(threshold):
         raise InputError(f"threshold is {threshold}", expected="a number, or none for Otsu's")
     if not low < threshold < high:
@@ -60,6 +87,18 @@ def found_threshold(values: NDArray[np.float32], threshold: float | None) -> tup
     return float(threshold), "given"
 
 
+def _otsu(grey: Callable[[slice], NDArray[np.float32]], sample: range) -> float:
+    """Otsu's threshold of some slices, one after the other."""
+    from skimage.filters import threshold_otsu
+
+    planes = [slice(z, z + 1) for z in sample]
+    ends = min(float(grey(z).min()) for z in planes), max(float(grey(z).max()) for z in planes)
+    counts, edges = np.histogram(grey(planes[0]), 256, ends)
+    for z in planes[1:]:
+        counts = counts + np.histogram(grey(z), 256, ends)[0]
+    return float(threshold_otsu(hist=(counts, (edges[1:] + edges[:-1]) / 2)))
+
+
 def _units(threshold: float, high: float) -> str:
     """Words for a threshold and a volume that are plainly in different units."""
     levels = "8-bit grey levels" if high <= 255 else "grey levels or Hounsfield units"
@@ -72,9 +111,13 @@ def _units(threshold: float, high: float) -> str:
 
 def require_bone(bone: NDArray[np.bool_], threshold: float) -> None:
     """InputError where next to nothing of the mask [z, y, x] is bone, or everything."""
-    count = int(np.count_nonzero(bone))
-    if count < _FEWEST or count == bone.size:
-        said = f"{count} of {bone.size} voxels are above the threshold {threshold:g}"
+    require_bone_count(int(np.count_nonzero(bone)), bone.size, threshold)
+
+
+def require_bone_count(count: int, size: int, threshold: float) -> None:
+    """InputError where next to none of ``size`` voxels are bone, or all."""
+    if count < _FEWEST or count == size:
+        said = f"{count} of {size} voxels are above the threshold {threshold:g}"
         raise InputError(said, expected=f"{_FEWEST} or more voxels of bone, and something else", remedy="give another threshold")
 
 
@@ -89,11 +132,9 @@ def region_name(region: Region) -> str:
     return "mask"
 
 
-def region_mask(region: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """A region given as an array [z, y, x]; InputError for a shape that is not the volume's, or an empty one."""
-    mask = np.asarray(region) != 0
-    if mask.shape != shape:
-        raise InputError(f"the region has shape {mask.shape}", expected=f"{shape}, as the volume has")
-    if not mask.any():
+def require_region(region: Sliced, cut: Cut) -> None:
+    """InputError for a region [z, y, x] whose shape is not the volume's, or that is empty."""
+    if tuple(region.shape) != cut.shape:
+        raise InputError(f"the region has shape {region.shape}", expected=f"{cut.shape}, as the volume has")
+    if not any(np.any(region[own]) for own in cut.slabs):
         raise InputError("the region is empty", expected="voxels that are in it")
-    return mask

@@ -3,48 +3,32 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base.memory import require_memory
 from ...geometry import Grid
-from ..masks import grown, shrunk
-from ..thickness.local_thickness import LocalThickness, local_thickness
-from ..thickness.surface_elements import AREA_STEPS, SHARE_STEPS, find_surface
-from .asked import Region, checked_volume, found_threshold, region_mask, region_name, require_bone
-from .compartments import Compartments, CompartmentSettings, find_compartments
+from ..masks import Mask, grown
+from ..stack.cut import Cut, within
+from ..stack.joined import box_of_slabs
+from ..stack.slab_plan import SlabPlan, plan_slabs
+from ..stack.sliced import Sliced, kept
+from ..thickness.local_thickness import Body, Thicknesses
+from ..thickness.noise import noise_limits
+from .asked import PARTS, Region, region_name, require_bone_count, require_region, require_shape, threshold_of, value_range
+from .compartments import CompartmentSettings, find_compartments
 from .density import DensityCalibration
+from .maps import Maps
 from .measured import Intervals, Measured
-from .shares import SliceSums, slice_sums
-from .topology import euler_number, purified
-
-_BYTES = 40  # a voxel, at the most: the grey values, discs and nearest discs, maps
-_LEAST_FOUND = 0.5  # of a phase must have a local thickness, or its mean would speak for the rest
-_FEW = 50  # voxels of a phase below which its thickness is not given
-_PER_CENT = 100.0
-_PART = 2**22  # values of which real numbers of 64 bits are made at a time
-
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    """What the functions below need: grey values, bone, how much of each voxel is bone (in 1/255), of the surface in it (in 1/140 square
-    voxel), local thickness, the sums of slices, and the voxel.
-    """
-
-    grey: NDArray[np.float32]
-    bone: NDArray[np.bool_]
-    share: NDArray[np.uint8]
-    area: NDArray[np.uint8]
-    thickness: LocalThickness
-    sums: SliceSums
-    voxel_mm: float
+from .subject import Subject, grey_of, sides_of
+from .sums.numbers import FEW, of_cortex, of_density, of_network
+from .sums.tally import Sum, Tally, grey_sums, tally
+from .sums.topology import euler_of_slabs, purified
 
 
 def measure(
-    volume: NDArray[Any],
+    volume: Sliced,
     grid: Grid,
     *,
     threshold: float | None = None,
@@ -52,6 +36,7 @@ def measure(
     calibration: DensityCalibration | None = None,
     compartments: CompartmentSettings | None = None,
     intervals: Intervals | None = None,
+    slab: int | None = None,
 ) -> Measured:
     """The quantities of bone (`fewview.bone.QUANTITIES`) in ``region`` of ``volume`` [z, y, x], whose z axis runs along the bone.
 
@@ -63,8 +48,13 @@ def measure(
     ``calibration`` maps values to density for BMD and TMD. ``intervals`` are the errors (low, high) to add to a value: see
     `fewview.bone.IntervalTable`.
 
-    A quantity that the region is too small for is NaN, and ``notes`` says why. Raises InputError for values that are not finite, a shape
-    that is not the grid's, a threshold that is not between the values or in another unit than they are, and a region without bone.
+    A volume that memory does not hold with all that is made of it is measured slab by slab, ``slab`` slices high where that is given; the
+    numbers are the same. ``volume`` and a region may be anything that gives slices when it is asked for them: an array, a memory map, a
+    data set of an HDF5 or Zarr file, `fewview.data.open_volume`. `Measured.maps` then has every so manieth voxel.
+
+    A quantity that the region is too small for is NaN, and ``notes`` says why; so is the mean thickness of what is too wide for slabs.
+    Raises InputError for values that are not finite, a shape that is not the grid's, a threshold that is not between the values or in
+    another unit than they are, a region without bone, and memory that is too small for a slab.
 
     >>> x = np.arange(-20, 20) + 0.5
     >>> plate = np.broadcast_to(np.clip(2.15 - np.abs(x) + 0.5, 0, 1), (20, 30, 40))  # 4.3 voxels thick
@@ -73,159 +63,138 @@ def measure(
     (0.043, 10.8)
     """
     name = region_name(region)
-    values = checked_volume(volume, grid)
-    level, how = found_threshold(values, threshold)
-    bone = values > level
-    require_bone(bone, level)
-    require_memory(_BYTES * values.size, f"the maps of a volume of shape {values.shape}", "measure a part of it, or a coarser volume")
-    found = find_compartments(bone, grid.voxel_mm, compartments) if name in ("trabecular", "cortical", "auto") else None
-    inside = _inside(region, name, found, bone.shape)
-    job = _job(values, bone, inside, name, found, grid.voxel_mm)
-    numbers, notes = _numbers(job, inside, name, found, calibration)
-    maps = _maps(job, found)
+    require_shape(volume, grid)
+    plan = slab_plan(grid, region, slab, compartments)
+    if plan.cut.is_whole:
+        volume = np.asarray(volume[: grid.shape[0]])
+    level, how = threshold_of(
+        lambda z: grey_of(volume, z), grid.shape[0], value_range(grey_of(volume, own) for own in plan.cut.slabs), threshold
+    )
+    bone, space = _bone(volume, level, plan.cut)
+    mask = None if region is None or isinstance(region, str) else region
+    if mask is not None:
+        require_region(mask, plan.cut)
+    found = find_compartments(bone, grid.voxel_mm, compartments, plan.cut) if name in PARTS else None
+    subject = Subject(volume, bone, name, mask, found, grid.voxel_mm)
+    numbers, notes, rows, maps, how_cut = _measured(subject, plan, slab, space, grid, calibration)
     settings = {"threshold": level, "threshold_found": how, "region": name, "compartments": compartments, "calibration": calibration}
+    settings |= how_cut | {"map_step": maps.step}
     shifts = {
         k: (numbers[k] + low, numbers[k] + high) for k, (low, high) in (intervals or {}).items() if not math.isnan(numbers.get(k, math.nan))
     }
-    return Measured(numbers, grid, maps, _slices(job, inside, name, found, grid), shifts, notes, settings)
+    return Measured(numbers, grid, maps.named(found), rows, shifts, notes, settings)
 
 
-def _inside(region: Region, name: str, found: Compartments | None, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    if found is not None:
-        return found.cortical if name == "cortical" else found.trabecular
-    return np.ones(shape, bool) if region is None or isinstance(region, str) else region_mask(region, shape)
+def slab_plan(grid: Grid, region: Region = None, slab: int | None = None, compartments: CompartmentSettings | None = None) -> SlabPlan:
+    """How `measure` goes about a volume on ``grid``: at once or by slabs, and the memory for it; InputError where it is too small."""
+    parted = region_name(region) in PARTS
+    return plan_slabs(grid.shape, (compartments or CompartmentSettings()).halo(grid.voxel_mm) if parted else 0, slab)
 
 
-def _job(
-    values: NDArray[np.float32], bone: NDArray[np.bool_], inside: NDArray[np.bool_], name: str, found: Compartments | None, voxel_mm: float
-) -> Job:
-    """The discs of the surface are let go here: nothing else needs them."""
-    surface = find_surface(values, bone)
-    thickness = local_thickness(surface, bone, spaces=name != "cortical")
-    sums = slice_sums(surface.share, bone, inside, found, voxel_mm)
-    return Job(values, bone, surface.share, surface.area, thickness, sums, voxel_mm)
+def _bone(volume: Sliced, level: float, cut: Cut) -> tuple[Sliced, Sum]:
+    """(what is bone [z, y, x], the grey values of all else); InputError where that is nothing."""
+    spaces: list[Sum] = []
+
+    def above(own: slice) -> Mask:
+        grey = grey_of(volume, own)
+        bone = grey > level
+        spaces.append(Sum.of(grey[~bone]))
+        return bone
+
+    bone, size = kept(above, cut), math.prod(cut.shape)
+    space = sum(spaces, Sum())
+    require_bone_count(size - space.count, size, level)
+    return bone, space
 
 
-def _numbers(
-    job: Job, inside: NDArray[np.bool_], name: str, found: Compartments | None, calibration: DensityCalibration | None
-) -> tuple[dict[str, float], dict[str, str]]:
-    notes: dict[str, str] = {}
-    numbers: dict[str, float] = {}
+def _measured(
+    subject: Subject, plan: SlabPlan, slab: int | None, space: Sum, grid: Grid, calibration: DensityCalibration | None
+) -> tuple[dict[str, float], dict[str, str], list[Mapping[str, float]], Maps, dict[str, int]]:
+    """(quantities, notes, rows of the table of slices, maps, how the volume was cut)."""
+    h, depth, name = grid.voxel_mm, grid.shape[0], subject.name
+    limits = noise_limits(subject.grey_and_bone, grid.shape)
+    used, near = plan, subject
+    if subject.found is not None and (box := box_of_slabs(subject.bone, plan.cut, 0)) is not None:
+        near = subject.cropped(sides_of(box, grid.shape))
+        used = plan_slabs(near.shape, 0, slab)
+    greys = _greys(near, used.cut, calibration is not None)
+    walled = name != "trabecular" and near.found is not None
+    filled = _filled(near, used, greys["cortex"], greys["cortical bone"].mean, space.mean, grid) if walled else None
+    holes = _holes(near, used.cut) if name != "cortical" else math.nan
+    maps, parts, reach = Maps.blank(grid.shape, plan.cut.is_whole), [], used.reach  # last, as maps take memory
+    for found in Thicknesses(_body(near, limits), used.cut, used.reach, used.most):
+        parts.append(tally(near, found, depth, grid.z_mm))
+        maps.put(found, near.sides, h)
+        reach = found.reach
+    total, notes, numbers = Tally.joined(parts), dict[str, str](), dict[str, float]()
     if name != "cortical":
-        numbers |= _network(job, inside, found, notes)
+        numbers |= of_network(total, h, holes, reach, notes)
     if name != "trabecular":
-        numbers |= _cortex(job, inside, found, notes)
+        numbers |= of_cortex(total, h, filled, reach, notes)
     if calibration is not None:
-        numbers |= _density(job, inside, calibration, notes)
-    return numbers, notes
+        numbers |= of_density(greys, calibration, notes)
+    how = {"slabs": len(used.cut.slabs), "slab_slices": used.cut.height, "around_slab": 0 if used.cut.is_whole else reach}
+    return numbers, notes, list(total.rows), maps, how
 
 
-def _network(job: Job, inside: NDArray[np.bool_], found: Compartments | None, notes: dict[str, str]) -> dict[str, float]:
-    """What is measured of trabeculae."""
-    h, count = job.voxel_mm, int(np.count_nonzero(inside))
-    own = inside if found is None else inside & ~(grown(found.cortical) & ~job.bone)
-    volume = float(job.sums.network.sum()) * h**3
-    area = float(np.sum(job.area, where=own, dtype=np.int64)) / AREA_STEPS * h**2
-    total = count * h**3
-    fraction = volume / total if count else math.nan
-    numbers = {"BV": volume, "TV": total, "BV_TV": _PER_CENT * fraction, "BS": area, "BS_BV": area / volume if volume else math.nan}
-    free = inside if found is None else inside & ~found.roots
-    for short, phase in (("Tb_Th", job.bone), ("Tb_Sp", ~job.bone)):
-        numbers[short], numbers[f"{short}_sd"] = _mean_thickness(job, free & phase, short, notes)
-    numbers["Tb_N"] = fraction / numbers["Tb_Th"]
-    numbers["Tb_N_sp"] = 1 / (numbers["Tb_Th"] + numbers["Tb_Sp"])
-    for short in ("Tb_N", "Tb_N_sp"):
-        if math.isnan(numbers[short]):
-            notes[short] = "not measured: " + notes.get("Tb_Th", notes.get("Tb_Sp", "")).removeprefix("not measured: ")
-    numbers["Conn_D"] = (1 - euler_number(purified(job.bone & _box(inside)), inside)) / total if count and volume else math.nan
-    plates = job.thickness.plate[inside & job.bone]
-    numbers["Tb_plate"] = _PER_CENT * _mean(plates) / 255 if plates.size >= _FEW else math.nan
-    return numbers
+def _body(subject: Subject, limits: tuple[float, float]) -> Body:
+    """What thickness is measured of: bone, and spaces inside the outer contour where there is one."""
+
+    def wanted(z: slice, phase: bool) -> Mask:
+        return subject.inside(z) & (subject.bone(z) == phase)
+
+    def centers(z: slice, phase: bool) -> Mask | None:
+        found = None if phase else subject.compartments(z)
+        return None if found is None else found.inside
+
+    phases = (True,) if subject.name == "cortical" else (True, False)
+    return Body(subject.grey_and_bone, limits, phases, wanted, centers)
 
 
-def _box(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The region, grown by a voxel: what touches it counts for how it hangs together."""
-    return inside if inside.all() else grown(inside)
+def _holes(subject: Subject, cut: Cut) -> float:
+    """1 - the Euler number of the bone in the region; what touches the region counts for how it hangs together."""
+
+    def bone(own: slice) -> Mask:
+        window = cut.around(own, 1)
+        inside = subject.inside(window)
+        return subject.bone(own) & (inside if inside.all() else grown(inside))[within(own, window)]
+
+    return 1 - euler_of_slabs(purified(bone, cut), subject.inside, cut)
 
 
-def _mean_thickness(job: Job, where: NDArray[np.bool_], short: str, notes: dict[str, str]) -> tuple[float, float]:
-    diameters = job.thickness.voxels[where]
-    known = diameters[diameters > 0]
-    if known.size < _FEW or known.size < _LEAST_FOUND * diameters.size:
-        notes[short] = f"not measured: {known.size} of {diameters.size} voxels lie in a ball that both sides hold; the region is too small"
-        return math.nan, math.nan
-    mean = _mean(known)
-    squares = sum(float(np.square(known[n : n + _PART] - mean, dtype=np.float64).sum()) for n in range(0, known.size, _PART))
-    if mean < 3 and short != "Tb_Sp":
-        notes[short] = f"{mean:.1f} voxels: below 3 a scan shows less than there is"
-    return mean * job.voxel_mm, math.sqrt(squares / known.size) * job.voxel_mm
+def _greys(subject: Subject, cut: Cut, calibrated: bool) -> Mapping[str, Sum]:
+    """Sums of grey values over all slabs, where any are asked for."""
+    if not calibrated and (subject.found is None or subject.name == "trabecular"):
+        return {}
+    parts = [grey_sums(subject, own, cut.shape[0], calibrated) for own in cut.slabs]
+    return {name: sum((part[name] for part in parts), Sum()) for name in parts[0]}
 
 
-def _cortex(job: Job, inside: NDArray[np.bool_], found: Compartments | None, notes: dict[str, str]) -> dict[str, float]:
-    """What is measured of the cortex; without compartments all bone of the region is taken for it."""
-    here = job.sums.cortical
-    if not here.any():
-        notes["Ct_Ar"] = "not measured: there is no cortex in the region"
-        return dict.fromkeys(("Ct_Ar", "Tt_Ar", "Ct_Ar_Tt_Ar", "Ct_Th", "Ct_pMOI"), math.nan)
-    area, total = job.sums.area[here], job.sums.total[here]
-    numbers = {"Ct_Ar": float(area.mean()), "Tt_Ar": float(total.mean()), "Ct_Ar_Tt_Ar": _PER_CENT * float(area.sum() / total.sum())}
-    if found is None:
-        numbers["Ct_Th"], _ = _mean_thickness(job, inside & job.bone, "Ct_Th", notes)
-    else:
-        numbers["Ct_Th"] = _cortical_thickness(job, found.cortical, notes)
-        numbers["Ct_Po"] = _PER_CENT * (1 - _mean(job.share[shrunk(found.cortical)]) / SHARE_STEPS)
-    numbers["Ct_pMOI"] = float(job.sums.moment[here].mean())
-    return numbers
+def _filled(subject: Subject, plan: SlabPlan, cortex: Sum, high: float, low: float, grid: Grid) -> tuple[Sum, int]:
+    """(diameters in the cortex, voxels of it that are undecided): pores made bone, trabeculae made marrow, the surface placed by the grey
+    values that are left.
+    """
+    if cortex.count < FEW:
+        return Sum(), 0
 
+    def slices_of(part: Subject) -> Callable[[slice], tuple[NDArray[np.float32], Mask]]:
+        def slices(z: slice) -> tuple[NDArray[np.float32], Mask]:
+            grey, bone, found = part.grey(z).copy(), part.bone(z), part.compartments(z)
+            walls = bone if found is None else found.cortical
+            grey[walls & ~bone], grey[~walls & bone] = high, low
+            return grey, walls
 
-def _cortical_thickness(job: Job, cortex: NDArray[np.bool_], notes: dict[str, str]) -> float:
-    """Thickness of the compartment: pores made bone, trabeculae made marrow, the surface placed by the grey values left."""
-    if np.count_nonzero(cortex) < _FEW:
-        notes["Ct_Th"] = "not measured: the cortical compartment is too small"
-        return math.nan
-    high, low = float(job.grey[cortex & job.bone].mean()), float(job.grey[~job.bone].mean())
-    grey = job.grey.copy()
-    grey[cortex & ~job.bone], grey[~cortex & job.bone] = high, low
-    filled = local_thickness(find_surface(grey, cortex), cortex, spaces=False).voxels[cortex]
-    return float(filled[filled > 0].mean(dtype=np.float64)) * job.voxel_mm if (filled > 0).any() else math.nan
+        return slices
 
+    def walls_of(z: slice, phase: bool) -> Mask:
+        found = subject.compartments(z)
+        return subject.bone(z) if found is None else found.cortical
 
-def _density(job: Job, inside: NDArray[np.bool_], calibration: DensityCalibration, notes: dict[str, str]) -> dict[str, float]:
-    core = shrunk(job.bone) & inside
-    numbers = {"BMD": calibration(float(job.grey[inside].mean(dtype=np.float64))) if inside.any() else math.nan, "TMD": math.nan}
-    if np.count_nonzero(core) >= _FEW:
-        numbers["TMD"] = calibration(float(job.grey[core].mean(dtype=np.float64)))
-    else:
-        notes["TMD"] = "not measured: no bone of the region is thicker than two voxels"
-    return numbers
-
-
-def _maps(job: Job, found: Compartments | None) -> dict[str, NDArray[Any]]:
-    separation = job.thickness.voxels * np.float32(job.voxel_mm)
-    thickness, plate = np.where(job.bone, separation, np.float32(0)), np.zeros(job.bone.shape, np.float32)
-    separation[job.bone] = 0
-    np.divide(job.thickness.plate, np.float32(255), out=plate, where=job.bone)
-    maps: dict[str, NDArray[Any]] = {"thickness": thickness, "separation": separation, "plate": plate}
-    return maps if found is None else maps | {"compartments": found.labels}
-
-
-def _slices(job: Job, inside: NDArray[np.bool_], name: str, found: Compartments | None, grid: Grid) -> list[dict[str, float]]:
-    """A row for each slice that the region reaches."""
-    h = job.voxel_mm
-    walls = inside if found is None else found.cortical
-    rows = []
-    for z in np.flatnonzero((inside | walls).any(axis=(1, 2))):
-        row: dict[str, float] = {"slice": float(z), "z_mm": float(grid.z_mm[z])}
-        diameters, bone = job.thickness.voxels[z] * h, job.bone[z]
-        if name != "cortical":
-            row["BV_TV"] = _PER_CENT * float(job.sums.network[z]) / count if (count := np.count_nonzero(inside[z])) else math.nan
-            row["Tb_Th"], row["Tb_Sp"] = (_mean(diameters[inside[z] & phase & (diameters > 0)]) for phase in (bone, ~bone))
-        if name != "trabecular":
-            row["Ct_Ar"], row["Ct_pMOI"], row["Tt_Ar"] = (float(of[z]) for of in (job.sums.area, job.sums.moment, job.sums.total))
-            row["Ct_Th"] = _mean(diameters[walls[z] & bone & (diameters > 0)])
-        rows.append(row)
-    return rows
-
-
-def _mean(values: NDArray[Any]) -> float:
-    return float(values.mean(dtype=np.float64)) if values.size else math.nan
+    limits = noise_limits(slices_of(subject.cropped((slice(None), slice(None)))), grid.shape)
+    body = Body(slices_of(subject), limits, (True,), walls_of, lambda z, phase: None)
+    diameters, undecided = Sum(), 0
+    for found in Thicknesses(body, plan.cut, plan.reach, plan.most):
+        inside = found.voxels[found.bone]
+        diameters += Sum.of(inside, inside > 0)
+        undecided += found.undecided[True]
+    return diameters, undecided

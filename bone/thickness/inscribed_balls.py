@@ -23,12 +23,22 @@ _SAME_BALL = 0.2  # share of the radius by which a disc may be off and still tel
 
 
 def inscribed_balls(
-    discs: NDArray[np.float32], bone: NDArray[np.bool_], phase: bool, nearest: NDArray[np.int32], distance: NDArray[np.float32]
+    discs: NDArray[np.float32],
+    bone: NDArray[np.bool_],
+    phase: bool,
+    nearest: NDArray[np.int32],
+    distance: NDArray[np.float32],
+    centers: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float32]:
-    """(n, 5): centre z, y, x and radius in voxels of the balls of a phase, and how like a plate it is there, 0 (rod) to 1 (plate)."""
-    counts, middle = np.zeros(bone.shape[0], np.int64), np.empty(bone.shape, np.bool_)
-    _find_middle(bone, phase, distance, middle, counts)
-    starts = np.concatenate([[0], np.cumsum(counts)])
+    """(n, 5): centre z, y, x and radius in voxels of the balls of a phase, and how like a plate it is there, 0 (rod) to 1 (plate).
+
+    ``centers`` [z, y, x]: the voxels at which balls are looked for (all of the phase unless given).
+    """
+    middle = np.empty(bone.shape, np.bool_)
+    _find_middle(bone, phase, distance, middle)
+    if centers is not None:
+        middle &= centers
+    starts = np.concatenate([[0], np.cumsum(np.count_nonzero(middle.reshape(len(middle), -1), axis=1))])
     balls = np.empty((int(starts[-1]), 5), np.float32)
     _write(discs, bone, phase, nearest, distance, middle, starts, balls)
     return balls[balls[:, 3] > 0]
@@ -196,7 +206,7 @@ def _own_distances(bone, phase, distance, rows):  # pragma: no cover - compiled
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
-def _find_middle(bone, phase, distance, middle, counts):  # pragma: no cover - compiled
+def _find_middle(bone, phase, distance, middle):  # pragma: no cover - compiled
     """Voxels whose ball no neighbour's ball holds: that is larger by less than a share of the step to it."""
     nz, ny, nx = bone.shape
     for z_ in prange(nz):
@@ -204,7 +214,6 @@ def _find_middle(bone, phase, distance, middle, counts):  # pragma: no cover - c
         planes, most = np.empty((3, ny, nx + 2), np.float32), np.empty(nx, np.float32)
         for k in range(max(z - 1, 0), min(z + 2, nz)):
             _own_distances(bone[k], phase, distance[k], planes[k - z + 1])
-        count = 0
         for y in range(ny):
             most[:] = -_FAR
             for k in range(max(z - 1, 0) - z, min(z + 2, nz) - z):
@@ -215,8 +224,6 @@ def _find_middle(bone, phase, distance, middle, counts):  # pragma: no cover - c
             for x in range(nx):
                 own = planes[1, y, x + 1]
                 middle[z, y, x] = most[x] <= own and 0.05 < own < 1e6
-                count += middle[z, y, x]
-        counts[z] = count
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

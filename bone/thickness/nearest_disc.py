@@ -6,26 +6,56 @@ Comput 8 (2012) 415).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from .surface_elements import Surface
+from .layer import Layer
 
 DISC = 0.55  # voxels: radius of a disc
 _NONE = np.int32(2**30)
+_ROWS = 32  # that are put together from all layers at a time
 _LINES = 16  # that are worked on together, so that memory is read in rows
 
 
-def nearest_discs(surface: Surface) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """(row of the disc of the nearest voxel that has one, -1 where there is none; distance to its middle in voxels, or infinity)."""
-    nearest, squared = np.empty(surface.ids.shape, np.int32), np.empty(surface.ids.shape, np.int32)
-    _along_x(surface.ids, nearest, squared)
+def nearest_in_slices(ids: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """(row of the disc that is nearest in the same slice, -1 where there is none; squared distance between the voxels), both [z, y, x]."""
+    nearest, squared = np.empty(ids.shape, np.int32), np.empty(ids.shape, np.int32)
+    _along_x(ids, nearest, squared)
     _along_y(nearest, squared)
-    _along_z(nearest, squared)
+    return nearest, squared
+
+
+def nearest_across_slices(layers: Sequence[Layer], own: slice) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]:
+    """What lies nearest to the slices ``own``, in any slice of the layers, which lie on one another.
+
+    (discs (n, 6) of all layers, their z counted from the first of ``own``; row of the disc of the nearest voxel that has one, -1 where
+    there is none; distance to its middle in voxels, or infinity), the last two [z, y, x]. A layer that is by itself is written over.
+    """
+    first, (_, ny, nx) = own.start - layers[0].own.start, layers[0].nearest.shape
+    alone = len(layers) == 1 and layers[0].own == own
+    shape = (own.stop - own.start, ny, nx)
+    nearest = layers[0].nearest if alone else np.empty(shape, np.int32)
+    squared = layers[0].squared if alone else np.empty(shape, np.int32)
+    starts = np.concatenate([[0], np.cumsum([len(layer.discs) for layer in layers])]).astype(np.int32)
+    for y in range(0, ny, _ROWS):
+        rows = slice(y, y + _ROWS)
+        found = np.concatenate([_shifted(layer.nearest[:, rows], start) for layer, start in zip(layers, starts, strict=False)])
+        square = np.concatenate([layer.squared[:, rows] for layer in layers])
+        _along_z(found, square)
+        nearest[:, rows], squared[:, rows] = found[first : first + len(nearest)], square[first : first + len(nearest)]
+    discs = layers[0].discs if alone else np.concatenate([layer.discs for layer in layers])
+    if own.start:
+        discs = discs - np.array([own.start, 0, 0, 0, 0, 0], np.float32)
     distance = squared.view(np.float32)
-    _measure(surface.discs, nearest, distance)
-    return nearest, distance
+    _measure(discs, nearest, distance)
+    return discs, nearest, distance
+
+
+def _shifted(nearest: NDArray[np.int32], start: np.int32) -> NDArray[np.int32]:
+    return np.where(nearest < 0, nearest, nearest + start) if start else nearest
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)

@@ -5,6 +5,8 @@ Balls of many voxels are painted on a coarser lattice, where they are as small a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
@@ -12,46 +14,65 @@ from numpy.typing import NDArray
 _LARGEST = 6.0  # radius in cells of a lattice of the balls that are painted on it
 _SKIN = 0.3  # cells: voxels that touch a ball with their edge are held by it
 _SLAB = 16
-_FILLINGS = 12
+FILLINGS = 12
 
 
-def paint(balls: NDArray[np.float32], phase: bool, bone: NDArray[np.bool_], map_: NDArray[np.float32], plate: NDArray[np.uint8]) -> None:
-    """Write into ``map_`` (diameters in voxels) and ``plate`` (0 to 255) at the voxels of a phase; what no ball reaches stays NaN."""
+@dataclass(frozen=True, eq=False)
+class Canvas:
+    """Slices from ``first`` on: which are ``bone``, the ``map`` of diameters in voxels (0: none yet), ``plate`` (0 to 255), [z, y, x]."""
+
+    first: int
+    bone: NDArray[np.bool_]
+    map: NDArray[np.float32]
+    plate: NDArray[np.uint8]
+
+    @classmethod
+    def blank(cls, bone: NDArray[np.bool_], first: int = 0) -> Canvas:
+        """With nothing painted, on the mask ``bone`` [z, y, x]."""
+        return cls(first, bone, np.zeros(bone.shape, np.float32), np.zeros(bone.shape, np.uint8))
+
+
+def paint(balls: NDArray[np.float32], phase: bool, canvas: Canvas) -> None:
+    """Write the diameters of balls (n, 5), whose z is counted in the volume, at the voxels of a phase; what no ball reaches stays 0."""
     level, rest = 0, balls
     while len(rest):
         fine = rest[:, 3] < _LARGEST * 2**level
-        if fine.any() or level == 0:
-            _paint_level(rest[fine], level, phase, bone, map_, plate)
+        if fine.any():
+            _paint_level(rest[fine], level, phase, canvas)
         rest, level = rest[~fine], level + 1
-    _fill(_empty(phase, bone, map_), phase, bone, map_, plate)
 
 
-def _paint_level(
-    balls: NDArray[np.float32], level: int, phase: bool, bone: NDArray[np.bool_], map_: NDArray[np.float32], plate: NDArray[np.uint8]
-) -> None:
-    cell = 2**level
+def fill_gaps(phase: bool, canvas: Canvas, among: NDArray[np.bool_] | None = None) -> None:
+    """Layer by layer, `FILLINGS` times, voxels of a phase, ``among`` some [z, y, x], that no ball reached take what is beside them."""
+    _fill(_empty(phase, canvas, among), phase, canvas.bone, canvas.map, canvas.plate)
+
+
+def _paint_level(balls: NDArray[np.float32], level: int, phase: bool, canvas: Canvas) -> None:
+    cell, bone = 2**level, canvas.bone
+    start = canvas.first // cell
     scaled = balls.copy()
     scaled[:, :3] = (balls[:, :3] + 0.5) / cell - 0.5
     scaled[:, 3] /= cell
-    shape = bone.shape if level == 0 else tuple(-(-n // cell) for n in bone.shape)
+    depth, height, width = (-(-n // cell) for n in (canvas.first + len(bone), *bone.shape[1:]))
+    shape = (depth - start, height, width)
     if level:
-        scaled = _largest_of_each_cell(scaled, shape)
-    order = np.argsort(scaled[:, 0], kind="stable")
-    scaled = scaled[order]
+        scaled = _largest_of_each_cell(scaled, (height, width))
+    scaled[:, 0] -= start
+    scaled = scaled[np.argsort(scaled[:, 0], kind="stable")]
     reach = float(scaled[:, 3].max(initial=0)) + 1
     edges = np.searchsorted(scaled[:, 0], np.arange(0, shape[0] + _SLAB, _SLAB)[:, None] + np.array([-reach, reach]))
     if level == 0:
-        _paint(scaled, edges, bone, phase, map_, plate)
+        _paint(scaled, edges, bone, phase, canvas.map, canvas.plate)
         return
     coarse, coarse_plate = np.zeros(shape, np.float32), np.zeros(shape, np.uint8)
     _paint(scaled, edges, np.ones(shape, np.bool_), True, coarse, coarse_plate)
-    _take(coarse, coarse_plate, level, phase, bone, map_, plate)
+    _take(coarse, coarse_plate, level, canvas.first - start * cell, phase, bone, canvas.map, canvas.plate)
 
 
-def _largest_of_each_cell(balls: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Of balls whose centres are in one cell the largest."""
-    place = np.rint(balls[:, :3]).astype(np.int64)
-    cells = np.ravel_multi_index(tuple(np.clip(place[:, a], 0, shape[a] - 1) for a in range(3)), shape)
+def _largest_of_each_cell(balls: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Of balls whose centres are in one cell of slices of ``shape`` the largest."""
+    z, y, x = np.rint(balls[:, :3]).astype(np.int64).T
+    cells = (z * shape[0] + np.clip(y, 0, shape[0] - 1)) * shape[1] + np.clip(x, 0, shape[1] - 1)
     order = np.lexsort((-balls[:, 3], cells))
     return balls[order[np.concatenate([[True], np.diff(cells[order]) > 0])]]
 
@@ -78,29 +99,32 @@ def _paint(balls, edges, bone, phase, map_, plate):  # pragma: no cover - compil
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
-def _take(coarse, coarse_plate, level, phase, bone, map_, plate):  # pragma: no cover - compiled
-    """A coarse map's diameters, in its cells, to the voxels in them."""
+def _take(coarse, coarse_plate, level, shift, phase, bone, map_, plate):  # pragma: no cover - compiled
+    """A coarse map's diameters, in its cells, to the voxels in them; the first slice is the cell's slice ``shift``."""
     nz, ny, nx = bone.shape
     for z_ in prange(nz):
         z = np.int64(z_)
         for y in range(ny):
             for x in range(nx):
                 if bone[z, y, x] == phase:
-                    value = coarse[z >> level, y >> level, x >> level] * (1 << level)
+                    value = coarse[(z + shift) >> level, y >> level, x >> level] * (1 << level)
                     if value > map_[z, y, x]:
                         map_[z, y, x] = value
-                        plate[z, y, x] = coarse_plate[z >> level, y >> level, x >> level]
+                        plate[z, y, x] = coarse_plate[(z + shift) >> level, y >> level, x >> level]
 
 
-def _empty(phase: bool, bone: NDArray[np.bool_], map_: NDArray[np.float32]) -> NDArray[np.int64]:
+def _empty(phase: bool, canvas: Canvas, among: NDArray[np.bool_] | None) -> NDArray[np.int64]:
     """The places, in the flat map, of the voxels of a phase that no ball reached; slice by slice."""
-    size = bone[0].size
-    return np.concatenate([z * size + np.flatnonzero((map_[z] == 0) & (bone[z] == phase)) for z in range(len(bone))])
+    size, found = canvas.bone[0].size, []
+    for z, (bone, drawn) in enumerate(zip(canvas.bone, canvas.map, strict=True)):
+        empty = (drawn == 0) & (bone == phase)
+        found.append(z * size + np.flatnonzero(empty if among is None else empty & among[z]))
+    return np.concatenate(found)
 
 
 def _fill(empty: NDArray[np.int64], phase: bool, bone: NDArray[np.bool_], map_: NDArray[np.float32], plate: NDArray[np.uint8]) -> None:
     """Layer by layer, empty voxels take what their neighbours have."""
-    for _ in range(_FILLINGS):
+    for _ in range(FILLINGS):
         values, kinds = np.zeros(empty.size, np.float32), np.zeros(empty.size, np.uint8)
         _from_neighbours(empty, phase, bone, map_, plate, values, kinds)
         map_.ravel()[empty], plate.ravel()[empty] = values, kinds

@@ -12,15 +12,15 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from .column_heights import disc_of_column
+from .column_heights import REACH, disc_of_column
 from .cut_cell import cut_cell
+from .noise import NoiseLimits, noise_limits
 
 SHARE_STEPS, AREA_STEPS = 255.0, 140.0  # how finely shares (0 to 1) and areas (0 to 1.75 square voxels) are stored
+HALO = REACH + 2  # slices that tell where the surface of a slice is: a column, and the discs around it
 _DEPTH_STEPS, _NORMAL_STEPS = 64.0, 127.0
 _FARTHEST = 1.9  # voxels between a voxel's centre and its disc
 _HOME = 0.55  # voxels along the axes between a voxel's centre and the middle of a disc that is its own
-_LEAST_SLOPE = 0.2  # of the step from the surroundings to bone, a voxel
-_NOISE, _MOST_NOISE = 3.0, 0.3  # dips in a column that are passed over: in standard deviations, and at most this share of the step
 _BEND = 0.08  # voxels^2: a column's mean height lies below the surface that bends away from it (a twelfth, for slanting columns)
 # Of the sum of the curvatures: how much less than its tangent plane a bent sheet cuts off, on average over a voxel; and by how much planes
 # must move for the areas that they cut to add up to a sphere's, as voxels outside of it are more than those inside.
@@ -31,8 +31,9 @@ _SAME_SHEET = 0.7  # cosine between the normals of discs that are of one sheet o
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """``ids`` [z, y, x]: the row of ``discs`` of each voxel that has one, -1 elsewhere; ``discs`` (n, 6): middle z, y, x and unit normal
-    into bone, in voxels. ``share`` [z, y, x]: how much of a voxel is bone, in 1/255; ``area``: of the surface in it, in 1/140 voxel^2.
+    """``ids`` [z, y, x]: the row of ``discs`` of each voxel that has one, -1 elsewhere; ``discs`` (n, 6): middle z, y, x in the volume and
+    unit normal into bone, in voxels. ``share`` [z, y, x]: how much of a voxel is bone, in 1/255; ``area``: of the surface in it, in 1/140
+    voxel^2.
     """
 
     ids: NDArray[np.int32]
@@ -41,18 +42,27 @@ class Surface:
     area: NDArray[np.uint8]
 
 
-def find_surface(grey: NDArray[np.float32], bone: NDArray[np.bool_]) -> Surface:
-    """The surface of ``bone`` [z, y, x], placed by the ``grey`` values."""
-    first, code = np.zeros((*grey.shape, 4), np.int8), np.zeros((*grey.shape, 4), np.int8)
-    _fill(grey, bone, *_noise_limits(grey, bone), first)
+def find_surface(
+    grey: NDArray[np.float32], bone: NDArray[np.bool_], *, limits: NoiseLimits | None = None, own: slice | None = None, first: int = 0
+) -> Surface:
+    """The surface of ``bone`` [z, y, x], placed by the ``grey`` values.
+
+    Of a part of a volume: its noise ``limits``, the slices that are its ``own`` (the others, `HALO` to each side where the volume goes on,
+    are looked at only), and the number in the volume of its ``first`` slice.
+    """
+    limits = limits or noise_limits(lambda z: (grey[z], bone[z]), grey.shape)
+    alone, code = np.zeros((*grey.shape, 4), np.int8), np.zeros((*grey.shape, 4), np.int8)
+    _fill(grey, bone, *limits, alone)
     share, area = np.empty(grey.shape, np.uint8), np.zeros(grey.shape, np.uint8)
     counts, inverse = np.zeros(grey.shape[0], np.int64), _inverse_lengths()
-    _smooth(first, _whether(first), inverse, bone, code, share, area, counts)
-    del first
+    _smooth(alone, _whether(alone), inverse, bone, code, share, area, counts)
+    del alone
+    if own is not None:
+        code, share, area, counts, first = code[own], share[own], area[own], counts[own], first + own.start
     starts = np.concatenate([[0], np.cumsum(counts)])
     discs = np.empty((int(starts[-1]), 6), np.float32)
     ids = _whether(code)
-    _write(code, ids, inverse, starts, discs)
+    _write(code, ids, inverse, starts, discs, first)
     return Surface(ids, discs, share, area)
 
 
@@ -64,22 +74,6 @@ def _whether(code: NDArray[np.int8]) -> NDArray[np.int32]:
 def _inverse_lengths() -> NDArray[np.float64]:
     """(square,): by the squared length of a normal in steps."""
     return 1 / np.sqrt(np.maximum(np.arange(3 * int(_NORMAL_STEPS) ** 2 + 1), 1))
-
-
-def _noise_limits(grey: NDArray[np.float32], bone: NDArray[np.bool_]) -> tuple[float, float]:
-    """(dips in a column, slopes in grey value a voxel) that may be noise; 0 for an image without noise.
-
-    Dips: three standard deviations of neighbours away from the surface, at most 0.3 of the step from the surroundings to bone. Slopes: a
-    share of the step, where there is noise: in a voxel that the surface does not touch the gradient is nothing else.
-    """
-    stride = max(1, round((grey.size / 2**21) ** 0.5))
-    lines, phase = grey[::stride, ::stride], bone[::stride, ::stride]
-    same = (phase[..., :-3] == phase[..., 1:-2]) & (phase[..., 1:-2] == phase[..., 2:-1]) & (phase[..., 2:-1] == phase[..., 3:])
-    if not same.any() or bone.all() or not bone.any():
-        return 0.0, 0.0
-    noise = 1.4826 / np.sqrt(2) * float(np.median(np.abs(lines[..., 2:-1] - lines[..., 1:-2])[same]))
-    step = max(float(lines[phase].mean() - lines[~phase].mean()), 0.0) if phase.any() and not phase.all() else 0.0
-    return min(_NOISE * noise, _MOST_NOISE * step), min(noise, _LEAST_SLOPE * step)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -191,7 +185,7 @@ def _is_home(code, inverse, z, y, x):  # pragma: no cover - compiled
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
-def _write(code, ids, inverse, starts, discs):  # pragma: no cover - compiled
+def _write(code, ids, inverse, starts, discs, first):  # pragma: no cover - compiled
     """The discs, and their rows in place of their codes: ``ids`` are the bytes of the codes."""
     nz, ny, nx = ids.shape
     for z_ in prange(nz):
@@ -203,7 +197,7 @@ def _write(code, ids, inverse, starts, discs):  # pragma: no cover - compiled
                     ids[z, y, x] = -1
                     continue
                 depth, mz, my, mx = _disc(code, inverse, z, y, x)
-                discs[at, 0], discs[at, 1], discs[at, 2] = z - depth * mz, y - depth * my, x - depth * mx
+                discs[at, 0], discs[at, 1], discs[at, 2] = first + z - depth * mz, y - depth * my, x - depth * mx
                 discs[at, 3], discs[at, 4], discs[at, 5] = mz, my, mx
                 ids[z, y, x] = at
                 at += 1

@@ -17,7 +17,8 @@ from ...geometry import Grid
 from ...geometry.skyscan.text import LogText, parse_text
 from ..images.grey import GREY_TYPES, from_grey, to_grey
 from ..images.image_files import IMAGE_ENDINGS, ImageFiles, list_images, write_image
-from ..images.stack import load_images
+from ..images.stack import shown
+from .slabs.stored import StoredVolume
 from .voxel_size import SAY_VOXEL, center_from, grid_of
 
 IMAGES = ("tif", "png", "bmp")
@@ -96,6 +97,18 @@ def read_slices(
 
     Raises FileNotFoundError naming a missing slice, and InputError naming the file for one that is broken or of another size.
     """
+    found, grid, facts = open_slices(folder, voxel_mm, prefix=prefix, window=window)
+    require_memory(found.dtype.itemsize * int(np.prod(found.shape)), f"the {len(found)} slices of {folder}")
+    volume = np.empty(found.shape, dtype=found.dtype)
+    for index in shown(range(len(found)), "reading images", progress):
+        volume[index] = found[index : index + 1][0]
+    return volume, grid, facts
+
+
+def open_slices(
+    folder: Path, voxel_mm: float | None = None, *, prefix: str | None = None, window: tuple[float, float] | None = None
+) -> tuple[StoredVolume, Grid, dict[str, Any]]:
+    """`read_slices`, but each slice is read, and compared with the first, when it is asked for."""
     files = _series(folder, prefix)
     stack = ImageFiles(files)
     log = _log(folder, files[0])
@@ -107,13 +120,15 @@ def read_slices(
     voxel, center = (None, (0.0, 0.0, 0.0)) if log is None else (_voxel(log), _center(log))
     grid = grid_of(stack.shape, voxel, folder, center_mm=center, given=voxel_mm)
     _check_count(log, len(stack))
-    if window is None:
-        return load_images(stack, progress), grid, facts
-    require_memory(4 * int(np.prod(stack.shape)), f"the {len(stack)} slices of {folder}")
-    volume = np.empty(stack.shape, dtype=np.float32)
-    for index in range(len(stack)):
-        volume[index] = from_grey(stack[index], *window)
-    return volume, grid, {**facts, "window": window}
+    dtype = stack.dtype if window is None else np.dtype(np.float32)
+
+    def read(first: int, last: int) -> AnyVolume:
+        out = np.empty((last - first, *stack.shape[1:]), dtype)
+        for n in range(first, last):
+            out[n - first] = stack[n] if window is None else from_grey(stack[n], *window)
+        return out
+
+    return StoredVolume(folder, stack.shape, dtype, read), grid, facts if window is None else {**facts, "window": window}
 
 
 def slice_stack(folder: Path, prefix: str | None = None) -> ImageFiles:
@@ -178,4 +193,4 @@ def _check_count(log: LogText | None, count: int) -> None:
     """Raise an error where slices are missing at either end, which leaves no gap in the numbers, so that only the log tells."""
     stated = log.number(_COUNT, "Reconstruction") if log is not None else None
     if log is not None and stated is not None and stated != count:
-        warnings.warn(f"{log.path}: {_COUNT} is {stated:g}, and {count} slices are there; were some left out?", stacklevel=4)
+        warnings.warn(f"{log.path}: {_COUNT} is {stated:g}, and {count} slices are there; were some left out?", stacklevel=5)

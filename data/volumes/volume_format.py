@@ -23,6 +23,7 @@ from ...geometry import Grid, Scan
 
 if TYPE_CHECKING:
     from .slabs.contract import SlabFile
+    from .slabs.stored import StoredVolume
 
 Read = tuple[NDArray[Any], Grid, dict[str, Any]]
 """(volume [z, y, x] of the stored type, grid, facts)."""
@@ -52,7 +53,8 @@ class VolumeFormat:
 
     ``endings`` can be read and written (none stands for a folder), ``also_read`` can only be read. ``read(path, voxel_mm, **options)``
     returns `Read`; ``write(volume, grid, path, kept, **options)`` keeps those parts of ``kept`` that ``keeps`` names; ``slabs(path, grid,
-    height)``, where there is one, makes the `SlabFile` that writes the same slab by slab. ``extra`` is the extra of this package that the
+    height)``, where there is one, makes the `SlabFile` that writes the same slab by slab, and ``open`` is a ``read`` that leaves the slices
+    in the file until they are asked for. ``extra`` is the extra of this package that the
     format needs.
     """
 
@@ -65,6 +67,7 @@ class VolumeFormat:
     read_options: tuple[Option, ...] = ()
     write_options: tuple[Option, ...] = ()
     slabs: Callable[[Path, Grid, int], SlabFile] | None = None
+    open: Callable[..., tuple[StoredVolume | NDArray[Any], Grid, dict[str, Any]]] | None = None
     extra: str = ""
     folder: bool = False
 

@@ -25,6 +25,7 @@ from .procedural_lessons import lessons_from, make_lessons
 from .scales import Scales
 
 PRESET, ARCHITECTURE = "scales", Scales(20, 40, 60)  # wider than the preset, which suits a processor
+HELD = len(VALIDATION)
 
 
 def _say(done: int, total: int) -> None:
@@ -36,6 +37,7 @@ def main(
     out: Path,
     bank: Path,
     scans: Count = 1600,
+    held: Count = HELD,
     steps: Count = 12_000,
     batch: Count = 12,
     seed: Seed = 0,
@@ -49,6 +51,7 @@ def main(
         out: the checkpoint to write.
         bank: folder where the scans are kept; another run takes those that are there.
         scans: procedural volumes, each scanned once and reconstructed from two selections of its views.
+        held: further ones, which are not learned from, but say during training how good the network is; at most 8.
         steps: steps of Adam.
         batch: patches in a step.
         seed: seed of the first weights and of the patches.
@@ -58,13 +61,13 @@ def main(
     """
     refuse_existing(out, force)
     where, settings = usable_device(device), LessonSettings(steps=steps, batch=batch, seed=seed)
-    make_lessons([*VALIDATION, *range(scans)], bank, workers, _say)
-    lessons, held = (lessons_from(seeds, bank, where) for seeds in (range(scans), VALIDATION))
+    make_lessons([*VALIDATION[:held], *range(scans)], bank, workers, _say)
+    lessons, judges = (lessons_from(seeds, bank, where) for seeds in (range(scans), VALIDATION[:held]))
     module, losses = LEARNER.build(ARCHITECTURE, torch.Generator().manual_seed(seed)).to(where), []
     begin = time.monotonic()
 
     def tell(step: int, loss: float, mean: Network) -> None:
-        left = float(np.mean([error_left(mean, x) for x in held]))
+        left = float(np.mean([error_left(mean, x) for x in judges]))
         gain = -10 * float(np.log10(left))
         losses.append({"step": step, "tvnet": loss, "score": gain})
         print(f"step {step} of {steps}, {time.monotonic() - begin:.0f} s: loss {loss:.4f}, {gain:.2f} dB above TV", flush=True)
@@ -72,7 +75,7 @@ def main(
     mean = learned(module, lessons, settings, tell)
     facts = {
         "architecture": dataclasses.asdict(ARCHITECTURE), "settings": dataclasses.asdict(settings), "geometry": {},
-        "data": {"train": {"procedural volumes": f"seeds 0 to {scans - 1}"}, "val": {"procedural volumes": str(VALIDATION)}},
+        "data": {"train": {"procedural volumes": f"seeds 0 to {scans - 1}"}, "val": {"procedural volumes": str(VALIDATION[:held])}},
     }  # fmt: skip
     state = {name: tensor.detach().cpu() for name, tensor in mean.state_dict().items()}
     save_checkpoint(out, Checkpoint(method="tvnet", preset=PRESET, losses=tuple(losses[-1:]), state=state, **facts), force=force)

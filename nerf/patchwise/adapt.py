@@ -25,7 +25,7 @@ from ...geometry import Grid
 from ...recon import Operator
 from ...recon.iterative.tuning.held_out import held_out
 from ...recon.iterative.tuning.supported_share import as_voxels_show
-from .inputs import TvWeight, facts, grey_scale, left_over
+from .inputs import TvWeight, as_learned, facts, grey_scale, left_over
 from .learner import Network
 
 PARTS, LEAST_VIEWS = 4, 20  # with 13 views a head became worse: two views are too few to judge by, and what hides three is another scan
@@ -108,6 +108,6 @@ def hidden(module: Network, views: Projections, grid: Grid, given: np.ndarray, a
     cols = wanted.values.shape[-1]
     ramp = np.sqrt(np.arange(cols, dtype=np.float32) / cols)
     matrix = torch.from_numpy((dct(np.eye(cols, dtype=np.float32), norm="ortho", axis=1) * ramp).astype(np.float32)).to(device)
-    told = torch.from_numpy(facts(some, grid, scale, weight.lambda_)).to(device)
+    told = torch.from_numpy(as_learned(facts(some, grid, scale, weight.lambda_), module.known.cpu().numpy())).to(device)
     seen = torch.from_numpy(as_voxels_show(wanted, grid.voxel_mm)).to(device)
     return Hidden((volume, left_over(some, grid, volume)), told, scale, Operator(wanted.scan, grid), seen @ matrix, matrix)

@@ -24,6 +24,11 @@ from ...recon.iterative.solving.setup import data_term
 from ...recon.method import Callback, Progress
 from ...recon.physics.noise import ripple
 
+FAMILIAR = 1.0  # how far, on a log scale, a fact about a scan may lie outside what training had before it is called unfamiliar
+SIZE = "voxels across the field of view"  # of a larger volume the network sees no other pieces, so that this alone refuses nothing
+NAMED = ("number of views", SIZE, "step between views", "noise", "weight of total variation", "size of a pixel in voxels")
+COUNT, STEP = NAMED.index("number of views"), NAMED.index("step between views")
+
 
 @dataclass(frozen=True)
 class TvWeight:
@@ -122,3 +127,25 @@ def facts(projections: Projections, grid: Grid, scale: float, lambda_: float) ->
         ],
         np.float32,
     )  # fmt: skip
+
+
+def as_learned(
+    numbers: Float[NDArray[np.float32], "facts"], known: Float[NDArray[np.float32], "2 facts"]
+) -> Float[NDArray[np.float32], "facts"]:
+    """The facts that a network is told of a scan; ``known`` are the least and the greatest of each in its training.
+
+    A scan of more views than the network can be told of is told as one of so many views over the same arc, which is a harder scan of the
+    same object: the step between views grows as their number falls, so that what is no wider than a wedge stays one.
+    """
+    told = numbers.copy()
+    most = known[1, COUNT] + FAMILIAR
+    if np.isfinite(most) and numbers[COUNT] > most:
+        told[COUNT], told[STEP] = most, numbers[STEP] + numbers[COUNT] - most
+    return told
+
+
+def far_from_learned(numbers: Float[NDArray[np.float32], "facts"], known: Float[NDArray[np.float32], "2 facts"]) -> list[str]:
+    """The names of those facts that are far from all that a network was trained on, even as it is told them (`as_learned`)."""
+    told = as_learned(numbers, known)
+    outside = (told < known[0] - FAMILIAR) | (told > known[1] + FAMILIAR)
+    return [name for name, far in zip(NAMED, outside, strict=True) if far]

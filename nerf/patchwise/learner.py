@@ -20,7 +20,7 @@ from ...recon.iterative.tuning.prior_weight import TYPICAL
 from ..training.bank import Bank, key_of, original, seen_by_all
 from ..training.examples import moved_along
 from ..training.learner import Example, Given, Group
-from .inputs import facts, grey_scale, left_over
+from .inputs import as_learned, facts, grey_scale, left_over
 from .network import FACTS, Architecture, PatchNetwork
 from .scales import ScaleNetwork, Scales
 from .tiles import tiled
@@ -61,7 +61,7 @@ def correction(module: Network, projections: Projections, grid: Grid, volume: np
     scale, added = grey_scale(volume), np.zeros(grid.shape, np.float32)
     if scale == 0:
         return added
-    rest, told = left_over(projections, grid, volume), facts(projections, grid, scale, lambda_)
+    rest, told = left_over(projections, grid, volume), as_learned(facts(projections, grid, scale, lambda_), module.known.cpu().numpy())
     for axes in module.net.mirrored:
         added += np.flip(tiled(module.net, [np.flip(v, axes) for v in (volume, rest)], told, scale), axes)
     return added / np.float32(len(module.net.mirrored))

@@ -2,6 +2,13 @@
 
 `fewview train` takes one scan after the other and suits a processor. A graphics card is kept busy only where all scans lie in its memory
 and a step works on a batch of patches: this is how the weights that come with fewview are made (``python -m fewview.nerf.patchwise``).
+
+The loop here is not that of `training.train_network`, and they are simpler apart. That one draws views of an `Example` in each step, keeps
+the best weights of any learner by validation, and can be resumed after days. This one draws patches of lessons that other processes made
+before, of one height in a step, keeps the running mean of the weights, and takes minutes, so that nothing is taken up again but the
+lessons. To serve both, that one would need the running mean (in its state too), a rise of the learning rate, a batch that the learner
+draws, and views drawn as the lessons were: more than the 35 lines of `learned`. How views are drawn, how an error counts, and the file
+that is written are the same for both.
 """
 
 from __future__ import annotations

@@ -23,12 +23,11 @@ from ..device import require_memory_on, usable_device
 from ..training.checkpoint import module_of, read_checkpoint
 from ..weights import shipped_checkpoint
 from .adapt import adapted
-from .inputs import TvWeight, facts, grey_scale, total_variation
+from .inputs import SIZE, TvWeight, facts, far_from_learned, grey_scale, total_variation
 from .learner import LEARNER, Network, correction
 from .tiles import tile_of
 
 VOLUMES_HELD = 6  # at a time after total variation: it, what it leaves, its filtered copy, the correction, their sum, the mixture
-FAMILIAR = 1.0  # how far, on a log scale, a fact about a scan may lie outside what training had before it is called unfamiliar
 
 
 @checked(of="tvnet")
@@ -131,18 +130,10 @@ def _supported(module: Network, projections: Projections, grid: Grid, weight: Tv
     return {"share": found.share, "share_best": found.best, "share_gain": found.gain, "share_rule": found.described}
 
 
-SIZE = "voxels across the field of view"  # of a larger volume the network sees no other pieces, so that this alone refuses nothing
-NAMED = ("number of views", SIZE, "step between views", "noise", "weight of total variation", "size of a pixel in voxels")
-
-
 def unfamiliar(module: Network, projections: Projections, grid: Grid, volume: Volume, lambda_: float) -> list[str]:
-    """The facts about a scan that are far from all that the network was trained on."""
+    """The facts about a scan that are far from all that the network was trained on; more views than there were then are not."""
     scale = grey_scale(volume)
-    if scale == 0:
-        return []
-    numbers, known = facts(projections, grid, scale, lambda_), module.known.cpu().numpy()
-    outside = (numbers < known[0] - FAMILIAR) | (numbers > known[1] + FAMILIAR)
-    return [name for name, far in zip(NAMED, outside, strict=True) if far]
+    return far_from_learned(facts(projections, grid, scale, lambda_), module.known.cpu().numpy()) if scale else []
 
 
 def _say_unfamiliar(far: Sequence[str], refused: bool) -> None:

@@ -27,14 +27,23 @@ def procedural_lessons(seed: int, folder: str | Path) -> tuple[NDArray[Any], ...
         example = procedural_example(seed, Bank(0))
         return (*lesson_arrays(example, 2 * seed), *lesson_arrays(example, 2 * seed + 1))
 
-    return Bank(0, folder).get(("tvnet lessons", RECIPE, seed), make)
+    return Bank(0, folder).get(key_of_lessons(seed), make)
+
+
+def key_of_lessons(seed: int) -> tuple[str, int, int]:
+    """Under which the lessons of a procedural volume are kept."""
+    return "tvnet lessons", RECIPE, seed
 
 
 def make_lessons(seeds: Sequence[int], folder: str | Path, workers: int, progress: Callable[[int, int], None]) -> None:
     """Make the lessons of the procedural volumes that the folder does not hold yet; ``progress(done, total)`` is called after each."""
+    kept = Bank(0, folder)
+    missing = [seed for seed in seeds if not kept.holds(key_of_lessons(seed))]
+    if not missing:
+        return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        for done, _ in enumerate(pool.map(partial(_make, folder=folder), seeds, chunksize=4), start=1):
-            progress(done, len(seeds))
+        for done, _ in enumerate(pool.map(partial(_make, folder=folder), missing, chunksize=4), start=1):
+            progress(done, len(missing))
 
 
 def _make(seed: int, folder: str | Path) -> None:

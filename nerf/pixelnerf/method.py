@@ -26,6 +26,7 @@ from ..field.fine_samples import coarse_cells
 from ..field.rendering import Pose, box_of, grid_points
 from ..training.bank import key_of, original, places_along
 from ..training.learner import Example, Given, Group
+from ..training.part import as_they_are
 from ..training.trained_method import TrainedSettings, trained_method
 from .network import PAPER, PUBLISHED, SMALL, PixelNerf, PixelNerfArchitecture, Scene, build
 
@@ -175,4 +176,4 @@ class PixelnerfSettings(TrainedSettings):
     """Settings of `pixelnerf`: those of every trained method."""
 
 
-pixelnerf = trained_method(LEARNER, PixelnerfSettings)
+pixelnerf = trained_method(LEARNER, PixelnerfSettings, part=as_they_are)

@@ -47,10 +47,18 @@ class Bank:
             self._bytes -= _size(self._kept.pop(next(iter(self._kept))))
         return found
 
+    def holds(self, key: Hashable) -> bool:
+        """Whether there is something under the key, so that nothing has to be made."""
+        return key in self._kept or (self.folder is not None and _path(self.folder, key).is_file())
+
+
+def _path(folder: Path, key: Hashable) -> Path:
+    return folder / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:24]}.npz"
+
 
 def _from_folder(folder: Path, key: Hashable, make: Callable[[], Kept]) -> Kept:
     """What lies in the folder under the key, or else what ``make`` gives, which is then written there."""
-    path = folder / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:24]}.npz"
+    path = _path(folder, key)
     if path.is_file():
         with np.load(path, allow_pickle=False) as kept:
             found: Any = tuple(kept[f"arr_{k}"] for k in range(len(kept.files)))

@@ -25,6 +25,7 @@ from ..device import usable_device
 from ..field.naf import binned
 from .checkpoint import module_of, read_checkpoint
 from .learner import Learner
+from .part import PartRule, refused
 from .state import step_generator
 
 P = ParamSpec("P")
@@ -52,12 +53,14 @@ def trained_method(
     learner: Learner[Any, Any],
     Settings: Callable[P, Any],
     configure: Callable[[torch.nn.Module, Any], Learner[Any, Any] | None] | None = None,
+    part: PartRule = refused,
 ) -> MethodFunction[P]:
     """The method of a learner, as a function. It works on the voxels that were used for training, with the detector binned as it was then.
 
     A grid whose voxels differ by more than 5 % is reconstructed on the voxels of the training over the same box and interpolated; a warning
     and ``trained_voxel_mm`` in the result say so. ``Settings`` may add fields to `TrainedSettings`. ``configure(module, settings)`` is told
-    of them before the reconstruction, and may return another learner to reconstruct with.
+    of them before the reconstruction, and may return another learner to reconstruct with. ``part`` is the rule of `training.part` for a
+    grid that holds a part of what the views show. Data consistency sees the views as they are, and takes the outside away by itself.
     """
 
     def run(projections: Projections, grid: Grid, settings: Any, callbacks: Sequence[Callback]) -> Volume:
@@ -80,10 +83,12 @@ def trained_method(
                 stacklevel=2,
             )
         data = binned(projections, box.voxel_mm)
+        given = part(learner.name, module, data, box)
+        told |= given.told
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            tensor = chosen.reconstruct(module, data, box, step_generator(settings.seed, 0))
-        volume = tensor.detach().float().cpu().numpy()
+            tensor = chosen.reconstruct(module, given.projections, given.grid, step_generator(settings.seed, 0))
+        volume = np.ascontiguousarray(tensor.detach().float().cpu().numpy()[given.cut])
         iterations = settings.consistency if len(projections) > 1 else 0
         if iterations < settings.consistency:
             warnings.warn(f"{learner.name}: one view corrects no volume, so data consistency is left out", stacklevel=2)

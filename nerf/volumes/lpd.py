@@ -26,6 +26,7 @@ from ...recon.corrections.prepared import straightened
 from ..device import require_memory_on
 from ..training.bank import Bank, seen_by_all
 from ..training.learner import Example, Given, Group
+from ..training.part import without_the_rest
 from ..training.trained_method import TrainedSettings, trained_method
 
 
@@ -185,4 +186,4 @@ class LpdSettings(TrainedSettings):
     """Settings of `lpd`: those of every trained method."""
 
 
-lpd = trained_method(LEARNER, LpdSettings)
+lpd = trained_method(LEARNER, LpdSettings, part=without_the_rest)

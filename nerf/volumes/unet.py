@@ -25,6 +25,7 @@ from ..device import require_memory_on
 from ..training.bank import Bank, key_of, original, seen_by_all
 from ..training.examples import moved_along
 from ..training.learner import Example, Given, Group
+from ..training.part import as_they_are
 from ..training.trained_method import TrainedSettings, trained_method
 
 
@@ -238,4 +239,4 @@ class UnetLearner:
 
 
 LEARNER = UnetLearner()
-unet = trained_method(LEARNER, UnetSettings, configure)
+unet = trained_method(LEARNER, UnetSettings, configure, part=as_they_are)

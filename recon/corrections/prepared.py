@@ -47,7 +47,12 @@ def prepared_in_words(stated: Mapping[str, Any] | None) -> str:
 
 
 def straightened(projections: Projections, percent: float) -> Projections:
-    """The views linearised by ``percent``, or unchanged where their account says that beam hardening was corrected already."""
-    if any(entry["step"] in ("beam_hardening", "bone_hardening") for entry in projections.meta.get("corrections", ())):
+    """The views linearised by ``percent``, or unchanged where their account says that beam hardening was corrected already.
+
+    The account of the result says so, and the same views are not linearised twice.
+    """
+    account = projections.meta.get("corrections", ())
+    if any(entry["step"] in ("beam_hardening", "bone_hardening") for entry in account):
         return projections
-    return Projections(linearise(projections.values, percent), projections.scan, projections.meta)
+    done = {"step": "beam_hardening", "percent": percent}
+    return Projections(linearise(projections.values, percent), projections.scan, {**projections.meta, "corrections": [*account, done]})

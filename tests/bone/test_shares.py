@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from fewview.bone.measures.compartments import CORTICAL, TRABECULAR, Compartments
-from fewview.bone.measures.shares import slice_sums
+from fewview.bone.measures.sums.shares import slice_sums
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -20,7 +20,7 @@ def test_sums_of_slices_do_not_depend_on_the_portions() -> None:
     smooth = ndimage.gaussian_filter(rng.standard_normal((2, *SHAPE)), (0, 2, 2, 2))
     labels = np.where(smooth[0] > 0.02, TRABECULAR, np.where(smooth[0] > -0.02, CORTICAL, 0)).astype(np.uint8)
     bone, steps = smooth[1] > 0, np.clip(127 + 3000 * smooth[1], 0, 255).astype(np.uint8)
-    found, share = Compartments(labels, np.zeros(SHAPE, bool)), steps / 255
+    found, share = Compartments.of(labels, np.zeros(SHAPE, bool)), steps / 255
     sums = slice_sums(steps, bone, found.trabecular, found, 0.1)
     beside = touched(found.cortical)
     network = np.where(found.trabecular, np.where(beside, bone, share), 0)

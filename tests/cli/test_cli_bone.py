@@ -46,6 +46,23 @@ def test_measure_prints_and_writes(volume: Path, tmp_path: Path, capsys: pytest.
     assert main([*words, "--force"]) == 0
 
 
+def test_measure_goes_slab_by_slab_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    body = 0.02 + 0.18 * voxels(SHAPE, plate(8, (0, 0, 1), (11.5, 15.5, 15.5)))
+    stack = write_volume(body.astype(np.float32), tmp_path / "slices", grid=Grid(SHAPE, 0.01))
+    words = ["bone", "measure", str(stack), "--threshold", "0.11"]
+    assert main([*words, "--estimate"]) == 0
+    assert "all 24 slices at once, about" in capsys.readouterr().out
+    assert main([*words, "--slab", "9", "--estimate"]) == 0
+    assert "3 slabs of 9 slices, " in capsys.readouterr().out
+    assert main([*words, "--slab", "9", "--out", str(tmp_path / "measured")]) == 0
+    assert "slab by slab: 3 slabs of 9 slices, " in capsys.readouterr().out
+    record = json.loads((tmp_path / "measured" / "record.json").read_text())
+    assert record["settings"]["slabs"] == 3
+    assert record["measured"]["Tb_Th"] == pytest.approx(0.08, rel=0.01)
+    assert (tmp_path / "measured" / "page.html").read_text().count("data:image/png;base64,") >= 3
+    assert main([*words, "--slab", "0"]) == 2
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from fewview.geometry import Grid
-from fewview.nerf.patchwise import lessons, scales
-from fewview.nerf.patchwise.__main__ import main
+from fewview.nerf.patchwise import __main__ as command
+from fewview.nerf.patchwise import lessons, procedural_lessons, scales
 from fewview.nerf.patchwise.learner import LEARNER, OUTSIDE, Network, correction
 from fewview.nerf.patchwise.lessons import Lesson, LessonSettings, batch_loss, error_left, learned, lesson
-from fewview.nerf.training.procedural import means_in_voxels
+from fewview.nerf.patchwise.procedural_lessons import key_of_lessons
+from fewview.nerf.training.bank import Bank
+from fewview.nerf.training.checkpoint import module_of
+from fewview.nerf.training.procedural import VALIDATION, means_in_voxels
+from fewview.nerf.weights import SHA256, shipped_checkpoint
+from fewview.nerf.weights.__main__ import main as to_ship
 from scipy.ndimage import uniform_filter
 
 SMALL = scales.Scales(fine=6, middle=8, coarse=8)
@@ -93,11 +99,34 @@ def test_a_correction_is_the_mean_over_mirror_images(monkeypatch: pytest.MonkeyP
     np.testing.assert_allclose(found, (np.roll(volume, -1, axis=2) + np.roll(volume, 1, axis=2)) / 2, rtol=1e-5)
 
 
+def test_the_command_makes_a_file_of_weights_that_can_be_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From lessons that lie in the bank, so that no process is begun to make any."""
+    rng, bank = np.random.default_rng(0), Bank(0, tmp_path / "bank")
+    rows = {seed: rng.random(6, np.float32) for seed in (0, 1, VALIDATION[0])}
+    for seed, row in rows.items():
+        kept = (rng.random((4, 8, 16, 16)).astype(np.float16), row) * 2
+        bank.get(key_of_lessons(seed), lambda kept=kept: kept)
+    monkeypatch.setattr(procedural_lessons, "ProcessPoolExecutor", lambda *a, **k: pytest.fail("lessons were made"))
+    monkeypatch.setattr(command, "ARCHITECTURE", SMALL)
+    out, half = tmp_path / "tvnet.pt", tmp_path / "half.pt"
+    command.main(out, tmp_path / "bank", scans=2, held=1, steps=2, batch=2, device="cpu")
+    to_ship("tvnet", str(out), str(half))
+    digest = hashlib.sha256(half.read_bytes()).hexdigest()
+    assert f"SHA-256 {digest}, not the file that this version ships" in capsys.readouterr().out
+    monkeypatch.setitem(SHA256, "tvnet", digest)
+    shipped = shipped_checkpoint("tvnet", half.rename(tmp_path / "tvnet.pt").parent)
+    assert (shipped.step, shipped.data["train"]) == (2, {"procedural volumes": "seeds 0 to 1"})
+    module = module_of(shipped, LEARNER)
+    assert np.allclose(module.get_buffer("known")[0], np.minimum(rows[0], rows[1]), atol=1e-3)
+
+
 def test_the_command_refuses_what_would_be_lost_and_a_device_that_is_not_here(tmp_path: Path) -> None:
     out = tmp_path / "a.pt"
     out.write_text("mine")
     with pytest.raises(FileExistsError):
-        main(out, tmp_path / "bank", scans=1, steps=1, device="cpu")
+        command.main(out, tmp_path / "bank", scans=1, steps=1, device="cpu")
     if not torch.cuda.is_available():
         with pytest.raises(Exception, match="cuda"):
-            main(tmp_path / "b.pt", tmp_path / "bank", scans=1, steps=1, device="cuda")
+            command.main(tmp_path / "b.pt", tmp_path / "bank", scans=1, steps=1, device="cuda")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ....base.shapes import AnyVolume
 from ....geometry import Grid, Scan
 from ...hdf5_access import h5_dataset, h5_format, h5_link, new_h5, open_h5, put_scan
 from ..slabs.contiguous import OnePiece
+from ..slabs.stored import StoredVolume
 from ..volume_format import Kept, Option, VolumeFormat, text
 from ..voxel_size import grid_of
 
@@ -45,6 +47,13 @@ def write_h5_volume(
 
 def read_h5_volume(path: Path, voxel_mm: float | None = None, *, dataset: str | None = None) -> tuple[AnyVolume, Grid, dict[str, Any]]:
     """(volume, grid, facts) from fewview's own file, or from the 3-D ``dataset`` of any HDF5 file (for which ``voxel_mm`` is needed)."""
+    stored, grid, facts = open_h5_volume(path, voxel_mm, dataset=dataset)
+    require_memory(math.prod(stored.shape) * stored.dtype.itemsize, f"the volume of {path}")
+    return stored[:], grid, facts
+
+
+def open_h5_volume(path: Path, voxel_mm: float | None = None, *, dataset: str | None = None) -> tuple[StoredVolume, Grid, dict[str, Any]]:
+    """`read_h5_volume`, but slices are read when they are asked for."""
     kind = h5_format(path)
     with open_h5(path) as file:
         if dataset is None and kind != VOLUME:
@@ -53,13 +62,19 @@ def read_h5_volume(path: Path, voxel_mm: float | None = None, *, dataset: str | 
                 expected="a volume (z, y, x)",
                 remedy=f"give dataset=..., on the command line --read-as dataset=... (3-D ones: {', '.join(_candidates(file)) or 'none'})",
             )
-        data = h5_dataset(file, dataset or "volume", path, expected="a volume (z, y, x)")
-        require_memory(data.size * data.dtype.itemsize, f"the volume of {path}")
+        name = dataset or "volume"
+        data = h5_dataset(file, name, path, expected="a volume (z, y, x)")
         stated, center = _number(data, "voxel_mm", path), np.ravel(data.attrs.get("center_mm", (0.0, 0.0, 0.0)))
         grid = grid_of(data.shape, stated, path, center_mm=_center(center, path), given=voxel_mm)
         facts = _facts(file, path) if kind == VOLUME and dataset is None else {}
         units = {"units": "1/mm"} if kind == VOLUME and dataset is None and data.dtype.kind == "f" else {}
-        return np.asarray(data[()]), grid, {**facts, **units, "format": "HDF5"}
+        stored = StoredVolume(path, grid.shape, data.dtype, lambda first, last: _slices(path, name, first, last))
+        return stored, grid, {**facts, **units, "format": "HDF5"}
+
+
+def _slices(path: Path, name: str, first: int, last: int) -> AnyVolume:
+    with open_h5(path) as file:
+        return np.asarray(h5_dataset(file, name, path, expected="a volume (z, y, x)")[first:last])
 
 
 def _candidates(file: Any) -> list[str]:
@@ -145,5 +160,6 @@ FORMAT = VolumeFormat(
     "values, voxel size, centre, scan, settings, history, standard deviation",
     also_read=(".hdf",),
     slabs=lambda path, grid, height: OnePiece(path, grid, _make, _offset, _end),
+    open=open_h5_volume,
     read_options=(Option("dataset", "the name of a 3-D dataset, for a file of others", text),),
 )

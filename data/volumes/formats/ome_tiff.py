@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,27 @@ def read_tiff_volume(path: Path, voxel_mm: float | None = None) -> tuple[AnyVolu
 
     Raises InputError naming the file where it is broken, is not one volume, or does not state its voxel size and ``voxel_mm`` is not given.
     """
+    return _read(path, voxel_mm, _loaded)
+
+
+def open_tiff_volume(path: Path, voxel_mm: float | None = None) -> tuple[AnyVolume, Grid, dict[str, Any]]:
+    """`read_tiff_volume`, but the voxels stay in the file (a memory map) where they lie there in one piece, as fewview writes them."""
+    return _read(path, voxel_mm, lambda series: _mapped(series, path))
+
+
+def _loaded(series: Any) -> NDArray[Any]:
+    return series.asarray()
+
+
+def _mapped(series: Any, path: Path) -> NDArray[Any]:
+    """The voxels of one piece of uncompressed pages, left in the file; others are read."""
+    if series.dataoffset is None:
+        return series.asarray()
+    order = series.keyframe.parent.byteorder
+    return np.memmap(path, series.dtype.newbyteorder(order), "r", int(series.dataoffset), tuple(series.shape))
+
+
+def _read(path: Path, voxel_mm: float | None, load: Callable[[Any], NDArray[Any]]) -> tuple[AnyVolume, Grid, dict[str, Any]]:
     import tifffile
 
     try:
@@ -94,7 +116,7 @@ def read_tiff_volume(path: Path, voxel_mm: float | None = None) -> tuple[AnyVolu
                     f"{path} has no OME-XML that can be read", expected="a whole OME-TIFF", remedy="copy it again, or name it .tif"
                 )
             _check_whole(tif, path)
-            array = _read_planes(tif, path)
+            array = _read_planes(tif, path, load)
             if ome is not None:
                 array = array[ome.order(len(array), array.shape, path)]
             sizes, center = _sizes(tif, ome, path, voxel_mm)
@@ -124,7 +146,7 @@ def _check_whole(tif: Any, path: Path) -> None:
         )
 
 
-def _read_planes(tif: Any, path: Path) -> AnyVolume:
+def _read_planes(tif: Any, path: Path, load: Callable[[Any], NDArray[Any]]) -> AnyVolume:
     """The volume of all pages, with pages of any kind along z. InputError for colour, several kinds of images, or more than three axes."""
     page = tif.pages[0]
     if page.samplesperpixel != 1 or page.photometric not in (0, 1):
@@ -138,8 +160,9 @@ def _read_planes(tif: Any, path: Path) -> AnyVolume:
     kinds = {(series.shape, series.axes, series.dtype) for series in tif.series}
     if len(kinds) > 1:
         raise InputError(f"{path} holds {len(tif.series)} images of {len(kinds)} kinds", expected="one volume")
-    require_memory(sum(series.nbytes for series in tif.series), f"the volume of {path}")
-    planes = [_planes(series.asarray(), series.axes, path) for series in tif.series]
+    if load is _loaded or len(tif.series) > 1:
+        require_memory(sum(series.nbytes for series in tif.series), f"the volume of {path}")
+    planes = [_planes(load(series), series.axes, path) for series in tif.series]
     array = planes[0] if len(planes) == 1 else np.concatenate(planes)
     stated = (tif.imagej_metadata or {}).get("images", len(array)) if tif.is_imagej else len(array)
     if stated != len(array):
@@ -191,7 +214,7 @@ class _Ome:
             place[plane : plane + count] = np.arange(page, page + count)
         if not np.array_equal(np.sort(place), np.arange(z)):
             raise InputError(f"{path}: its OME-XML does not say on which page each of {z} planes is", expected="each page once")
-        return place
+        return slice(None) if np.array_equal(place, np.arange(z)) else place
 
 
 def _parse_ome(xml: str, path: Path) -> _Ome:
@@ -273,4 +296,5 @@ FORMAT = VolumeFormat(
     also_read=(".tif", ".tiff"),
     write_options=(Option("compression", "a lossless scheme", one_of("zlib", None)),),
     slabs=lambda path, grid, height: OnePiece(path, grid, _make, _offset, nothing_more),
+    open=open_tiff_volume,
 )

@@ -16,6 +16,7 @@ from ....base import InputError, MissingBackendError
 from ....base.memory import require_memory
 from ....base.shapes import AnyVolume
 from ....geometry import Grid
+from ..slabs.stored import StoredVolume
 from ..slabs.zarr_pyramid import ZarrPyramid
 from ..volume_format import Option, VolumeFormat, one_of
 from ..voxel_size import SAY_VOXEL, center_of, grid_of, one_size, unit_in_mm
@@ -67,6 +68,13 @@ def read_ome_zarr(path: Path, voxel_mm: float | None = None, *, missing: str = "
     A chunk that is not there would read as its fill value. It may have been left out because it is empty, or be missing because a copy
     broke off. Nobody can tell, so it is an error unless ``missing`` is "fill".
     """
+    stored, grid, facts = open_ome_zarr(path, voxel_mm, missing=missing)
+    require_memory(2 * math.prod(stored.shape) * stored.dtype.itemsize, f"two copies of the volume of {path}")
+    return stored[:], grid, facts
+
+
+def open_ome_zarr(path: Path, voxel_mm: float | None = None, *, missing: str = "refuse") -> tuple[StoredVolume, Grid, dict[str, Any]]:
+    """`read_ome_zarr`, but slices are read when they are asked for."""
     ngff = _ngff()
     try:
         image = ngff.from_ngff_zarr(path).images[0]
@@ -79,7 +87,6 @@ def read_ome_zarr(path: Path, voxel_mm: float | None = None, *, missing: str = "
         raise InputError(f"{path} has the axes {dims} of {shape}", expected="one volume (z, y, x)")
     if lazy.dtype.kind not in "biuf":
         raise InputError(f"{path} holds values of type {lazy.dtype}", expected="real numbers")
-    require_memory(2 * math.prod(shape) * lazy.dtype.itemsize, f"two copies of the volume of {path}")
     absent, chunks = _absent_chunks(path)
     stored = _attributes(path).get(_CHUNKS_STORED)
     lost = len(absent) if stored is None else int(stored) - (chunks - len(absent))
@@ -89,11 +96,7 @@ def read_ome_zarr(path: Path, voxel_mm: float | None = None, *, missing: str = "
             expected="every chunk: those that a broken copy lacks would read as zeros",
             remedy="copy it again; if they are not there because they are empty, read it with missing='fill' (--read-as missing=fill)",
         )
-    try:
-        array = np.asarray(lazy)
-    except Exception as error:
-        raise InputError(f"{path} cannot be read ({error})", expected="whole chunks", remedy="copy it again") from error
-    array = array.reshape([n for n, axis in zip(shape, dims, strict=True) if axis in "zyx"])
+    size = tuple(n for n, axis in zip(shape, dims, strict=True) if axis in "zyx")
     mm = _units(image.axes_units or {}, path, voxel_mm)
     try:
         edges = [float(image.scale[axis]) * mm[axis] for axis in "xyz"]
@@ -103,8 +106,17 @@ def read_ome_zarr(path: Path, voxel_mm: float | None = None, *, missing: str = "
             f"{path}: its scale or translation is not three numbers ({error})", expected="lengths", remedy=SAY_VOXEL
         ) from error
     voxel = one_size(edges, path, voxel_mm, ("scale x", "scale y", "scale z"))
-    grid = grid_of(array.shape, voxel, path, center_mm=center_of(origin, array.shape, voxel), given=voxel_mm)
-    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")), grid, {"format": "OME-Zarr", "missing_chunks": max(lost, 0)}
+    grid = grid_of(size, voxel, path, center_mm=center_of(origin, size, voxel), given=voxel_mm)
+    dtype = lazy.dtype.newbyteorder("=")
+
+    def read(first: int, last: int) -> AnyVolume:
+        part = tuple(slice(first, last) if axis == "z" else slice(None) for axis in dims)
+        try:
+            return np.ascontiguousarray(lazy[part], dtype=dtype).reshape(-1, *size[1:])
+        except Exception as error:
+            raise InputError(f"{path} cannot be read ({error})", expected="whole chunks", remedy="copy it again") from error
+
+    return StoredVolume(path, grid.shape, dtype, read), grid, {"format": "OME-Zarr", "missing_chunks": max(lost, 0)}
 
 
 def _units(stated: Mapping[str, Any], path: Path, given: float | None) -> dict[str, float]:
@@ -160,6 +172,7 @@ FORMAT = VolumeFormat(
     also_read=(".zarr",),
     read_options=(Option("missing", "what to do about chunks that are not there", one_of("refuse", "fill")),),
     slabs=ZarrPyramid,
+    open=open_ome_zarr,
     extra="zarr",
     folder=True,
 )

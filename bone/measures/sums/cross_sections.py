@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..masks import filled, grown
+from ...masks import filled, grown
 
 
 def bone_areas(share: NDArray[np.float32], voxel_mm: float) -> NDArray[np.float64]:

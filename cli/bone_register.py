@@ -14,6 +14,7 @@ import tyro
 from ..base import InputError
 from ..base.files import atomic_path, refuse_existing
 from ..base.record import make_record, record_text
+from ..base.settings import Positive
 from .bone_animals import each_animal
 from .options import MaybeMm, MaybePath, Pairs, settings
 from .outputs import command_line
@@ -31,6 +32,7 @@ def register(
     animals: MaybePath = None,
     reference: MaybePath = None,
     threshold: Annotated[float | None, tyro.conf.arg(metavar="VALUE")] = None,
+    turn_tolerance_deg: Positive = 1.0,
     ending: str = ".ome.tif",
     volume_voxel_mm: MaybeMm = None,
     read_as: Pairs = (),
@@ -51,6 +53,7 @@ def register(
         animals: instead of VOLUMES, a folder with a folder for each animal, in which every week is a volume, in the order of the names.
         reference: the bone whose frame is taken; by default the first week's own long axis becomes z.
         threshold: what is above it is bone, in the unit of the volumes; by default Otsu's threshold of each.
+        turn_tolerance_deg: a registration whose turn is not known to so many degrees (95 %) is not sure.
         ending: of the volumes that are written, such as .ome.tif or .nii.gz.
         volume_voxel_mm: edge of a voxel, where the files do not state it or are wrong.
         read_as: options of the volume reader.
@@ -60,7 +63,7 @@ def register(
 
     if bool(volumes) == (animals is not None):
         raise InputError("no volume" if not volumes else "VOLUMES and --animals", expected="at least one VOLUME, or --animals FOLDER")
-    tool = CTRegistration(threshold=threshold)
+    tool = CTRegistration(threshold=threshold, turn_tolerance_deg=turn_tolerance_deg)
     how = Reading(reference, volume_voxel_mm, settings(read_as), ending, force)
     if animals is not None:
         return 0 if each_animal(animals, out, 1, force, lambda weeks, place: _one(tool, weeks, place, how)) else 1
@@ -100,13 +103,18 @@ def _one(tool: CTRegistration, volumes: Sequence[Path], out: Path, how: Reading)
             found.write_transform(folder / f"{name}.tfm")
             facts[name] = {"turned_deg": found.angle_deg, "shift_mm": found.shift_mm, "dice": found.dice, "likeness": found.likeness}
             facts[name] |= {"confidence": found.confidence, "doubts": list(found.doubts)}
+            if not (alone := math.isnan(found.information)):
+                facts[name] |= {"turn_error_deg": found.error.turn_deg, "shift_error_mm": found.error.shift_mm}
             sure &= found.confidence >= 0.5
-            fit = "upright" if math.isnan(found.information) else f"bone overlaps by {found.dice:.0%}"
+            fit = "upright" if alone else f"bone overlaps by {found.dice:.0%}"
             print(f"{path}: turned by {found.angle_deg:.2f} deg, {fit}, confidence {found.confidence:.2f}")
+            if not alone:
+                print(f"{path}: {found.error.in_words}")
             for doubt in found.doubts:
                 print(f"{path}: {doubt}")
         seconds = time.perf_counter() - start
-        record = make_record(command_line(), {"threshold": tool.threshold}, inputs, [out], seconds, {"registered": facts})
+        asked = {"threshold": tool.threshold, "turn_tolerance_deg": tool.turn_tolerance_deg}
+        record = make_record(command_line(), asked, inputs, [out], seconds, {"registered": facts})
         (folder / "record.json").write_text(record_text(record), encoding="utf-8")
     print(f"wrote {out}")
     return sure

@@ -15,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ...base.shapes import NewVoxelValues, VoxelValues
 from ...data.volumes.rigid_fit import Similarity, fit_motion
 from ...geometry import Grid
 from ..masks import grown
 
 _MOST_PLACES = 60_000  # at which grey values are compared
 _AROUND = 3  # voxels around the bone that are compared, too
-_LOST = 0.2  # of the range of grey values at the surface: where they differ by more bone was lost, or is new
+LOST = 0.2  # of the range of grey values at the surface: where they differ by more bone was lost, or is new
+FREEDOMS = 7  # of the fit of surfaces: a rotation, a shift, and growth
 _BRIGHT = 90.0  # percentile of the grey values of bone that stands for bone that fills its voxels
 
 Motion = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -69,27 +71,58 @@ def fit_rigid(
     return ends
 
 
-def fit_surface(moving: Ready, moving_grid: Grid, fixed: Ready, fixed_grid: Grid, start: Motion) -> Motion:
-    """The motion near ``start`` under which grey values next to the surface of bone differ least: those between halfway to soft tissue and
-    halfway to bone; what is beyond counts as these ends.
+@dataclass(frozen=True, eq=False)
+class Surfaces:
+    """What the fit of two surfaces compares: grey values between halfway to soft tissue and halfway to bone; what is beyond counts as these
+    ends, ``fixed_ends`` and ``moving_ends``.
 
-    Values are smoothed first: clipped as they are, sharp ones would say no more than on which side of the surface a voxel lies. The bone
-    may have grown: growth about its middle is found with the motion, and not applied.
+    Values are smoothed first: clipped as they are, sharp ones would say no more than on which side of the surface a voxel lies.
+    ``points`` (x, y, z) in mm are at and around the fixed bone, ``index`` is where they are in its volume.
     """
-    points, index = _places(fixed[0] > fixed[1], fixed_grid)
-    middle = points.mean(axis=0)
-    smooth = np.asarray(ndimage.gaussian_filter(fixed[0], 1.0), dtype=np.float32)
-    other = np.asarray(ndimage.gaussian_filter(moving[0], fixed_grid.voxel_mm / moving_grid.voxel_mm), dtype=np.float32)
-    wanted = np.clip(smooth[index], *_halfway(smooth, fixed)).astype(np.float64)
-    near = np.clip(other, *_halfway(other, moving))
-    found = fit_motion(near, moving_grid, points, wanted, Similarity(*start), freedoms=7, tolerated=_LOST).motion
+
+    fixed: VoxelValues
+    moving: NewVoxelValues
+    moving_grid: Grid
+    fixed_ends: tuple[float, float]
+    moving_ends: tuple[float, float]
+    points: NDArray[np.float64]
+    index: tuple[NDArray[np.intp], ...]
+
+    @classmethod
+    def of(cls, moving: Ready, moving_grid: Grid, fixed: Ready, fixed_grid: Grid, most: int = _MOST_PLACES) -> Surfaces:
+        """At no more than about ``most`` places."""
+        points, index = _places(fixed[0] > fixed[1], fixed_grid, most)
+        smooth = np.asarray(ndimage.gaussian_filter(fixed[0], 1.0), dtype=np.float32)
+        other = np.asarray(ndimage.gaussian_filter(moving[0], fixed_grid.voxel_mm / moving_grid.voxel_mm), dtype=np.float32)
+        return cls(smooth, other, moving_grid, _halfway(smooth, fixed), _halfway(other, moving), points, index)
+
+    @property
+    def wanted(self) -> NDArray[np.float64]:
+        """The grey values of the fixed bone at the points: (point,), in the unit of the volumes."""
+        return np.clip(self.fixed[self.index], *self.fixed_ends).astype(np.float64)
+
+    @property
+    def near(self) -> NewVoxelValues:
+        """Those of the moving one, everywhere."""
+        return np.clip(self.moving, *self.moving_ends)
+
+    def fitted(self, start: Motion) -> Similarity:
+        """The motion near ``start`` under which they differ least. The bone may have grown: growth about its middle is found with it."""
+        given = self.near, self.moving_grid, self.points, self.wanted, Similarity(*start)
+        return fit_motion(*given, freedoms=FREEDOMS, tolerated=LOST).motion
+
+
+def fit_surface(moving: Ready, moving_grid: Grid, fixed: Ready, fixed_grid: Grid, start: Motion) -> Motion:
+    """The motion near ``start`` under which the grey values next to the surface of bone differ least. Growth is not applied."""
+    surfaces = Surfaces.of(moving, moving_grid, fixed, fixed_grid)
+    found, middle = surfaces.fitted(start), surfaces.points.mean(axis=0)
     return found.rotation, found.places(middle[None])[0] - found.rotation @ middle
 
 
-def _places(bone: NDArray[np.bool_], grid: Grid) -> tuple[NDArray[np.float64], tuple[NDArray[np.intp], ...]]:
+def _places(bone: NDArray[np.bool_], grid: Grid, most: int = _MOST_PLACES) -> tuple[NDArray[np.float64], tuple[NDArray[np.intp], ...]]:
     """(points (x, y, z) in mm at and around bone, where they are in the volume)."""
     places = np.argwhere(grown(bone, _AROUND))
-    places = places[:: max(1, math.ceil(len(places) / _MOST_PLACES))]
+    places = places[:: max(1, math.ceil(len(places) / most))]
     return places[:, ::-1] * grid.voxel_mm + grid.origin_mm, tuple(places.T)
 
 

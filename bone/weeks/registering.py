@@ -21,18 +21,16 @@ from scipy import ndimage
 
 from ...base import InputError
 from ...base.files import atomic_path
-from ...base.settings import Count, checked
+from ...base.settings import Count, Positive, checked
 from ...data.volumes.resample import coarsen
 from ...geometry import Grid
 from ..measures.asked import checked_volume, found_threshold, require_bone
-from .bone_fit import Fitted, Motion, Ready, fit_rigid, fit_surface
+from .bone_fit import Motion, Ready, fit_rigid, fit_surface
+from .motion_error import UNKNOWN, MotionError, motion_error
+from .trust import apart, trust
 
 _COARSE = 48  # voxels along the longest axis, for the search over start rotations
 _TRIED = 3  # starts that are followed to the end
-_SAME_DEG, _SAME_VOXELS = 1.0, 2.0  # ends of two starts that agree
-_LEAST_DICE, _LEAST_LIKENESS = 0.55, 0.85  # of bone; of grey values at and around it: other bones, or a wrong start
-_BROADLY, _LEAST_OTHER = 0.95, 0.7  # of grey values smoothed by four voxels, and of all: two animals' bones that lie alike
-_AS_GOOD, _ALIKE = 1.15, 0.001  # times as far from a perfect likeness as the best, and so much more: an end that fits as well
 _SHAKEN_DEG = (-6.0, 6.0)  # about the long axis, where a bone says least about how it is turned
 _ALL_OF = 500_000  # voxels: larger volumes are made coarser still for mutual information
 
@@ -54,6 +52,12 @@ class Registered:
     likeness: float
     confidence: float
     doubts: tuple[str, ...]
+    error: MotionError = UNKNOWN
+
+    @property
+    def turn_error_deg(self) -> float:
+        """The turn is known to plus or minus this (95 %), about the axis about which it is known least; NaN where it cannot be told."""
+        return self.error.turn_deg
 
     @property
     def angle_deg(self) -> float:
@@ -84,12 +88,14 @@ class CTRegistration:
         starts_deg: start rotations about z that are tried.
         iterations: of the climb at each resolution.
         resolutions: factors by which the volumes are made coarser for mutual information, one after the other.
+        turn_tolerance_deg: where the turn is not known to so many degrees (95 %), the confidence is below 0.5.
     """
 
     threshold: Annotated[float, Field(allow_inf_nan=False)] | None = None
     starts_deg: tuple[float, ...] = tuple(180 * i / 16 for i in range(-16, 10))
     iterations: Count = 100
     resolutions: tuple[Count, ...] = (4, 2)
+    turn_tolerance_deg: Positive = 1.0
 
     def __call__(self, moving: NDArray[Any], moving_grid: Grid, fixed: NDArray[Any], fixed_grid: Grid) -> Registered:
         """The moving volume on the grid of the fixed one, its bone on the other's. Raises InputError where one has no bone."""
@@ -105,9 +111,12 @@ class CTRegistration:
         rotation, shift = fit_surface(one, moving_grid, other, fixed_grid, fits[best].motion)
         moved = _moved(one[0], moving_grid, fixed_grid, rotation, shift)
         overlap = _dice(moved > one[1], bone)
-        gone = _apart(fits[best].motion, (rotation, shift), bone, fixed_grid)
-        doubts, confidence = _trust(fits, best, bone, fixed_grid, overlap, gone)
-        return Registered(moved, fixed_grid, rotation, shift, overlap, -ends[best][2], fits[best].correlation, confidence, doubts)
+        gone = apart(fits[best].motion, (rotation, shift), bone, fixed_grid)
+        error = motion_error(one, moving_grid, other, fixed_grid, (rotation, shift))
+        known = [f"the surfaces fit {gone} from where all grey values do"] if gone else []
+        known += [f"{error.in_words}, not to {self.turn_tolerance_deg:g} deg"] if error.turn_deg > self.turn_tolerance_deg else []
+        doubts, confidence = trust(fits, best, bone, fixed_grid, overlap, known)
+        return Registered(moved, fixed_grid, rotation, shift, overlap, -ends[best][2], fits[best].correlation, confidence, doubts, error)
 
     def upright(self, volume: NDArray[Any], grid: Grid) -> Registered:
         """A volume [z, y, x] of a bone (any unit), turned so that its long axis is z: the frame of week 0 where no reference is given."""
@@ -239,36 +248,3 @@ def _shaken(motion: Motion, bone: NDArray[np.bool_], grid: Grid, degrees: float)
     upright = _turn_z_to(axis)
     turn = upright @ _turn_z(degrees) @ upright.T
     return rotation @ turn, rotation @ (middle - turn @ middle) + shift
-
-
-def _apart(one: Motion, other: Motion, bone: NDArray[np.bool_], grid: Grid) -> str:
-    """How far two motions of a bone are apart, in words; empty where they agree."""
-    (rotation, shift), (turned, shifted) = one, other
-    middle, _ = _long_axis(bone, grid)
-    angle = math.degrees(math.acos(max(-1.0, min(1.0, (float(np.trace(rotation.T @ turned)) - 1) / 2))))
-    off = float(np.abs((turned - rotation) @ middle + shifted - shift).max()) / grid.voxel_mm
-    return f"{angle:.1f} deg and {off:.1f} voxels" if angle > _SAME_DEG or off > _SAME_VOXELS else ""
-
-
-def _trust(
-    fits: Sequence[Fitted], best: int, bone: NDArray[np.bool_], grid: Grid, overlap: float, gone: str = ""
-) -> tuple[tuple[str, ...], float]:
-    """(doubts, confidence): how well the bones fit, whether another start ended elsewhere and fits as well, and how far the surfaces have
-    ``gone`` from where all grey values fit, in words.
-    """
-    doubts = []
-    likeness = fits[best].correlation
-    for other in fits:
-        apart = _apart(fits[best].motion, other.motion, bone, grid)
-        if apart and 1 - other.correlation < _AS_GOOD * (1 - likeness) + _ALIKE:
-            doubts.append(f"another start ends {apart} away and fits as well")
-            break
-    if gone:
-        doubts.append(f"the surfaces fit {gone} from where all grey values do")
-    trust = float(max(0.0, min(1.0, likeness))) * 0.45 ** len(doubts)
-    if overlap >= _LEAST_DICE and likeness >= _LEAST_LIKENESS:
-        return tuple(doubts), trust
-    said = f"the bones overlap by {overlap:.0%} and the grey values at them agree by {likeness:.0%} only"
-    if fits[best].broad >= _BROADLY and likeness >= _LEAST_OTHER:
-        return (*doubts, f"{said}, smoothed by {fits[best].broad:.0%}: alike in place, not in shape (another animal)"), 0.7 * trust
-    return (*doubts, f"{said}: other bones, or the wrong start"), 0.45 * trust

@@ -97,6 +97,29 @@ def fit_motion(
     return FittedMotion(motion, found.correlation, float((found.weights > 0).mean()) if found.weights.any() else 0.0)
 
 
+def sensitivity(
+    values: Volume | VoxelValues,
+    grid: Grid,
+    points: Points,
+    wanted: Levels,
+    motion: Similarity,
+    *,
+    freedoms: int = 6,
+    tolerated: float = 0.02,
+) -> tuple[Float[NDArray[np.float64], "freedom point"], float]:
+    """(by how much the ``motion`` that `fit_motion` found changes with the grey value that is wanted at each point, the factor between the
+    two sets of grey values).
+
+    A row for each number of a change as `Similarity.moved` takes it: radians, mm and growth for each unit of the grey value. With
+    ``values`` it changes by as much the other way, times the factor.
+    """
+    problem = _Problem(values, grid, points, wanted, None, tolerated * float(np.ptp(wanted)))
+    found = _misfit(problem, motion)
+    jacobian = _jacobian(problem, motion, motion.places(points.mean(axis=0)[None])[0], freedoms) * found.gain
+    weighted = jacobian * found.weights[:, None]
+    return np.linalg.pinv(weighted.T @ jacobian) @ weighted.T, found.gain
+
+
 @dataclass(frozen=True, eq=False)
 class _Problem:
     values: Volume | VoxelValues

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -37,3 +38,14 @@ def test_what_is_wrong_in_silence_is_counted() -> None:
     found = {row["tool"]: row for row in rows([record])}
     assert (found["labels"]["right"], found["registration"]["right"], found["junction"]["right"]) == (True, False, False)
     assert (found["registration"]["silent"], found["junction"]["silent"]) == (1, 0)
+
+
+def test_what_lies_within_the_bound_that_was_stated_is_not_silent() -> None:
+    good = {"dice": 0.99, "off": 0.1, "confidence": 1.0}
+    within, beyond, none = (
+        {"off": 0.2, "off_deg": 0.6, "confidence": 0.9, "turn_error_deg": bound, "shift_error": 0.1} for bound in (0.7, 0.55, math.nan)
+    )
+    record = {"task": {"seed": 0}, "labels": [good], "registration": [within, beyond, none], "junction": [good]}
+    found = next(row for row in rows([record]) if row["tool"] == "registration")
+    assert not found["right"]
+    assert (found["silent"], found["inside"], found["bounds"]) == (2, [True, False], [0.7, 0.55])

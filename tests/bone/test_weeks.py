@@ -11,7 +11,8 @@ from bodies import plate, voxels
 from fewview.base import InputError
 from fewview.bone import CTRegistration, RoICompositeCropper, follow, measure
 from fewview.bone.weeks.bone_fit import Fitted, fit_rigid, fit_surface
-from fewview.bone.weeks.registering import _moved, _trust
+from fewview.bone.weeks.registering import _moved
+from fewview.bone.weeks.trust import trust
 from fewview.data import hind_limb
 from fewview.geometry import Grid
 from numpy.typing import NDArray
@@ -66,7 +67,7 @@ def test_another_bone_is_not_sure() -> None:
 def test_bones_of_two_animals_may_lie_alike(broad: float, sure: bool) -> None:
     """Two heads: 0.97 smoothed where they lie on one another, 0.91 turned by 177 deg; upside down a tibia has 0.84."""
     fits = [Fitted((np.eye(3), np.zeros(3)), 0.83, 1.0, broad)]
-    doubts, confidence = _trust(fits, 0, tibia() > 0.1, LONG, 0.37)
+    doubts, confidence = trust(fits, 0, tibia() > 0.1, LONG, 0.37)
     assert (confidence >= 0.5) is sure
     assert "overlap by 37%" in doubts[0]
 

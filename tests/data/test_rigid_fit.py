@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fewview.data.volumes.rigid_fit import Similarity, fit_motion
+from fewview.data.volumes.rigid_fit import Similarity, fit_motion, sensitivity
 from fewview.geometry import Grid
 from fewview.geometry.transform import rotation_matrix
 from numpy.typing import NDArray
@@ -70,3 +70,16 @@ def test_places_that_are_not_valid_do_not_count() -> None:
     assert off(found.motion, TRUE) < 0.05
     nowhere = fit_motion(values, GRID, POINTS, scene(TRUE.places(POINTS)), shaken(TRUE), valid=np.zeros(GRID.shape, bool))
     assert (nowhere.correlation, nowhere.used) == (-1.0, 0.0)
+
+
+@pytest.mark.parametrize("gain", [3.0, -0.5])
+def test_a_small_change_of_what_is_wanted_moves_the_fit_as_foretold(gain: float) -> None:
+    """A slope of the grey values along x pulls the fit along. Foretold to a quarter: the fit finds its own factor, too, and ends early."""
+    wanted = gain * scene(TRUE.places(POINTS)) + 7
+    change = 0.02 * gain * POINTS[:, 0]
+    before, after = (fit_motion(volume(), GRID, POINTS, w, TRUE, tolerated=5.0).motion for w in (wanted, wanted + change))
+    foretold, factor = sensitivity(volume(), GRID, POINTS, wanted, before, tolerated=5.0)
+    moved = before.moved(foretold @ change, before.places(POINTS.mean(axis=0)[None])[0])
+    assert off(after, before) > 0.05
+    assert off(moved, after) < 0.25 * off(after, before)
+    assert factor == pytest.approx(gain, rel=0.01)

@@ -18,7 +18,7 @@ _AS_GOOD, _ALIKE = 1.15, 0.001  # times as far from a perfect likeness as the be
 
 
 def apart(one: Motion, other: Motion, bone: NDArray[np.bool_], grid: Grid) -> str:
-    """How far two motions of a bone are apart, in words; empty where they agree."""
+    """How far two motions of a bone, a mask [z, y, x], are apart, in words; empty where they agree."""
     (rotation, shift), (turned, shifted) = one, other
     middle = np.argwhere(bone).mean(axis=0)[::-1] * grid.voxel_mm + grid.origin_mm
     angle = math.degrees(math.acos(max(-1.0, min(1.0, (float(np.trace(rotation.T @ turned)) - 1) / 2))))
@@ -34,7 +34,10 @@ def trust(
     overlap: float,
     known: Sequence[str] = (),
 ) -> tuple[tuple[str, ...], float]:
-    """(doubts, confidence): how well the bones fit, whether another start ended elsewhere and fits as well, and ``known`` doubts."""
+    """(doubts, confidence): how well the bones fit, whether another start ended elsewhere and fits as well, and ``known`` doubts.
+
+    ``bone`` is the mask [z, y, x] of the bone at rest; ``overlap`` (Dice) and the confidence are between 0 and 1.
+    """
     doubts = []
     likeness = fits[best].correlation
     for other in fits:

@@ -145,7 +145,10 @@ def as_learned(
 
 
 def far_from_learned(numbers: Float[NDArray[np.float32], "facts"], known: Float[NDArray[np.float32], "2 facts"]) -> list[str]:
-    """The names of those facts that are far from all that a network was trained on, even as it is told them (`as_learned`)."""
+    """The names of those facts that are far from all that a network was trained on, even as it is told them (`as_learned`).
+
+    Facts are logarithms, without a unit.
+    """
     told = as_learned(numbers, known)
     outside = (told < known[0] - FAMILIAR) | (told > known[1] + FAMILIAR)
     return [name for name, far in zip(NAMED, outside, strict=True) if far]

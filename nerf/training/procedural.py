@@ -18,7 +18,7 @@ from ...recon import Operator
 from .bank import Bank
 from .learner import Example
 
-RECIPE = 2  # of these scans: a bank that was made by an earlier one is not taken for it
+RECIPE = 3  # of these scans: a bank that was made by an earlier one is not taken for it
 VIEWS = 60  # views of each scan, of which training takes fewer
 VOXEL_MM = 0.25  # the networks are told no lengths, so that any number will do
 VALIDATION = range(100_000, 100_008)  # seeds of the scans that choose the best weights
@@ -57,7 +57,7 @@ def draw_scene(rng: np.random.Generator, seed: int, grid: Grid) -> Volume:
     axis = ((np.arange(nx) + 0.5) / nx - 0.5).astype(np.float32)
     points = np.stack([p.ravel() for p in np.meshgrid(axis[middle], axis, axis, indexing="ij")])[::-1]
     scene = volume(8 * seed)
-    for other in range(int(rng.choice([0, 1, 1, 2]))):
+    for other in range(int(rng.choice([0, 0, 1, 2]))):
         where = Noise.seeded(rng, _log(rng, 0.08, 0.4))(points).reshape(scene.shape) > rng.uniform(-0.8, 0.8)
         put = volume(8 * seed + 1 + other) if rng.random() < 0.85 else np.zeros_like(scene)
         inside = (scene > 0) & where & ((put > 0) if rng.random() < 0.5 else True)

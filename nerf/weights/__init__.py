@@ -14,7 +14,7 @@ from ..training.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 
 FOLDER = Path(__file__).parent
 SHA256: Mapping[str, str] = {
-    "tvnet": "86604f363d24c221d8baaffa574bf20b7601f2db4e0e8b27b5ffe2c63fb6dddf",
+    "tvnet": "aaf5c191bfddbed6a58268d96286107a98002d47d1b636e519cd5dd7bfe934e8",
 }
 
 

@@ -57,6 +57,19 @@ def test_twice_the_artefacts_twice_the_bound() -> None:
     assert bounds[1] == pytest.approx(2 * bounds[0], rel=0.15)
 
 
+def test_air_beside_the_limb_is_no_artefact() -> None:
+    """A corner of the box beyond the skin, as in any scan of a limb, says nothing about streaks. What blur leaves of its border makes the
+    bound twice as wide as it is without a corner; with all of the corner it would be seven times as wide.
+    """
+    _, y, x = np.indices(GRID.shape)
+    beyond = (y + x < 22) & (bone() < LEVEL)
+    one, other = both(0)
+    whole = motion_error((one, LEVEL), GRID, (other, LEVEL), GRID, STILL).turn_deg
+    cut = [np.where(beyond, v - 0.035, v) for v in (one, other)]
+    found = motion_error((cut[0], LEVEL), GRID, (cut[1], LEVEL), GRID, STILL)
+    assert whole / 1.25 < found.turn_deg < 3 * whole
+
+
 def test_where_nothing_was_measured_nothing_is_stated() -> None:
     """Soft tissue was filled in with one value, or was cut away."""
     found = motion_error((bone(), LEVEL), GRID, (bone(), LEVEL), GRID, STILL)

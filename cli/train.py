@@ -37,6 +37,7 @@ def train(
     procedural: MaybeCount = None,
     bank: MaybePath = None,
     preset: str = "small",
+    begin: MaybePath = None,
     size: Size = 64,
     steps: MaybeCount = None,
     views: tuple[Count, ...] = (),
@@ -67,6 +68,7 @@ def train(
       fewview train lpd --data heads --out lpd.pt --preset paper --size 192 --device cuda --set precision=bf16 check_every=500 --log runs
       fewview recon my_scan --method unet --set checkpoint=unet.pt --views 26 --out few.ome.tif
       fewview train tvnet --procedural 380 --bank bank --out tvnet.pt
+      fewview train tvnet --begin shipped --data heads --target truth --preset scales --out own.pt
 
     Args:
         method: a method that learns: tvnet, unet, lpd, pixelnerf, mednerf.
@@ -74,6 +76,8 @@ def train(
         procedural: train on so many scans of procedural volumes instead (and eight more for validation).
         bank: a folder where what was made of each scan is kept, so that another run need not make it again.
         out: the checkpoint to write; beside it lie a run record and, until training ends, OUT.state to resume from.
+        begin: a checkpoint of the same method whose weights the training goes on from, or the word shipped for those that come with
+            fewview; the architecture is that of the checkpoint.
         preset: small (a CPU will do), paper, or another of the method's (docs/training.md).
         size: voxels across the field of view; the detector is binned to match.
         steps: number of training steps; by default what the method's preset says.
@@ -89,24 +93,32 @@ def train(
         read_as: what the files of the data set do not say.
     """
     from ..nerf.device import usable_device
+    from ..nerf.training.checkpoint import load_checkpoint
     from ..nerf.training.learners import find_learner
     from ..nerf.training.settings import TrainSettings
     from ..nerf.training.train_network import check_outputs, state_of
     from ..nerf.training.train_network import train as fit
+    from ..nerf.weights import shipped_path
 
     if (data is None) == (procedural is None):
         raise InputError("both --data and --procedural" if data else "neither --data nor --procedural", expected="one of them")
     learner = find_learner(method)
-    own = {"steps": steps, "views": views or None, "batch": batch, "seed": seed, "device": device}
+    if begin == Path("shipped"):
+        begin = shipped_path(learner.name)
+    own = {
+        "steps": steps, "views": views or None, "batch": batch, "seed": seed, "device": device, "begin": str(begin) if begin else None,
+    }  # fmt: skip
     more = settings(set)
     for name in ("preset", *own):
         if name in more:
             raise InputError(f"--set {name}={more[name]}", expected=f"--{name}, an option of its own")
     with explained_by("training"):
         chosen = TrainSettings.of(learner, preset, **{**more, **own})
+    if chosen.begin:
+        load_checkpoint(chosen.begin, learner)  # what is wrong with it is said before the data are read
     options = read_as.as_read()
     usable_device(device)
-    check_outputs(out, force=force, resume=resume, inputs=[data] if data else [])
+    check_outputs(out, force=force, resume=resume, inputs=[path for path in (data, begin) if path])
     start = time.perf_counter()
     with progress_bar("reading") as bar:
         training, held = _drawn(procedural, bank, bar) if data is None else _read(data, options, size, target, bar)

@@ -46,8 +46,11 @@ class Checkpoint:
 
     @property
     def step(self) -> int:
-        """The step of the weights: the one with the best score or, without scores, the last."""
-        scored = [entry for entry in self.losses if entry["step"] > 0 and "score" in entry]
+        """The step of the weights: the one with the best score or, without scores, the last. Those of step 0 count where they were not
+        drawn by chance, but taken from another checkpoint.
+        """
+        first = 0 if self.settings.get("begin") else 1
+        scored = [entry for entry in self.losses if entry["step"] >= first and "score" in entry]
         return int(max(scored, key=lambda entry: entry["score"])["step"] if scored else self.losses[-1]["step"])
 
 

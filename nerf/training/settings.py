@@ -19,6 +19,7 @@ class TrainSettings:
     """How to train. `TrainSettings.of` makes it, and asks the learner's preset first.
 
     Args:
+        begin: a checkpoint of the same method whose weights and architecture the training begins with; None: random weights of the preset.
         views: numbers of views, of which each step draws one.
         selections: how the views are selected, of which each step draws one: evenly or random.
         batch: scans in a step, one after the other (their gradients are added), or at once where the learner needs that.
@@ -35,6 +36,7 @@ class TrainSettings:
     """
 
     preset: str = "small"
+    begin: str | None = None
     steps: Count = 1000
     views: Annotated[Several[int], AtLeastOne] = (13, 26, 52)
     selections: Annotated[Several[Literal["evenly", "random"]], AtLeastOne] = ("evenly", "evenly", "random")

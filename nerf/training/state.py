@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from torch import Generator, nn
 from ...base import InputError, UnknownNameError
 from ...base.plain import plain
 from ..device import autocast_type
-from .checkpoint import read_tensors, write_tensors
+from .checkpoint import load_checkpoint, read_checkpoint, read_tensors, rebuilt, write_tensors
 from .learner import Example, Learner
 from .settings import TrainSettings
 
@@ -43,8 +44,11 @@ def step_generator(seed: int, step: int) -> Generator:
 
 
 def start(learner: Learner[Any, Any], chosen: TrainSettings, device: torch.device) -> Run:
-    """A run before its first step: weights from the seed, and an optimiser for each group."""
-    module = learner.build(learner.presets[chosen.preset], step_generator(chosen.seed, 0)).to(device)
+    """A run before its first step: weights from the seed or from a checkpoint, and an optimiser for each group."""
+    if chosen.begin is None:
+        module = learner.build(learner.presets[chosen.preset], step_generator(chosen.seed, 0)).to(device)
+    else:
+        module = load_checkpoint(chosen.begin, learner).to(device)
     optimisers: dict[str, torch.optim.Optimizer] = {}
     for name, (parameters, rate, *kind) in learner.groups(module).items():
         speed = rate * chosen.learning_rate
@@ -63,18 +67,23 @@ def facts_of(
     learner: Learner[Any, Any], chosen: TrainSettings, training: Sequence[Example], validation: Sequence[Example]
 ) -> dict[str, Any]:
     """What must be equal for one run to continue another."""
-    first = training[0]
+    first, architecture, before = training[0], learner.presets[chosen.preset], {}
+    if chosen.begin is not None:
+        load_checkpoint(chosen.begin, learner)  # says what is wrong with it
+        architecture = rebuilt(read_checkpoint(chosen.begin).architecture, learner, chosen.begin)
+        before = {"begin": {"SHA-256": hashlib.sha256(Path(chosen.begin).read_bytes()).hexdigest()}}
     return plain(
         {
             "method": learner.name,
             "preset": chosen.preset,
-            "architecture": learner.presets[chosen.preset],
+            "architecture": architecture,
             "settings": chosen,
             "geometry": {
                 "scan": first.projections.scan.expression(), "grid_shape": first.grid.shape, "voxel_mm": first.grid.voxel_mm,
                 "window": first.window,
             },
-            "data": {part: {e.name: e.fingerprint for e in found} for part, found in (("train", training), ("validation", validation))},
+            "data": {part: {e.name: e.fingerprint for e in found} for part, found in (("train", training), ("validation", validation))}
+            | before,
         }
     )  # fmt: skip
 

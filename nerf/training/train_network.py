@@ -197,7 +197,7 @@ def _check(
     run.sums, run.counted = {}, 0
     if validation:
         values["score"] = validation_score(learner, run.module, validation[: chosen.check_scans], chosen.check_views, chosen.seed)
-    better = run.step > 0 and (not validation or values["score"] > run.best)
+    better = (run.step > 0 or chosen.begin is not None) and (not validation or values["score"] > run.best)
     if better and validation:
         run.best = values["score"]
     run.losses.append({"step": run.step, **values})

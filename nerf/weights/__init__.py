@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ...base import InputError
+from ...base import InputError, UnknownNameError
 from ..training.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 
 FOLDER = Path(__file__).parent
@@ -18,14 +18,22 @@ SHA256: Mapping[str, str] = {
 }
 
 
+def shipped_path(name: str, folder: Path = FOLDER) -> Path:
+    """Where the weights of a method lie. UnknownNameError for one that comes without, and FileNotFoundError where they are missing."""
+    if name not in SHA256:
+        raise UnknownNameError("method with weights that come with fewview", name, SHA256)
+    path = folder / f"{name}.pt"
+    if not path.is_file():
+        raise FileNotFoundError(f"the weights of {name} are missing from this installation ({path}): install fewview again")
+    return path
+
+
 def shipped_checkpoint(name: str, folder: Path = FOLDER) -> Checkpoint:
     """The checkpoint of a method that comes with fewview, its weights as float32.
 
     Raises InputError for a file that is not the one of this version, and FileNotFoundError where it is missing.
     """
-    path = folder / f"{name}.pt"
-    if not path.is_file():
-        raise FileNotFoundError(f"the weights of {name} are missing from this installation ({path}): install fewview again")
+    path = shipped_path(name, folder)
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != SHA256[name]:
         raise InputError(

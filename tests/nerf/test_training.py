@@ -30,6 +30,7 @@ from fewview.nerf.training.settings import TrainSettings
 from fewview.nerf.training.state import step_generator
 from fewview.nerf.training.train_network import state_of, train, validation_score
 from fewview.nerf.training.trained_method import TrainedSettings, trained_method
+from fewview.nerf.weights import shipped_path, shrink
 from fewview.recon import Operator, fdk, reconstruct
 from fewview.recon.corrections.prepared import prepared_views
 from fewview.recon.physics.effects import Physics
@@ -314,6 +315,42 @@ def test_resuming_asks_for_the_same_settings_data_and_architecture(tmp_path: Pat
     assert train(TOY, EXAMPLES, HELD, SETTINGS, out, force=True).method == "toy"
 
 
+def test_training_can_begin_with_the_weights_of_a_checkpoint(tmp_path: Path) -> None:
+    """Its architecture is taken too, half precision becomes float32, and where nothing is gained the weights from before are kept."""
+    before = train(TOY, EXAMPLES, HELD, SETTINGS, tmp_path / "a.pt")
+    shrink(before, tmp_path / "half.pt")
+    begun = replace(SETTINGS, preset="large", seed=5, steps=4, begin=str(tmp_path / "half.pt"))
+    after = train(TOY, EXAMPLES, HELD, begun, tmp_path / "b.pt")
+    assert after.architecture == before.architecture
+    assert after.losses[0]["score"] == pytest.approx(max(entry["score"] for entry in before.losses), abs=0.01)
+    assert {tensor.dtype for tensor in after.state.values()} == {torch.float32}
+    assert len(after.data["begin"]["SHA-256"]) == 64
+    to_nothing = replace(TOY, loss=lambda m, e, v, g, group: m.gain**2 + (m.bias**2 + m.critic**2).sum())
+    spoiled = train(to_nothing, EXAMPLES, HELD, begun, tmp_path / "c.pt")
+    assert spoiled.step == 0
+    assert all(torch.equal(tensor, before.state[name].half().float()) for name, tensor in spoiled.state.items())
+
+
+def test_a_run_that_began_with_other_weights_is_not_continued(tmp_path: Path) -> None:
+    begun = replace(SETTINGS, begin=str(tmp_path / "a.pt"))
+    train(TOY, EXAMPLES, HELD, replace(SETTINGS, steps=4), tmp_path / "a.pt")
+
+    def stop(progress: Any) -> None:
+        if progress.step == 5:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        train(TOY, EXAMPLES, HELD, begun, tmp_path / "b.pt", callbacks=[stop])
+    train(TOY, EXAMPLES, HELD, replace(SETTINGS, steps=8), tmp_path / "a.pt", force=True)
+    with pytest.raises(InputError, match="SHA-256"):
+        train(TOY, EXAMPLES, HELD, begun, tmp_path / "b.pt", resume=True)
+    with pytest.raises(InputError, match="was trained for method toy"):
+        train(replace(TOY, name="other"), EXAMPLES, HELD, begun, tmp_path / "d.pt")
+    with pytest.raises(FileNotFoundError, match="is not there"):
+        train(TOY, EXAMPLES, HELD, replace(SETTINGS, begin=str(tmp_path / "none.pt")), tmp_path / "d.pt")
+    assert not (tmp_path / "d.pt").exists()
+
+
 def test_bad_settings_and_losses_are_refused(tmp_path: Path) -> None:
     cases = [
         ({"preset": "huge"}, "preset of toy"), ({"steps": 0}, "steps"), ({"batch": 1.5}, "batch"), ({"schedule": "step"}, "cosine"),
@@ -575,6 +612,10 @@ def test_the_command_refuses_bad_input_in_one_line(heads: Path, tmp_path: Path, 
         (["lpd", "--data", str(heads), "--set", "check_views=[]"], "check_views of training is []"),
         (["lpd", "--data", str(heads), "--set", "clip=1.0", "betas=0.9"], "betas of training is 0.9"),
         (["lpd", "--data", str(heads), "--target", "ct"], "recon-ct"),
+        (["lpd", "--data", str(heads), "--begin", "shipped"], "weights that come with fewview 'lpd'"),
+        (["lpd", "--data", str(heads), "--begin", str(tmp_path / "none.pt")], "none.pt is not there"),
+        (["lpd", "--data", str(heads), "--begin", str(shipped_path("tvnet"))], "was trained for method tvnet"),
+        (["lpd", "--data", str(heads), "--set", "begin=x.pt"], "--begin"),
         (["lpd", "--data", str(heads), "--size", "16", "--device", "cuda:99"], "cuda:99"),
     ]
     for words, said in cases:

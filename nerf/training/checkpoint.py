@@ -86,6 +86,8 @@ def read_tensors(path: str | Path, what: str, kind: str) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if "weights_only" in first:  # torch's advice is to execute what is in the file
+            first = "it holds something else than tensors and plain values"
         raise InputError(f"{path} cannot be read as a {what} ({first})", expected="a whole file written by fewview train") from None
     found = content.get("format") if isinstance(content, dict) else None
     if found != kind:

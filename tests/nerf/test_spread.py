@@ -101,7 +101,7 @@ def test_intervals_hold_of_an_object_unlike_those_that_they_were_made_with(metho
     assert factor > 0.15  # they could be narrower, but not by much
     inside = truth > 0.01
     large = np.abs(rec.volume - truth)[inside] > np.median(np.abs(rec.volume - truth)[inside])
-    assert np.median(rec.std[inside][large]) > 1.2 * np.median(rec.std[inside][~large])  # they are wide where the errors are
+    assert np.median(rec.std[inside][large]) > 1.1 * np.median(rec.std[inside][~large])  # they are wide where the errors are
     assert rec.settings["std_kind"] == "conformal"
     assert rec.settings["std_level"] == 0.9
 

@@ -19,21 +19,16 @@ SHA256: Mapping[str, str] = {
 
 
 def shipped_path(name: str, folder: Path = FOLDER) -> Path:
-    """Where the weights of a method lie. UnknownNameError for one that comes without, and FileNotFoundError where they are missing."""
+    """Where the weights of a method lie.
+
+    Raises UnknownNameError for a method that comes without, InputError for a file that is not the one of this version, and
+    FileNotFoundError where it is missing.
+    """
     if name not in SHA256:
         raise UnknownNameError("method with weights that come with fewview", name, SHA256)
     path = folder / f"{name}.pt"
     if not path.is_file():
         raise FileNotFoundError(f"the weights of {name} are missing from this installation ({path}): install fewview again")
-    return path
-
-
-def shipped_checkpoint(name: str, folder: Path = FOLDER) -> Checkpoint:
-    """The checkpoint of a method that comes with fewview, its weights as float32.
-
-    Raises InputError for a file that is not the one of this version, and FileNotFoundError where it is missing.
-    """
-    path = shipped_path(name, folder)
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != SHA256[name]:
         raise InputError(
@@ -41,7 +36,12 @@ def shipped_checkpoint(name: str, folder: Path = FOLDER) -> Checkpoint:
             expected=f"{SHA256[name][:16]}..., the weights of this version of fewview",
             remedy="install fewview again, or name weights of your own: --set checkpoint=FILE",
         )
-    checkpoint = read_checkpoint(path)
+    return path
+
+
+def shipped_checkpoint(name: str, folder: Path = FOLDER) -> Checkpoint:
+    """The checkpoint of a method that comes with fewview, its weights as float32. Raises what `shipped_path` does."""
+    checkpoint = read_checkpoint(shipped_path(name, folder))
     return dataclasses.replace(checkpoint, state={key: value.float() for key, value in checkpoint.state.items()})
 
 

@@ -55,7 +55,7 @@ def _meanwhile(output: Any, text: str, then: Callable[[], Any] = lambda: None) -
     ("name", "content"),
     [
         ("notes.docx", b"PK\x03\x04 my thesis"),
-        ("volume.nii.gz", gzip.compress(b"\x5c\x01\0\0" + b"a volume of the clinic" * 30)),
+        ("volume.nii.gz", gzip.compress(b"\x5c\x01\0\0" + b"a volume of the clinic" * 30, mtime=0)),
         ("volume.ome.tif", b"II*\0 a stack from Fiji"),
         ("notes.txt", f"I read that the mark is {SIGNATURE!r}".encode()),
         ("data.h5", b"\x89HDF\r\n of somebody"),

@@ -27,13 +27,13 @@ from fewview.nerf.training.settings import TrainSettings
 from fewview.nerf.training.train_network import decibel, train
 from fewview.nerf.weights import FOLDER, shipped_checkpoint
 from fewview.recon import METHODS, Operator, pdhg_tv, reconstruct
-from fewview.recon.iterative.tuning.supported_share import support
+from fewview.recon.iterative.tuning.supported_share import as_voxels_show, support
 from fewview.recon.physics.simulator import simulate
 
 TINY = network.Architecture(first=16, second=16, third=8)
 SMALL_SCALES = scales.Scales(fine=6, middle=8, coarse=8)
 LEARNER_TINY = replace(LEARNER, presets={"tiny": TINY}, training={"tiny": {"batch": 4, "pool": 1, "clip": 1.0}})
-SCAN = Scan.circular(dso_mm=80, dsd_mm=80, rows=28, cols=40, pixel_mm=1.1, angles_deg=np.arange(40) * 9.0)
+SCAN = Scan.circular(dso_mm=80, dsd_mm=80, rows=40, cols=56, pixel_mm=0.78, angles_deg=np.arange(40) * 9.0)
 GRID = Grid((16, 32, 32), 1.1)
 
 
@@ -48,7 +48,7 @@ def shells(seed: int) -> Example:
         away = np.sqrt((x - a) ** 2 + (y - b) ** 2 + (z - c) ** 2)
         volume = np.where(away < radius, 0.04, np.where(away < radius + 1.0, 0.2, volume))
     volume = volume.astype(np.float32)
-    p = simulate(volume, fine, SCAN, seed=seed, polychromatic=False, photons=20000.0, refine=1, rays=2, bits=0, scatter=0.0)
+    p = simulate(volume, fine, SCAN, seed=seed, polychromatic=False, photons=20000.0, refine=1, rays=2, bits=0, scatter=0.0, blur_px=0.0)
     coarse = volume.reshape(16, 2, 32, 2, 32, 2).mean(axis=(1, 3, 5))
     return Example(f"{seed}", f"{seed}", p, GRID, coarse)
 
@@ -128,7 +128,7 @@ def test_the_grey_scale_and_the_unit_of_length_do_not_matter() -> None:
 
 
 def test_it_learns_what_total_variation_misses(tmp_path: Path) -> None:
-    settings = TrainSettings.of(LEARNER_TINY, "tiny", steps=80, views=(12,), check_every=40, check_views=(12,), seed=1)
+    settings = TrainSettings.of(LEARNER_TINY, "tiny", steps=120, views=(12,), check_every=60, check_views=(12,), seed=1)
     done = train(LEARNER_TINY, [shells(k) for k in (1, 2, 3)], [shells(4)], settings, tmp_path / "tvnet.pt", bank=tmp_path / "bank")
     first, *_, last = done.losses
     assert last["score"] > first["score"] + 0.4  # dB above the total variation that it starts from, on shells it never saw
@@ -139,12 +139,12 @@ def test_it_learns_what_total_variation_misses(tmp_path: Path) -> None:
         warnings.simplefilter("ignore")
         rec = reconstruct(given, "tvnet", GRID, checkpoint=tmp_path / "tvnet.pt")
     assert rec.volume.min() >= 0
-    assert rec.settings["share"] == (1 if rec.settings["share_best"] >= 0.8 else max(0.0, rec.settings["share_best"]))
+    assert rec.settings["share"] == (1 if rec.settings["share_best"] >= 0.7 else max(0.0, rec.settings["share_best"]))
     assert "4 of 12 views held out in 2 turns" in rec.settings["share_rule"]
     assert decibel(rec.volume, other) > decibel(pdhg_tv(given, GRID, lambda_=rec.settings["lambda_"]), other) + 0.1
 
 
-@pytest.mark.parametrize(("invented", "low", "high"), [(False, 0.4, 1.0), (True, 0.0, 0.1)])
+@pytest.mark.parametrize(("invented", "low", "high"), [(False, 0.8, 1.0), (True, 0.0, 0.1)])
 def test_held_out_views_tell_a_truth_from_an_invention(invented: bool, low: float, high: float) -> None:
     example = shells(2)
     given = example.projections[views.evenly(SCAN, 28)]
@@ -162,11 +162,11 @@ def test_held_out_views_tell_a_truth_from_an_invention(invented: bool, low: floa
 def test_a_correction_that_the_views_refute_is_not_taken_and_this_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     given = shells(3).projections[views.evenly(SCAN, 12)]
     monkeypatch.setattr(method, "_network", lambda settings: (random_module(), {}))
-    with pytest.warns(UserWarning, match="(none|[0-4] %) of the network's correction is taken"):
+    with pytest.warns(UserWarning, match="(none|[0-9] %) of the network's correction is taken"):
         rec = reconstruct(given, "tvnet", GRID)
-    assert rec.settings["share"] < 0.05  # a random correction is right in a little by chance
+    assert rec.settings["share"] < 0.1  # a random correction is right in a little by chance
     first, whole = pdhg_tv(given, GRID), reconstruct(given, "tvnet", GRID, held_out=False).volume
-    assert np.abs(rec.volume - first).max() <= 0.05 * np.abs(whole - first).max()
+    assert np.abs(rec.volume - first).max() <= 0.1 * np.abs(whole - first).max()
 
 
 def test_a_scan_unlike_those_of_the_training_is_named_and_left_to_total_variation() -> None:
@@ -211,7 +211,8 @@ def test_it_learns_from_the_scan_itself_what_weights_for_something_else_lack() -
     assert 1 <= told["adapt_rounds"] <= 30
     assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
     volume = corrected(after, given, GRID, first.volume, first.lambda_, 0)
-    errors = [((Operator(others.scan, GRID)(v) - others.values) ** 2).mean() for v in (first.volume, volume)]
+    shown = as_voxels_show(others, GRID.voxel_mm)
+    errors = [((Operator(others.scan, GRID)(v) - shown) ** 2).mean() for v in (first.volume, volume)]
     assert errors[1] < 0.98 * errors[0]  # of views that nobody gave it
     assert decibel(volume, example) > decibel(first.volume, example) + 0.1
 

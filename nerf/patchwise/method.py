@@ -41,7 +41,8 @@ class TvnetSettings:
         held_out: ask held-out views how much of the network's correction to take, and fall back towards total variation where they are
             predicted worse with it; of a scan that is far from all that the network was trained on, take none of it. False takes all of it.
         adapt: rounds, at most, in which the network first learns from the scan itself by predicting hidden views (of 20 or more); it
-            stops where views that took no part are predicted no better.
+            stops where views that took no part are predicted no better. For objects unlike those of the training: it made teeth 0.4 to 3.4
+            dB better and heads, which the network knows how to correct, 0.8 to 1.2 dB worse (docs/model_cards.md).
     """
 
     checkpoint: str | Path | None = None

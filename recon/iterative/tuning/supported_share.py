@@ -115,13 +115,12 @@ def as_voxels_show(views: Projections, voxel_mm: float) -> LineIntegrals:
     return np.asarray(idctn(spectrum, axes=(1, 2), norm="ortho"), np.float32)
 
 
-def ramp_of_voxels(views: Projections, voxel_mm: float) -> Float[NDArray[np.float32], "row col"]:
-    """The weight (dimensionless) of each cosine coefficient of a view: the ramp, up to the highest frequencies that voxels can show.
-
-    What projections of voxels have beyond those are images of lower ones.
+def ramp_of_voxels(views: Projections, voxel_mm: float, most: float = 0.5) -> Float[NDArray[np.float32], "row col"]:
+    """The weight (dimensionless) of each cosine coefficient of a view: the ramp, up to ``most`` cycles a voxel, by default all that voxels
+    can show. What projections of voxels have beyond those are images of lower ones.
     """
     row, col = _cycles_a_voxel(views, voxel_mm)
-    return (np.arange(len(col)) / len(col) * (col <= 0.5) * (row[:, None] <= 0.5)).astype(np.float32)
+    return (np.arange(len(col)) / len(col) * (col <= most) * (row[:, None] <= most)).astype(np.float32)
 
 
 def _response(f: NDArray[np.float64], along: Float[Any, "view 3"], crossed: ViewIndices) -> Float[NDArray[np.float64], "view f"]:

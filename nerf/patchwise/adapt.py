@@ -112,9 +112,9 @@ def hidden(module: Network, views: Projections, grid: Grid, given: np.ndarray, a
     if scale == 0:
         return None
     ramp = np.sqrt(ramp_of_voxels(wanted, grid.voxel_mm, FINEST))
-    rows, cols = (dct(np.eye(n, dtype=np.float32), norm="ortho", axis=1) for n in ramp.shape)
-    rows, cols = rows.T[ramp.any(1)], (cols * ramp.max(0))[:, ramp.any(0)]
-    filters = [torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32)).to(device) for x in (rows, cols)]
+    rows, cols = (np.asarray(dct(np.eye(n), norm="ortho", axis=1)) for n in ramp.shape)
+    filters = [rows.T[ramp.any(1)], (cols * ramp.max(0))[:, ramp.any(0)]]
+    filters = [torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32)).to(device) for x in filters]
     told = torch.from_numpy(as_learned(facts(some, grid, scale, weight.lambda_), module.known.cpu().numpy())).to(device)
     seen = torch.from_numpy(as_voxels_show(wanted, grid.voxel_mm)).to(device)
     return Hidden((volume, left_over(some, grid, volume)), told, scale, Operator(wanted.scan, grid), seen, *filters)

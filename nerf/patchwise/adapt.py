@@ -47,8 +47,8 @@ class Hidden:
     scale: float
     operator: Operator
     wanted: Float[Tensor, "view row col"]
-    rows: Float[Tensor, "kept row"]
-    cols: Float[Tensor, "col kept"]
+    rows: Float[Tensor, "some_rows row"]
+    cols: Float[Tensor, "col some_cols"]
 
     def error(self, module: Network) -> Float[Tensor, ""]:
         """The mean square (dimensionless) of the filtered difference between the hidden views and what the corrected volume predicts."""

@@ -83,8 +83,7 @@ def answers_of(held: Projections, grid: Grid, before: Volume, after: Volume) -> 
     A = Operator(held.scan, grid)
     missing, change = as_voxels_show(held, grid.voxel_mm) - A(before), A(after - before)
     weight = ramp_of_voxels(held, grid.voxel_mm)
-    spectra: Any = [dctn(x, axes=(1, 2), norm="ortho") for x in (missing, change)]
-    m, c = spectra
+    m, c = (np.asarray(dctn(x, axes=(1, 2), norm="ortho")) for x in (missing, change))
     return np.array([float((weight * a * b).sum(dtype=np.float64)) for a, b in ((m, c), (c, c), (m, m))]) / weight.size
 
 

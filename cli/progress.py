@@ -28,11 +28,15 @@ class _Stage:
         self.began = self.clock()
 
     def report(self, progress: Progress) -> None:
-        self.first = self.first or (progress.step, self.clock())
+        if self.first is None or self.latest is None or progress.step < self.latest.step:  # a stage may have parts, each from its beginning
+            self.first = (progress.step, self.clock())
         self.latest = progress
 
     def line(self) -> str:
-        """The progress in one line: ``fista_tv: step 12 of 60 (20 %), 8 s so far, about 32 s left, residual 0.04``."""
+        """The progress in one line: ``fista_tv: step 12 of 60 (20%), about 32 s left, residual 0.04``.
+
+        The first step that is reported says nothing about the pace: what was prepared before it may have taken longer.
+        """
         now = self.clock()
         so_far = f"{self.label}: {spoken(now - self.began)} so far"
         if self.latest is None or self.first is None:
@@ -41,10 +45,12 @@ class _Stage:
         if step >= total:
             return f"{so_far}, all {total} steps done"
         begun, since = self.first
-        pace = (now - since) / (step - begun) if step > begun else (since - self.began) / max(1, step)
+        if step > begun:
+            timing = f"about {spoken((now - since) / (step - begun) * (total - step))} left"
+        else:
+            timing = f"{spoken(now - self.began)} so far"
         numbers = [f"{name} {value:.4g}" for name, value in self.latest.values.items() if isinstance(value, int | float)]
-        left = spoken(pace * (total - step))
-        return ", ".join([f"{self.label}: step {step} of {total} ({step / total:.0%})", f"about {left} left", *numbers[:2]])
+        return ", ".join([f"{self.label}: step {step} of {total} ({step / total:.0%})", timing, *numbers[:2]])
 
 
 def spoken(seconds: float) -> str:

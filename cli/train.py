@@ -125,7 +125,7 @@ def train(
     first = training[0]
     nz, ny, nx = first.grid.shape
     print(
-        f"{learner.name} ({preset}): {len(training)} scans to train on, {len(held)} for validation, "
+        f"{learner.name} ({f'from {begin}' if begin else preset}): {len(training)} scans to train on, {len(held)} for validation, "
         f"{nx} x {ny} x {nz} voxels of {first.grid.voxel_mm:.4g} mm, {chosen.steps} steps"
     )
     if not held:

@@ -27,6 +27,7 @@ from .tiles import tiled
 
 MOST = 20.0  # of a scan's error by total variation: beyond it, a loss counts by its logarithm
 OUTSIDE = 0.05  # weight of voxels that not all views see
+GREY_SCANS = 500  # scans, about so many, over which the grey scale of the targets is averaged
 RESIDUAL = ("first", "middle", "coarse", "back", "last", "up1", "up2")  # layers that are added to what they are given
 PRESETS: Mapping[str, Architecture | Scales] = {"small": Architecture(), "scales": Scales()}
 ALIKE = {
@@ -40,9 +41,13 @@ TRAINING = {
 
 
 class Network(nn.Module):
-    """The network, the least and the greatest of each fact about the scans that it was trained on, and what was made of scans before."""
+    """The network, the least and the greatest of each fact about the scans that it was trained on, how bright its targets were beside the
+    views (and in how many scans that was seen), and what was made of scans before.
+    """
 
     known: Tensor
+    grey_seen: Tensor
+    precision: torch.dtype | None = None  # in which the layers compute where nothing is learned; None: float32
 
     def __init__(self, a: Architecture | Scales) -> None:
         super().__init__()
@@ -50,10 +55,33 @@ class Network(nn.Module):
         self.net = PatchNetwork(a) if isinstance(a, Architecture) else ScaleNetwork(a)
         self.bank = Bank()
         self.register_buffer("known", torch.tensor([[math.inf] * FACTS, [-math.inf] * FACTS]))
+        self.register_buffer("grey_seen", torch.tensor([1.0, 0.0]))
+
+    @property
+    def grey(self) -> float:
+        """How many times as bright as the views say the volumes were that it learned from: its result is in their grey scale.
+
+        Views that were corrected for beam hardening, for example, are as bright as at one energy, and the targets as at another. The
+        network corrects the shape alone, so that held-out views can judge it.
+        """
+        return float(self.grey_seen[0])
+
+    def see_grey(self, volume: Volume, target: Volume) -> None:
+        """Take the grey scale of another target (in any unit) into the mean; the volume, in 1/mm, is what the views alone say."""
+        here, there = float(volume.sum(dtype=np.float64)), float(target.sum(dtype=np.float64))
+        if here > 0 and there > 0:
+            value, count = self.grey_seen.tolist()
+            share = max(1 / (count + 1), 1 / GREY_SCANS)
+            self.grey_seen.copy_(torch.tensor([value * (there / here / value) ** share, count + 1]))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Weights that were written before the grey scale was kept have none of their own."""
+        state_dict.setdefault(f"{prefix}grey_seen", torch.tensor([1.0, 0.0]))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 def correction(module: Network, projections: Projections, grid: Grid, volume: np.ndarray, lambda_: float) -> Float[np.ndarray, "z y x"]:
-    """What the network adds to total variation of weight ``lambda_``, in 1/mm; zero for a volume that is empty.
+    """What the network adds to total variation of weight ``lambda_``, in 1/mm as the views have it; zero for a volume that is empty.
 
     It is the mean of what the network says of the volume and of its mirror images, each turned back: the network has learned from all of
     them, and what it gets wrong in one way in an image it partly gets wrong in another way in the next.
@@ -63,7 +91,8 @@ def correction(module: Network, projections: Projections, grid: Grid, volume: np
         return added
     rest, told = left_over(projections, grid, volume), as_learned(facts(projections, grid, scale, lambda_), module.known.cpu().numpy())
     for axes in module.net.mirrored:
-        added += np.flip(tiled(module.net, [np.flip(v, axes) for v in (volume, rest)], told, scale), axes)
+        with torch.autocast(module.known.device.type, module.precision, enabled=module.precision is not None):
+            added += np.flip(tiled(module.net, [np.flip(v, axes) for v in (volume, rest)], told, scale), axes)
     return added / np.float32(len(module.net.mirrored))
 
 
@@ -101,14 +130,16 @@ class TvnetLearner:
         scale = float(numbers[0])
         device = next(module.parameters()).device
         inputs, seen = moved_along(np.stack([volume, rest]), example), seen_by_all(module.bank, example)
-        error = float(((inputs[0] - example.reference)[seen] ** 2).mean()) if seen.any() else 0.0
+        module.see_grey(inputs[0][seen], example.reference[seen])
+        target = example.reference / np.float32(module.grey)
+        error = float(((inputs[0] - target)[seen] ** 2).mean()) if seen.any() else 0.0
         core = patch(inputs[0] > 0.05 * scale, module.net.patch, generator)
         turned = bool(torch.rand(1, generator=generator) < 0.5)  # upside down
         told = torch.from_numpy(numbers[1:].astype(np.float32)).to(device)
         module.known.copy_(torch.stack([torch.minimum(module.known[0], told), torch.maximum(module.known[1], told)]))
         found = module.net.learns_on(list(inputs), core, scale, told, turned).float()
         turn = -1 if turned else 1
-        wanted = np.ascontiguousarray((example.reference[core] - inputs[0][core])[::turn]) / np.float32(scale)
+        wanted = np.ascontiguousarray((target[core] - inputs[0][core])[::turn]) / np.float32(scale)
         weight = np.ascontiguousarray(np.where(seen[core], np.float32(1), np.float32(OUTSIDE))[::turn])
         squares = torch.from_numpy(weight).to(device) * (found - torch.from_numpy(wanted).to(device)) ** 2
         z, y, x = inner(core, seen.shape, module.net.margin)
@@ -117,10 +148,13 @@ class TvnetLearner:
         return loss if loss < MOST else MOST * (1 + torch.log(loss / MOST))
 
     def reconstruct(self, module: Network, projections: Projections, grid: Grid, generator: Generator) -> Float[Tensor, "z y x"]:
-        """Total variation of weight `TYPICAL` with the network's correction, in 1/mm, never below zero; validation scores it."""
+        """Total variation of weight `TYPICAL` with the network's correction, never below zero, in the grey scale of what it was trained on;
+        validation scores it.
+        """
         lambda_ = 0.6 * TYPICAL
         first = pdhg_tv(projections, grid, lambda_=lambda_)
-        return torch.from_numpy(np.maximum(first + correction(module, projections, grid, first, lambda_), 0))
+        volume = np.maximum(first + correction(module, projections, grid, first, lambda_), 0)
+        return torch.from_numpy(volume * np.float32(module.grey))
 
 
 def prepared(projections: Projections, grid: Grid, given: Given) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

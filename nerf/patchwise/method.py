@@ -7,7 +7,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from ...geometry import Grid
 from ...recon.iterative.sirt import sirt
 from ...recon.iterative.tuning.supported_share import mixed, support
 from ...recon.method import Callback, Progress, StopRun, method_function
-from ..device import require_memory_on, usable_device
+from ..device import autocast_type, require_memory_on, usable_device
 from ..training.checkpoint import module_of, read_checkpoint
 from ..weights import shipped_checkpoint
 from .adapt import adapted
@@ -35,7 +35,8 @@ class TvnetSettings:
     """Settings of `tvnet`.
 
     Args:
-        checkpoint: a file that `fewview train tvnet` wrote; None: the weights that come with fewview.
+        checkpoint: a file that `fewview train tvnet` wrote; None: the weights that come with fewview. The volume is in the grey scale
+            of what they were trained on (those that come with fewview: of the views).
         consistency: SIRT iterations from the corrected volume towards the measured line integrals. On the heads of docs/model_cards.md they
             neither help nor harm (1 to 6: -0.01 to -0.1 dB), because the network has seen what total variation leaves of the views.
         held_out: ask held-out views how much of the network's correction to take, and fall back towards total variation where they are
@@ -49,6 +50,7 @@ class TvnetSettings:
     consistency: Whole = 0
     held_out: bool = True
     adapt: Whole = 0
+    precision: Literal["auto", "float32", "bf16"] = "auto"
     device: str = "cpu"
 
 
@@ -82,7 +84,7 @@ def tvnet(projections: Projections, grid: Grid, settings: TvnetSettings, callbac
         if settings.held_out:
             told |= _supported(module, projections, grid, first.weight, settings.consistency)
         volume = mixed(first.volume, after, float(told.get("share", 1.0)))
-    volume = np.ascontiguousarray(volume[first.cut])
+    volume = volume[first.cut] * np.float32(module.grey)
     try:
         for call in callbacks:
             call(Progress(int(first.told.get("iterations", 0)) + 1, int(first.told.get("iterations", 0)) + 1, volume, {}, told))
@@ -98,7 +100,9 @@ def memory(module: Network, grid: Grid) -> tuple[int, str]:
 
 
 def corrected(module: Network, projections: Projections, grid: Grid, volume: Volume, lambda_: float, consistency: int) -> Volume:
-    """Total variation with the network's correction, and ``consistency`` SIRT iterations towards the views; in 1/mm, never below zero."""
+    """Total variation with the network's correction, and ``consistency`` SIRT iterations towards the views; in 1/mm as the views have it,
+    never below zero.
+    """
     after = np.maximum(volume + correction(module, projections, grid, volume, lambda_), 0)
     return sirt(projections, grid, iterations=consistency, start=after, outside="ignore") if consistency else after
 
@@ -109,8 +113,10 @@ def _network(settings: TvnetSettings) -> tuple[Network, dict[str, Any]]:
         checkpoint, name = shipped_checkpoint("tvnet"), "the weights that come with fewview"
     else:
         checkpoint, name = read_checkpoint(settings.checkpoint), str(settings.checkpoint)
-    module: Any = module_of(checkpoint, LEARNER, name=name).to(usable_device(settings.device))
-    return module, {"weights": name, "trained_steps": checkpoint.step}
+    device = usable_device(settings.device)
+    module: Any = module_of(checkpoint, LEARNER, name=name).to(device)
+    module.precision = torch.bfloat16 if autocast_type(settings.precision, device) is torch.bfloat16 else None
+    return module, {"weights": name, "trained_steps": checkpoint.step, "grey": module.grey}
 
 
 def _supported(module: Network, projections: Projections, grid: Grid, weight: TvWeight, consistency: int) -> dict[str, Any]:

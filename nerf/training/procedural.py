@@ -10,6 +10,7 @@ from scipy.ndimage import convolve1d, gaussian_filter
 
 from ...base.shapes import Float, LineIntegrals, NewVolume, Volume
 from ...data import Projections
+from ...data.phantom.procedural.bodies import log_uniform
 from ...data.phantom.procedural.kinds_of_volumes import random_volume
 from ...data.phantom.smooth_noise import Noise
 from ...data.volumes.resample import coarsen
@@ -39,7 +40,7 @@ def procedural_example(seed: int, bank: Bank) -> Example:
         scene = softened(rng, draw_scene(rng, seed, grid))
         fine = Grid(scene.shape, VOXEL_MM / FINE)  # type: ignore[arg-type]
         exact = _line_integrals(scene, fine, scan)
-        strength = np.float32(_log(rng, 0.4, 4.0) / max(float(exact.max()), 1e-6))
+        strength = np.float32(log_uniform(rng, 0.4, 4.0) / max(float(exact.max()), 1e-6))
         return _measured(rng, exact * strength, scan), coarsen(means_in_voxels(scene), FINE) * strength
 
     values, reference = bank.get(("procedural", RECIPE, seed), make)
@@ -58,7 +59,7 @@ def draw_scene(rng: np.random.Generator, seed: int, grid: Grid) -> Volume:
     points = np.stack([p.ravel() for p in np.meshgrid(axis[middle], axis, axis, indexing="ij")])[::-1]
     scene = volume(8 * seed)
     for other in range(int(rng.choice([0, 0, 1, 2]))):
-        where = Noise.seeded(rng, _log(rng, 0.08, 0.4))(points).reshape(scene.shape) > rng.uniform(-0.8, 0.8)
+        where = Noise.seeded(rng, log_uniform(rng, 0.08, 0.4))(points).reshape(scene.shape) > rng.uniform(-0.8, 0.8)
         put = volume(8 * seed + 1 + other) if rng.random() < 0.85 else np.zeros_like(scene)
         inside = (scene > 0) & where & ((put > 0) if rng.random() < 0.5 else True)
         scene = np.where(inside, put, scene)
@@ -70,7 +71,7 @@ def softened(rng: np.random.Generator, scene: Volume) -> Volume:
     """The scene with edges as soft as those of tissue, in one of two, by up to one and a half voxels of the grid (standard deviation)."""
     if rng.random() < 0.5:
         return scene
-    return np.asarray(gaussian_filter(scene, _log(rng, 0.25, 1.5) * FINE, mode="constant"), np.float32)
+    return np.asarray(gaussian_filter(scene, log_uniform(rng, 0.25, 1.5) * FINE, mode="constant"), np.float32)
 
 
 def draw_scan(rng: np.random.Generator, grid: Grid, pixels: tuple[float, float]) -> Scan:
@@ -122,15 +123,10 @@ def _measured(rng: np.random.Generator, rays: Float[NDArray[np.float32], "view f
     rows, cols = scan.shape
     light = light.reshape(len(scan), rows, FINE, cols, FINE).mean(axis=(2, 4))
     if rng.random() < 0.92:
-        photons = _log(rng, 2e3, 4e5)
+        photons = log_uniform(rng, 2e3, 4e5)
         counts = rng.poisson(light * photons) + rng.normal(0, min(10, 0.1 * math.sqrt(photons)), light.shape)
         light = np.maximum(counts, 0.5) / photons
     line = -np.log(light)
     if rng.random() < 0.3:
         line = line - rng.uniform(-0.04, 0.04) * line**2 / max(float(line.max()), 1e-6)
     return line.astype(np.float32)
-
-
-def _log(rng: np.random.Generator, low: float, high: float) -> float:
-    """A number whose logarithm is drawn evenly."""
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))

@@ -32,7 +32,8 @@ class TrainSettings:
         check_every: the held-out animals are scored every so many steps.
         check_scans: number of held-out scans that are scored.
         check_views: numbers of views from which each of them is scored.
-        precision: "auto" is bf16 or fp16 on CUDA and float32 elsewhere.
+        precision: "auto" is bf16 on a card that has it and on a processor that multiplies tiles of it (Intel AMX), fp16 on an older
+            card, and float32 elsewhere.
     """
 
     preset: str = "small"

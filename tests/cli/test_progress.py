@@ -24,9 +24,12 @@ def test_lines_come_while_nothing_is_reported_and_while_steps_go_on(
         time.sleep(0.2)
         report(Progress(5, 20, None, {"objective": 1.5, "note": "text"}))
         time.sleep(0.2)
+        report(Progress(6, 20, None, {"objective": 1.5, "note": "text"}))
+        time.sleep(0.2)
     lines = capsys.readouterr().err.splitlines()
     assert re.fullmatch(r"tv: 0 s so far, before the first step", lines[0])
-    assert re.fullmatch(r"tv: step 5 of 20 \(25%\), about \d+ s left, objective 1.5", lines[-1])
+    assert any(re.fullmatch(r"tv: step 5 of 20 \(25%\), 0 s so far, objective 1.5", line) for line in lines)
+    assert re.fullmatch(r"tv: step 6 of 20 \(30%\), about \d+ s left, objective 1.5", lines[-1])
     assert not [t for t in threading.enumerate() if t is not threading.main_thread() and "speak" in t.name]
 
 
@@ -37,6 +40,21 @@ def test_the_time_left_follows_the_pace() -> None:
     stage.report(Progress(1, 20))
     stage.latest = Progress(4, 20)
     assert "about 16 s left" in stage.line()
+
+
+def test_nothing_is_said_of_the_time_left_before_a_step_was_seen_to_take_time() -> None:
+    """An hour of preparation before the first step says nothing of the next; nor does a part that is over say anything of the one after."""
+    now = iter([0.0, 3600.0, 3601.0, 3603.0, 3604.0, 3606.0, 3608.0])
+    stage = progress._Stage("reading", clock=lambda: next(now))
+    stage.report(Progress(1, 4600))
+    assert stage.line() == "reading: step 1 of 4600 (0%), 60.0 min so far"
+    stage.latest = Progress(33, 33)
+    assert "all 33 steps done" in stage.line()
+    stage.report(Progress(0, 4))
+    assert stage.line() == "reading: step 0 of 4 (0%), 60.1 min so far"
+    stage.report(Progress(1, 4))
+    assert stage.latest == Progress(1, 4)
+    assert stage.line() == "reading: step 1 of 4 (25%), about 12 s left"
 
 
 def test_a_short_stage_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,6 +22,7 @@ from fewview.cli.main import main
 from fewview.data import Projections
 from fewview.data.pairs import find_pairs
 from fewview.geometry import Grid, InputError, MissingBackendError, Scan, UnknownNameError, skyscan_1276
+from fewview.nerf import device
 from fewview.nerf.device import autocast_type
 from fewview.nerf.training.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
 from fewview.nerf.training.examples import augmented, draw_views, load_examples, mirrored, moved_along, turned
@@ -373,8 +374,11 @@ def test_bad_settings_and_losses_are_refused(tmp_path: Path) -> None:
         train(wrong, EXAMPLES, HELD, SETTINGS, tmp_path / "a.pt")
 
 
-def test_mixed_precision_is_for_cuda_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert autocast_type("auto", torch.device("cpu")) is None
+def test_mixed_precision_is_for_what_is_faster_with_it_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for tiles, chosen in ((True, torch.bfloat16), (False, None)):
+        monkeypatch.setattr(device, "multiplies_tiles", lambda tiles=tiles: tiles)
+        assert autocast_type("auto", torch.device("cpu")) is chosen
+    assert autocast_type("float32", torch.device("cpu")) is None
     monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
     for has, kind in ((True, torch.bfloat16), (False, torch.float16)):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, has=has: has or including_emulation)
@@ -387,7 +391,7 @@ def test_mixed_precision_is_for_cuda_unless_asked(tmp_path: Path, monkeypatch: p
         return _loss(module, example, given, generator, group)
 
     train(replace(TOY, loss=loss), EXAMPLES, HELD, replace(SETTINGS, steps=1, precision="bf16"), tmp_path / "a.pt")
-    train(replace(TOY, loss=loss), EXAMPLES, HELD, replace(SETTINGS, steps=1), tmp_path / "b.pt")
+    train(replace(TOY, loss=loss), EXAMPLES, HELD, replace(SETTINGS, steps=1, precision="float32"), tmp_path / "b.pt")
     assert set(seen[:4]) == {torch.bfloat16}
     assert set(seen[4:]) == {torch.float32}
 

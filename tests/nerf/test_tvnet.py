@@ -17,7 +17,7 @@ from fewview.geometry import Grid, InputError, Scan, views
 from fewview.nerf.patchwise import method, network, scales
 from fewview.nerf.patchwise.adapt import adapted
 from fewview.nerf.patchwise.inputs import TvWeight, facts, grey_scale, total_variation
-from fewview.nerf.patchwise.learner import LEARNER, Network
+from fewview.nerf.patchwise.learner import LEARNER, Network, correction
 from fewview.nerf.patchwise.method import corrected, memory, tvnet
 from fewview.nerf.patchwise.tiles import tiled
 from fewview.nerf.training.bank import Bank
@@ -142,6 +142,45 @@ def test_it_learns_what_total_variation_misses(tmp_path: Path) -> None:
     assert rec.settings["share"] == (1 if rec.settings["share_best"] >= 0.7 else max(0.0, rec.settings["share_best"]))
     assert "4 of 12 views held out in 2 turns" in rec.settings["share_rule"]
     assert decibel(rec.volume, other) > decibel(pdhg_tv(given, GRID, lambda_=rec.settings["lambda_"]), other) + 0.1
+
+
+def test_what_it_learns_in_another_grey_scale_is_judged_and_given_in_that(tmp_path: Path) -> None:
+    """Targets 0.7 times as bright as the views, as those of another energy are: held-out views say nothing about that factor."""
+    settings = TrainSettings.of(LEARNER_TINY, "tiny", steps=120, views=(12,), check_every=60, check_views=(12,), seed=1)
+    made = [replace(shells(k), reference=np.float32(0.7) * shells(k).reference, name=f"dim {k}") for k in (1, 2, 3, 4)]
+    done = train(LEARNER_TINY, made[:3], made[3:], settings, tmp_path / "dim.pt")
+    assert done.losses[-1]["score"] > done.losses[0]["score"] + 3  # dB; at the start it is total variation, as bright as the views
+    given, target = shells(5).projections[views.evenly(SCAN, 12)], np.float32(0.7) * shells(5).reference
+    rec = reconstruct(given, "tvnet", GRID, checkpoint=tmp_path / "dim.pt", check=False)
+    assert rec.settings["grey"] == pytest.approx(0.7, abs=0.01)
+    assert rec.settings["share_gain"] > 0  # with the factor in what is judged it is below -10
+    assert rec.settings["share"] > 0.6
+    dim = np.float32(rec.settings["grey"]) * pdhg_tv(given, GRID, lambda_=rec.settings["lambda_"])
+    example = replace(shells(5), reference=target)
+    assert decibel(rec.volume, example) > decibel(dim, example) + 0.1
+
+
+def test_weights_from_before_the_grey_scale_was_kept_have_that_of_the_views() -> None:
+    state = shipped_checkpoint("tvnet").state
+    assert "grey_seen" not in state
+    module = random_module()
+    module.see_grey(np.float32([1, 2]), np.float32([4, 5]))
+    assert module.grey == pytest.approx(3)
+    module.see_grey(np.float32([0, 0]), np.float32([4, 5]))  # an empty volume says nothing
+    assert module.grey == pytest.approx(3)
+    module.load_state_dict({name: tensor for name, tensor in module.state_dict().items() if name != "grey_seen"})
+    assert module.grey == 1
+
+
+@pytest.mark.parametrize("architecture", [TINY, SMALL_SCALES])
+def test_half_precision_corrects_as_full_precision_does(architecture: Any) -> None:
+    example, module = shells(2), random_module(architecture)
+    given = example.projections[views.evenly(SCAN, 12)]
+    first = pdhg_tv(given, GRID, lambda_=0.01)
+    full = correction(module, given, GRID, first, 0.01)
+    module.precision = torch.bfloat16
+    half = correction(module, given, GRID, first, 0.01)
+    assert 0 < np.linalg.norm(half - full) < 0.02 * np.linalg.norm(full)
 
 
 @pytest.mark.parametrize(("invented", "low", "high"), [(False, 0.6, 1.0), (True, 0.0, 0.1)])

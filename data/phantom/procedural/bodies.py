@@ -41,6 +41,11 @@ class Body:
         return x, y, z
 
 
+def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """A number whose logarithm is drawn evenly."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
 def averaged(bodies: Sequence[Body], shape: tuple[int, int, int], voxel_mm: float, fine: int = 2) -> Volume:
     """The volume [z, y, x] in 1/mm of a scene in air, centred on the origin, each voxel the mean of ``fine``^3 subvoxels."""
     if len(shape) != 3 or min(shape) < 1 or fine < 1:

@@ -14,7 +14,7 @@ import numpy as np
 from ....base.shapes import Floats, Points, Volume
 from ..limb import hind_limb
 from ..smooth_noise import Noise
-from .bodies import Body, Depths, Field, above, averaged, ball, disc, ellipsoid, near_zero, rod, rough, turned, within
+from .bodies import Body, Depths, Field, above, averaged, ball, disc, ellipsoid, log_uniform, near_zero, rod, rough, turned, within
 from .skulls import skull
 
 Shape = tuple[int, int, int]
@@ -26,16 +26,11 @@ def _size(shape: Shape, voxel_mm: float) -> float:
     return min(shape) * voxel_mm
 
 
-def _log(rng: np.random.Generator, low: float, high: float) -> float:
-    """A number whose logarithm is drawn evenly."""
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-
 def _outer(rng: np.random.Generator, size: float, mu: float | Field) -> Body:
     """A lump that fills most of the box: an ellipsoid or a box with rounded edges, with a rough surface or a smooth one."""
     half = size * rng.uniform(0.25, 0.46, 3)
     lump = ellipsoid(size * rng.uniform(-0.03, 0.03, 3), half, mu, turned(rng), float(rng.choice([2.0, 4.0, 8.0])))
-    return rough(lump, Noise.seeded(rng, size * _log(rng, 0.03, 0.2)), size * float(rng.choice([0.0, 0.008, 0.02])))
+    return rough(lump, Noise.seeded(rng, size * log_uniform(rng, 0.03, 0.2)), size * float(rng.choice([0.0, 0.008, 0.02])))
 
 
 def _spots(rng: np.random.Generator, size: float, count: int, within: float = 0.45) -> Floats:
@@ -48,7 +43,7 @@ def foam(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     """A solid full of round pores, of one size or of many."""
     rng, size = np.random.default_rng([seed, 10]), _size(shape, voxel_mm)
     outer = _outer(rng, size, float(rng.uniform(*(HEAVY if rng.random() < 0.6 else LIGHT))))
-    typical, spread = _log(rng, 0.015, 0.09), float(rng.uniform(0, 0.6))
+    typical, spread = log_uniform(rng, 0.015, 0.09), float(rng.uniform(0, 0.6))
     spots = _spots(rng, size, min(600, int(0.25 / typical**2.4)))
     radii = size * np.clip(typical * np.exp(spread * rng.standard_normal(len(spots))), 0.01, 0.15)
     inside = outer.depth(spots.T) > 0.7 * radii
@@ -60,7 +55,7 @@ def fibres(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     """Straight rods, aligned or not, full or hollow, in a matrix or in air."""
     rng, size = np.random.default_rng([seed, 11]), _size(shape, voxel_mm)
     bodies = [_outer(rng, size, float(rng.uniform(*LIGHT)))] if rng.random() < 0.6 else []
-    radius, order = _log(rng, 0.01, 0.05), float(rng.uniform(0, 3))
+    radius, order = log_uniform(rng, 0.01, 0.05), float(rng.uniform(0, 3))
     main, hollow = rng.standard_normal(3), float(rng.choice([0.0, 0.0, 0.6]))
     for spot in _spots(rng, size, int(np.clip(0.03 / radius**1.8, 8, 120)), 0.42):
         along = order * main / np.linalg.norm(main) + rng.standard_normal(3) * 0.7
@@ -75,7 +70,7 @@ def fibres(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
 def blobs(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     """A smooth random texture of two scales inside a lump, with denser blobs in it."""
     rng, size = np.random.default_rng([seed, 12]), _size(shape, voxel_mm)
-    coarse, small = Noise.seeded(rng, size * _log(rng, 0.04, 0.2)), Noise.seeded(rng, size * _log(rng, 0.012, 0.04))
+    coarse, small = Noise.seeded(rng, size * log_uniform(rng, 0.04, 0.2)), Noise.seeded(rng, size * log_uniform(rng, 0.012, 0.04))
     mean, depth, share = float(rng.uniform(0.02, 0.15)), float(rng.uniform(0.03, 0.3)), float(rng.uniform(0, 0.6))
     outer = _outer(rng, size, lambda p: mean * np.clip(1 + depth * (coarse(p) + share * small(p)), 0.1, 1.9))
     dense = within(outer, above(coarse, float(rng.uniform(0.8, 1.8))), float(rng.uniform(*HEAVY)))
@@ -86,11 +81,11 @@ def plates(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     """Flat round plates of all directions, or of one, in a light body."""
     rng, size = np.random.default_rng([seed, 13]), _size(shape, voxel_mm)
     bodies = [_outer(rng, size, float(rng.uniform(*LIGHT)))]
-    main, spread = turned(rng)[0], _log(rng, 0.05, 2.0)
+    main, spread = turned(rng)[0], log_uniform(rng, 0.05, 2.0)
     for spot in _spots(rng, size, int(rng.integers(6, 40)), 0.4):
         normal = main + spread * rng.standard_normal(3)
         normal = (normal / np.linalg.norm(normal)).astype(np.float32)
-        wide, thick = (0.47 * size - np.linalg.norm(spot)) * rng.uniform(0.4, 1), size * _log(rng, 0.008, 0.03)
+        wide, thick = (0.47 * size - np.linalg.norm(spot)) * rng.uniform(0.4, 1), size * log_uniform(rng, 0.008, 0.03)
         bodies.append(disc(spot, float(wide), thick, float(rng.uniform(*HEAVY)), normal))
     return averaged(bodies, shape, voxel_mm, fine)
 
@@ -98,7 +93,7 @@ def plates(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
 def layers(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     """A body of wavy layers, each of its own attenuation, parallel to its surface or to a plane."""
     rng, size = np.random.default_rng([seed, 14]), _size(shape, voxel_mm)
-    outer, wave = _outer(rng, size, 0.0), Noise.seeded(rng, size * _log(rng, 0.08, 0.3))
+    outer, wave = _outer(rng, size, 0.0), Noise.seeded(rng, size * log_uniform(rng, 0.08, 0.3))
     normal, height = turned(rng)[0], size * float(rng.uniform(0, 0.03))
     onion, count = rng.random() < 0.5, int(rng.integers(3, 12))
     edges = np.cumsum(rng.uniform(0.3, 1, count))
@@ -121,9 +116,9 @@ def porous_bone(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volu
     rng, size = np.random.default_rng([seed, 15]), _size(shape, voxel_mm)
     bone = float(rng.uniform(0.12, 0.26))
     outer = _outer(rng, size, bone)
-    cortex = size * _log(rng, 0.015, 0.08)
-    network, windows = Noise.seeded(rng, size * (spacing := _log(rng, 0.025, 0.09))), Noise.seeded(rng, size * spacing)
-    sheets, open_at = near_zero(network, _log(rng, 0.2, 0.5)), above(windows, float(rng.uniform(-1.6, -0.5)))
+    cortex = size * log_uniform(rng, 0.015, 0.08)
+    network, windows = Noise.seeded(rng, size * (spacing := log_uniform(rng, 0.025, 0.09))), Noise.seeded(rng, size * spacing)
+    sheets, open_at = near_zero(network, log_uniform(rng, 0.2, 0.5)), above(windows, float(rng.uniform(-1.6, -0.5)))
     soft = Body(lambda p: outer.depth(p) + size * 0.06, float(rng.uniform(0.025, 0.045)), outer.center_mm, outer.wider(size * 0.08))
     marrow = Body(lambda p: outer.depth(p) - cortex, float(rng.uniform(0.025, 0.04)), outer.center_mm, outer.reach_mm)
     spongy = within(outer, lambda p: np.minimum(sheets(p), open_at(p)), bone * float(rng.uniform(0.75, 1)), cortex)
@@ -137,7 +132,7 @@ def part(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     turn, bodies = turned(rng), [outer]
     for spot in _spots(rng, size, int(rng.integers(0, 7))):
         along = turn[int(rng.integers(3))].astype(np.float64) * size
-        bodies.append(rod(spot - along, spot + along, size * _log(rng, 0.015, 0.08), 0.0))
+        bodies.append(rod(spot - along, spot + along, size * log_uniform(rng, 0.015, 0.08), 0.0))
     for spot in _spots(rng, 0.5 * size, int(rng.integers(0, 3))):
         bodies.append(ellipsoid(spot, size * rng.uniform(0.02, 0.08, 3), float(rng.uniform(*HEAVY)), turned(rng)))
     return averaged(bodies, shape, voxel_mm, fine)
@@ -147,7 +142,7 @@ def grains(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     """Grains of a few minerals, loose or in a cement."""
     rng, size = np.random.default_rng([seed, 17]), _size(shape, voxel_mm)
     bodies = [_outer(rng, size, float(rng.uniform(*LIGHT)))] if rng.random() < 0.6 else []
-    minerals, typical = rng.uniform(0.02, 0.3, 4), _log(rng, 0.025, 0.09)
+    minerals, typical = rng.uniform(0.02, 0.3, 4), log_uniform(rng, 0.025, 0.09)
     for spot in _spots(rng, size * 0.85, min(250, int(0.06 / typical**2.4))):
         half = size * typical * rng.uniform(0.5, 1.4, 3)
         bodies.append(ellipsoid(spot, half, float(rng.choice(minerals)), turned(rng), float(rng.choice([2.0, 4.0]))))
@@ -157,7 +152,7 @@ def grains(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
 def limb(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     """The mouse hind limb of `hind_limb`, small or large in the box, in its tube where that fits."""
     rng, size = np.random.default_rng([seed, 18]), _size(shape, voxel_mm)
-    scale, lesions = size / 24 * _log(rng, 0.95, 1.8), int(rng.integers(3))
+    scale, lesions = size / 24 * log_uniform(rng, 0.95, 1.8), int(rng.integers(3))
     return hind_limb(shape, voxel_mm, seed=seed, scale=scale, holder=scale < size / 23.5, lesions=lesions, supersample=fine).volume
 
 

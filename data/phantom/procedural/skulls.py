@@ -11,7 +11,7 @@ import numpy as np
 
 from ....base.shapes import Points, Volume
 from ..smooth_noise import Noise
-from .bodies import Body, Depths, Triple, above, averaged, ellipsoid, near_zero, rod, rough, turned, within
+from .bodies import Body, Depths, Triple, above, averaged, ellipsoid, log_uniform, near_zero, rod, rough, turned, within
 
 Shape = tuple[int, int, int]
 
@@ -19,7 +19,7 @@ Shape = tuple[int, int, int]
 def skull(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     """A head, large or small, somewhere in the box: flesh, one to three bony cases, lumps like teeth, arches, and sometimes a tube."""
     rng, size = np.random.default_rng([seed, 20]), min(shape) * voxel_mm
-    large, bone, soft = size * _log(rng, 0.5, 1), float(rng.uniform(0.07, 0.25)), float(rng.uniform(0.012, 0.04))
+    large, bone, soft = size * log_uniform(rng, 0.5, 1), float(rng.uniform(0.07, 0.25)), float(rng.uniform(0.012, 0.04))
     middle = (size - large) * rng.uniform(-0.35, 0.35, 3)
     flesh = _flesh(rng, middle, large, soft)
     bodies = [_tube(rng, size)] if rng.random() < 0.3 else []
@@ -35,24 +35,19 @@ def skull(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     return averaged(bodies, shape, voxel_mm, fine)
 
 
-def _log(rng: np.random.Generator, low: float, high: float) -> float:
-    """A number whose logarithm is drawn evenly."""
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-
 def _flesh(rng: np.random.Generator, middle: Triple, large: float, soft: float) -> Body:
     """A lump of muscle and fat, whose attenuation differs by some hundredths, or not at all."""
-    coarse, depth = Noise.seeded(rng, large * _log(rng, 0.03, 0.15)), float(rng.choice([0.0, 0.05, 0.15]))
+    coarse, depth = Noise.seeded(rng, large * log_uniform(rng, 0.03, 0.15)), float(rng.choice([0.0, 0.05, 0.15]))
     lump = ellipsoid(middle, large * rng.uniform(0.28, 0.46, 3), lambda p: soft * (1 + depth * np.tanh(2 * coarse(p))), turned(rng))
-    return rough(lump, Noise.seeded(rng, large * _log(rng, 0.05, 0.25)), large * float(rng.choice([0.008, 0.03])))
+    return rough(lump, Noise.seeded(rng, large * log_uniform(rng, 0.05, 0.25)), large * float(rng.choice([0.008, 0.03])))
 
 
 def _case(rng: np.random.Generator, at: Triple, half: Triple, large: float, size: float, bone: float, soft: float) -> list[Body]:
     """A closed wall of uneven thickness with windows in it, around flesh or around air; leaves of bone stand in the air."""
     lump = ellipsoid(at, half, 0.0, turned(rng), float(rng.choice([2.0, 2.0, 4.0])))
-    outer = rough(lump, Noise.seeded(rng, large * _log(rng, 0.05, 0.2)), large * float(rng.choice([0.005, 0.015, 0.03])))
-    thick, uneven = size * _log(rng, 0.008, 0.025), Noise.seeded(rng, large * _log(rng, 0.04, 0.15))
-    windows, opened = Noise.seeded(rng, large * _log(rng, 0.03, 0.12)), float(rng.uniform(-2.5, -0.7))
+    outer = rough(lump, Noise.seeded(rng, large * log_uniform(rng, 0.05, 0.2)), large * float(rng.choice([0.005, 0.015, 0.03])))
+    thick, uneven = size * log_uniform(rng, 0.008, 0.025), Noise.seeded(rng, large * log_uniform(rng, 0.04, 0.15))
+    windows, opened = Noise.seeded(rng, large * log_uniform(rng, 0.03, 0.12)), float(rng.uniform(-2.5, -0.7))
     airy = rng.random() < 0.35
     inside = Body(outer.depth, 0.0 if airy else soft * float(rng.uniform(0.85, 1.1)), outer.center_mm, outer.reach_mm)
 
@@ -63,7 +58,7 @@ def _case(rng: np.random.Generator, at: Triple, half: Triple, large: float, size
     open_at = above(windows, opened)
     bodies = [inside, Body(lambda p: np.minimum(wall(p), open_at(p)), bone, outer.center_mm, outer.reach_mm)]
     if airy or rng.random() < 0.3:
-        spacing = large * _log(rng, 0.02, 0.06)
+        spacing = large * log_uniform(rng, 0.02, 0.06)
         leaves = near_zero(Noise.seeded(rng, spacing), max(0.25 * size / 64 / (1.6 * spacing), float(rng.uniform(0.12, 0.3))))
         bodies.append(within(outer, leaves, bone * float(rng.uniform(0.4, 1)), thick))
     return bodies
@@ -71,7 +66,7 @@ def _case(rng: np.random.Generator, at: Triple, half: Triple, large: float, size
 
 def _splinters(rng: np.random.Generator, flesh: Body, large: float, bone: float) -> Body:
     """Pieces of curved sheets here and there in the flesh."""
-    spacing = large * _log(rng, 0.03, 0.1)
+    spacing = large * log_uniform(rng, 0.03, 0.1)
     sheets, where = near_zero(Noise.seeded(rng, spacing), float(rng.uniform(0.15, 0.35))), Noise.seeded(rng, 2 * spacing)
     there = above(where, float(rng.uniform(0.6, 2)))
     return within(flesh, lambda p: np.minimum(sheets(p), there(p)), bone * float(rng.uniform(0.6, 1.1)), 0.03 * large)
@@ -79,7 +74,7 @@ def _splinters(rng: np.random.Generator, flesh: Body, large: float, bone: float)
 
 def _lump(rng: np.random.Generator, at: Triple, large: float, mu: float) -> Body:
     """A dense piece of any direction, round or long."""
-    half = large * _log(rng, 0.015, 0.05) * np.array([1.0, rng.uniform(0.6, 1.4), rng.uniform(0.8, 3)])
+    half = large * log_uniform(rng, 0.015, 0.05) * np.array([1.0, rng.uniform(0.6, 1.4), rng.uniform(0.8, 3)])
     return rough(ellipsoid(at, half, mu, turned(rng)), Noise.seeded(rng, large * 0.03), large * float(rng.uniform(0, 0.01)))
 
 
@@ -88,7 +83,7 @@ def _arch(rng: np.random.Generator, at: Triple, large: float, size: float, bone:
     turn, wide = turned(rng).astype(np.float64), large * rng.uniform(0.06, 0.25, 2)
     bend = np.linspace(0, rng.uniform(1, 3.5), 9)
     path = np.asarray(at) + np.stack([wide[0] * np.cos(bend), wide[1] * np.sin(bend), np.zeros(9)], axis=1) @ turn
-    return [rod(a, b, size * _log(rng, 0.007, 0.02), bone) for a, b in pairwise(path)]
+    return [rod(a, b, size * log_uniform(rng, 0.007, 0.02), bone) for a, b in pairwise(path)]
 
 
 def _tube(rng: np.random.Generator, size: float) -> Body:

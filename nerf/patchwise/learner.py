@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from ...base.shapes import Float
@@ -56,6 +57,7 @@ class Network(nn.Module):
         self.bank = Bank()
         self.register_buffer("known", torch.tensor([[math.inf] * FACTS, [-math.inf] * FACTS]))
         self.register_buffer("grey_seen", torch.tensor([1.0, 0.0]))
+        self.register_load_state_dict_pre_hook(_without_grey)
 
     @property
     def grey(self) -> float:
@@ -66,18 +68,20 @@ class Network(nn.Module):
         """
         return float(self.grey_seen[0])
 
-    def see_grey(self, volume: Volume, target: Volume) -> None:
-        """Take the grey scale of another target (in any unit) into the mean; the volume, in 1/mm, is what the views alone say."""
+    def see_grey(self, volume: Float[NDArray[np.float32], "voxel"], target: Float[NDArray[np.float32], "voxel"]) -> None:
+        """Take the grey scale of another target (in any unit) into the mean; the volume, in 1/mm, is what the views alone say of the same
+        voxels.
+        """
         here, there = float(volume.sum(dtype=np.float64)), float(target.sum(dtype=np.float64))
         if here > 0 and there > 0:
             value, count = self.grey_seen.tolist()
             share = max(1 / (count + 1), 1 / GREY_SCANS)
             self.grey_seen.copy_(torch.tensor([value * (there / here / value) ** share, count + 1]))
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Weights that were written before the grey scale was kept have none of their own."""
-        state_dict.setdefault(f"{prefix}grey_seen", torch.tensor([1.0, 0.0]))
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+def _without_grey(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Weights that were written before the grey scale was kept are in that of the views."""
+    state.setdefault(f"{prefix}grey_seen", torch.tensor([1.0, 0.0]))
 
 
 def correction(module: Network, projections: Projections, grid: Grid, volume: np.ndarray, lambda_: float) -> Float[np.ndarray, "z y x"]:

@@ -53,11 +53,8 @@ def main() -> None:
     chosen, table = parser.parse_args(), scans()
     print("| scan | " + " | ".join(f"{m}: inside, object | seen by all | half width" for m in METHODS) + " |", flush=True)
     print("|---" * (1 + 3 * len(METHODS)) + "|", flush=True)
-    animals = [name.removeprefix("head ") for name in SHOWN if name.startswith("head")]
-    for case in table.cases(chosen.heads, animals, ["bone"], chosen.size, chosen.views):
-        name, *rest = case.name.split(", ")
-        if name not in SHOWN or len(rest) != 1 or not rest[0].endswith(" views"):
-            continue
+    rows = [tuple(name.split()) for name in SHOWN]
+    for case in table.cases(chosen.heads, rows, chosen.size, chosen.views, others=False):
         cells = [f"{inside:.3f} | {all_seen:.3f} | {wide:.1f}" for inside, all_seen, wide in (row(case, m) for m in METHODS)]
         print(f"| {case.name} | {' | '.join(cells)} |", flush=True)
 

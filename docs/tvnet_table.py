@@ -1,13 +1,14 @@
 """The table of docs/model_cards.md: `tvnet` against self-tuned total variation on objects and geometries that its weights never saw.
 
     python docs/tvnet_table.py --heads FOLDER_OF_NIFTI            (without --heads: phantoms only)
-    python docs/tvnet_table.py --heads FOLDER --animals LG.J PERC.EiJ --phantoms none --checkpoint own.pt --views 13 26 52
+    python docs/tvnet_table.py --heads FOLDER --animals LG.J PERC.EiJ --phantoms --checkpoint own.pt --views 13 26 52
+    python docs/tvnet_table.py --phantoms bone --seeds 1001 1002 1003 1004 1005 1006 1007 1008 1009 1010 1011 1012 --no-others
     python docs/tvnet_table.py --method wcrr
 
 Each object is scanned by software from a volume at least twice as fine as the grid, in one energy, with photon noise and blur. Errors are
 against the scanned volume, averaged over the voxels of the grid, inside the object and inside what all views see. The columns "mapped" are
-the same two volumes after a linear map that was fitted to other animals: 5 x 5 x 5 weights for the volume and as many for the
-back-projection of what it leaves of the views, and a constant. Bone Dice is the overlap of what is above 0.1 1/mm.
+the same two volumes after a linear map that was fitted to other animals, or other phantoms of the kind: 5 x 5 x 5 weights for the volume
+and as many for the back-projection of what it leaves of the views, and a constant. Bone Dice is the overlap of what is above 0.1 1/mm.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from fewview.nerf.patchwise.inputs import left_over
 from fewview.recon import Physics, reconstruct, simulate
 
 HEADS = ("C57BL6_J", "BALB_CBYJ", "NU_J", "LG.J")
-FITTED = ("A_J", "C57BL_10J", "C3H_HEJ", "SWR.J")
+FITTED: dict[str, tuple[str, ...]] = {"head": ("A_J", "C57BL_10J", "C3H_HEJ", "SWR.J")}
+FITTED |= dict.fromkeys(("bone", "tooth", "chest"), ("3001", "3002", "3003", "3004"))
 OTHERS = ("fan beam", "full circle", "parallel", "wide cone")
 BONE = 0.1  # 1/mm
 
@@ -93,21 +95,27 @@ def bone(shape: tuple[int, int, int], voxel_mm: float, seed: int) -> np.ndarray:
     return hind_limb(shape, voxel_mm, seed=seed, scale=1.1, holder=False, supersample=2).volume
 
 
-def cases(heads: Path | None, animals: Sequence[str], phantoms: Sequence[str], size: int, counts: Sequence[int]) -> Iterator[Case]:
-    """All rows of the table; the first animal and the first of each kind of phantom also in other geometries and with more noise."""
-    makers = {f"head {name}": partial(head, heads, name) for name in animals} if heads else {}
-    kinds = [kind for kind in (bone, tooth, chest) if kind.__name__ in phantoms]
-    makers |= {f"{kind.__name__} {seed}": partial(phantom, kind, size, seed) for kind in kinds for seed in (1001, 1002)}
-    for name, make in makers.items():
-        volume, grid = make()
+def scene(kind: str, name: str, heads: Path | None, size: int) -> tuple[np.ndarray, Grid]:
+    """The volume of a head by its name, or of a phantom by its seed."""
+    if kind == "head":
+        assert heads is not None
+        return head(heads, name)
+    return phantom({"bone": bone, "tooth": tooth, "chest": chest}[kind], size, int(name))
+
+
+def cases(heads: Path | None, rows: Sequence[tuple[str, str]], size: int, counts: Sequence[int], others: bool) -> Iterator[Case]:
+    """All rows (kind, name) of the table; with ``others`` the first of each kind also in other geometries and with more noise."""
+    for kind, name in rows:
+        volume, grid = scene(kind, name, heads, size)
         scan = skyscan(grid, size)
         for count in counts:
-            yield case(f"{name}, {count} views", volume, grid, scan[views.evenly(scan, count)], size)
-        if name in (f"head {animals[0]}", "bone 1001", "tooth 1001", "chest 1001") and 26 in counts:
+            yield case(f"{kind} {name}, {count} views", volume, grid, scan[views.evenly(scan, count)], size)
+        if others and 26 in counts and name == next(first for of, first in rows if of == kind):
             few = scan[views.evenly(scan, 26)]
-            yield case(f"{name}, 26 views, 3 x the noise", volume, grid, few, size, photons=20_000.0 / 9)
-            for kind in OTHERS:
-                yield case(f"{name}, {kind}, 26 views", volume, grid, other_geometry(kind, grid, size, 26), size)
+            yield case(f"{kind} {name}, 26 views, 3 x the noise", volume, grid, few, size, photons=20_000.0 / 9)
+            for geometry in OTHERS:
+                scanned = other_geometry(geometry, grid, size, 26)
+                yield case(f"{kind} {name}, {geometry}, 26 views", volume, grid, scanned, size)
 
 
 def decibel(volume: np.ndarray, c: Case) -> float:
@@ -131,13 +139,10 @@ def dice(volume: np.ndarray, c: Case) -> float:
     return 2 * float((a & b).sum()) / max(float(a.sum() + b.sum()), 1.0)
 
 
-def linear_map(run: Callable[[Case], Reconstruction], heads: Path, size: int, count: int) -> np.ndarray:
-    """The least-squares weights of `features` on the heads that the table does not show."""
+def linear_map(run: Callable[[Case], Reconstruction], kind: str, heads: Path | None, size: int, count: int) -> np.ndarray:
+    """The least-squares weights of `features` on heads, or phantoms of a kind, that the table does not show."""
     normal, right = np.zeros((251, 251)), np.zeros(251)
-    for name in FITTED:
-        volume, grid = head(heads, name)
-        scan = skyscan(grid, size)
-        c = case(name, volume, grid, scan[views.evenly(scan, count)], size)
+    for c in cases(heads, [(kind, name) for name in FITTED[kind]], size, [count], others=False):
         x = features(c, run(c).volume)[c.inside].astype(np.float64)
         normal += x.T @ x
         right += x.T @ c.truth[c.inside]
@@ -156,7 +161,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--heads", type=Path)
     parser.add_argument("--animals", nargs="+", default=list(HEADS))
-    parser.add_argument("--phantoms", nargs="+", default=["bone", "tooth", "chest"])
+    parser.add_argument("--phantoms", nargs="*", default=["bone", "tooth", "chest"], choices=("bone", "tooth", "chest"))
+    parser.add_argument("--seeds", nargs="+", default=["1001", "1002"], help="of the phantoms")
+    parser.add_argument("--no-others", action="store_true", help="no other geometries, and no more noise")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--views", type=int, nargs="+", default=[26, 13])
     parser.add_argument(
@@ -169,8 +176,11 @@ def main() -> None:
     runs = {"TV": partial(quietly, "pdhg_tv"), chosen.method: partial(quietly, chosen.method, **own)}
     print(f"| scan | TV, dB (Dice) | {chosen.method} | gain, dB | share | TV mapped | {chosen.method} mapped | seconds |", flush=True)
     print("|---|---|---|---|---|---|---|---|", flush=True)
-    maps: dict[tuple[str, int], np.ndarray] = {}
-    for c in cases(chosen.heads, chosen.animals, chosen.phantoms, chosen.size, chosen.views):
+    maps: dict[tuple[str, str, int], np.ndarray] = {}
+    rows = [("head", name) for name in chosen.animals] if chosen.heads else []
+    rows += [(kind, seed) for kind in chosen.phantoms for seed in chosen.seeds]
+    for c in cases(chosen.heads, rows, chosen.size, chosen.views, not chosen.no_others):
+        kind = c.name.split()[0]
         begin = time.perf_counter()
         found = {name: run(c) for name, run in runs.items()}
         seconds = time.perf_counter() - begin
@@ -178,10 +188,10 @@ def main() -> None:
         cells = [f"{decibel(rec.volume, c):.2f} ({dice(rec.volume, c):.3f})" for rec in found.values()]
         cells += [f"{scores[1] - scores[0]:+.2f}", f"{found[chosen.method].settings['share']:.2f}"]
         for name, rec in found.items():
-            if c.name.startswith("head") and c.name.count(",") == 1 and (count := len(c.given)) in chosen.mapped:
-                if (name, count) not in maps:
-                    maps[name, count] = linear_map(runs[name], chosen.heads, chosen.size, count)
-                mapped = np.maximum(features(c, rec.volume) @ maps[name, count], 0)
+            if c.name.count(",") == 1 and (count := len(c.given)) in chosen.mapped:
+                if (name, kind, count) not in maps:
+                    maps[name, kind, count] = linear_map(runs[name], kind, chosen.heads, chosen.size, count)
+                mapped = np.maximum(features(c, rec.volume) @ maps[name, kind, count], 0)
                 cells.append(f"{decibel(mapped, c):.2f} ({dice(mapped, c):.3f})")
             else:
                 cells.append("")

@@ -68,6 +68,11 @@ class Network(nn.Module):
         """
         return float(self.grey_seen[0])
 
+    @property
+    def grey_is_learned(self) -> bool:
+        """Whether the grey scale was seen in training; that of the weights that come with fewview is the views' own, by their making."""
+        return float(self.grey_seen[1]) > 0
+
     def see_grey(self, volume: Float[NDArray[np.float32], "voxel"], target: Float[NDArray[np.float32], "voxel"]) -> None:
         """Take the grey scale of another target (in any unit) into the mean; the volume, in 1/mm, is what the views alone say of the same
         voxels.

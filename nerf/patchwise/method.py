@@ -17,7 +17,7 @@ from ...base.shapes import Volume
 from ...data import Projections
 from ...geometry import Grid
 from ...recon.iterative.sirt import sirt
-from ...recon.iterative.tuning.supported_share import mixed, support
+from ...recon.iterative.tuning.supported_share import as_bright_as_the_views, in_its_own_grey_scale, mixed, support
 from ...recon.method import Callback, Progress, StopRun, method_function
 from ..device import autocast_type, require_memory_on, usable_device
 from ..training.checkpoint import module_of, read_checkpoint
@@ -126,7 +126,8 @@ def _supported(module: Network, projections: Projections, grid: Grid, weight: Tv
         volume = weight.volume(data, box)
         return volume, corrected(module, data, box, volume, weight.lambda_, consistency)
 
-    found = support(projections, grid, both)
+    judge = in_its_own_grey_scale if module.grey_is_learned else as_bright_as_the_views
+    found = support(projections, grid, both, judge)
     if found.share < 1:
         share = "none" if found.share == 0 else f"{100 * found.share:.0f} %"
         warnings.warn(

@@ -18,7 +18,7 @@ from ..iterative.solving import DataTerm, IterativeSettings, Run, State, Values,
 from ..iterative.solving.solve import solve
 from ..iterative.tuning.held_out import LEAST_VIEWS, split
 from ..iterative.tuning.prior_weight import choose_lambda
-from ..iterative.tuning.supported_share import answers_of, supported
+from ..iterative.tuning.supported_share import answers_of, as_bright_as_the_views, supported
 from .filters import grey_scale
 from .prior import RidgePrior
 from .solver import RidgeSolver, RidgeState, mean_curvature
@@ -128,7 +128,8 @@ def _judged(run: Run[WcrrSettings], weights: RidgeWeights, tv_weight: float) -> 
     state = ridge.start(first)
     for _ in range(run.settings.iterations or ITERATIONS):
         ridge.step(state)
-    found = supported(answers_of(part.held, part.grid, as_numpy(first), as_numpy(state.x)), len(part.held), part.described)
+    answers = answers_of(part.held, part.grid, as_numpy(first), as_numpy(state.x))
+    found = supported(answers, as_bright_as_the_views, len(part.held), part.described)
     share = min(MOST, max(found.best / 2, found.best - 0.25)) if found.best >= LEAST else 0.0
     told = {"share": share, "share_best": found.best, "share_gain": found.gain, "share_rule": found.described}
     return share, {**told, "judged_seconds": time.perf_counter() - begin}

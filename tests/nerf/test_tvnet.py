@@ -27,7 +27,7 @@ from fewview.nerf.training.settings import TrainSettings
 from fewview.nerf.training.train_network import decibel, train
 from fewview.nerf.weights import FOLDER, shipped_checkpoint
 from fewview.recon import METHODS, Operator, pdhg_tv, reconstruct
-from fewview.recon.iterative.tuning.supported_share import as_voxels_show, support
+from fewview.recon.iterative.tuning.supported_share import as_bright_as_the_views, as_voxels_show, support
 from fewview.recon.physics.simulator import simulate
 
 TINY = network.Architecture(first=16, second=16, third=8)
@@ -193,7 +193,7 @@ def test_held_out_views_tell_a_truth_from_an_invention(invented: bool, low: floa
         true = example.reference - before
         return before, before + (np.roll(true, 7, axis=2)[:, ::-1] if invented else true)
 
-    found = support(given, GRID, both)
+    found = support(given, GRID, both, as_bright_as_the_views)
     assert low <= found.share <= high
     assert not invented or found.gain < 0
 

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from fewview.data import Projections
 from fewview.geometry import Grid, Scan
-from fewview.recon.iterative.tuning.supported_share import answers_of, as_voxels_show, supported
+from fewview.recon.iterative.tuning.supported_share import (
+    answers_of,
+    as_bright_as_the_views,
+    as_voxels_show,
+    in_its_own_grey_scale,
+    supported,
+)
 from fewview.recon.projector.operator import Operator
 from scipy.fft import dctn
 
@@ -72,6 +78,19 @@ def test_the_part_of_a_correction_that_is_right_is_found(right: float) -> None:
     wrong = structure[:, ::-1, ::-1] * np.sqrt((structure**2).sum() / (structure[:, ::-1, ::-1] ** 2).sum())
     before = truth - structure
     change = structure + np.sqrt(1 / right - 1) * wrong if right else wrong
-    found = supported(answers_of(p, GRID, before, before + change), 12, "all")
+    found = supported(answers_of(p, GRID, before, before + change), as_bright_as_the_views, 12, "all")
     assert found.best == pytest.approx(right, abs=0.1)
     assert found.share == (1 if right == 1 else max(0.0, found.best))
+    for factor in (0.8, 1.0, 1.1):  # of the corrected volume: what it shows is the same in any grey scale
+        own = supported(answers_of(p, GRID, before, np.float32(factor) * (before + change)), in_its_own_grey_scale, 12, "all")
+        assert own.best == pytest.approx(right, abs=0.15)
+        assert (own.gain > 0.02) == (right == 1)
+    darker = supported(answers_of(p, GRID, before, np.float32(0.6) * (before + change)), as_bright_as_the_views, 12, "all")
+    assert darker.share < 1
+    assert darker.gain < found.gain - 0.2
+
+
+def test_a_correction_that_changes_nothing_but_the_grey_scale_is_none() -> None:
+    p, before = Projections(np.ones((12, 24, 32), np.float32), scan_of(1.0)), np.ones(GRID.shape, np.float32)
+    for factor in (0.0, 0.5, 1.0):
+        assert in_its_own_grey_scale(answers_of(p, GRID, before, np.float32(factor) * before)) == (0, 0)

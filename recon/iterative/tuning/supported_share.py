@@ -24,6 +24,8 @@ from .held_out import LEAST_VIEWS, held_out
 FULL = 0.7
 ENOUGH = 4  # views held out, in turn where they are few: the two of a 13-view scan called corrections right that were not (teeth, chests)
 Corrected = Callable[[Projections, Grid], tuple[Volume, Volume]]
+Answers = Float[NDArray[np.float64], "3 3"]  # products of the views and of what the volumes without and with the correction predict
+Judge = Callable[[Answers], tuple[float, float]]  # the best share, and the gain of all of the correction
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,9 @@ class Support:
     described: str
 
 
-def support(projections: Projections, grid: Grid, corrected: Corrected) -> Support:
-    """The part of a correction that held-out views support; ``corrected`` gives the volumes without and with it, from the other views.
+def support(projections: Projections, grid: Grid, corrected: Corrected, judge: Judge) -> Support:
+    """The part of a correction that held-out views support; ``corrected`` gives the volumes without and with it, from the other views, and
+    ``judge`` is `as_bright_as_the_views` or `in_its_own_grey_scale`.
 
     The squared error of a prediction is weighted with the ramp, so that it ranks volumes as their own squared error does (see
     `held_out`), and is a parabola in the part that is taken: it is taken at the lowest point. A large scan is asked on a smaller copy.
@@ -50,13 +53,13 @@ def support(projections: Projections, grid: Grid, corrected: Corrected) -> Suppo
         return Support(0.0, 0.0, 0.0, f"{count} views are too few to hold any out")
     factor = coarsening(projections, grid)
     small, box = bin_projections(projections, factor), grid.coarser(factor)
-    answers, turns = np.zeros(3), held_out_in_turn(count)
+    answers, turns = np.zeros((3, 3)), held_out_in_turn(count)
     for out in turns:
         before, after = corrected(small[np.setdiff1d(np.arange(count), out)], box)
         held = small[out] if covers_what_is_seen(small, box) else in_shadow(small[out], box)  # other rays say nothing about the box
         answers += answers_of(held, box, before, after)
     asked, how = sum(len(out) for out in turns), f" in {len(turns)} turns" if len(turns) > 1 else ""
-    return supported(answers, asked, f"{asked} of {count} views held out{how}, grid coarser by {factor}")
+    return supported(answers, judge, asked, f"{asked} of {count} views held out{how}, grid coarser by {factor}")
 
 
 def held_out_in_turn(views: int) -> list[NDArray[np.intp]]:
@@ -74,24 +77,44 @@ def held_out_in_turn(views: int) -> list[NDArray[np.intp]]:
     return [numbers[k::turns] for k in range(turns) if len(numbers[k::turns])]
 
 
-def answers_of(held: Projections, grid: Grid, before: Volume, after: Volume) -> Float[NDArray[np.float64], "3"]:
-    """What held-out views say of a correction: how far it goes towards what is missing, its own size, and the size of what is missing.
+def answers_of(held: Projections, grid: Grid, before: Volume, after: Volume) -> Answers:
+    """What held-out views say of a correction: the products of three with one another, to be added up and given to `supported`.
 
-    The volumes [z, y, x] in 1/mm, without and with the correction, were made from other views than those ``held``. The answers are
-    dimensionless products of line integrals, to be added up and given to `supported`.
+    The three are the views (as sharp as voxels show them) and what the volumes [z, y, x] in 1/mm without and with the correction predict,
+    which were made from other views than those ``held``. The products are dimensionless, and weighted with the ramp.
     """
     A = Operator(held.scan, grid)
-    missing, change = as_voxels_show(held, grid.voxel_mm) - A(before), A(after - before)
+    spectra = [_spectrum_as_voxels_show(held, grid.voxel_mm), *(np.asarray(dctn(A(v), axes=(1, 2), norm="ortho")) for v in (before, after))]
     weight = ramp_of_voxels(held, grid.voxel_mm)
-    m, c = (np.asarray(dctn(x, axes=(1, 2), norm="ortho")) for x in (missing, change))
-    return np.array([float((weight * a * b).sum(dtype=np.float64)) for a, b in ((m, c), (c, c), (m, m))]) / weight.size
+    return np.array([[float((weight * a * b).sum(dtype=np.float64)) for a in spectra] for b in spectra]) / weight.size
 
 
-def supported(answers: Float[NDArray[np.float64], "3"], asked: int, described: str) -> Support:
+def as_bright_as_the_views(answers: Answers) -> tuple[float, float]:
+    """The share (dimensionless) of a correction with which the views are predicted best, and the part of the squared error that all of it
+    takes away (negative: adds).
+    """
+    (views, towards_before, towards_after), (_, before, both), (_, _, after) = answers.tolist()
+    length, left = after - 2 * both + before, views - 2 * towards_before + before
+    towards = towards_after - towards_before - both + before
+    return towards / length if length > 0 else 0.0, (2 * towards - length) / left if left > 0 else 0.0
+
+
+def in_its_own_grey_scale(answers: Answers) -> tuple[float, float]:
+    """The same (dimensionless) for a correction that brings a grey scale of its own: the volumes may be brighter or darker than the views
+    say, and what counts is how much of the prediction each has where both are fitted to the views together.
+    """
+    (views, *towards), (_, before, both), (_, _, after) = answers.tolist()
+    if before * after - both**2 <= 1e-12 * before * after:  # one is a multiple of the other, or empty
+        return 0.0, 0.0
+    first, second = np.linalg.solve([[before, both], [both, after]], towards)
+    left = views - towards[0] ** 2 / before
+    gain = 1 - (views - towards[1] ** 2 / after) / left if left > 0 else 0.0
+    return float(second / (first + second)) if first + second > 0 else 0.0, float(gain)
+
+
+def supported(answers: Answers, judge: Judge, asked: int, described: str) -> Support:
     """The part of a correction that the answers (dimensionless) of so many views support; less of it where they are fewer than `ENOUGH`."""
-    towards, length, left = (float(x) for x in answers)
-    best = towards / length if length > 0 else 0.0
-    gain = (2 * towards - length) / left if left > 0 else 0.0
+    best, gain = judge(answers)
     share = min(1.0, asked / ENOUGH) * (1.0 if best >= FULL else max(0.0, best))
     return Support(share, best, gain, described)
 
@@ -103,6 +126,11 @@ def as_voxels_show(views: Projections, voxel_mm: float) -> LineIntegrals:
     of them (Joseph 1982); pixels have lost sinc of their own size. Without this the sharper of two volumes wins, though voxel averages
     cannot be as sharp as the views: of what `tvnet` corrects in heads from 52 views, sinc^2 alone called 0.7 right where all of it was.
     """
+    return np.asarray(idctn(_spectrum_as_voxels_show(views, voxel_mm), axes=(1, 2), norm="ortho"), np.float32)
+
+
+def _spectrum_as_voxels_show(views: Projections, voxel_mm: float) -> Float[NDArray[np.float32], "view row col"]:
+    """The cosine coefficients of `as_voxels_show`."""
     spectrum: Any = dctn(views.values, axes=(1, 2), norm="ortho")
     row, col = _cycles_a_voxel(views, voxel_mm)
     voxels = views.scan.field_of_view_mm.pixel_mm / voxel_mm  # a pixel
@@ -111,7 +139,7 @@ def as_voxels_show(views: Projections, voxel_mm: float) -> LineIntegrals:
     for axis, f, along in ((1, row, scan.v), (2, col, scan.u)):
         response = _response(f, along, crossed) / np.maximum(np.sinc(f * voxels), 0.3)
         spectrum *= np.expand_dims(np.minimum(response, 1).astype(np.float32), 3 - axis)
-    return np.asarray(idctn(spectrum, axes=(1, 2), norm="ortho"), np.float32)
+    return np.asarray(spectrum)
 
 
 def ramp_of_voxels(views: Projections, voxel_mm: float, most: float = 0.5) -> Float[NDArray[np.float32], "row col"]:

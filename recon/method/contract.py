@@ -26,7 +26,8 @@ class Progress:
     """What a method tells its callbacks: ``step`` of ``total``, the current volume, and named values.
 
     ``values`` are numbers worth plotting (objective, residual, ...). ``resolved`` are settings that the method chose itself;
-    they replace the automatic ones in the result. ``volume`` may be the method's own array: copy it to keep it.
+    they replace the automatic ones in the result, and ``grey`` among them says how many times as bright as the views say the volume is.
+    ``volume`` may be the method's own array: copy it to keep it.
     """
 
     step: int

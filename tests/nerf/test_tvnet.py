@@ -151,8 +151,10 @@ def test_what_it_learns_in_another_grey_scale_is_judged_and_given_in_that(tmp_pa
     done = train(LEARNER_TINY, made[:3], made[3:], settings, tmp_path / "dim.pt")
     assert done.losses[-1]["score"] > done.losses[0]["score"] + 3  # dB; at the start it is total variation, as bright as the views
     given, target = shells(5).projections[views.evenly(SCAN, 12)], np.float32(0.7) * shells(5).reference
-    rec = reconstruct(given, "tvnet", GRID, checkpoint=tmp_path / "dim.pt", check=False)
+    rec = reconstruct(given, "tvnet", GRID, checkpoint=tmp_path / "dim.pt")
     assert rec.settings["grey"] == pytest.approx(0.7, abs=0.01)
+    assert rec.check
+    assert rec.check.scale == pytest.approx(1, abs=0.03)  # the views are asked about the shape
     assert rec.settings["share_gain"] > 0  # with the factor in what is judged it was -0.7, and a share of 0.06 was taken
     assert rec.settings["share"] > 0.6
     dim = np.float32(rec.settings["grey"]) * pdhg_tv(given, GRID, lambda_=rec.settings["lambda_"])

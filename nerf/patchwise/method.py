@@ -44,6 +44,8 @@ class TvnetSettings:
         adapt: rounds, at most, in which the network first learns from the scan itself by predicting hidden views (of 20 or more); it
             stops where views that took no part are predicted no better. For objects unlike those of the training: it made teeth 0.4 to 3.4
             dB better and heads, which the network knows how to correct, 0.8 to 1.2 dB worse (docs/model_cards.md).
+        precision: in which the layers compute; "auto" is bf16 on a card that has it and on a processor that multiplies tiles of it (Intel
+            AMX), and float32 elsewhere. It changed two bones by 0.01 dB at most (docs/model_cards.md).
     """
 
     checkpoint: str | Path | None = None

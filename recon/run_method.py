@@ -93,11 +93,11 @@ def reconstruct(
     used = {f.name: getattr(given, f.name) for f in dataclasses.fields(given)} | resolved
     checked = None
     if check:  # two seconds are left to an interrupted run, and the volume comes first
-        checked = _UNCHECKED if "interrupted" in resolved else _checked(projections, _as_bright_as_the_views(volume, used), grid)
+        checked = _UNCHECKED if "interrupted" in resolved else _checked(projections, _without_learned_grey(volume, used), grid)
     return Reconstruction(volume, grid, projections.scan, chosen.name, used, tuple(history), seconds, check=checked)
 
 
-def _as_bright_as_the_views(volume: Volume, used: Mapping[str, Any]) -> Volume:
+def _without_learned_grey(volume: Volume, used: Mapping[str, Any]) -> Volume:
     """The volume [z, y, x] in 1/mm as bright as the views say: a method that learned another grey scale says in ``used["grey"]`` how many
     times as bright its volume is.
     """

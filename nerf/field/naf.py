@@ -106,7 +106,7 @@ class AttenuationField(nn.Module):
             self.encoding: DenseGrids | HashGrids = DenseGrids(levels, settings.features, aspect, generator)
         else:
             self.encoding = HashGrids(8, settings.features, 17, max(2, longest // 8), longest, generator)
-        precision = "float32" if settings.precision == "auto" and settings.device == "cpu" else settings.precision
+        precision = "float32" if settings.precision == "auto" and torch.device(settings.device).type == "cpu" else settings.precision
         half = autocast_type(precision, torch.device(settings.device)) is torch.bfloat16  # never fp16: it would need scaled losses
         self.head = _Head(self.encoding.width, settings.hidden, torch.bfloat16 if half else torch.float32, generator)
         if settings.compiled:

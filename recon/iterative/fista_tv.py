@@ -10,6 +10,7 @@ from .pdhg_tv import PdhgTvSolver
 from .regularisers.priors import Denoiser, Dual, Prior, make_prior
 from .solving import DataTerm, Run, State, Values, Volume, combined, copied, iterative_method
 from .solving.step_sizes import largest_eigenvalue, next_momentum
+from .solving.view_subsets import pace_of
 from .tuning.prior_weight import PriorSettings, choose_lambda
 from .tuning.reference_share import with_reference
 
@@ -86,4 +87,5 @@ def fista_tv(run: Run[FistaTvSettings]) -> Volume:
     prior = make_prior(given.prior, given.huber_delta)
     weight, told = choose_lambda(run, prior, PdhgTvSolver)
     prior, chosen = with_reference(run, prior, weight, PdhgTvSolver)
-    return run.solve(FistaTvSolver(run.term, prior, weight, given.inner), given.iterations or 100, {**told, **chosen})
+    iterations = given.iterations or math.ceil(100 / pace_of(len(run.projections)))
+    return run.solve(FistaTvSolver(run.term, prior, weight, given.inner), iterations, {**told, **chosen})

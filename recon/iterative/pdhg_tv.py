@@ -10,7 +10,7 @@ from .regularisers.priors import Dual, Prior, make_prior
 from .solving import DataTerm, Run, Sinogram, State, Values, Volume, combined, copied, iterative_method, module_of, zeros
 from .solving.dual_on_disk import Place, on_disk, zeros_on_disk
 from .solving.ramp_steps import advance_dual, ramp, ramp_norm
-from .solving.view_subsets import blocks_of_subsets
+from .solving.view_subsets import blocks_of_subsets, pace_of
 from .tuning.prior_weight import PriorSettings, choose_lambda
 from .tuning.reference_share import with_reference
 
@@ -41,9 +41,9 @@ class PdhgTvSolver:
 
     It minimises ``1/2 |B x - W^1/2 b|^2 + weight phi(K x)`` with B = W^1/2 A. The dual steps are S = sigma ramp for the data and sigma_k
     for the prior; with n subsets, of which B_i is one, ``tau (n |S^1/2 B_i|^2 + sigma_k |K|^2) <= 1`` for the primal step tau. An iteration
-    takes all subsets in turn. Where there are views for n of them it does what n^1/2 iterations with all views at once would do, and the
-    best balance between primal and dual steps falls in the same way. Starting from a coarser grid saves no iterations, because the dual
-    variables have to grow either way.
+    takes all subsets in turn. Where there are views for n of them it does what n^1/2 iterations with all views at once would do, and with
+    fewer than 26 views less (`pace_of`); the best balance between primal and dual steps falls in the same way. Starting from a coarser
+    grid saves no iterations, because the dual variables have to grow either way.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class PdhgTvSolver:
     ) -> None:
         self.term, self.prior, self.weight, self.on_disk = term, prior, weight, on_disk
         self.subsets = blocks_of_subsets(term)
-        self.pace = math.sqrt(len(self.subsets))
+        self.pace = pace_of(len(term.data), len(self.subsets))
         self.norm = len(self.subsets) * ramp_norm(term, self.subsets[0]) if norm is None else norm
         sigma = self.pace / balance
         self.steps = sigma * ramp(term.data)
@@ -99,7 +99,7 @@ def minimised(run: Run[PdhgTvSettings]) -> Volume:
 
 
 def enough_iterations(shape: tuple[int, ...], pace: float) -> int:
-    """What 40 iterations with all views at once do up to 128 voxels across, and more on larger grids, which values take longer to cross.
+    """What 40 iterations with 26 views at once do up to 128 voxels across, and more on larger grids, which values take longer to cross.
 
     A limb of 240 x 480 x 480 voxels from 52 views is 5 % from its minimum after 40 iterations with all views.
 

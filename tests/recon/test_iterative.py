@@ -208,6 +208,22 @@ def test_variational_solvers_reach_the_dense_minimiser(kind: str, prior: str, we
         assert all(after <= before * (1 + 1e-6) for before, after in itertools.pairwise(objective))
 
 
+def test_five_views_are_as_near_to_the_minimum_as_many() -> None:
+    def above_the_minimum(count: int) -> float:
+        scan = skyscan_1276(rows=8, cols=40, voxel_mm=0.48)
+        few, grid = scan[views.evenly(scan, count)], Grid((4, 32, 32), 0.56)
+        _, y, x = np.meshgrid(grid.z_mm, grid.y_mm, grid.x_mm, indexing="ij")
+        body = 0.02 * (np.hypot(x / 7, y / 6) < 1) + 0.03 * (np.hypot(x - 2, y + 1) < 2) - 0.02 * (np.hypot(x + 3, y - 2) < 1.5)
+        p = Projections(Operator(few, grid)(body.astype(F32)), few)
+        rec = reconstruct(p, "pdhg_tv", grid, check=False, outside="ignore", lambda_=0.008)
+        term, weight = data_term(p, grid, IterativeSettings()), 0.008 * rec.settings["lambda_unit"]
+        least, _ = run_steps(PdhgTvSolver(term, TotalVariation(), weight), rec.volume, 600)
+        objective = [term.gradient(v)[0] + weight * TotalVariation().value(v) for v in (rec.volume, least.x)]
+        return objective[0] / objective[1] - 1
+
+    assert above_the_minimum(5) < above_the_minimum(26) < 0.05
+
+
 @pytest.mark.parametrize("weights", [False, True])
 def test_many_views_in_subsets_reach_the_same_minimiser_in_fewer_passes(weights: bool) -> None:
     problem, _ = dense_problem(noise=0.3, weights=weights, lower=0.0, rays=(120, 1, 2))
@@ -402,7 +418,7 @@ def test_the_mask_fov_is_the_cylinder_of_the_field_of_view(scan_and_grid: Any) -
     grid = Grid((20, 28, 28), 0.5)
     volume = reconstruct(projections, "os_sart", grid, mask="fov", iterations=2, lower=1e-3).volume
     radius, half_height, _ = projections.scan.field_of_view_mm
-    z, y, x = np.meshgrid(grid.z_mm, grid.y_mm, grid.x_mm, indexing="ij")
+    _, y, x = np.meshgrid(grid.z_mm, grid.y_mm, grid.x_mm, indexing="ij")
     np.testing.assert_array_equal(volume > 0, (x**2 + y**2 <= radius**2) & (abs(z) <= half_height))
     with pytest.raises(InputError, match="did you mean fov"):
         reconstruct(projections, "os_sart", grid, mask="fow", iterations=2)

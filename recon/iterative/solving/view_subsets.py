@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,7 +26,22 @@ def subsets(views: int, size: int) -> list[NDArray[np.intp]]:
     return [np.arange(k, views, count) for k in order if k < count]
 
 
-def blocks_of_subsets(term: DataTerm, views_a_subset: int = 26, most: int = 16) -> list[tuple[Block, ...]]:
+ENOUGH_VIEWS = 26  # for an iteration to reach as far as one with any more views does
+
+
+def pace_of(views: int, subsets: int = 1) -> float:
+    """How many iterations with all of 26 or more views at once are worth one iteration with so many ``subsets`` of so many ``views``.
+
+    Fewer views leave more of a volume to the prior, which carries values only from voxel to voxel: heads of 128 voxels across from 13 views
+    come as near to the minimum in 80 iterations as from 26 views in 40, and from 5 views in 200. After 40 they are 1.3 dB worse.
+
+    >>> pace_of(13), pace_of(26), pace_of(104, subsets=4)
+    (0.5, 1.0, 2.0)
+    """
+    return math.sqrt(subsets) * min(1.0, views / ENOUGH_VIEWS)
+
+
+def blocks_of_subsets(term: DataTerm, views_a_subset: int = ENOUGH_VIEWS, most: int = 16) -> list[tuple[Block, ...]]:
     """At most ``most`` subsets of ``views_a_subset`` views or more, each in blocks that are no larger than those of the data term.
 
     In the time of 40 iterations with all of 52 views, two subsets come to 1.1 instead of 3.9 % of the minimum on a knee of 200^3 voxels of

@@ -44,7 +44,7 @@ class PriorSettings(IterativeSettings):
 class PathSolver(Solver[Any], Protocol):
     """A solver for one weight of the prior whose step sizes come from a ``norm`` that is the same for all weights.
 
-    One of its iterations does what ``pace`` iterations with all views at once do.
+    One of its iterations does what ``pace`` iterations with all of 26 or more views at once do.
     """
 
     norm: float

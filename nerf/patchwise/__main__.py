@@ -1,7 +1,7 @@
 """Make the weights that come with fewview: ``python -m fewview.nerf.patchwise --out tvnet.pt --bank bank --device cuda``.
 
 Scans of procedural volumes are made first, one process a core, and kept in the bank. The training then takes minutes on a graphics card,
-and a day on two cores.
+and a day on two cores. ``--begin`` goes on from a checkpoint (``--begin nerf/weights/tvnet.pt`` from the weights that come with fewview).
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 import dataclasses
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import tyro
 
 from ...base.files import refuse_existing
-from ...base.settings import Count, Seed
+from ...base.settings import Count, Positive, Seed
 from ..device import usable_device
-from ..training.checkpoint import Checkpoint, save_checkpoint
+from ..training.checkpoint import Checkpoint, module_of, read_checkpoint, save_checkpoint
 from ..training.procedural import VALIDATION
 from .learner import LEARNER, Network
 from .lessons import LessonSettings, error_left, learned
@@ -33,6 +34,14 @@ def _say(done: int, total: int) -> None:
         print(f"{done} of {total} scans", flush=True)
 
 
+def _first(begin: Path | None, seed: int) -> Network:
+    """The network to begin with: of a checkpoint, or drawn by chance."""
+    if begin is None:
+        return LEARNER.build(ARCHITECTURE, torch.Generator().manual_seed(seed))
+    module: Any = module_of(read_checkpoint(begin), LEARNER, name=str(begin))
+    return module.float()
+
+
 def main(
     out: Path,
     bank: Path,
@@ -40,7 +49,10 @@ def main(
     held: Count = HELD,
     steps: Count = 12_000,
     batch: Count = 12,
+    rate: Positive = 2e-3,
     seed: Seed = 0,
+    first: Seed = 0,
+    begin: Path | None = None,
     device: str = "cuda",
     workers: Count = 2,
     force: bool = False,
@@ -54,28 +66,33 @@ def main(
         held: further ones, which are not learned from, but say during training how good the network is; at most 8.
         steps: steps of Adam.
         batch: patches in a step.
+        rate: learning rate of Adam, after the first steps and before it falls.
         seed: seed of the first weights and of the patches.
+        first: seed of the first procedural volume; the others have those after it.
+        begin: checkpoint of `tvnet` to begin with, in place of weights drawn by chance.
         device: where to train.
         workers: processes that make scans.
         force: replace the output if fewview wrote it.
     """
     refuse_existing(out, force)
-    where, settings = usable_device(device), LessonSettings(steps=steps, batch=batch, seed=seed)
-    make_lessons([*VALIDATION[:held], *range(scans)], bank, workers, _say)
-    lessons, judges = (lessons_from(seeds, bank, where) for seeds in (range(scans), VALIDATION[:held]))
-    module, losses = LEARNER.build(ARCHITECTURE, torch.Generator().manual_seed(seed)).to(where), []
-    begin = time.monotonic()
+    where, settings = usable_device(device), LessonSettings(steps=steps, batch=batch, rate=rate, seed=seed)
+    module, losses = _first(begin, seed).to(where), []
+    seeds = range(first, first + scans)
+    make_lessons([*VALIDATION[:held], *seeds], bank, workers, _say)
+    lessons, judges = (lessons_from(some, bank, where) for some in (seeds, VALIDATION[:held]))
+    started = time.monotonic()
 
     def tell(step: int, loss: float, mean: Network) -> None:
         left = float(np.mean([error_left(mean, x) for x in judges]))
         gain = -10 * float(np.log10(left))
         losses.append({"step": step, "tvnet": loss, "score": gain})
-        print(f"step {step} of {steps}, {time.monotonic() - begin:.0f} s: loss {loss:.4f}, {gain:.2f} dB above TV", flush=True)
+        print(f"step {step} of {steps}, {time.monotonic() - started:.0f} s: loss {loss:.4f}, {gain:.2f} dB above TV", flush=True)
 
     mean = learned(module, lessons, settings, tell)
     facts = {
-        "architecture": dataclasses.asdict(ARCHITECTURE), "settings": dataclasses.asdict(settings), "geometry": {},
-        "data": {"train": {"procedural volumes": f"seeds 0 to {scans - 1}"}, "val": {"procedural volumes": str(VALIDATION[:held])}},
+        "architecture": dataclasses.asdict(module.architecture), "geometry": {},
+        "settings": {**dataclasses.asdict(settings), "begin": begin.name if begin else None},
+        "data": {name: {"procedural volumes": f"seeds {of[0]} to {of[-1]}"} for name, of in (("train", seeds), ("val", VALIDATION[:held]))},
     }  # fmt: skip
     state = {name: tensor.detach().cpu() for name, tensor in mean.state_dict().items()}
     save_checkpoint(out, Checkpoint(method="tvnet", preset=PRESET, losses=tuple(losses[-1:]), state=state, **facts), force=force)

@@ -17,6 +17,8 @@ from ..training.bank import Bank
 from ..training.procedural import RECIPE, procedural_example
 from .lessons import Lesson, lesson, lesson_arrays
 
+LESSONS = 2  # how they are made of a scan: their views, and total variation of these
+
 
 def procedural_lessons(seed: int, folder: str | Path) -> tuple[NDArray[Any], ...]:
     """Two lessons of a procedural volume, kept in the folder: of each the arrays [4, z, y, x] and the facts [6], dimensionless, that
@@ -30,9 +32,9 @@ def procedural_lessons(seed: int, folder: str | Path) -> tuple[NDArray[Any], ...
     return Bank(0, folder).get(key_of_lessons(seed), make)
 
 
-def key_of_lessons(seed: int) -> tuple[str, int, int]:
+def key_of_lessons(seed: int) -> tuple[str, int, int, int]:
     """Under which the lessons of a procedural volume are kept."""
-    return "tvnet lessons", RECIPE, seed
+    return "tvnet lessons", RECIPE, LESSONS, seed
 
 
 def make_lessons(seeds: Sequence[int], folder: str | Path, workers: int, progress: Callable[[int, int], None]) -> None:

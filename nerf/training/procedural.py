@@ -26,13 +26,15 @@ VALIDATION = range(100_000, 100_008)  # seeds of the scans that choose the best 
 FINE = 2  # the scanned volume and the rays are finer than the grid by this factor
 
 
-def procedural_example(seed: int, bank: Bank) -> Example:
-    """A scan of a scene, with the scene itself, averaged over the voxels of the grid, as reference.
+def procedural_example(seed: int, bank: Bank, size: int | None = None) -> Example:
+    """A scan of a scene, with the scene itself, averaged over the voxels of the grid, as reference. ``size`` is the number of voxels across
+    (None: 64 or 72); of another size the scene of a seed is the same, more finely.
 
     The scene is projected on a grid twice as fine, with four rays a pixel averaged in intensity, then blurred and given photon noise.
     """
     rng = np.random.default_rng([seed, 40])
-    across, slices = int(rng.choice([64, 64, 72])), int(rng.choice([32, 40]))
+    drawn, slices = int(rng.choice([64, 64, 72])), int(rng.choice([32, 40]))
+    across = drawn if size is None else size
     grid = Grid((slices, across, across), VOXEL_MM)
     scan = draw_scan(rng, grid, (0.6, 1.3) if rng.random() < 0.6 else (0.42, 0.8))
 
@@ -43,7 +45,7 @@ def procedural_example(seed: int, bank: Bank) -> Example:
         strength = np.float32(log_uniform(rng, 0.4, 4.0) / max(float(exact.max()), 1e-6))
         return _measured(rng, exact * strength, scan), coarsen(means_in_voxels(scene), FINE) * strength
 
-    values, reference = bank.get(("procedural", RECIPE, seed), make)
+    values, reference = bank.get(("procedural", RECIPE, seed) if size is None else ("procedural", RECIPE, seed, size), make)
     return Example(f"procedural_{seed}", f"procedural_{seed}", Projections(values, scan), grid, reference, f"seed {seed}")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fewview.data import Projections
 from fewview.geometry import Grid, Scan
-from fewview.nerf.patchwise.inputs import COUNT, FAMILIAR, NAMED, STEP, as_learned, facts, far_from_learned, total_variation
+from fewview.nerf.patchwise.inputs import ACROSS, COUNT, FAMILIAR, NAMED, SIZE, STEP, as_learned, facts, far_from_learned, total_variation
 from fewview.nerf.patchwise.learner import LEARNER
 from fewview.nerf.patchwise.method import corrected, unfamiliar
 from fewview.nerf.training.checkpoint import module_of
@@ -41,11 +41,21 @@ def test_more_views_are_told_as_those_that_the_network_knows_over_the_same_arc()
     count, step = 26 * math.exp(given[COUNT]), 8 * math.exp(given[STEP])
     assert count == pytest.approx(MOST, rel=1e-3)
     assert step == pytest.approx(208 / MOST, rel=1e-3)  # degrees
-    others = [k for k in range(len(NAMED)) if k not in (COUNT, STEP)]
+    others = [k for k in range(len(NAMED)) if k not in (COUNT, ACROSS, STEP)]
     assert np.array_equal(given[others], numbers[others])
     assert far_from_learned(numbers, KNOWN) == []
     for few in (3, 13, 130):
-        assert np.array_equal(as_learned(told(few, 208), KNOWN), told(few, 208))
+        assert np.array_equal(as_learned(told(few, 208), KNOWN)[[COUNT, STEP]], told(few, 208)[[COUNT, STEP]])
+
+
+def test_a_larger_volume_is_told_as_the_largest_that_the_network_knows_and_named_as_it_is() -> None:
+    numbers = told(26, 208)
+    for across, known in ((512, KNOWN[1, ACROSS]), (16, KNOWN[0, ACROSS])):
+        numbers[ACROSS] = math.log(across / 64)
+        given = as_learned(numbers, KNOWN)
+        assert given[ACROSS] == known
+        assert np.array_equal(np.delete(given, ACROSS), np.delete(numbers, ACROSS))
+        assert far_from_learned(numbers, KNOWN) == [SIZE]
 
 
 @pytest.mark.parametrize(

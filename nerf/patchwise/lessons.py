@@ -31,7 +31,6 @@ from ..training.state import step_generator
 from .learner import ALIKE, MOST, OUTSIDE, Network, prepared
 from .scales import ScaleNetwork
 
-VIEWS = (13, 13, 13, 18, 26, 26, 26, 36, 52)  # of a lesson, one of these numbers
 AIR = 0.3  # weight of voxels where total variation sees next to nothing
 WARM = 200  # steps in which the learning rate rises to its full height
 KEEPS = 0.999  # of the running mean of the weights, a step
@@ -53,10 +52,10 @@ class Lesson:
 def lesson_arrays(example: Example, number: int) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
     """What is kept of lesson ``number``: (two volumes, correction, weight) in half precision, dimensionless [4, z, y, x], and the facts.
 
-    Each number has views of its own, drawn as `fewview train tvnet` draws them, but more often few.
+    Each number has views of its own, drawn as `fewview train tvnet` draws them.
     """
     scan = example.projections.scan
-    given = draw_views(scan, VIEWS, ALIKE["selections"], step_generator(0, 2**42 + number))
+    given = draw_views(scan, ALIKE["views"], ALIKE["selections"], step_generator(0, 2**42 + number))
     volume, rest, numbers = prepared(example.projections[given], example.grid, given)
     scale = np.float32(numbers[0])
     first = np.asarray(volume / scale, np.float32)

@@ -418,7 +418,7 @@ def test_the_mask_fov_is_the_cylinder_of_the_field_of_view(scan_and_grid: Any) -
     grid = Grid((20, 28, 28), 0.5)
     volume = reconstruct(projections, "os_sart", grid, mask="fov", iterations=2, lower=1e-3).volume
     radius, half_height, _ = projections.scan.field_of_view_mm
-    _, y, x = np.meshgrid(grid.z_mm, grid.y_mm, grid.x_mm, indexing="ij")
+    z, y, x = np.meshgrid(grid.z_mm, grid.y_mm, grid.x_mm, indexing="ij")
     np.testing.assert_array_equal(volume > 0, (x**2 + y**2 <= radius**2) & (abs(z) <= half_height))
     with pytest.raises(InputError, match="did you mean fov"):
         reconstruct(projections, "os_sart", grid, mask="fow", iterations=2)

@@ -32,7 +32,7 @@ from fewview.recon.iterative.solving.data_term import DataTerm
 from fewview.recon.iterative.solving.setup import IterativeSettings, data_term, start_volume
 from fewview.recon.iterative.solving.solve import DivergenceWarning, solve
 from fewview.recon.iterative.solving.step_sizes import largest_eigenvalue
-from fewview.recon.iterative.solving.view_subsets import subsets
+from fewview.recon.iterative.solving.view_subsets import pace_of, subsets
 from fewview.recon.projector import view_blocks as blocks
 
 SHAPE = (4, 5, 6)
@@ -200,9 +200,9 @@ def test_variational_solvers_reach_the_dense_minimiser(kind: str, prior: str, we
             return np.sign(v) * np.maximum(np.abs(v) - t, 0)
 
     expected = admm(M, b, w, lam, K, shrink, lower=0.0)
-    solver = FistaTvSolver(problem, chosen, lam, inner=20) if kind == "fista" else PdhgTvSolver(problem, chosen, lam)
-    steps = 500 if isinstance(solver, FistaTvSolver) else round(5000 / solver.pace)
-    state, values = run_steps(solver, np.zeros(SHAPE, F32), steps)
+    pdhg = PdhgTvSolver(problem, chosen, lam, balance=2 * pace_of(8))  # the steps of many views, as these eight determine all voxels
+    solver = FistaTvSolver(problem, chosen, lam, inner=20) if kind == "fista" else pdhg
+    state, values = run_steps(solver, np.zeros(SHAPE, F32), 500 if kind == "fista" else 5000)
     assert np.abs(state.x.ravel() - expected).max() < 1e-4 * max(1.0, expected.max())
     if kind == "fista":
         objective = [v["objective"] for v in values]

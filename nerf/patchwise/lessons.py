@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from ...base.settings import Count, Seed, checked
+from ...base.settings import Count, Positive, Seed, checked
 from ...base.shapes import Bool, Float, Volume
 from ..training.examples import draw_views
 from ..training.learner import Example
@@ -96,7 +96,7 @@ class LessonSettings:
     steps: Count = 12_000
     batch: Count = 12
     edge: Count = 48
-    rate: float = 2e-3
+    rate: Positive = 2e-3
     seed: Seed = 0
 
 

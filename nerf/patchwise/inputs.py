@@ -136,13 +136,13 @@ def as_learned(
 
     A scan of more views than the network can be told of is told as one of so many views over the same arc, which is a harder scan of the
     same object: the step between views grows as their number falls, so that what is no wider than a wedge stays one. A larger volume than
-    any in training is told as the largest of those, because a network sees no other pieces in it: on heads of 128 voxels the correction
-    was 0.2 dB better so, from 26 views, than with a size that the network had not learned to answer to.
+    any in training is told as the largest of those (and a smaller one as the smallest), because a network sees no other pieces in it: on
+    heads of 128 voxels the correction was 0.2 dB better so, from 26 views, than with a size that it had not learned to answer to.
     """
     told = numbers.copy()
-    most = known[1, COUNT] + FAMILIAR
     if np.isfinite(known[:, ACROSS]).all():
         told[ACROSS] = np.clip(told[ACROSS], *known[:, ACROSS])
+    most = known[1, COUNT] + FAMILIAR
     if np.isfinite(most) and numbers[COUNT] > most:
         told[COUNT], told[STEP] = most, numbers[STEP] + numbers[COUNT] - most
     return told

@@ -61,7 +61,7 @@ def main(
     """Train `tvnet` (a wide `scales`) on procedural volumes, and write its checkpoint.
 
     Args:
-        out: the checkpoint to write.
+        out: the checkpoint to write, with the mean of the weights so far after every 500 steps.
         bank: folder where the scans are kept; another run takes those that are there.
         scans: procedural volumes, each scanned once and reconstructed from two selections of its views.
         held: further ones, which are not learned from, but say during training how good the network is; at most 8.
@@ -70,7 +70,7 @@ def main(
         rate: learning rate of Adam, after the first steps and before it falls.
         seed: seed of the first weights and of the patches.
         first: seed of the first procedural volume; the others have those after it.
-        size: voxels across a volume; None: 64 or 72, as the seed says.
+        size: voxels across a volume; None: 64, 96 or 128, as the seed says.
         begin: checkpoint of `tvnet` to begin with, in place of weights drawn by chance.
         device: where to train.
         workers: processes that make scans.
@@ -78,7 +78,7 @@ def main(
     """
     refuse_existing(out, force)
     where, settings = usable_device(device), LessonSettings(steps=steps, batch=batch, rate=rate, seed=seed)
-    module, losses = _first(begin, seed).to(where), []
+    module = _first(begin, seed).to(where)
     seeds = range(first, first + scans)
     make_lessons([*VALIDATION[:held], *seeds], bank, workers, _say, size)
     lessons, judges = (lessons_from(some, bank, where, size) for some in (seeds, VALIDATION[:held]))
@@ -87,17 +87,17 @@ def main(
     def tell(step: int, loss: float, mean: Network) -> None:
         left = float(np.mean([error_left(mean, x) for x in judges]))
         gain = -10 * float(np.log10(left))
-        losses.append({"step": step, "tvnet": loss, "score": gain})
         print(f"step {step} of {steps}, {time.monotonic() - started:.0f} s: loss {loss:.4f}, {gain:.2f} dB above TV", flush=True)
+        state = {name: tensor.detach().cpu() for name, tensor in mean.state_dict().items()}
+        told = ({"step": step, "tvnet": loss, "score": gain},)
+        save_checkpoint(out, Checkpoint(method="tvnet", preset=PRESET, losses=told, state=state, **facts), force=True)
 
-    mean = learned(module, lessons, settings, tell)
     facts = {
         "architecture": dataclasses.asdict(module.architecture), "geometry": {},
         "settings": {**dataclasses.asdict(settings), "size": size, "begin": begin.name if begin else None},
         "data": {name: {"procedural volumes": f"seeds {of[0]} to {of[-1]}"} for name, of in (("train", seeds), ("val", VALIDATION[:held]))},
     }  # fmt: skip
-    state = {name: tensor.detach().cpu() for name, tensor in mean.state_dict().items()}
-    save_checkpoint(out, Checkpoint(method="tvnet", preset=PRESET, losses=tuple(losses[-1:]), state=state, **facts), force=force)
+    learned(module, lessons, settings, tell)
     print(f"wrote {out}")
 
 

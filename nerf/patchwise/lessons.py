@@ -39,7 +39,8 @@ KEEPS = 0.999  # of the running mean of the weights, a step
 @dataclass(frozen=True, eq=False)
 class Lesson:
     """One scan from some of its views: the two volumes that the network sees and the correction that it should find, in units of the
-    object's grey scale, the weight of each voxel, and the facts about the scan. ``error`` is the weighted mean square of the correction.
+    object's grey scale, the weight of each voxel, and the facts about the scan. ``error`` is the weighted mean square of the correction, and
+    ``around`` the first and the last row, and column, of the object (y, x).
     """
 
     volumes: Float[Tensor, "volume z y x"]
@@ -47,6 +48,7 @@ class Lesson:
     weight: Float[Tensor, "z y x"]
     facts: Float[Tensor, "facts"]
     error: float
+    around: tuple[tuple[int, int], tuple[int, int]]
 
 
 def lesson_arrays(example: Example, number: int) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
@@ -75,7 +77,14 @@ def lesson(kept: NDArray[np.float16], facts: NDArray[np.float32], device: torch.
     """The lesson on the device; ``kept`` [4, z, y, x] is dimensionless, as `lesson_arrays` gives it."""
     whole, told = torch.from_numpy(kept).to(device), torch.from_numpy(facts).to(device)
     size = _mean_square(whole[2].float(), whole[3].float())
-    return Lesson(whole[:2], whole[2], whole[3], told, max(size, 1e-6))
+    return Lesson(whole[:2], whole[2], whole[3], told, max(size, 1e-6), _around(kept[3] > AIR))
+
+
+def _around(inside: NDArray[np.bool_]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The first and the last row and column that hold something; of an empty volume, all."""
+    lines = [np.flatnonzero(inside.any(axis=axes)) for axes in ((0, 2), (0, 1))]
+    y, x = ((int(n[0]), int(n[-1])) if len(n) else (0, size - 1) for n, size in zip(lines, inside.shape[1:], strict=True))
+    return y, x
 
 
 def error_left(module: Network, given: Lesson) -> float:
@@ -144,7 +153,7 @@ def batch_loss(module: Network, group: Sequence[Lesson], settings: LessonSetting
 
     The loss of a scan is its weighted squared error in units of that of total variation; beyond `MOST` its logarithm counts.
     """
-    draws = torch.rand(settings.batch + 1, 3, generator=generator, dtype=torch.float64).tolist()
+    draws = torch.rand(settings.batch + 1, 4, generator=generator, dtype=torch.float64).tolist()
     chosen = [group[int(draw[0] * len(group))] for draw in draws[:-1]]
     batch = torch.stack([_cut(x, settings.edge, draw[1:]) for x, draw in zip(chosen, draws[:-1], strict=True)]).float()
     quarters, flips = int(4 * draws[-1][0]), [axis for axis, drawn in ((-3, draws[-1][1]), (-1, draws[-1][2])) if drawn < 0.5]
@@ -158,9 +167,17 @@ def batch_loss(module: Network, group: Sequence[Lesson], settings: LessonSetting
 
 
 def _cut(given: Lesson, edge: int, place: Sequence[float]) -> Float[Tensor, "channel z y x"]:
-    """A patch of all slices, (two volumes, correction, weight); its voxels at faces inside the volume have no weight."""
-    shape, margin = given.wanted.shape[1:], ScaleNetwork.margin
-    begin = [int(draw * (max(n - edge, 0) + 1)) for draw, n in zip(place, shape, strict=True)]
+    """A patch of all slices, (two volumes, correction, weight); its voxels at faces inside the volume have no weight.
+
+    It reaches beyond the object by at most a quarter of its edge; one in eight lies anywhere.
+    """
+    shape, margin, beyond = given.wanted.shape[1:], ScaleNetwork.margin, edge // 4
+    begin = []
+    for draw, n, (first, last) in zip(place, shape, given.around, strict=False):
+        most = max(n - edge, 0)
+        low, high = (0, most) if place[2] < 1 / 8 else (min(max(first - beyond, 0), most), min(max(last + 1 + beyond - edge, 0), most))
+        low, high = (low, high) if low <= high else ((low + high) // 2,) * 2
+        begin.append(low + int(draw * (high - low + 1)))
     y, x = (slice(b, b + edge) for b in begin)
     inner = tuple(slice(margin * (b > 0), edge - margin * (b + edge < n)) for b, n in zip(begin, shape, strict=True))
     weight = torch.zeros_like(given.weight[:, y, x])

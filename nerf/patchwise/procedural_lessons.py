@@ -17,11 +17,11 @@ from ..training.bank import Bank
 from ..training.procedural import RECIPE, procedural_example
 from .lessons import Lesson, lesson, lesson_arrays
 
-LESSONS = 2  # how they are made of a scan: their views, and total variation of these
+LESSONS = 3  # how they are made of a scan: their views, and total variation of these
 
 
 def procedural_lessons(seed: int, folder: str | Path, size: int | None = None) -> tuple[NDArray[Any], ...]:
-    """Two lessons of a procedural volume of ``size`` voxels across (None: 64 or 72), kept in the folder: of each the arrays [4, z, y, x]
+    """Two lessons of a procedural volume of ``size`` voxels across (None: as the seed says), kept in the folder: of each the arrays [4, z, y, x]
     and the facts [6], dimensionless, that `lesson_arrays` gives.
     """
 

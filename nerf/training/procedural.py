@@ -19,21 +19,22 @@ from ...recon import Operator
 from .bank import Bank
 from .learner import Example
 
-RECIPE = 3  # of these scans: a bank that was made by an earlier one is not taken for it
+RECIPE = 4  # of these scans: a bank that was made by an earlier one is not taken for it
 VIEWS = 60  # views of each scan, of which training takes fewer
 VOXEL_MM = 0.25  # the networks are told no lengths, so that any number will do
 VALIDATION = range(100_000, 100_008)  # seeds of the scans that choose the best weights
+SIZES = (64, 64, 96, 128, 128)  # voxels across, each as often as it is here
 FINE = 2  # the scanned volume and the rays are finer than the grid by this factor
 
 
 def procedural_example(seed: int, bank: Bank, size: int | None = None) -> Example:
     """A scan of a scene, with the scene itself, averaged over the voxels of the grid, as reference. ``size`` is the number of voxels across
-    (None: 64 or 72); of another size the scene of a seed is the same, more finely.
+    (None: one of `SIZES`); of another size the scene of a seed is the same, more finely.
 
     The scene is projected on a grid twice as fine, with four rays a pixel averaged in intensity, then blurred and given photon noise.
     """
     rng = np.random.default_rng([seed, 40])
-    drawn, slices = int(rng.choice([64, 64, 72])), int(rng.choice([32, 40]))
+    drawn, slices = int(rng.choice(SIZES)), int(rng.choice([32, 40]))
     across = drawn if size is None else size
     grid = Grid((slices, across, across), VOXEL_MM)
     scan = draw_scan(rng, grid, (0.6, 1.3) if rng.random() < 0.6 else (0.42, 0.8))
@@ -50,12 +51,12 @@ def procedural_example(seed: int, bank: Bank, size: int | None = None) -> Exampl
 
 
 def draw_scene(rng: np.random.Generator, seed: int, grid: Grid) -> Volume:
-    """The middle slices of a volume of one family, often with regions where another family takes its place, and sometimes with holes."""
+    """A volume of one family, often with regions where another family takes its place, and sometimes with holes."""
     nz, ny, nx = (FINE * n for n in grid.shape)
-    middle = slice((ny - nz) // 2, (ny - nz) // 2 + nz)
+    middle = slice((ny - nz) // 2, (ny - nz) // 2 + nz)  # of a cube
 
     def volume(number: int) -> Volume:
-        return random_volume((ny, ny, nx), VOXEL_MM / FINE, number, fine=1)[middle]
+        return random_volume((nz, ny, nx), VOXEL_MM / FINE, number, fine=1)
 
     axis = ((np.arange(nx) + 0.5) / nx - 0.5).astype(np.float32)
     points = np.stack([p.ravel() for p in np.meshgrid(axis[middle], axis, axis, indexing="ij")])[::-1]

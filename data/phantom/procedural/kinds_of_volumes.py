@@ -1,6 +1,6 @@
 """Families of volumes from a seed: ``name(shape, voxel_mm, seed)`` is a volume [z, y, x] in 1/mm, centred on the origin.
 
-All lengths are shares of the shortest edge of the box, so that the same seed on smaller voxels shows the same scene more sharply. The sizes
+All lengths are shares of the shorter edge of a slice, so that a volume of fewer slices is the middle of one of more, and the same seed on smaller voxels shows the same scene more sharply. The sizes
 of details are drawn too, over more than a factor of ten. Attenuation goes from 0 (air) to 0.3 1/mm, in
 the teeth of a skull to 0.38.
 """
@@ -15,6 +15,7 @@ from ....base.shapes import Floats, Points, Volume
 from ..limb import hind_limb
 from ..smooth_noise import Noise
 from .bodies import Body, Depths, Field, above, averaged, ball, disc, ellipsoid, log_uniform, near_zero, rod, rough, turned, within
+from .heads import head
 from .skulls import skull
 
 Shape = tuple[int, int, int]
@@ -23,7 +24,7 @@ LIGHT, HEAVY = (0.01, 0.06), (0.08, 0.3)  # 1/mm: plastics and soft tissue; bone
 
 
 def _size(shape: Shape, voxel_mm: float) -> float:
-    return min(shape) * voxel_mm
+    return min(shape[1:]) * voxel_mm
 
 
 def _outer(rng: np.random.Generator, size: float, mu: float | Field) -> Body:
@@ -156,8 +157,10 @@ def limb(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     return hind_limb(shape, voxel_mm, seed=seed, scale=scale, holder=scale < size / 23.5, lesions=lesions, supersample=fine).volume
 
 
-FAMILIES: Mapping[str, Family] = {f.__name__: f for f in (foam, fibres, blobs, plates, layers, porous_bone, part, grains, limb, skull)}
-OFTEN = {"skull": 4}  # thin walls around faint matter are the hardest from few views, and what small animals are made of
+FAMILIES: Mapping[str, Family] = {
+    f.__name__: f for f in (foam, fibres, blobs, plates, layers, porous_bone, part, grains, limb, skull, head)
+}
+OFTEN = {"skull": 4, "head": 8}  # thin walls around faint matter are the hardest from few views, and what small animals are made of
 
 
 def family_of(seed: int) -> str:

@@ -18,7 +18,7 @@ Shape = tuple[int, int, int]
 
 def skull(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     """A head, large or small, somewhere in the box: flesh, one to three bony cases, lumps like teeth, arches, and sometimes a tube."""
-    rng, size = np.random.default_rng([seed, 20]), min(shape) * voxel_mm
+    rng, size = np.random.default_rng([seed, 20]), min(shape[1:]) * voxel_mm
     large, bone, soft = size * log_uniform(rng, 0.5, 1), float(rng.uniform(0.07, 0.25)), float(rng.uniform(0.012, 0.04))
     middle = (size - large) * rng.uniform(-0.35, 0.35, 3)
     flesh = _flesh(rng, middle, large, soft)

@@ -39,8 +39,8 @@ KEEPS = 0.999  # of the running mean of the weights, a step
 @dataclass(frozen=True, eq=False)
 class Lesson:
     """One scan from some of its views: the two volumes that the network sees and the correction that it should find, in units of the
-    object's grey scale, the weight of each voxel, and the facts about the scan. ``error`` is the weighted mean square of the correction, and
-    ``around`` the first and the last row, and column, of the object (y, x).
+    object's grey scale, the weight of each voxel, and the facts about the scan. ``error`` is the weighted mean square of the correction,
+    and ``around`` the first and the last row, and column, of the object (y, x).
     """
 
     volumes: Float[Tensor, "volume z y x"]

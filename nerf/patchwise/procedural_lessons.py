@@ -21,8 +21,8 @@ LESSONS = 3  # how they are made of a scan: their views, and total variation of 
 
 
 def procedural_lessons(seed: int, folder: str | Path, size: int | None = None) -> tuple[NDArray[Any], ...]:
-    """Two lessons of a procedural volume of ``size`` voxels across (None: as the seed says), kept in the folder: of each the arrays [4, z, y, x]
-    and the facts [6], dimensionless, that `lesson_arrays` gives.
+    """Two lessons of a procedural volume of ``size`` voxels across (None: as the seed says), kept in the folder: of each the arrays
+    [4, z, y, x] and the facts [6], dimensionless, that `lesson_arrays` gives.
     """
 
     def make() -> tuple[NDArray[Any], ...]:

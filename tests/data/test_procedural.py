@@ -26,7 +26,7 @@ def test_a_seed_repeats_bit_for_bit_and_another_differs(name: str) -> None:
 def test_values_are_attenuation_and_there_is_a_body_in_air(name: str) -> None:
     volume = EVERY[name](SHAPE, 0.2 if name != "chest" else 15.0, 1)
     assert volume.min() >= 0
-    assert 0.009 < volume.max() <= {"chest": 0.05, "skull": 0.38}.get(name, 0.3)
+    assert 0.009 < volume.max() <= {"chest": 0.05, "skull": 0.38, "head": 0.48}.get(name, 0.3)
     assert 0.02 < (volume > 0.005).mean() < 0.95
 
 
@@ -61,6 +61,12 @@ def test_a_box_of_air_and_slabs_make_no_difference(monkeypatch: pytest.MonkeyPat
     assert not averaged([], (3, 3, 3), 1.0).any()
     with pytest.raises(InputError, match="three numbers"):
         averaged([], (3, 0, 3), 1.0)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_fewer_slices_are_the_middle_of_more(name: str) -> None:
+    whole, middle = (FAMILIES[name]((n, 24, 24), 0.2, 5, 1) for n in (24, 8))
+    np.testing.assert_allclose(middle, whole[8:16], atol=1e-6)
 
 
 def test_random_volumes_are_of_every_family() -> None:

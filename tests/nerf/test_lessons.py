@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,13 +61,27 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 def test_the_loss_of_an_untrained_network_is_one_whatever_the_size_of_the_error() -> None:
     """The squared error is counted in that of total variation, and faces of a patch inside the volume have no weight."""
     given = smoothing(1)
-    small = Lesson(given.volumes, given.wanted / 8, given.weight, given.facts, given.error / 64)
+    small = replace(given, wanted=given.wanted / 8, error=given.error / 64)
     for each in (given, small):
         loss = batch_loss(fresh(), [each], LessonSettings(batch=4, edge=24), torch.Generator().manual_seed(0))
         assert float(loss.detach()) == pytest.approx(1, abs=0.1)
-    far = Lesson(given.volumes, given.wanted, given.weight, given.facts, given.error / 1000)
+    far = replace(given, error=given.error / 1000)
     loss = batch_loss(fresh(), [far], LessonSettings(batch=4, edge=24), torch.Generator().manual_seed(0))
     assert float(loss.detach()) == pytest.approx(20 * (1 + np.log(1000 / 20)), rel=0.02)
+
+
+def test_most_patches_lie_about_the_object() -> None:
+    """An object in one corner of the slices: a patch reaches a quarter of its edge beyond it, but for one in eight, which lies anywhere."""
+    kept = np.ones((4, 8, 96, 96), np.float16)
+    kept[0] = np.arange(96, dtype=np.float16)[:, None]  # its row
+    kept[3] = lessons.AIR
+    kept[3, :, 60:80, 5:9] = 1
+    given = lesson(kept, np.zeros(6, np.float32), torch.device("cpu"))
+    assert given.around == ((60, 79), (5, 8))
+    rows = {int(lessons._cut(given, 32, (draw, 0.5, 0.5))[0, 0, 0, 0]) for draw in np.linspace(0, 0.999, 50)}
+    assert (min(rows), max(rows)) == (52, 56)
+    rows = {int(lessons._cut(given, 32, (draw, 0.5, 0.1))[0, 0, 0, 0]) for draw in np.linspace(0, 0.999, 200)}
+    assert (min(rows), max(rows)) == (0, 64)
 
 
 def test_air_and_what_not_all_views_see_count_less() -> None:

@@ -47,48 +47,39 @@ def _uneven(rng: np.random.Generator, mu: float, spacing: float) -> Field:
 def _flesh(rng: np.random.Generator, middle: Floats, large: float, size: float, soft: float) -> tuple[Body, list[Body]]:
     """A lump of muscle under a skin with thin sheets of fat in it, and what lies loosely around it."""
     fat, coarse = soft * float(rng.uniform(0.5, 1.0)), Noise.seeded(rng, large * log_uniform(rng, 0.03, 0.15))
-    fine_grain, grain, depth = (
-        Noise.seeded(rng, size * log_uniform(rng, 0.006, 0.02)),
-        float(rng.uniform(0, 0.12)),
-        float(rng.uniform(0, 0.12)),
-    )
+    grain, rough_by, depth = Noise.seeded(rng, size * log_uniform(rng, 0.006, 0.02)), *rng.uniform(0, 0.12, 2)
 
     def muscle(p: Points) -> Floats:
-        return soft * (1 + depth * np.tanh(2 * coarse(p)) + grain * fine_grain(p))
+        return soft * (1 + depth * np.tanh(2 * coarse(p)) + rough_by * grain(p))
 
     lump = ellipsoid(middle, large * rng.uniform(0.28, 0.46, 3), muscle, turned(rng))
     body = rough(lump, Noise.seeded(rng, large * log_uniform(rng, 0.06, 0.3)), large * float(rng.choice([0.01, 0.04, 0.08])))
-    parts = []
-    if rng.random() < 0.4:  # a cloth or loose skin
-        spacing = large * log_uniform(rng, 0.1, 0.4)
-        wide = ellipsoid(middle, large * rng.uniform(0.45, 0.65, 3), 0.0, turned(rng))
-        sheet, there = (
-            near_zero(Noise.seeded(rng, spacing), _share_of(spacing, THIN * size * float(rng.uniform(0.7, 1.5)))),
-            Noise.seeded(rng, spacing),
-        )
-        partly = above(there, float(rng.uniform(-0.5, 0.8)))
-        parts.append(within(wide, lambda p: np.minimum(sheet(p), partly(p)), soft * float(rng.uniform(0.3, 1.0))))
+    parts = [_cloth(rng, middle, large, size, soft)] if rng.random() < 0.4 else []
     parts.append(body)
     if rng.random() < 0.6:  # fat between muscles
         spacing = large * log_uniform(rng, 0.06, 0.2)
-        parts.append(within(body, near_zero(Noise.seeded(rng, spacing), _share_of(spacing, THIN * size * log_uniform(rng, 1, 3))), fat))
+        parts.append(within(body, near_zero(Noise.seeded(rng, spacing), _half_width(spacing, THIN * size * log_uniform(rng, 1, 3))), fat))
     if rng.random() < 0.6:  # a layer of fat below the skin
-        deep, thick, wavy = (
-            THIN * size * float(rng.uniform(1, 3)),
-            THIN * size * float(rng.uniform(1.5, 5)),
-            Noise.seeded(rng, 0.15 * large),
-        )
-        parts.append(
-            Body(
-                lambda p: np.minimum(body.depth(p) - deep, deep + thick * (1 + 0.8 * wavy(p)) - body.depth(p)),
-                fat, body.center_mm, body.reach_mm,
-            )
-        )  # fmt: skip
+        deep, thick, wavy = *(THIN * size * rng.uniform((1, 1.5), (3, 5))), Noise.seeded(rng, 0.15 * large)
+
+        def below(p: Points) -> Depths:
+            return np.minimum(body.depth(p) - deep, deep + thick * (1 + 0.8 * wavy(p)) - body.depth(p))
+
+        parts.append(Body(below, fat, body.center_mm, body.reach_mm))
     return body, parts
 
 
-def _share_of(spacing: float, thickness: float) -> float:
-    """The half width of `near_zero` whose sheets are as thick as this."""
+def _cloth(rng: np.random.Generator, middle: Floats, large: float, size: float, soft: float) -> Body:
+    """Pieces of a thin faint sheet in the air around the head: a cloth, or loose skin."""
+    spacing = large * log_uniform(rng, 0.1, 0.4)
+    wide = ellipsoid(middle, large * rng.uniform(0.45, 0.65, 3), 0.0, turned(rng))
+    sheet = near_zero(Noise.seeded(rng, spacing), _half_width(spacing, THIN * size * float(rng.uniform(0.7, 1.5))))
+    partly = above(Noise.seeded(rng, spacing), float(rng.uniform(-0.5, 0.8)))
+    return within(wide, lambda p: np.minimum(sheet(p), partly(p)), soft * float(rng.uniform(0.3, 1.0)))
+
+
+def _half_width(spacing: float, thickness: float) -> float:
+    """The ``width`` of `near_zero` whose sheets are as thick as this."""
     return 0.5 * thickness / (1.6 * spacing)
 
 
@@ -111,7 +102,7 @@ def _case(rng: np.random.Generator, at: Floats, half: Floats, large: float, size
     bodies = [inside, Body(lambda p: np.minimum(wall(p), open_at(p)), dense, outer.center_mm, outer.reach_mm)]
     if airy or rng.random() < 0.3:
         spacing = large * log_uniform(rng, 0.02, 0.08)
-        leaves = near_zero(Noise.seeded(rng, spacing), _share_of(spacing, size * log_uniform(rng, THIN, 0.012)))
+        leaves = near_zero(Noise.seeded(rng, spacing), _half_width(spacing, size * log_uniform(rng, THIN, 0.012)))
         bodies.append(within(outer, leaves, bone * float(rng.uniform(0.3, 1)), thick))
     return bodies
 
@@ -126,7 +117,7 @@ def _granular(rng: np.random.Generator, at: Floats, large: float, size: float, b
 def _splinters(rng: np.random.Generator, flesh: Body, large: float, size: float, bone: float) -> Body:
     """Pieces of thin curved sheets here and there in the flesh."""
     spacing = large * log_uniform(rng, 0.03, 0.12)
-    sheets = near_zero(Noise.seeded(rng, spacing), _share_of(spacing, size * log_uniform(rng, THIN, 0.014)))
+    sheets = near_zero(Noise.seeded(rng, spacing), _half_width(spacing, size * log_uniform(rng, THIN, 0.014)))
     there = above(Noise.seeded(rng, 2 * spacing), float(rng.uniform(0.6, 2)))
     return within(flesh, lambda p: np.minimum(sheets(p), there(p)), bone * float(rng.uniform(0.5, 1.1)), 0.03 * large)
 

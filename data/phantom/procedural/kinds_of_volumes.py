@@ -1,8 +1,8 @@
 """Families of volumes from a seed: ``name(shape, voxel_mm, seed)`` is a volume [z, y, x] in 1/mm, centred on the origin.
 
-All lengths are shares of the shorter edge of a slice, so that a volume of fewer slices is the middle of one of more, and the same seed on smaller voxels shows the same scene more sharply. The sizes
-of details are drawn too, over more than a factor of ten. Attenuation goes from 0 (air) to 0.3 1/mm, in
-the teeth of a skull to 0.38.
+All lengths are shares of the shorter edge of a slice, so that a volume of fewer slices is the middle of one of more, and the same seed on
+smaller voxels shows the same scene more sharply. The sizes of details are drawn too, over more than a factor of ten. Attenuation goes from
+0 (air) to 0.3 1/mm, in the teeth of a skull to 0.38 and of a head to 0.48.
 """
 
 from __future__ import annotations
@@ -157,6 +157,7 @@ def limb(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     return hind_limb(shape, voxel_mm, seed=seed, scale=scale, holder=scale < size / 23.5, lesions=lesions, supersample=fine).volume
 
 
+KINDS = (foam, fibres, blobs, plates, layers, porous_bone, part, grains, limb, skull, head)
 FAMILIES: Mapping[str, Family] = {
     f.__name__: f for f in (foam, fibres, blobs, plates, layers, porous_bone, part, grains, limb, skull, head)
 }

@@ -1,6 +1,7 @@
 """Joseph's pair for any detector: one ray at a time. Forward in parallel over rays, transposed in parallel over slabs of slices.
 
-A slab belongs to one thread, so that nothing is written twice at once; the price is that each slab walks over all rays.
+A slab belongs to one thread, so that nothing is written twice at once; the price is that each slab walks over all rays. So thin slabs
+cost more than they share out: with 16 of two slices a grid of 32 slices took 23 ms on one thread, with 2 of sixteen 5.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .contiguous_runs import FLAGS, njit_inner
 from .paths import clip_in_front, clip_to
 from .threads import in_threads
 
-SLABS = 16  # whatever the number of threads: where a slab ends decides how a voxel at its edge is rounded
+SLABS, LEAST_SLICES = 16, 12  # at most so many slabs, and of no fewer slices, whatever the number of threads: it decides about rounding
 Array = NDArray[np.float32]
 
 
@@ -134,7 +135,7 @@ def backproject_any(projections: Array, packed: NDArray[np.float64], chosen: NDA
     for axis in range(3):
         views = chosen[_may_run_along(packed[chosen], axis, projections.shape[1], projections.shape[2])]
         if views.size:
-            slabs = min(out.shape[2 - axis], SLABS)
+            slabs = min(max(out.shape[2 - axis] // LEAST_SLICES, 1), SLABS)
             in_threads(_backproject_along, slabs, axis, slabs, views, projections, packed, voxel_mm, out)
 
 

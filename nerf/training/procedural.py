@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import convolve1d, gaussian_filter
 
-from ...base.shapes import Float, LineIntegrals, NewVolume, Volume
+from ...base.shapes import LineIntegrals, NewVolume, ViewValues, Volume
 from ...data import Projections
 from ...data.phantom.procedural.bodies import log_uniform
 from ...data.phantom.procedural.kinds_of_volumes import random_volume
@@ -16,14 +16,18 @@ from ...data.phantom.smooth_noise import Noise
 from ...data.volumes.resample import coarsen
 from ...geometry import Grid, Scan
 from ...recon import Operator
+from ...recon.corrections.beam_hardening import linearise
+from ...recon.physics.effects import split_materials, transmission
+from ...recon.physics.tables import attenuation, tube_beam
 from .bank import Bank
 from .learner import Example
 
-RECIPE = 4  # of these scans: a bank that was made by an earlier one is not taken for it
+RECIPE = 5  # of these scans: a bank that was made by an earlier one is not taken for it
 VIEWS = 60  # views of each scan, of which training takes fewer
 VOXEL_MM = 0.25  # the networks are told no lengths, so that any number will do
 VALIDATION = range(100_000, 100_008)  # seeds of the scans that choose the best weights
 SIZES = (64, 64, 96, 128, 128)  # voxels across, each as often as it is here
+ONE_ENERGY, ENERGIES = 0.4, 6  # share of the scans with one energy; energies of the others
 FINE = 2  # the scanned volume and the rays are finer than the grid by this factor
 
 
@@ -31,20 +35,27 @@ def procedural_example(seed: int, bank: Bank, size: int | None = None) -> Exampl
     """A scan of a scene, with the scene itself, averaged over the voxels of the grid, as reference. ``size`` is the number of voxels across
     (None: one of `SIZES`); of another size the scene of a seed is the same, more finely.
 
-    The scene is projected on a grid twice as fine, with four rays a pixel averaged in intensity, then blurred and given photon noise.
+    The scene is projected on a grid twice as fine, with four rays a pixel averaged in intensity, then blurred and given photon noise; in one
+    energy, or in many with views that are straightened afterwards, as far as may be.
     """
     rng = np.random.default_rng([seed, 40])
     drawn, slices = int(rng.choice(SIZES)), int(rng.choice([32, 40]))
     across = drawn if size is None else size
     grid = Grid((slices, across, across), VOXEL_MM)
-    scan = draw_scan(rng, grid, (0.6, 1.3) if rng.random() < 0.6 else (0.42, 0.8))
+    scan = draw_scan(rng, grid, (0.6, 1.3) if rng.random() < 0.75 else (0.42, 0.8))
 
     def make() -> tuple[np.ndarray, np.ndarray]:
         scene = softened(rng, draw_scene(rng, seed, grid))
         fine = Grid(scene.shape, VOXEL_MM / FINE)  # type: ignore[arg-type]
         exact = _line_integrals(scene, fine, scan)
         strength = np.float32(log_uniform(rng, 0.4, 4.0) / max(float(exact.max()), 1e-6))
-        return _measured(rng, exact * strength, scan), coarsen(means_in_voxels(scene), FINE) * strength
+        reference = coarsen(means_in_voxels(scene), FINE) * strength
+        if rng.random() < ONE_ENERGY:
+            line = _measured(rng, np.exp(-exact * strength), scan)
+            rest = rng.uniform(-0.04, 0.04) if rng.random() < 0.3 else 0.0
+            return line - np.float32(rest / max(float(line.max()), 1e-6)) * line**2, reference
+        line = _measured(rng, _many_energies(rng, scene, fine, scan, exact, strength), scan)
+        return _corrected(rng, line, _over_pixels(exact, scan) * strength), reference
 
     values, reference = bank.get(("procedural", RECIPE, seed) if size is None else ("procedural", RECIPE, seed, size), make)
     return Example(f"procedural_{seed}", f"procedural_{seed}", Projections(values, scan), grid, reference, f"seed {seed}")
@@ -80,12 +91,12 @@ def softened(rng: np.random.Generator, scene: Volume) -> Volume:
 def draw_scan(rng: np.random.Generator, grid: Grid, pixels: tuple[float, float]) -> Scan:
     """A short scan of the SkyScan 1276 (one in two), another short scan, a full circle, or parallel beams over half a turn.
 
-    A pixel at the axis is a share of a voxel between the two numbers ``pixels``; where these reach 1, it is as large as a voxel in half of
-    the scans.
+    A pixel at the axis is a share of a voxel between the two numbers ``pixels``; where these reach 1, it is as large as a voxel in two of
+    three scans, as it is by default.
     """
     kind = rng.choice(["skyscan", "short", "circle", "parallel"], p=[0.5, 0.18, 0.17, 0.15])
     radius, height = grid.size_mm[0] / 2, grid.size_mm[2]
-    natural = rng.random() < 0.5 and pixels[1] >= 1
+    natural = rng.random() < 2 / 3 and pixels[1] >= 1
     pixel = grid.voxel_mm * (1.0 if natural else rng.uniform(*pixels))
     fan_deg = 25.888290 if kind == "skyscan" else float(rng.uniform(6, 36))
     half = math.radians(fan_deg / 2)
@@ -106,6 +117,15 @@ def _line_integrals(scene: Volume, grid: Grid, scan: Scan) -> LineIntegrals:
     return Operator(rays, grid)(scene)
 
 
+def _many_energies(rng: np.random.Generator, scene: Volume, grid: Grid, scan: Scan, exact: LineIntegrals, strength: float) -> ViewValues:
+    """The share of a tube's light along each ray [view, fine row, fine col], where the scene is soft tissue and bone as at 30 keV."""
+    beam = tube_beam(float(rng.uniform(40, 90)), log_uniform(rng, 0.25, 1.5), 0.15).binned(ENERGIES)
+    mu_soft, mu_bone = (float(attenuation(name, 30.0)[0]) for name in ("soft", "bone"))
+    bone_mm = _line_integrals(split_materials(scene, mu_soft, mu_bone)[1], grid, scan)
+    soft_mm = np.maximum(exact - np.float32(mu_bone) * bone_mm, 0) / np.float32(mu_soft)
+    return transmission(soft_mm * np.float32(strength), bone_mm * np.float32(strength), beam)
+
+
 def means_in_voxels(scene: Volume) -> NewVolume:
     """The mean over each voxel, in 1/mm, of what was scanned: the scene [z, y, x], interpolated linearly between its voxels' centres.
 
@@ -117,19 +137,31 @@ def means_in_voxels(scene: Volume) -> NewVolume:
     return means
 
 
-def _measured(rng: np.random.Generator, rays: Float[NDArray[np.float32], "view fine_row fine_col"], scan: Scan) -> LineIntegrals:
-    """What the detector makes of exact rays: blur, averages over pixels, photon and readout noise, and a rest of beam hardening."""
-    light = np.exp(-rays)
+def _measured(rng: np.random.Generator, light: ViewValues, scan: Scan) -> LineIntegrals:
+    """What the detector makes of the light behind the object: blur, averages over pixels, photon and readout noise."""
     if rng.random() < 0.7:
         blur = rng.uniform(0, 1.4)
         light = gaussian_filter(light, (0, blur, blur), mode="nearest")
-    rows, cols = scan.shape
-    light = light.reshape(len(scan), rows, FINE, cols, FINE).mean(axis=(2, 4))
+    light = _over_pixels(light, scan)
     if rng.random() < 0.92:
         photons = log_uniform(rng, 2e3, 4e5)
         counts = rng.poisson(light * photons) + rng.normal(0, min(10, 0.1 * math.sqrt(photons)), light.shape)
         light = np.maximum(counts, 0.5) / photons
-    line = -np.log(light)
-    if rng.random() < 0.3:
-        line = line - rng.uniform(-0.04, 0.04) * line**2 / max(float(line.max()), 1e-6)
-    return line.astype(np.float32)
+    return (-np.log(light)).astype(np.float32)
+
+
+def _over_pixels(rays: ViewValues, scan: Scan) -> ViewValues:
+    rows, cols = scan.shape
+    return rays.reshape(len(scan), rows, FINE, cols, FINE).mean(axis=(2, 4))
+
+
+def _corrected(rng: np.random.Generator, line: LineIntegrals, exact: LineIntegrals) -> LineIntegrals:
+    """Line integrals of many energies, linearised by a percentage that is near the best or not, in the grey scale of the ``exact`` ones.
+
+    No user knows the best percentage, and none straightens two materials.
+    """
+    p, wanted = line.ravel().astype(np.float64), exact.ravel().astype(np.float64)
+    a, b = np.linalg.lstsq(np.array([[p @ p, p @ p**2], [p @ p**2, p**2 @ p**2]]), [p @ wanted, p**2 @ wanted], rcond=None)[0]
+    percent = float(np.clip(100 * b / max(a, 1e-6) * rng.uniform(0, 1.5), 0, 100))
+    straight = linearise(line, percent)
+    return straight * np.float32((straight * exact).sum(dtype=np.float64) / max((straight**2).sum(dtype=np.float64), 1e-12))

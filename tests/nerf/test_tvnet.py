@@ -331,13 +331,22 @@ def test_code_in_a_file_of_weights_is_not_executed(tmp_path: Path, monkeypatch: 
 
 
 def test_a_procedural_example_is_a_scan_of_its_reference(tmp_path: Path) -> None:
-    example = procedural_example(3, Bank(0, tmp_path))
-    again = procedural_example(3, Bank(0, tmp_path))  # from the folder
-    fresh = procedural_example(3, Bank(0))
+    example = procedural_example(3, Bank(0, tmp_path), 64)
+    again = procedural_example(3, Bank(0, tmp_path), 64)  # from the folder
+    fresh = procedural_example(3, Bank(0), 64)
     assert np.array_equal(example.projections.values, again.projections.values)
     assert np.array_equal(example.reference, fresh.reference)
     predicted = Operator(example.projections.scan, example.grid)(example.reference)
     measured = example.projections.values
     assert np.corrcoef(predicted.ravel(), measured.ravel())[0, 1] > 0.995
     assert predicted.sum() == pytest.approx(measured.sum(), rel=0.05)
-    assert (procedural_example(4, Bank(0)).reference != 0).mean() > 0.01
+    assert (procedural_example(4, Bank(0), 64).reference != 0).mean() > 0.01
+
+
+def test_a_scene_on_more_voxels_is_the_same_scene_more_finely() -> None:
+    small, large = (procedural_example(3, Bank(0), size) for size in (32, 64))
+    assert [example.grid.shape[2] for example in (small, large)] == [32, 64]
+    nz = small.grid.shape[0] // 2  # both have as many slices, so that the larger shows the middle half
+    middle = small.reference[(small.grid.shape[0] - nz) // 2 :][:nz]
+    shown = large.reference.reshape(-1, 2, 32, 2, 32, 2).mean(axis=(1, 3, 5))
+    assert np.corrcoef(middle.ravel(), shown.ravel())[0, 1] > 0.9

@@ -35,8 +35,8 @@ def procedural_example(seed: int, bank: Bank, size: int | None = None) -> Exampl
     """A scan of a scene, with the scene itself, averaged over the voxels of the grid, as reference. ``size`` is the number of voxels across
     (None: one of `SIZES`); of another size the scene of a seed is the same, more finely.
 
-    The scene is projected on a grid twice as fine, with four rays a pixel averaged in intensity, then blurred and given photon noise; in one
-    energy, or in many with views that are straightened afterwards, as far as may be.
+    The scene is projected on a grid twice as fine, with four rays a pixel averaged in intensity, then blurred and given photon noise; in
+    one energy, or in many with views that are straightened afterwards, as far as may be.
     """
     rng = np.random.default_rng([seed, 40])
     drawn, slices = int(rng.choice(SIZES)), int(rng.choice([32, 40]))
@@ -46,16 +46,8 @@ def procedural_example(seed: int, bank: Bank, size: int | None = None) -> Exampl
 
     def make() -> tuple[np.ndarray, np.ndarray]:
         scene = softened(rng, draw_scene(rng, seed, grid))
-        fine = Grid(scene.shape, VOXEL_MM / FINE)  # type: ignore[arg-type]
-        exact = _line_integrals(scene, fine, scan)
-        strength = np.float32(log_uniform(rng, 0.4, 4.0) / max(float(exact.max()), 1e-6))
-        reference = coarsen(means_in_voxels(scene), FINE) * strength
-        if rng.random() < ONE_ENERGY:
-            line = _measured(rng, np.exp(-exact * strength), scan)
-            rest = rng.uniform(-0.04, 0.04) if rng.random() < 0.3 else 0.0
-            return line - np.float32(rest / max(float(line.max()), 1e-6)) * line**2, reference
-        line = _measured(rng, _many_energies(rng, scene, fine, scan, exact, strength), scan)
-        return _corrected(rng, line, _over_pixels(exact, scan) * strength), reference
+        line, strength = _views_of(rng, scene, Grid(scene.shape, VOXEL_MM / FINE), scan)  # type: ignore[arg-type]
+        return line, coarsen(means_in_voxels(scene), FINE) * strength
 
     values, reference = bank.get(("procedural", RECIPE, seed) if size is None else ("procedural", RECIPE, seed, size), make)
     return Example(f"procedural_{seed}", f"procedural_{seed}", Projections(values, scan), grid, reference, f"seed {seed}")
@@ -111,19 +103,32 @@ def draw_scan(rng: np.random.Generator, grid: Grid, pixels: tuple[float, float])
     return Scan.circular(dso_mm=dso, dsd_mm=dso, rows=rows, cols=math.ceil(width / pixel), pixel_mm=pixel, angles_deg=angles)
 
 
-def _line_integrals(scene: Volume, grid: Grid, scan: Scan) -> LineIntegrals:
+def _views_of(rng: np.random.Generator, scene: Volume, grid: Grid, scan: Scan) -> tuple[LineIntegrals, np.float32]:
+    """The measured views, and the factor by which the scene was made denser or fainter for them."""
+    exact = line_integrals(scene, grid, scan)
+    strength = np.float32(log_uniform(rng, 0.4, 4.0) / max(float(exact.max()), 1e-6))
+    if rng.random() < ONE_ENERGY:
+        line = _measured(rng, np.exp(-exact * strength), scan)
+        rest = rng.uniform(-0.04, 0.04) if rng.random() < 0.3 else 0.0
+        return np.asarray(line - rest / max(float(line.max()), 1e-6) * line**2, np.float32), strength
+    line = _measured(rng, many_energies(rng, scene, grid, scan, exact, float(strength)), scan)
+    return nearly_straight(rng, line, _over_pixels(exact, scan) * strength), strength
+
+
+def line_integrals(scene: Volume, grid: Grid, scan: Scan) -> LineIntegrals:
+    """Dimensionless line integrals [view, fine row, fine col] of a scene [z, y, x] in 1/mm, with `FINE` x `FINE` rays a pixel."""
     rows, cols = scan.shape
     rays = Scan((rows * FINE, cols * FINE), scan.source, scan.detector, scan.u / FINE, scan.v / FINE, scan.angles_deg)
     return Operator(rays, grid)(scene)
 
 
-def _many_energies(rng: np.random.Generator, scene: Volume, grid: Grid, scan: Scan, exact: LineIntegrals, strength: float) -> ViewValues:
+def many_energies(rng: np.random.Generator, scene: Volume, grid: Grid, scan: Scan, exact: LineIntegrals, strength: float) -> ViewValues:
     """The share of a tube's light along each ray [view, fine row, fine col], where the scene is soft tissue and bone as at 30 keV."""
     beam = tube_beam(float(rng.uniform(40, 90)), log_uniform(rng, 0.25, 1.5), 0.15).binned(ENERGIES)
     mu_soft, mu_bone = (float(attenuation(name, 30.0)[0]) for name in ("soft", "bone"))
-    bone_mm = _line_integrals(split_materials(scene, mu_soft, mu_bone)[1], grid, scan)
-    soft_mm = np.maximum(exact - np.float32(mu_bone) * bone_mm, 0) / np.float32(mu_soft)
-    return transmission(soft_mm * np.float32(strength), bone_mm * np.float32(strength), beam)
+    bone_mm = line_integrals(split_materials(scene, mu_soft, mu_bone)[1], grid, scan)
+    soft_mm = np.maximum(exact - np.float32(mu_bone) * bone_mm, 0) / mu_soft
+    return transmission(np.asarray(strength * soft_mm, np.float32), np.asarray(strength * bone_mm, np.float32), beam)
 
 
 def means_in_voxels(scene: Volume) -> NewVolume:
@@ -141,13 +146,13 @@ def _measured(rng: np.random.Generator, light: ViewValues, scan: Scan) -> LineIn
     """What the detector makes of the light behind the object: blur, averages over pixels, photon and readout noise."""
     if rng.random() < 0.7:
         blur = rng.uniform(0, 1.4)
-        light = gaussian_filter(light, (0, blur, blur), mode="nearest")
+        light = np.asarray(gaussian_filter(light, (0, blur, blur), mode="nearest"), np.float32)
     light = _over_pixels(light, scan)
     if rng.random() < 0.92:
         photons = log_uniform(rng, 2e3, 4e5)
         counts = rng.poisson(light * photons) + rng.normal(0, min(10, 0.1 * math.sqrt(photons)), light.shape)
-        light = np.maximum(counts, 0.5) / photons
-    return (-np.log(light)).astype(np.float32)
+        light = np.asarray(np.maximum(counts, 0.5) / photons, np.float32)
+    return np.asarray(-np.log(light), np.float32)
 
 
 def _over_pixels(rays: ViewValues, scan: Scan) -> ViewValues:
@@ -155,10 +160,10 @@ def _over_pixels(rays: ViewValues, scan: Scan) -> ViewValues:
     return rays.reshape(len(scan), rows, FINE, cols, FINE).mean(axis=(2, 4))
 
 
-def _corrected(rng: np.random.Generator, line: LineIntegrals, exact: LineIntegrals) -> LineIntegrals:
-    """Line integrals of many energies, linearised by a percentage that is near the best or not, in the grey scale of the ``exact`` ones.
+def nearly_straight(rng: np.random.Generator, line: LineIntegrals, exact: LineIntegrals) -> LineIntegrals:
+    """Line integrals [view, row, col] (dimensionless) of many energies, linearised by a percentage from none to half more than the best.
 
-    No user knows the best percentage, and none straightens two materials.
+    They are in the grey scale of the ``exact`` ones. No user knows the best percentage, and none straightens two materials.
     """
     p, wanted = line.ravel().astype(np.float64), exact.ravel().astype(np.float64)
     a, b = np.linalg.lstsq(np.array([[p @ p, p @ p**2], [p @ p**2, p**2 @ p**2]]), [p @ wanted, p**2 @ wanted], rcond=None)[0]

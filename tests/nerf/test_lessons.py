@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fewview.geometry import Grid
+from fewview.geometry import Grid, Scan
 from fewview.nerf.patchwise import __main__ as command
 from fewview.nerf.patchwise import lessons, procedural_lessons, scales
 from fewview.nerf.patchwise.learner import LEARNER, OUTSIDE, Network, correction
@@ -17,9 +17,10 @@ from fewview.nerf.patchwise.lessons import Lesson, LessonSettings, batch_loss, e
 from fewview.nerf.patchwise.procedural_lessons import key_of_lessons
 from fewview.nerf.training.bank import Bank
 from fewview.nerf.training.checkpoint import module_of, read_checkpoint
-from fewview.nerf.training.procedural import VALIDATION, means_in_voxels
+from fewview.nerf.training.procedural import VALIDATION, line_integrals, many_energies, means_in_voxels, nearly_straight
 from fewview.nerf.weights import SHA256, shipped_checkpoint
 from fewview.nerf.weights.__main__ import main as to_ship
+from fewview.recon.physics.tables import attenuation
 from scipy.ndimage import uniform_filter
 
 SMALL = scales.Scales(fine=6, middle=8, coarse=8)
@@ -98,6 +99,27 @@ def test_the_reference_of_a_procedural_scan_is_the_mean_of_what_was_scanned() ->
     assert means[2, 2, 2] == pytest.approx(64 * 0.75**3)
     assert means[2, 2, 1] == pytest.approx(64 * 0.75**2 / 8)
     assert means.sum() == pytest.approx(64)
+
+
+def test_views_of_many_energies_are_too_faint_behind_long_paths_until_they_are_straightened() -> None:
+    """Bodies of soft tissue, whose attenuation falls with energy, so that what is left of the light is harder; bone hardens it more."""
+    scan = Scan.circular(dso_mm=80, dsd_mm=80, rows=4, cols=24, pixel_mm=1.0, angles_deg=[0.0, 90.0])
+    grid = Grid((8, 48, 48), 0.5)
+    _, y, x = np.meshgrid(grid.z_mm, grid.y_mm, grid.x_mm, indexing="ij")
+    shares = []
+    for mu in (float(attenuation("soft", 30.0)[0]), float(attenuation("bone", 30.0)[0])):
+        scene = np.float32(mu) * (x**2 + y**2 < 10**2).astype(np.float32)
+        exact = line_integrals(scene, grid, scan)
+        line = -np.log(many_energies(np.random.default_rng(1), scene, grid, scan, exact, 1.0))
+        deep, thin = exact > 0.8 * exact.max(), (exact > 0.02 * exact.max()) & (exact < 0.3 * exact.max())
+        shares.append(float((line[deep] / exact[deep]).mean() / (line[thin] / exact[thin]).mean()))
+    assert 0.9 < shares[0] < 0.99
+    assert shares[1] < shares[0] - 0.1
+    bent = np.float32(0.6) * (exact - np.float32(0.05) * exact**2)  # another grey scale, and beam hardening
+    straight = [nearly_straight(np.random.default_rng(seed), bent, exact) for seed in range(20)]
+    left = [float(np.abs(s - exact).max() / exact.max()) for s in straight]
+    assert min(left) < 0.02
+    assert all((s * exact).sum() == pytest.approx((s**2).sum(), rel=1e-5) for s in straight)  # as bright as the exact ones
 
 
 def test_a_correction_is_the_mean_over_mirror_images(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from fewview.nerf.patchwise.lessons import Lesson, LessonSettings, batch_loss, e
 from fewview.nerf.patchwise.procedural_lessons import key_of_lessons
 from fewview.nerf.training.bank import Bank
 from fewview.nerf.training.checkpoint import module_of, read_checkpoint
-from fewview.nerf.training.procedural import VALIDATION, line_integrals, many_energies, means_in_voxels, nearly_straight
+from fewview.nerf.training.procedural import VALIDATION, line_integrals, many_energies, means_in_voxels, nearly_straight, with_means
 from fewview.nerf.weights import SHA256, shipped_checkpoint
 from fewview.nerf.weights.__main__ import main as to_ship
 from fewview.recon.physics.tables import attenuation
@@ -91,14 +91,18 @@ def test_air_and_what_not_all_views_see_count_less() -> None:
     assert weight.ravel().tolist() == pytest.approx([lessons.AIR, 1, OUTSIDE])
 
 
-def test_the_reference_of_a_procedural_scan_is_the_mean_of_what_was_scanned() -> None:
-    """A single bright voxel of the fine grid, interpolated linearly, spreads 1/8 of itself along each axis into each neighbour."""
+def test_what_is_projected_of_a_scene_has_the_means_of_the_scene() -> None:
+    """A single bright voxel, interpolated linearly, spreads 1/8 of itself along each axis into each neighbour."""
     scene = np.zeros((6, 6, 6), np.float32)
     scene[2, 2, 2] = 64
     means = means_in_voxels(scene)
     assert means[2, 2, 2] == pytest.approx(64 * 0.75**3)
     assert means[2, 2, 1] == pytest.approx(64 * 0.75**2 / 8)
     assert means.sum() == pytest.approx(64)
+    ball = np.float32(np.linalg.norm(np.indices((24, 24, 24)) - 11.5, axis=0) < 8)
+    blocks = [v.reshape(12, 2, 12, 2, 12, 2).mean(axis=(1, 3, 5)) for v in (ball, means_in_voxels(ball), means_in_voxels(with_means(ball)))]
+    smooth, kept = (np.sqrt(((v - blocks[0]) ** 2).mean()) for v in blocks[1:])
+    assert kept < 0.25 * smooth
 
 
 def test_views_of_many_energies_are_too_faint_behind_long_paths_until_they_are_straightened() -> None:

@@ -32,7 +32,7 @@ lint: .venv/.dev
 train-small: .venv/.dev
 	$(MAKE) $(NETWORKS:%=$(TRAINED)/%.pt)
 
-# train-shipped: the weights that come with fewview, made anew from procedural volumes alone. The scans in trained/bank, an hour on two
+# train-shipped: the weights that come with fewview, made anew from procedural volumes alone. The scans in trained/bank, 1.5 hours of two
 # cores, are kept; the training takes minutes on a GPU, and a day on two cores with DEVICE=cpu. docs/model_cards.md says how the files that
 # come with fewview were made. The last lines make the intervals of tvnet and total variation (docs/intervals.md) and the weights of wcrr
 # (docs/wcrr.md), in some minutes.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import convolve1d, gaussian_filter
 
-from ...base.shapes import LineIntegrals, NewVolume, ViewValues, Volume
+from ...base.shapes import Float, LineIntegrals, NewVolume, ViewValues, Volume
 from ...data import Projections
 from ...data.phantom.procedural.bodies import log_uniform
 from ...data.phantom.procedural.kinds_of_volumes import random_volume
@@ -29,6 +29,8 @@ VALIDATION = range(100_000, 100_008)  # seeds of the scans that choose the best 
 SIZES = (64, 64, 96, 128, 128)  # voxels across, each as often as it is here
 ONE_ENERGY, ENERGIES = 0.4, 6  # share of the scans with one energy; energies of the others
 FINE = 2  # the scanned volume and the rays are finer than the grid by this factor
+
+FineRays = Float[NDArray[np.float32], "view fine_row fine_col"]
 
 
 def procedural_example(seed: int, bank: Bank, size: int | None = None) -> Example:
@@ -151,20 +153,20 @@ def with_means(scene: Volume) -> NewVolume:
     return found
 
 
-def _measured(rng: np.random.Generator, light: ViewValues, scan: Scan) -> LineIntegrals:
+def _measured(rng: np.random.Generator, light: FineRays, scan: Scan) -> LineIntegrals:
     """What the detector makes of the light behind the object: blur, averages over pixels, photon and readout noise."""
     if rng.random() < 0.7:
         blur = rng.uniform(0, 1.4)
         light = np.asarray(gaussian_filter(light, (0, blur, blur), mode="nearest"), np.float32)
-    light = _over_pixels(light, scan)
+    signal = _over_pixels(light, scan)
     if rng.random() < 0.92:
         photons = log_uniform(rng, 2e3, 4e5)
-        counts = rng.poisson(light * photons) + rng.normal(0, min(10, 0.1 * math.sqrt(photons)), light.shape)
-        light = np.asarray(np.maximum(counts, 0.5) / photons, np.float32)
-    return np.asarray(-np.log(light), np.float32)
+        counts = rng.poisson(signal * photons) + rng.normal(0, min(10, 0.1 * math.sqrt(photons)), signal.shape)
+        signal = np.asarray(np.maximum(counts, 0.5) / photons, np.float32)
+    return np.asarray(-np.log(signal), np.float32)
 
 
-def _over_pixels(rays: ViewValues, scan: Scan) -> ViewValues:
+def _over_pixels(rays: FineRays, scan: Scan) -> ViewValues:
     rows, cols = scan.shape
     return rays.reshape(len(scan), rows, FINE, cols, FINE).mean(axis=(2, 4))
 

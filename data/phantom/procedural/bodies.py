@@ -156,6 +156,16 @@ def within(outer: Body, inner: Field, mu: float | Field, cover_mm: float = 0.0) 
     return Body(lambda p: np.minimum(outer.depth(p) - cover_mm, inner(p)), mu, outer.center_mm, outer.reach_mm)
 
 
+def wall(outer: Body, thick: Field) -> Field:
+    """What lies less than ``thick`` mm below the surface of a body, as a depth below the nearer of its two faces."""
+
+    def depth(points: Points) -> Depths:
+        below = outer.depth(points)
+        return np.minimum(below, thick(points) - below)
+
+    return depth
+
+
 def near_zero(noise: Noise, width: float) -> Field:
     """Curved sheets: where ``|noise| < width``, as a depth in mm. The slope of such noise is about one over twice its spacing."""
     scale = 1.6 * float(np.mean(noise.spacing_mm))

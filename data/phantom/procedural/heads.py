@@ -10,7 +10,7 @@ import numpy as np
 
 from ....base.shapes import Floats, Points, Volume
 from ..smooth_noise import Noise
-from .bodies import Body, Depths, Field, above, averaged, ellipsoid, log_uniform, near_zero, rod, rough, turned, within
+from .bodies import Body, Depths, Field, above, averaged, ellipsoid, log_uniform, near_zero, rod, rough, turned, wall, within
 
 Shape = tuple[int, int, int]
 THIN = 1 / 256  # of the box: the thinnest thing that is drawn
@@ -92,14 +92,10 @@ def _case(rng: np.random.Generator, at: Floats, half: Floats, large: float, size
     airy = rng.random() < 0.3
     inside = Body(outer.depth, 0.0 if airy else soft * float(rng.uniform(0.85, 1.1)), outer.center_mm, outer.reach_mm)
     amount = float(rng.uniform(0.1, 0.6))
-
-    def wall(p: Points) -> Depths:
-        """Below the nearer of its two faces."""
-        return np.minimum(outer.depth(p), np.maximum(thick * (1 + amount * uneven(p)), THIN * size) - outer.depth(p))
-
+    sides = wall(outer, lambda p: np.maximum(thick * (1 + amount * uneven(p)), THIN * size))
     open_at = above(windows, opened)
     dense = _uneven(rng, bone * float(rng.uniform(0.6, 1.1)), size * log_uniform(rng, 0.01, 0.05))
-    bodies = [inside, Body(lambda p: np.minimum(wall(p), open_at(p)), dense, outer.center_mm, outer.reach_mm)]
+    bodies = [inside, Body(lambda p: np.minimum(sides(p), open_at(p)), dense, outer.center_mm, outer.reach_mm)]
     if airy or rng.random() < 0.3:
         spacing = large * log_uniform(rng, 0.02, 0.08)
         leaves = near_zero(Noise.seeded(rng, spacing), _half_width(spacing, size * log_uniform(rng, THIN, 0.012)))

@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from ....base.shapes import Points, Volume
+from ....base.shapes import Volume
 from ..smooth_noise import Noise
-from .bodies import Body, Depths, Triple, above, averaged, ellipsoid, log_uniform, near_zero, rod, rough, turned, within
+from .bodies import Body, Triple, above, averaged, ellipsoid, log_uniform, near_zero, rod, rough, turned, wall, within
 
 Shape = tuple[int, int, int]
 
@@ -50,13 +50,9 @@ def _case(rng: np.random.Generator, at: Triple, half: Triple, large: float, size
     windows, opened = Noise.seeded(rng, large * log_uniform(rng, 0.03, 0.12)), float(rng.uniform(-2.5, -0.7))
     airy = rng.random() < 0.35
     inside = Body(outer.depth, 0.0 if airy else soft * float(rng.uniform(0.85, 1.1)), outer.center_mm, outer.reach_mm)
-
-    def wall(p: Points) -> Depths:
-        """Below the nearer of its two faces."""
-        return np.minimum(outer.depth(p), thick * np.maximum(1 + 0.6 * uneven(p), 0.6) - outer.depth(p))
-
+    sides = wall(outer, lambda p: thick * np.maximum(1 + 0.6 * uneven(p), 0.6))
     open_at = above(windows, opened)
-    bodies = [inside, Body(lambda p: np.minimum(wall(p), open_at(p)), bone, outer.center_mm, outer.reach_mm)]
+    bodies = [inside, Body(lambda p: np.minimum(sides(p), open_at(p)), bone, outer.center_mm, outer.reach_mm)]
     if airy or rng.random() < 0.3:
         spacing = large * log_uniform(rng, 0.02, 0.06)
         leaves = near_zero(Noise.seeded(rng, spacing), max(0.25 * size / 64 / (1.6 * spacing), float(rng.uniform(0.12, 0.3))))

@@ -32,7 +32,7 @@ GREY_SCANS = 500  # scans, about so many, over which the grey scale of the targe
 RESIDUAL = ("first", "middle", "coarse", "back", "last", "up1", "up2")  # layers that are added to what they are given
 PRESETS: Mapping[str, Architecture | Scales] = {"small": Architecture(), "scales": Scales()}
 ALIKE = {
-    "pool": 2, "views": (13, 13, 18, 26, 26, 52), "selections": ("evenly", "evenly", "evenly", "random"), "check_scans": 4,
+    "pool": 2, "views": (13, 18, 26, 26, 36, 52), "selections": ("evenly", "evenly", "evenly", "random"), "check_scans": 4,
     "check_views": (26,), "clip": 1.0, "betas": (0.9, 0.99),
 }  # fmt: skip
 TRAINING = {

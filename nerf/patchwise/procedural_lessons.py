@@ -17,7 +17,7 @@ from ..training.bank import Bank
 from ..training.procedural import RECIPE, procedural_example
 from .lessons import Lesson, lesson, lesson_arrays
 
-LESSONS = 3  # how they are made of a scan: their views, and total variation of these
+LESSONS = 2  # how they are made of a scan: their views, and total variation of these
 
 
 def procedural_lessons(seed: int, folder: str | Path, size: int | None = None) -> tuple[NDArray[Any], ...]:

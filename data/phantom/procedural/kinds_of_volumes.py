@@ -158,9 +158,7 @@ def limb(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
 
 
 KINDS = (foam, fibres, blobs, plates, layers, porous_bone, part, grains, limb, skull, head)
-FAMILIES: Mapping[str, Family] = {
-    f.__name__: f for f in (foam, fibres, blobs, plates, layers, porous_bone, part, grains, limb, skull, head)
-}
+FAMILIES: Mapping[str, Family] = {f.__name__: f for f in KINDS}
 OFTEN = {"skull": 4, "head": 8}  # thin walls around faint matter are the hardest from few views, and what small animals are made of
 
 

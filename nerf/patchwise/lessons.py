@@ -166,17 +166,22 @@ def batch_loss(module: Network, group: Sequence[Lesson], settings: LessonSetting
     return torch.where(losses < MOST, losses, MOST * (1 + torch.log(losses.clamp(min=MOST) / MOST))).mean()
 
 
+def _begins(size: int, edge: int, around: tuple[int, int]) -> tuple[int, int]:
+    """The first and the last voxel at which a patch about the object may begin; where it holds more than that, the one in the middle."""
+    beyond, most = edge // 4, max(size - edge, 0)
+    low, high = (min(max(begin, 0), most) for begin in (around[0] - beyond, around[1] + 1 + beyond - edge))
+    return (low, high) if low <= high else ((low + high) // 2, (low + high) // 2)
+
+
 def _cut(given: Lesson, edge: int, place: Sequence[float]) -> Float[Tensor, "channel z y x"]:
     """A patch of all slices, (two volumes, correction, weight); its voxels at faces inside the volume have no weight.
 
     It reaches beyond the object by at most a quarter of its edge; one in eight lies anywhere.
     """
-    shape, margin, beyond = given.wanted.shape[1:], ScaleNetwork.margin, edge // 4
+    shape, margin, anywhere = given.wanted.shape[1:], ScaleNetwork.margin, place[2] < 1 / 8
     begin = []
-    for draw, n, (first, last) in zip(place, shape, given.around, strict=False):
-        most = max(n - edge, 0)
-        low, high = (0, most) if place[2] < 1 / 8 else (min(max(first - beyond, 0), most), min(max(last + 1 + beyond - edge, 0), most))
-        low, high = (low, high) if low <= high else ((low + high) // 2,) * 2
+    for draw, n, around in zip(place[:2], shape, given.around, strict=True):
+        low, high = (0, max(n - edge, 0)) if anywhere else _begins(n, edge, around)
         begin.append(low + int(draw * (high - low + 1)))
     y, x = (slice(b, b + edge) for b in begin)
     inner = tuple(slice(margin * (b > 0), edge - margin * (b + edge < n)) for b, n in zip(begin, shape, strict=True))

@@ -172,6 +172,11 @@ def near_zero(noise: Noise, width: float) -> Field:
     return lambda p: scale * (width - np.abs(noise(p)))
 
 
+def sheets(noise: Noise, thick_mm: float) -> Field:
+    """Curved sheets of about this thickness, as a depth in mm."""
+    return near_zero(noise, thick_mm / (3.2 * float(np.mean(noise.spacing_mm))))
+
+
 def above(noise: Noise, level: float) -> Field:
     """Blobs: where ``noise > level``, as a depth in mm."""
     scale = 1.6 * float(np.mean(noise.spacing_mm))

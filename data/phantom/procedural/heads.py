@@ -11,7 +11,7 @@ import numpy as np
 
 from ....base.shapes import Floats, Points, Volume
 from ..smooth_noise import Noise
-from .bodies import Body, Depths, Field, above, averaged, ellipsoid, log_uniform, near_zero, rod, rough, turned, wall, within
+from .bodies import Body, Field, above, averaged, ellipsoid, log_uniform, rod, rough, sheets, turned, wall, within
 
 Shape = tuple[int, int, int]
 THIN = 1 / 256  # of the box: the thinnest thing that is drawn
@@ -59,14 +59,11 @@ def _flesh(rng: np.random.Generator, middle: Floats, large: float, size: float, 
     parts.append(body)
     if rng.random() < 0.6:  # fat between muscles
         spacing = large * log_uniform(rng, 0.06, 0.2)
-        parts.append(within(body, near_zero(Noise.seeded(rng, spacing), _half_width(spacing, THIN * size * log_uniform(rng, 1, 3))), fat))
+        parts.append(within(body, sheets(Noise.seeded(rng, spacing), THIN * size * log_uniform(rng, 1, 3)), fat))
     if rng.random() < 0.6:  # a layer of fat below the skin
         deep, thick, wavy = *(THIN * size * rng.uniform((1, 1.5), (3, 5))), Noise.seeded(rng, 0.15 * large)
-
-        def below(p: Points) -> Depths:
-            return np.minimum(body.depth(p) - deep, deep + thick * (1 + 0.8 * wavy(p)) - body.depth(p))
-
-        parts.append(Body(below, fat, body.center_mm, body.reach_mm))
+        inner = Body(lambda p: body.depth(p) - deep, 0.0)
+        parts.append(Body(wall(inner, lambda p: thick * (1 + 0.8 * wavy(p))), fat, body.center_mm, body.reach_mm))
     return body, parts
 
 
@@ -74,14 +71,9 @@ def _cloth(rng: np.random.Generator, middle: Floats, large: float, size: float, 
     """Pieces of a thin faint sheet in the air around the head: a cloth, or loose skin."""
     spacing = large * log_uniform(rng, 0.1, 0.4)
     wide = ellipsoid(middle, large * rng.uniform(0.45, 0.65, 3), 0.0, turned(rng))
-    sheet = near_zero(Noise.seeded(rng, spacing), _half_width(spacing, THIN * size * float(rng.uniform(0.7, 1.5))))
+    sheet = sheets(Noise.seeded(rng, spacing), THIN * size * float(rng.uniform(0.7, 1.5)))
     partly = above(Noise.seeded(rng, spacing), float(rng.uniform(-0.5, 0.8)))
     return within(wide, lambda p: np.minimum(sheet(p), partly(p)), soft * float(rng.uniform(0.3, 1.0)))
-
-
-def _half_width(spacing: float, thickness: float) -> float:
-    """The ``width`` of `near_zero` whose sheets are as thick as this."""
-    return 0.5 * thickness / (1.6 * spacing)
 
 
 def _case(rng: np.random.Generator, at: Floats, half: Floats, large: float, size: float, bone: float, soft: float) -> list[Body]:
@@ -99,7 +91,7 @@ def _case(rng: np.random.Generator, at: Floats, half: Floats, large: float, size
     bodies = [inside, Body(lambda p: np.minimum(sides(p), open_at(p)), dense, outer.center_mm, outer.reach_mm)]
     if airy or rng.random() < 0.3:
         spacing = large * log_uniform(rng, 0.02, 0.08)
-        leaves = near_zero(Noise.seeded(rng, spacing), _half_width(spacing, size * log_uniform(rng, THIN, 0.012)))
+        leaves = sheets(Noise.seeded(rng, spacing), size * log_uniform(rng, THIN, 0.012))
         bodies.append(within(outer, leaves, bone * float(rng.uniform(0.3, 1)), thick))
     return bodies
 
@@ -114,9 +106,9 @@ def _granular(rng: np.random.Generator, at: Floats, large: float, size: float, b
 def _splinters(rng: np.random.Generator, flesh: Body, large: float, size: float, bone: float) -> Body:
     """Pieces of thin curved sheets here and there in the flesh."""
     spacing = large * log_uniform(rng, 0.03, 0.12)
-    sheets = near_zero(Noise.seeded(rng, spacing), _half_width(spacing, size * log_uniform(rng, THIN, 0.014)))
+    thin = sheets(Noise.seeded(rng, spacing), size * log_uniform(rng, THIN, 0.014))
     there = above(Noise.seeded(rng, 2 * spacing), float(rng.uniform(0.6, 2)))
-    return within(flesh, lambda p: np.minimum(sheets(p), there(p)), bone * float(rng.uniform(0.5, 1.1)), 0.03 * large)
+    return within(flesh, lambda p: np.minimum(thin(p), there(p)), bone * float(rng.uniform(0.5, 1.1)), 0.03 * large)
 
 
 def _piece(rng: np.random.Generator, at: Floats, radius: float, size: float, bone: float, soft: float) -> list[Body]:

@@ -22,11 +22,12 @@ from ...recon.physics.tables import attenuation, tube_beam
 from .bank import Bank
 from .learner import Example
 
-RECIPE = 6  # of these scans: a bank that was made by an earlier one is not taken for it
+RECIPE = 7  # of these scans: a bank that was made by an earlier one is not taken for it
 VIEWS = 60  # views of each scan, of which training takes fewer
 VOXEL_MM = 0.25  # the networks are told no lengths, so that any number will do
 VALIDATION = range(100_000, 100_008)  # seeds of the scans that choose the best weights
 SIZES = (64, 64, 96, 128, 128)  # voxels across, each as often as it is here
+LARGE = 0.4  # share of the scenes with one object that fills the slices
 ONE_ENERGY, ENERGIES = 0.4, 6  # share of the scans with one energy; energies of the others
 FINE = 2  # the scanned volume and the rays are finer than the grid by this factor
 
@@ -56,23 +57,50 @@ def procedural_example(seed: int, bank: Bank, size: int | None = None) -> Exampl
 
 
 def draw_scene(rng: np.random.Generator, seed: int, grid: Grid) -> Volume:
-    """A volume of one family, often with regions where another family takes its place, and sometimes with holes."""
+    """A volume [z, y, x] in 1/mm on a grid `FINE` times as fine: an object that fills the slices, or a smaller one among still smaller ones.
+
+    What is small in the field of view has details that are small in voxels, and air around it: so do animals lie in a scanner.
+    """
     nz, ny, nx = (FINE * n for n in grid.shape)
-    middle = slice((ny - nz) // 2, (ny - nz) // 2 + nz)  # of a cube
-
-    def volume(number: int) -> Volume:
-        return random_volume((nz, ny, nx), VOXEL_MM / FINE, number, fine=1)
-
-    axis = ((np.arange(nx) + 0.5) / nx - 0.5).astype(np.float32)
-    points = np.stack([p.ravel() for p in np.meshgrid(axis[middle], axis, axis, indexing="ij")])[::-1]
-    scene = volume(8 * seed)
-    for other in range(int(rng.choice([0, 0, 1, 2]))):
-        where = Noise.seeded(rng, log_uniform(rng, 0.08, 0.4))(points).reshape(scene.shape) > rng.uniform(-0.8, 0.8)
-        put = volume(8 * seed + 1 + other) if rng.random() < 0.85 else np.zeros_like(scene)
-        inside = (scene > 0) & where & ((put > 0) if rng.random() < 0.5 else True)
-        scene = np.where(inside, put, scene)
+    edges = [nx] if rng.random() < LARGE else [round(nx * share) for share in (rng.uniform(0.4, 0.75), *_shares_beside(rng))]
+    scene = np.zeros((nz, ny, nx), np.float32)
+    for number, edge in enumerate(edges):
+        shape = (min(nz, edge), edge, edge)
+        drawn = draw_object(rng, 8 * seed, shape) if number == 0 else _volume(8 * seed + 2 + number, shape)
+        near = 0.5 if number else 0.25  # of what is free: the first object lies near the axis
+        begin = [int((n - m) * (0.5 + rng.uniform(-near, near))) for n, m in zip(scene.shape, shape, strict=True)]
+        z, y, x = (slice(b, b + m) for b, m in zip(begin, shape, strict=True))
+        scene[z, y, x] = np.where(scene[z, y, x] > 0, scene[z, y, x], drawn)
+    axis = (np.arange(nx) + 0.5) / nx - 0.5
     round_ = (axis[:, None] ** 2 + axis[None, :] ** 2) < 0.48**2
     return np.ascontiguousarray(scene * round_, dtype=np.float32)
+
+
+def _shares_beside(rng: np.random.Generator) -> list[float]:
+    """How wide the objects beside a smaller one are, as shares of the slices."""
+    return [float(rng.uniform(0.08, 0.3)) for _ in range(int(rng.integers(0, 6)))]
+
+
+def draw_object(rng: np.random.Generator, number: int, shape: tuple[int, int, int]) -> Volume:
+    """A volume [z, y, x] in 1/mm of one family, often with regions where another family takes its place, and sometimes with holes.
+
+    It is drawn from the seed ``number`` and the two that follow.
+    """
+    nz, ny, nx = shape
+    axis = ((np.arange(nx) + 0.5) / nx - 0.5).astype(np.float32)
+    middle = slice((ny - nz) // 2, (ny - nz) // 2 + nz)  # of a cube
+    points = np.stack([p.ravel() for p in np.meshgrid(axis[middle], axis, axis, indexing="ij")])[::-1]
+    scene = _volume(number, shape)
+    for other in range(int(rng.choice([0, 0, 1, 2]))):
+        where = Noise.seeded(rng, log_uniform(rng, 0.08, 0.4))(points).reshape(shape) > rng.uniform(-0.8, 0.8)
+        put = _volume(number + 1 + other, shape) if rng.random() < 0.85 else np.zeros_like(scene)
+        inside = (scene > 0) & where & ((put > 0) if rng.random() < 0.5 else True)
+        scene = np.where(inside, put, scene)
+    return scene
+
+
+def _volume(number: int, shape: tuple[int, int, int]) -> Volume:
+    return random_volume(shape, VOXEL_MM / FINE, number, fine=1)
 
 
 def softened(rng: np.random.Generator, scene: Volume) -> Volume:

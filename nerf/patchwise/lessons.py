@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from ...base.settings import Count, Positive, Seed, checked
-from ...base.shapes import Bool, Float, Volume
+from ...base.shapes import Bool, Float, Int, Volume
 from ..training.examples import draw_views
 from ..training.learner import Example
 from ..training.state import step_generator
@@ -39,8 +39,8 @@ KEEPS = 0.999  # of the running mean of the weights, a step
 @dataclass(frozen=True, eq=False)
 class Lesson:
     """One scan from some of its views: the two volumes that the network sees and the correction that it should find, in units of the
-    object's grey scale, the weight of each voxel, and the facts about the scan. ``error`` is the weighted mean square of the correction,
-    and ``around`` the first and the last row, and column, of the object (y, x).
+    object's grey scale, the weight of each voxel, and the facts about the scan. ``error`` is the weighted mean square of the correction in
+    the object, and ``columns`` are the places (y, x) of the columns of voxels that hold some of it.
     """
 
     volumes: Float[Tensor, "volume z y x"]
@@ -48,7 +48,7 @@ class Lesson:
     weight: Float[Tensor, "z y x"]
     facts: Float[Tensor, "facts"]
     error: float
-    around: tuple[tuple[int, int], tuple[int, int]]
+    columns: Int[NDArray[np.intp], "column 2"]
 
 
 def lesson_arrays(example: Example, number: int) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
@@ -76,22 +76,18 @@ def lesson_weight(volume: Volume, seen: Bool[NDArray[np.bool_], "z y x"]) -> Flo
 def lesson(kept: NDArray[np.float16], facts: NDArray[np.float32], device: torch.device) -> Lesson:
     """The lesson on the device; ``kept`` [4, z, y, x] is dimensionless, as `lesson_arrays` gives it."""
     whole, told = torch.from_numpy(kept).to(device), torch.from_numpy(facts).to(device)
-    size = _mean_square(whole[2].float(), whole[3].float())
-    return Lesson(whole[:2], whole[2], whole[3], told, max(size, 1e-6), _around(kept[3] > AIR))
-
-
-def _around(inside: NDArray[np.bool_]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """The first and the last row and column that hold something; of an empty volume, all."""
-    lines = [np.flatnonzero(inside.any(axis=axes)) for axes in ((0, 2), (0, 1))]
-    y, x = ((int(n[0]), int(n[-1])) if len(n) else (0, size - 1) for n, size in zip(lines, inside.shape[1:], strict=True))
-    return y, x
+    inside = kept[3] > AIR
+    weight = whole[3].float() * torch.from_numpy(inside).to(device) if inside.any() else whole[3].float()
+    size = _mean_square(whole[2].float(), weight)
+    return Lesson(whole[:2], whole[2], whole[3], told, max(size, 1e-6), np.argwhere(inside.any(axis=0)))
 
 
 def error_left(module: Network, given: Lesson) -> float:
     """The weighted squared error with the network's correction, as a share of that of total variation."""
     with torch.no_grad():
         found = module.net(given.volumes.float(), given.facts).float()
-    return _mean_square(found - given.wanted.float(), given.weight.float()) / given.error
+    weight = given.weight.float()
+    return _mean_square(found - given.wanted.float(), weight) / max(_mean_square(given.wanted.float(), weight), 1e-6)
 
 
 def _mean_square(x: Float[Tensor, "z y x"], weight: Float[Tensor, "z y x"]) -> float:
@@ -166,23 +162,15 @@ def batch_loss(module: Network, group: Sequence[Lesson], settings: LessonSetting
     return torch.where(losses < MOST, losses, MOST * (1 + torch.log(losses.clamp(min=MOST) / MOST))).mean()
 
 
-def _begins(size: int, edge: int, around: tuple[int, int]) -> tuple[int, int]:
-    """The first and the last voxel at which a patch about the object may begin; where it holds more than that, the one in the middle."""
-    beyond, most = edge // 4, max(size - edge, 0)
-    low, high = (min(max(begin, 0), most) for begin in (around[0] - beyond, around[1] + 1 + beyond - edge))
-    return (low, high) if low <= high else ((low + high) // 2, (low + high) // 2)
-
-
 def _cut(given: Lesson, edge: int, place: Sequence[float]) -> Float[Tensor, "channel z y x"]:
     """A patch of all slices, (two volumes, correction, weight); its voxels at faces inside the volume have no weight.
 
-    It reaches beyond the object by at most a quarter of its edge; one in eight lies anywhere.
+    Its middle is a column of the object, if there is one; of one in eight, any column.
     """
-    shape, margin, anywhere = given.wanted.shape[1:], ScaleNetwork.margin, place[2] < 1 / 8
-    begin = []
-    for draw, n, around in zip(place[:2], shape, given.around, strict=True):
-        low, high = (0, max(n - edge, 0)) if anywhere else _begins(n, edge, around)
-        begin.append(low + int(draw * (high - low + 1)))
+    shape, margin, held = given.wanted.shape[1:], ScaleNetwork.margin, len(given.columns)
+    anywhere = place[2] < 1 / 8 or not held
+    spot = [int(draw * n) for draw, n in zip(place, shape)] if anywhere else given.columns[int(place[0] * held)]
+    begin = [int(np.clip(m - edge // 2, 0, max(n - edge, 0))) for m, n in zip(spot, shape, strict=True)]
     y, x = (slice(b, b + edge) for b in begin)
     inner = tuple(slice(margin * (b > 0), edge - margin * (b + edge < n)) for b, n in zip(begin, shape, strict=True))
     weight = torch.zeros_like(given.weight[:, y, x])

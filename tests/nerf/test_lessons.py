@@ -71,18 +71,22 @@ def test_the_loss_of_an_untrained_network_is_one_whatever_the_size_of_the_error(
     assert float(loss.detach()) == pytest.approx(20 * (1 + np.log(1000 / 20)), rel=0.02)
 
 
-def test_most_patches_lie_about_the_object() -> None:
-    """An object in one corner of the slices: a patch reaches a quarter of its edge beyond it, but for one in eight, which lies anywhere."""
+def test_the_middle_of_most_patches_lies_in_the_object() -> None:
+    """An object in a part of the slices; the middle of a patch is a column of it, but for one in eight, which is any."""
     kept = np.ones((4, 8, 96, 96), np.float16)
     kept[0] = np.arange(96, dtype=np.float16)[:, None]  # its row
+    kept[2, :, 60:80] = 2
     kept[3] = lessons.AIR
-    kept[3, :, 60:80, 5:9] = 1
+    kept[3, 3, 60:80, 50:90] = 1
     given = lesson(kept, np.zeros(6, np.float32), torch.device("cpu"))
-    assert given.around == ((60, 79), (5, 8))
-    rows = {int(lessons._cut(given, 32, (draw, 0.5, 0.5))[0, 0, 0, 0]) for draw in np.linspace(0, 0.999, 50)}
-    assert (min(rows), max(rows)) == (52, 56)
+    assert given.columns.shape == (20 * 40, 2)
+    assert given.error == pytest.approx(4)  # of the object alone
+    rows = {int(lessons._cut(given, 32, (draw, 0.5, 0.5))[0, 0, 0, 0]) for draw in np.linspace(0, 0.999, 200)}
+    assert rows == {min(middle - 16, 64) for middle in range(60, 80)}
     rows = {int(lessons._cut(given, 32, (draw, 0.5, 0.1))[0, 0, 0, 0]) for draw in np.linspace(0, 0.999, 200)}
     assert (min(rows), max(rows)) == (0, 64)
+    empty = lesson(np.where(np.arange(4)[:, None, None, None] == 3, np.float16(lessons.AIR), kept), np.zeros(6, np.float32), torch.device("cpu"))
+    assert lessons._cut(empty, 32, (0.5, 0.5, 0.5)).shape == (4, 8, 32, 32)
 
 
 def test_air_and_what_not_all_views_see_count_less() -> None:

@@ -169,7 +169,7 @@ def _cut(given: Lesson, edge: int, place: Sequence[float]) -> Float[Tensor, "cha
     """
     shape, margin, held = given.wanted.shape[1:], ScaleNetwork.margin, len(given.columns)
     anywhere = place[2] < 1 / 8 or not held
-    spot = [int(draw * n) for draw, n in zip(place, shape)] if anywhere else given.columns[int(place[0] * held)]
+    spot = [int(draw * n) for draw, n in zip(place[:2], shape, strict=True)] if anywhere else given.columns[int(place[0] * held)]
     begin = [int(np.clip(m - edge // 2, 0, max(n - edge, 0))) for m, n in zip(spot, shape, strict=True)]
     y, x = (slice(b, b + edge) for b in begin)
     inner = tuple(slice(margin * (b > 0), edge - margin * (b + edge < n)) for b, n in zip(begin, shape, strict=True))

@@ -57,7 +57,7 @@ def procedural_example(seed: int, bank: Bank, size: int | None = None) -> Exampl
 
 
 def draw_scene(rng: np.random.Generator, seed: int, grid: Grid) -> Volume:
-    """A volume [z, y, x] in 1/mm on a grid `FINE` times as fine: an object that fills the slices, or a smaller one among still smaller ones.
+    """A volume [z, y, x] in 1/mm on a grid `FINE` times as fine: an object that fills the slices, or a smaller one among yet smaller ones.
 
     What is small in the field of view has details that are small in voxels, and air around it: so do animals lie in a scanner.
     """

@@ -17,7 +17,15 @@ from fewview.nerf.patchwise.lessons import Lesson, LessonSettings, batch_loss, e
 from fewview.nerf.patchwise.procedural_lessons import key_of_lessons
 from fewview.nerf.training.bank import Bank
 from fewview.nerf.training.checkpoint import module_of, read_checkpoint
-from fewview.nerf.training.procedural import VALIDATION, line_integrals, many_energies, means_in_voxels, nearly_straight, with_means
+from fewview.nerf.training.procedural import (
+    VALIDATION,
+    draw_scene,
+    line_integrals,
+    many_energies,
+    means_in_voxels,
+    nearly_straight,
+    with_means,
+)
 from fewview.nerf.weights import SHA256, shipped_checkpoint
 from fewview.nerf.weights.__main__ import main as to_ship
 from fewview.recon.physics.tables import attenuation
@@ -85,7 +93,9 @@ def test_the_middle_of_most_patches_lies_in_the_object() -> None:
     assert rows == {min(middle - 16, 64) for middle in range(60, 80)}
     rows = {int(lessons._cut(given, 32, (draw, 0.5, 0.1))[0, 0, 0, 0]) for draw in np.linspace(0, 0.999, 200)}
     assert (min(rows), max(rows)) == (0, 64)
-    empty = lesson(np.where(np.arange(4)[:, None, None, None] == 3, np.float16(lessons.AIR), kept), np.zeros(6, np.float32), torch.device("cpu"))
+    empty = lesson(
+        np.where(np.arange(4)[:, None, None, None] == 3, np.float16(lessons.AIR), kept), np.zeros(6, np.float32), torch.device("cpu")
+    )
     assert lessons._cut(empty, 32, (0.5, 0.5, 0.5)).shape == (4, 8, 32, 32)
 
 
@@ -93,6 +103,21 @@ def test_air_and_what_not_all_views_see_count_less() -> None:
     volume = np.array([[[0.0, 1.0, 1.0]]], np.float32)
     weight = lessons.lesson_weight(volume, np.array([[[True, True, False]]]))
     assert weight.ravel().tolist() == pytest.approx([lessons.AIR, 1, OUTSIDE])
+
+
+def test_an_object_fills_the_slices_or_is_small_in_them() -> None:
+    """Of 30 scenes both kinds are there; nothing lies outside the circle that all views see, and the same seed draws the same scene."""
+    grid, held = Grid((6, 24, 24), 0.25), []
+    outside = np.hypot(*np.meshgrid(np.arange(48) - 23.5, np.arange(48) - 23.5)) > 0.48 * 48 + 1
+    for seed in range(30):
+        scene = draw_scene(np.random.default_rng([seed, 40]), seed, grid)
+        assert scene.shape == (12, 48, 48)
+        assert scene.min() >= 0
+        assert np.isfinite(scene).all()
+        assert not scene[:, outside].any()
+        held.append(float((scene > 0).any(axis=0).mean()))
+    assert np.quantile(held, 0.2) < 0.15 < 0.24 < np.quantile(held, 0.8)
+    assert np.array_equal(scene, draw_scene(np.random.default_rng([29, 40]), 29, grid))
 
 
 def test_what_is_projected_of_a_scene_has_the_means_of_the_scene() -> None:

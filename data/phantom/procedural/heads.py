@@ -1,4 +1,4 @@
-"""Heads of small animals from a seed, finer than `skulls`: walls of bone about one voxel of 128 thick, thin sheets in flesh and in air.
+"""Heads of small animals from a seed, finer than `skulls`: walls of bone, some of one voxel of 128, and thin sheets in flesh and in air.
 
 Contrast and texture were set after a look at four real heads and at quantiles of their grey values and gradients (docs/model_cards.md);
 nothing is copied from them. Lengths are shares of the box. What is thinnest is half a voxel of 128 thick, so that these are for
@@ -21,7 +21,7 @@ def head(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     """A head beside the axis: flesh under a skin, bony cases, granular and hollow bones, a paw, and now and then a tube or a cloth."""
     rng, size = np.random.default_rng([seed, 21]), min(shape[1:]) * voxel_mm
     large, bone = size * log_uniform(rng, 0.5, 1), log_uniform(rng, 0.1, 0.3)
-    soft = bone * log_uniform(rng, 0.05, 0.18)
+    soft = bone * log_uniform(rng, 0.06, 0.16)
     middle = (size - large) * rng.uniform(-0.4, 0.4, 3) * np.array([1, 1, 0.3])
     flesh, around = _flesh(rng, middle, large, size, soft)
     bodies = [_tube(rng, size, soft)] if rng.random() < 0.4 else []
@@ -32,8 +32,8 @@ def head(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     for _ in range(int(rng.integers(0, 4))):
         bodies.append(_granular(rng, middle + large * rng.uniform(-0.25, 0.25, 3), large, size, bone))
     bodies.append(_splinters(rng, flesh, large, size, bone))
-    for _ in range(int(rng.integers(3, 16))):
-        bodies += _piece(rng, middle + large * rng.uniform(-0.33, 0.33, 3), large * log_uniform(rng, 0.012, 0.06), size, bone, soft)
+    for _ in range(int(rng.integers(4, 20))):
+        bodies += _piece(rng, middle + large * rng.uniform(-0.33, 0.33, 3), large * log_uniform(rng, 0.015, 0.1), size, bone, soft)
     for _ in range(int(rng.integers(0, 3))):
         bodies += _paw(rng, middle + large * rng.uniform(-0.6, 0.6, 3), large, size, bone, soft)
     return averaged(bodies, shape, voxel_mm, fine)
@@ -77,10 +77,10 @@ def _cloth(rng: np.random.Generator, middle: Floats, large: float, size: float, 
 
 
 def _case(rng: np.random.Generator, at: Floats, half: Floats, large: float, size: float, bone: float, soft: float) -> list[Body]:
-    """A closed wall of one voxel or two of 128, uneven in thickness and density, with windows, around flesh or air with leaves in it."""
+    """A closed wall, uneven in thickness and density and with windows, around flesh or air with leaves in it."""
     lump = ellipsoid(at, half, 0.0, turned(rng), float(rng.choice([2.0, 2.0, 3.0])))
     outer = rough(lump, Noise.seeded(rng, large * log_uniform(rng, 0.05, 0.25)), large * float(rng.choice([0.004, 0.012, 0.03])))
-    thick, uneven = size * log_uniform(rng, 0.0045, 0.016), Noise.seeded(rng, large * log_uniform(rng, 0.03, 0.15))
+    thick, uneven = large * log_uniform(rng, 0.008, 0.06), Noise.seeded(rng, large * log_uniform(rng, 0.03, 0.15))
     windows, opened = Noise.seeded(rng, large * log_uniform(rng, 0.02, 0.12)), float(rng.uniform(-3, -0.7))
     airy = rng.random() < 0.3
     inside = Body(outer.depth, 0.0 if airy else soft * float(rng.uniform(0.85, 1.1)), outer.center_mm, outer.reach_mm)
@@ -91,7 +91,7 @@ def _case(rng: np.random.Generator, at: Floats, half: Floats, large: float, size
     bodies = [inside, Body(lambda p: np.minimum(sides(p), open_at(p)), dense, outer.center_mm, outer.reach_mm)]
     if airy or rng.random() < 0.3:
         spacing = large * log_uniform(rng, 0.02, 0.08)
-        leaves = sheets(Noise.seeded(rng, spacing), size * log_uniform(rng, THIN, 0.012))
+        leaves = sheets(Noise.seeded(rng, spacing), size * log_uniform(rng, THIN, 0.02))
         bodies.append(within(outer, leaves, bone * float(rng.uniform(0.3, 1)), thick))
     return bodies
 
@@ -106,7 +106,7 @@ def _granular(rng: np.random.Generator, at: Floats, large: float, size: float, b
 def _splinters(rng: np.random.Generator, flesh: Body, large: float, size: float, bone: float) -> Body:
     """Pieces of thin curved sheets here and there in the flesh."""
     spacing = large * log_uniform(rng, 0.03, 0.12)
-    thin = sheets(Noise.seeded(rng, spacing), size * log_uniform(rng, THIN, 0.014))
+    thin = sheets(Noise.seeded(rng, spacing), size * log_uniform(rng, THIN, 0.025))
     there = above(Noise.seeded(rng, 2 * spacing), float(rng.uniform(0.6, 2)))
     return within(flesh, lambda p: np.minimum(thin(p), there(p)), bone * float(rng.uniform(0.5, 1.1)), 0.03 * large)
 
@@ -114,7 +114,7 @@ def _splinters(rng: np.random.Generator, flesh: Body, large: float, size: float,
 def _piece(rng: np.random.Generator, at: Floats, radius: float, size: float, bone: float, soft: float) -> list[Body]:
     """A bone or a tooth: round or long, solid or hollow."""
     half = np.maximum(radius * np.array([1.0, rng.uniform(0.6, 1.4), rng.uniform(0.8, 3.5)]), THIN * size)
-    mu = bone * float(rng.uniform(0.7, 1.6))
+    mu = bone * float(rng.uniform(0.6, 1.6))
     whole = rough(ellipsoid(at, half, mu, turned(rng)), Noise.seeded(rng, radius), radius * float(rng.uniform(0, 0.3)))
     if rng.random() < 0.5:
         return [whole]

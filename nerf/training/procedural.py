@@ -22,7 +22,7 @@ from ...recon.physics.tables import attenuation, tube_beam
 from .bank import Bank
 from .learner import Example
 
-RECIPE = 7  # of these scans: a bank that was made by an earlier one is not taken for it
+RECIPE = 8  # of these scans: a bank that was made by an earlier one is not taken for it
 VIEWS = 60  # views of each scan, of which training takes fewer
 VOXEL_MM = 0.25  # the networks are told no lengths, so that any number will do
 VALIDATION = range(100_000, 100_008)  # seeds of the scans that choose the best weights

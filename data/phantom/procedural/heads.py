@@ -26,12 +26,13 @@ def head(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     flesh, around = _flesh(rng, middle, large, size, soft)
     bodies = [_tube(rng, size, soft)] if rng.random() < 0.4 else []
     bodies += around
-    for number in range(int(rng.integers(1, 5))):
+    for number in range(int(rng.integers(2, 9))):
         half = large * (rng.uniform(0.14, 0.34, 3) if number == 0 else rng.uniform(0.05, 0.18, 3))
         bodies += _case(rng, middle + large * rng.uniform(-0.24, 0.24, 3), half, large, size, bone, soft)
-    for _ in range(int(rng.integers(0, 4))):
+    for _ in range(int(rng.choice([0, 0, 1, 2]))):
         bodies.append(_granular(rng, middle + large * rng.uniform(-0.25, 0.25, 3), large, size, bone))
-    bodies.append(_splinters(rng, flesh, large, size, bone))
+    if rng.random() < 0.7:
+        bodies.append(_splinters(rng, flesh, large, size, bone))
     for _ in range(int(rng.integers(4, 20))):
         bodies += _piece(rng, middle + large * rng.uniform(-0.33, 0.33, 3), large * log_uniform(rng, 0.015, 0.1), size, bone, soft)
     for _ in range(int(rng.integers(0, 3))):
@@ -41,14 +42,14 @@ def head(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
 
 def _uneven(rng: np.random.Generator, mu: float, spacing: float) -> Field:
     """An attenuation that differs from place to place by a few tenths."""
-    noise, depth = Noise.seeded(rng, spacing), float(rng.uniform(0.03, 0.3))
+    noise, depth = Noise.seeded(rng, spacing), float(rng.uniform(0.0, 0.3))
     return lambda p: mu * (1 + depth * np.tanh(noise(p)))
 
 
 def _flesh(rng: np.random.Generator, middle: Floats, large: float, size: float, soft: float) -> tuple[Body, list[Body]]:
     """A lump of muscle under a skin with thin sheets of fat in it, and what lies loosely around it."""
     fat, coarse = soft * float(rng.uniform(0.5, 1.0)), Noise.seeded(rng, large * log_uniform(rng, 0.03, 0.15))
-    grain, rough_by, depth = Noise.seeded(rng, size * log_uniform(rng, 0.006, 0.02)), *rng.uniform(0, 0.12, 2)
+    grain, rough_by, depth = Noise.seeded(rng, size * log_uniform(rng, 0.006, 0.02)), *rng.uniform(0, 0.06, 2)
 
     def muscle(p: Points) -> Floats:
         return soft * (1 + depth * np.tanh(2 * coarse(p)) + rough_by * grain(p))
@@ -80,19 +81,19 @@ def _case(rng: np.random.Generator, at: Floats, half: Floats, large: float, size
     """A closed wall, uneven in thickness and density and with windows, around flesh or air with leaves in it."""
     lump = ellipsoid(at, half, 0.0, turned(rng), float(rng.choice([2.0, 2.0, 3.0])))
     outer = rough(lump, Noise.seeded(rng, large * log_uniform(rng, 0.05, 0.25)), large * float(rng.choice([0.004, 0.012, 0.03])))
-    thick, uneven = large * log_uniform(rng, 0.008, 0.06), Noise.seeded(rng, large * log_uniform(rng, 0.03, 0.15))
-    windows, opened = Noise.seeded(rng, large * log_uniform(rng, 0.02, 0.12)), float(rng.uniform(-3, -0.7))
+    thick, uneven = large * log_uniform(rng, 0.015, 0.06), Noise.seeded(rng, large * log_uniform(rng, 0.05, 0.25))
+    windows, opened = Noise.seeded(rng, large * log_uniform(rng, 0.05, 0.2)), float(rng.uniform(-4, -1))
     airy = rng.random() < 0.3
     inside = Body(outer.depth, 0.0 if airy else soft * float(rng.uniform(0.85, 1.1)), outer.center_mm, outer.reach_mm)
-    amount = float(rng.uniform(0.1, 0.6))
+    amount = float(rng.uniform(0.05, 0.5))
     sides = wall(outer, lambda p: np.maximum(thick * (1 + amount * uneven(p)), THIN * size))
     open_at = above(windows, opened)
-    dense = _uneven(rng, bone * float(rng.uniform(0.6, 1.1)), size * log_uniform(rng, 0.01, 0.05))
+    dense = _uneven(rng, bone * float(rng.uniform(0.35, 1.05)), size * log_uniform(rng, 0.02, 0.1))
     bodies = [inside, Body(lambda p: np.minimum(sides(p), open_at(p)), dense, outer.center_mm, outer.reach_mm)]
     if airy or rng.random() < 0.3:
-        spacing = large * log_uniform(rng, 0.02, 0.08)
+        spacing = large * log_uniform(rng, 0.04, 0.12)
         leaves = sheets(Noise.seeded(rng, spacing), size * log_uniform(rng, THIN, 0.02))
-        bodies.append(within(outer, leaves, bone * float(rng.uniform(0.3, 1)), thick))
+        bodies.append(within(outer, leaves, bone * float(rng.uniform(0.4, 1)), thick))
     return bodies
 
 
@@ -108,14 +109,14 @@ def _splinters(rng: np.random.Generator, flesh: Body, large: float, size: float,
     spacing = large * log_uniform(rng, 0.03, 0.12)
     thin = sheets(Noise.seeded(rng, spacing), size * log_uniform(rng, THIN, 0.025))
     there = above(Noise.seeded(rng, 2 * spacing), float(rng.uniform(0.6, 2)))
-    return within(flesh, lambda p: np.minimum(thin(p), there(p)), bone * float(rng.uniform(0.5, 1.1)), 0.03 * large)
+    return within(flesh, lambda p: np.minimum(thin(p), there(p)), bone * float(rng.uniform(0.9, 1.1)), 0.03 * large)
 
 
 def _piece(rng: np.random.Generator, at: Floats, radius: float, size: float, bone: float, soft: float) -> list[Body]:
     """A bone or a tooth: round or long, solid or hollow."""
     half = np.maximum(radius * np.array([1.0, rng.uniform(0.6, 1.4), rng.uniform(0.8, 3.5)]), THIN * size)
-    mu = bone * float(rng.uniform(0.6, 1.6))
-    whole = rough(ellipsoid(at, half, mu, turned(rng)), Noise.seeded(rng, radius), radius * float(rng.uniform(0, 0.3)))
+    mu = bone * float(rng.uniform(0.4, 1.3))
+    whole = rough(ellipsoid(at, half, mu, turned(rng)), Noise.seeded(rng, radius), radius * float(rng.uniform(0, 0.15)))
     if rng.random() < 0.5:
         return [whole]
     cortex = float(np.clip(radius * rng.uniform(0.2, 0.6), THIN * size, None))
@@ -130,7 +131,7 @@ def _paw(rng: np.random.Generator, at: Floats, large: float, size: float, bone: 
     for _ in range(int(rng.integers(3, 13))):
         begin = at + wide * rng.uniform(-1, 1, 3)
         end = begin + wide * float(rng.uniform(0.2, 1.2)) * (turn[0] + 0.3 * rng.standard_normal(3))
-        bodies.append(rod(begin, end, max(wide * log_uniform(rng, 0.08, 0.3), THIN * size), bone * float(rng.uniform(0.5, 1.1))))
+        bodies.append(rod(begin, end, max(wide * log_uniform(rng, 0.08, 0.3), THIN * size), bone * float(rng.uniform(0.9, 1.1))))
     return bodies
 
 

@@ -77,8 +77,8 @@ def lesson(kept: NDArray[np.float16], facts: NDArray[np.float32], device: torch.
     """The lesson on the device; ``kept`` [4, z, y, x] is dimensionless, as `lesson_arrays` gives it."""
     whole, told = torch.from_numpy(kept).to(device), torch.from_numpy(facts).to(device)
     inside = kept[3] > AIR
-    weight = whole[3].float() * torch.from_numpy(inside).to(device) if inside.any() else whole[3].float()
-    size = _mean_square(whole[2].float(), weight)
+    counted = inside if inside.any() else ~inside  # of an empty volume, all
+    size = _mean_square(whole[2].float(), whole[3].float() * torch.from_numpy(counted).to(device))
     return Lesson(whole[:2], whole[2], whole[3], told, max(size, 1e-6), np.argwhere(inside.any(axis=0)))
 
 

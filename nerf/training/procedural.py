@@ -65,12 +65,15 @@ def draw_scene(rng: np.random.Generator, seed: int, grid: Grid) -> Volume:
     edges = [nx] if rng.random() < LARGE else [round(nx * share) for share in (rng.uniform(0.4, 0.75), *_shares_beside(rng))]
     scene = np.zeros((nz, ny, nx), np.float32)
     for number, edge in enumerate(edges):
-        shape = (min(nz, edge), edge, edge)
+        up = round(nx * rng.uniform(-0.1, 0.1)) if edge < nx else 0
+        tall = min(edge, nz + 2 * abs(up))  # all that lies in these slices, and as much on the other side
+        shape = (tall, edge, edge)
         drawn = draw_object(rng, 8 * seed, shape) if number == 0 else _volume(8 * seed + 2 + number, shape)
         near = 0.5 if number else 0.25  # of what is free: the first object lies near the axis
-        begin = [int((n - m) * (0.5 + rng.uniform(-near, near))) for n, m in zip(scene.shape, shape, strict=True)]
-        z, y, x = (slice(b, b + m) for b, m in zip(begin, shape, strict=True))
-        scene[z, y, x] = np.where(scene[z, y, x] > 0, scene[z, y, x], drawn)
+        y, x = (int((nx - edge) * (0.5 + rng.uniform(-near, near))) for _ in range(2))
+        z = (nz - tall) // 2 + up
+        here = scene[max(z, 0) : z + tall, y : y + edge, x : x + edge]
+        here[:] = np.where(here > 0, here, drawn[max(-z, 0) :][: len(here)])
     axis = (np.arange(nx) + 0.5) / nx - 0.5
     round_ = (axis[:, None] ** 2 + axis[None, :] ** 2) < 0.48**2
     return np.ascontiguousarray(scene * round_, dtype=np.float32)

@@ -29,6 +29,7 @@ from fewview.nerf.weights import FOLDER, shipped_checkpoint
 from fewview.recon import METHODS, Operator, pdhg_tv, reconstruct
 from fewview.recon.iterative.tuning.supported_share import as_bright_as_the_views, as_voxels_show, support
 from fewview.recon.physics.simulator import simulate
+from scipy.ndimage import gaussian_filter
 
 TINY = network.Architecture(first=16, second=16, third=8)
 SMALL_SCALES = scales.Scales(fine=6, middle=8, coarse=8)
@@ -338,13 +339,15 @@ def test_a_procedural_example_is_a_scan_of_its_reference(tmp_path: Path) -> None
     assert np.array_equal(example.reference, fresh.reference)
     predicted = Operator(example.projections.scan, example.grid)(example.reference)
     measured = example.projections.values
-    assert np.corrcoef(predicted.ravel(), measured.ravel())[0, 1] > 0.995
+    smooth = [gaussian_filter(v, (0, 1.5, 1.5)).ravel() for v in (predicted, measured)]  # without most of the noise
+    assert np.corrcoef(*smooth)[0, 1] > 0.998
     assert predicted.sum() == pytest.approx(measured.sum(), rel=0.05)
     assert (procedural_example(4, Bank(0), 64).reference != 0).mean() > 0.01
 
 
-def test_a_scene_on_more_voxels_is_the_same_scene_more_finely() -> None:
-    small, large = (procedural_example(3, Bank(0), size) for size in (32, 64))
+@pytest.mark.parametrize("seed", [1, 2, 3, 5])
+def test_a_scene_on_more_voxels_is_the_same_scene_more_finely(seed: int) -> None:
+    small, large = (procedural_example(seed, Bank(0), size) for size in (32, 64))
     assert [example.grid.shape[2] for example in (small, large)] == [32, 64]
     nz = small.grid.shape[0] // 2  # both have as many slices, so that the larger shows the middle half
     middle = small.reference[(small.grid.shape[0] - nz) // 2 :][:nz]

@@ -11,7 +11,7 @@ from scipy.ndimage import convolve1d, gaussian_filter
 from ...base.shapes import Float, LineIntegrals, NewVolume, ViewValues, Volume
 from ...data import Projections
 from ...data.phantom.procedural.bodies import log_uniform
-from ...data.phantom.procedural.kinds_of_volumes import random_volume
+from ...data.phantom.procedural.kinds_of_volumes import family_of, random_volume
 from ...data.phantom.smooth_noise import Noise
 from ...data.volumes.resample import coarsen
 from ...geometry import Grid, Scan
@@ -22,12 +22,14 @@ from ...recon.physics.tables import attenuation, tube_beam
 from .bank import Bank
 from .learner import Example
 
-RECIPE = 8  # of these scans: a bank that was made by an earlier one is not taken for it
+RECIPE = 9  # of these scans: a bank that was made by an earlier one is not taken for it
 VIEWS = 60  # views of each scan, of which training takes fewer
 VOXEL_MM = 0.25  # the networks are told no lengths, so that any number will do
 VALIDATION = range(100_000, 100_008)  # seeds of the scans that choose the best weights
-SIZES = (64, 64, 96, 128, 128)  # voxels across, each as often as it is here
+SIZES = (64, 96, 128, 128, 128)  # voxels across, each as often as it is here
 LARGE = 0.4  # share of the scenes with one object that fills the slices
+LIKE_A_LAB = 0.5  # share of the scans that are a short scan of the SkyScan 1276 with pixels as large as voxels, as after binning
+WHOLE = ("head", "mammal", "limb")  # families in which no other takes a part's place
 ONE_ENERGY, ENERGIES = 0.4, 6  # share of the scans with one energy; energies of the others
 FINE = 2  # the scanned volume and the rays are finer than the grid by this factor
 
@@ -85,10 +87,13 @@ def _shares_beside(rng: np.random.Generator) -> list[float]:
 
 
 def draw_object(rng: np.random.Generator, number: int, shape: tuple[int, int, int]) -> Volume:
-    """A volume [z, y, x] in 1/mm of one family, often with regions where another family takes its place, and sometimes with holes.
+    """A volume [z, y, x] in 1/mm of one family, often with regions where another family takes its place, and sometimes with holes; an animal
+    is left as it is.
 
     It is drawn from the seed ``number`` and the two that follow.
     """
+    if family_of(number) in WHOLE:
+        return _volume(number, shape)
     nz, ny, nx = shape
     axis = ((np.arange(nx) + 0.5) / nx - 0.5).astype(np.float32)
     middle = slice((ny - nz) // 2, (ny - nz) // 2 + nz)  # of a cube
@@ -114,14 +119,15 @@ def softened(rng: np.random.Generator, scene: Volume) -> Volume:
 
 
 def draw_scan(rng: np.random.Generator, grid: Grid, pixels: tuple[float, float]) -> Scan:
-    """A short scan of the SkyScan 1276 (one in two), another short scan, a full circle, or parallel beams over half a turn.
+    """A short scan of the SkyScan 1276 (three in four), another short scan, a full circle, or parallel beams over half a turn.
 
-    A pixel at the axis is a share of a voxel between the two numbers ``pixels``; where these reach 1, it is as large as a voxel in two of
-    three scans, as it is by default.
+    A pixel at the axis is a share of a voxel between the two numbers ``pixels``; in `LIKE_A_LAB` of the scans, and in two of three others
+    where these reach 1, it is as large as a voxel, as it is by default.
     """
-    kind = rng.choice(["skyscan", "short", "circle", "parallel"], p=[0.5, 0.18, 0.17, 0.15])
+    lab = rng.random() < LIKE_A_LAB
+    kind = "skyscan" if lab else rng.choice(["skyscan", "short", "circle", "parallel"], p=[0.5, 0.18, 0.17, 0.15])
     radius, height = grid.size_mm[0] / 2, grid.size_mm[2]
-    natural = rng.random() < 2 / 3 and pixels[1] >= 1
+    natural = lab or (rng.random() < 2 / 3 and pixels[1] >= 1)
     pixel = grid.voxel_mm * (1.0 if natural else rng.uniform(*pixels))
     fan_deg = 25.888290 if kind == "skyscan" else float(rng.uniform(6, 36))
     half = math.radians(fan_deg / 2)

@@ -16,6 +16,7 @@ from ..limb import hind_limb
 from ..smooth_noise import Noise
 from .bodies import Body, Depths, Field, above, averaged, ball, disc, ellipsoid, log_uniform, near_zero, rod, rough, turned, within
 from .heads import head
+from .mammals import mammal
 from .skulls import skull
 
 Shape = tuple[int, int, int]
@@ -157,9 +158,13 @@ def limb(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     return hind_limb(shape, voxel_mm, seed=seed, scale=scale, holder=scale < size / 23.5, lesions=lesions, supersample=fine).volume
 
 
-KINDS = (foam, fibres, blobs, plates, layers, porous_bone, part, grains, limb, skull, head)
+KINDS = (foam, fibres, blobs, plates, layers, porous_bone, part, grains, limb, skull, head, mammal)
 FAMILIES: Mapping[str, Family] = {f.__name__: f for f in KINDS}
-OFTEN = {"skull": 4, "head": 8}  # thin walls around faint matter are the hardest from few views, and what small animals are made of
+OFTEN = {
+    "skull": 4,
+    "head": 8,
+    "mammal": 16,
+}  # thin walls around faint matter are the hardest from few views, and what small animals are made of
 
 
 def family_of(seed: int) -> str:

@@ -87,10 +87,9 @@ def _shares_beside(rng: np.random.Generator) -> list[float]:
 
 
 def draw_object(rng: np.random.Generator, number: int, shape: tuple[int, int, int]) -> Volume:
-    """A volume [z, y, x] in 1/mm of one family, often with regions where another family takes its place, and sometimes with holes; an animal
-    is left as it is.
+    """A volume [z, y, x] in 1/mm of one family, often with regions where another family takes its place, and sometimes with holes.
 
-    It is drawn from the seed ``number`` and the two that follow.
+    An animal is left whole. It is drawn from the seed ``number`` and the two that follow.
     """
     if family_of(number) in WHOLE:
         return _volume(number, shape)

@@ -46,9 +46,10 @@ class Frame:
         return Noise.seeded(rng, self.long_mm * log_uniform(rng, low, high))
 
     def dense(self, rng: Rng, low: float, high: float) -> Field:
-        """Bone of a density between two shares of the usual one, which differs a little from place to place."""
-        mu, depth, noise = self.bone * float(rng.uniform(low, high)), float(rng.uniform(0, 0.25)), self.noise(rng, 0.02, 0.2)
-        return lambda p: mu * (1 + depth * np.tanh(noise(p)))
+        """Bone of a density between two shares of the usual one, which differs a little from place to place and from grain to grain."""
+        mu, noise, grain = self.bone * float(rng.uniform(low, high)), self.noise(rng, 0.02, 0.2), self.noise(rng, 0.006, 0.02)
+        depth, fine = rng.uniform(0, (0.2, 0.3))
+        return lambda p: mu * (1 + depth * np.tanh(noise(p)) + fine * np.tanh(grain(p)))
 
     def spongy(self, rng: Rng) -> Field:
         """The inside of a bone: marrow, or trabeculae that are finer than a voxel or about as wide."""
@@ -154,7 +155,7 @@ def jaws(f: Frame, rng: Rng) -> list[Body]:
 
 def teeth(f: Frame, rng: Rng, low: float) -> list[Body]:
     """Long bent incisors and rows of grinders, denser than bone; ``low`` is how high the lower jaw lies."""
-    enamel, thick, bend = f.bone * float(rng.uniform(1.05, 1.5)), log_uniform(rng, 0.01, 0.028), float(rng.uniform(0.18, 0.32))
+    enamel, thick, bend = f.dense(rng, 1.05, 1.5), log_uniform(rng, 0.01, 0.028), float(rng.uniform(0.18, 0.32))
     grinder, row, bodies = rng.uniform(0.012, 0.028, 3), int(rng.integers(1, 5)), []
     for side in (-1, 1):
         if rng.random() < 0.9:

@@ -15,9 +15,9 @@ Shape = tuple[int, int, int]
 def mammal(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
     """A head of any direction, sometimes with vertebrae, legs and paws beside it, a cloth or a tube; parts of it may lack."""
     rng, size = np.random.default_rng([seed, 22]), min(shape[1:]) * voxel_mm
-    bone, long_mm = log_uniform(rng, 0.1, 0.27), size * log_uniform(rng, 0.6, 1.15)
+    bone, long_mm = log_uniform(rng, 0.1, 0.25), size * log_uniform(rng, 0.6, 1.15)
     middle = max(size - long_mm, 0.15 * size) * rng.uniform(-0.4, 0.4, 3) * np.array([1, 1, 0.5])
-    f = Frame(middle, turned(rng), long_mm, THIN * size, bone, bone * log_uniform(rng, 0.05, 0.14))
+    f = Frame(middle, turned(rng), long_mm, THIN * size, bone, bone * log_uniform(rng, 0.055, 0.15))
     flesh = _flesh(f, rng, size)
     bodies = [tube(rng, size, f.soft)] if rng.random() < 0.4 else []
     bodies += covered(rng, flesh, long_mm, size, f.soft)

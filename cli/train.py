@@ -164,8 +164,8 @@ def _read(data: Path, options: AsRead, size: int, target: str, bar: Callable[[Pr
 
 def _drawn(count: int | None, bank: Path | None, bar: Callable[[Progress], None]) -> list[list[Example]]:
     """So many scans of procedural volumes, and some for validation."""
+    from ..nerf.procedural.example import VALIDATION, procedural_example
     from ..nerf.training.bank import Bank
-    from ..nerf.training.procedural import VALIDATION, procedural_example
 
     kept, total = Bank(0, bank), int(count or 0)
     found: list[Example] = []

@@ -18,8 +18,8 @@ import tyro
 from ...base.files import refuse_existing
 from ...base.settings import Count, Positive, Seed
 from ..device import usable_device
+from ..procedural.example import VALIDATION
 from ..training.checkpoint import Checkpoint, module_of, read_checkpoint, save_checkpoint
-from ..training.procedural import VALIDATION
 from .learner import LEARNER, Network
 from .lessons import LessonSettings, error_left, learned
 from .procedural_lessons import lessons_from, make_lessons

@@ -13,8 +13,8 @@ import numba
 import torch
 from numpy.typing import NDArray
 
+from ..procedural.example import RECIPE, procedural_example
 from ..training.bank import Bank
-from ..training.procedural import RECIPE, procedural_example
 from .lessons import Lesson, lesson, lesson_arrays
 
 LESSONS = 3  # how they are made of a scan: their views, and total variation of these

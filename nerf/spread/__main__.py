@@ -14,8 +14,8 @@ from ...base.files import atomic_path, refuse_existing
 from ...base.settings import Count
 from ...geometry import views
 from ...recon import reconstruct
+from ..procedural.example import procedural_example
 from ..training.bank import Bank
-from ..training.procedural import procedural_example
 from ..weights import SHA256
 from .fitted import Errors, errors_of, fitted
 from .learned import written

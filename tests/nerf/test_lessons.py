@@ -15,17 +15,12 @@ from fewview.nerf.patchwise import lessons, procedural_lessons, scales
 from fewview.nerf.patchwise.learner import LEARNER, OUTSIDE, Network, correction
 from fewview.nerf.patchwise.lessons import Lesson, LessonSettings, batch_loss, error_left, learned, lesson
 from fewview.nerf.patchwise.procedural_lessons import key_of_lessons
+from fewview.nerf.procedural import scene as scenes
+from fewview.nerf.procedural.example import VALIDATION
+from fewview.nerf.procedural.scan import line_integrals, many_energies, nearly_straight
+from fewview.nerf.procedural.scene import draw_scene, means_in_voxels, with_means
 from fewview.nerf.training.bank import Bank
 from fewview.nerf.training.checkpoint import module_of, read_checkpoint
-from fewview.nerf.training.procedural import (
-    VALIDATION,
-    draw_scene,
-    line_integrals,
-    many_energies,
-    means_in_voxels,
-    nearly_straight,
-    with_means,
-)
 from fewview.nerf.weights import SHA256, shipped_checkpoint
 from fewview.nerf.weights.__main__ import main as to_ship
 from fewview.recon.physics.tables import attenuation
@@ -105,19 +100,26 @@ def test_air_and_what_not_all_views_see_count_less() -> None:
     assert weight.ravel().tolist() == pytest.approx([lessons.AIR, 1, OUTSIDE])
 
 
-def test_an_object_fills_the_slices_or_is_small_in_them() -> None:
-    """Of 30 scenes both kinds are there; nothing lies outside the circle that all views see, and the same seed draws the same scene."""
-    grid, held = Grid((6, 24, 24), 0.25), []
-    outside = np.hypot(*np.meshgrid(np.arange(48) - 23.5, np.arange(48) - 23.5)) > 0.48 * 48 + 1
-    for seed in range(30):
+def test_an_object_fills_the_slices_or_is_small_in_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where each object fills its box: in about `LARGE` of the scenes the whole circle is full, in the others an eighth to two thirds."""
+    monkeypatch.setattr(scenes, "draw_object", lambda rng, number, shape: np.ones(shape, np.float32))
+    monkeypatch.setattr(scenes, "random_volume", lambda shape, *args, **kwargs: np.ones(shape, np.float32))
+    grid, circle = Grid((6, 24, 24), 0.25), np.hypot(*np.meshgrid(np.arange(48) - 23.5, np.arange(48) - 23.5)) < 0.48 * 48
+    held = np.array([(draw_scene(np.random.default_rng([s, 40]), s, grid) > 0)[:, circle].any(axis=0).mean() for s in range(60)])
+    assert 0.2 < (held == 1).mean() < 0.6  # 0.4 of 60, by three standard deviations
+    assert 0.12 < held.min() < 0.4
+    assert np.quantile(held[held < 1], 0.9) < 0.9
+
+
+def test_a_scene_is_finite_and_lies_within_the_circle_that_all_views_see() -> None:
+    grid, outside = Grid((6, 24, 24), 0.25), np.hypot(*np.meshgrid(np.arange(48) - 23.5, np.arange(48) - 23.5)) > 0.48 * 48 + 1
+    for seed in range(12):
         scene = draw_scene(np.random.default_rng([seed, 40]), seed, grid)
         assert scene.shape == (12, 48, 48)
         assert scene.min() >= 0
         assert np.isfinite(scene).all()
         assert not scene[:, outside].any()
-        held.append(float((scene > 0).any(axis=0).mean()))
-    assert np.quantile(held, 0.2) < 0.15 < 0.24 < np.quantile(held, 0.8)
-    assert np.array_equal(scene, draw_scene(np.random.default_rng([29, 40]), 29, grid))
+    assert np.array_equal(scene, draw_scene(np.random.default_rng([11, 40]), 11, grid))
 
 
 def test_what_is_projected_of_a_scene_has_the_means_of_the_scene() -> None:

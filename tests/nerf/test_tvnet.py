@@ -20,9 +20,9 @@ from fewview.nerf.patchwise.inputs import TvWeight, facts, grey_scale, total_var
 from fewview.nerf.patchwise.learner import LEARNER, Network, correction
 from fewview.nerf.patchwise.method import corrected, memory, tvnet
 from fewview.nerf.patchwise.tiles import tiled
+from fewview.nerf.procedural.example import procedural_example
 from fewview.nerf.training.bank import Bank
 from fewview.nerf.training.learner import Example
-from fewview.nerf.training.procedural import procedural_example
 from fewview.nerf.training.settings import TrainSettings
 from fewview.nerf.training.train_network import decibel, train
 from fewview.nerf.weights import FOLDER, shipped_checkpoint

@@ -12,9 +12,9 @@ from fewview.geometry import Grid, Scan
 from fewview.nerf.patchwise.inputs import ACROSS, COUNT, FAMILIAR, NAMED, SIZE, STEP, as_learned, facts, far_from_learned, total_variation
 from fewview.nerf.patchwise.learner import LEARNER
 from fewview.nerf.patchwise.method import corrected, unfamiliar
+from fewview.nerf.procedural.scene import means_in_voxels
 from fewview.nerf.training.checkpoint import module_of
 from fewview.nerf.training.learner import Example
-from fewview.nerf.training.procedural import means_in_voxels
 from fewview.nerf.training.train_network import decibel
 from fewview.nerf.weights import shipped_checkpoint
 from fewview.recon import Operator

@@ -1,0 +1,1 @@
+"""Scans of procedural volumes as training examples."""

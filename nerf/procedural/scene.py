@@ -71,10 +71,10 @@ def _volume(number: int, shape: tuple[int, int, int]) -> Volume:
 
 
 def softened(rng: np.random.Generator, scene: Volume) -> Volume:
-    """The scene with edges as soft as those of tissue, in two of five, by up to a voxel of the grid (standard deviation)."""
-    if rng.random() < 0.6:
+    """The scene with edges as soft as those of tissue, in two of three, by up to 0.8 voxels of the grid (standard deviation)."""
+    if rng.random() < 1 / 3:
         return scene
-    return np.asarray(gaussian_filter(scene, log_uniform(rng, 0.15, 1.0) * FINE, mode="constant"), np.float32)
+    return np.asarray(gaussian_filter(scene, log_uniform(rng, 0.2, 0.8) * FINE, mode="constant"), np.float32)
 
 
 def means_in_voxels(scene: Volume) -> NewVolume:

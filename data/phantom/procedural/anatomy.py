@@ -47,8 +47,8 @@ class Frame:
 
     def dense(self, rng: Rng, low: float, high: float) -> Field:
         """Bone of a density between two shares of the usual one, which differs a little from place to place and from grain to grain."""
-        mu, noise, grain = self.bone * float(rng.uniform(low, high)), self.noise(rng, 0.02, 0.2), self.noise(rng, 0.006, 0.02)
-        depth, fine = rng.uniform(0, (0.2, 0.3))
+        mu, noise, grain = self.bone * float(rng.uniform(low, high)), self.noise(rng, 0.02, 0.2), self.noise(rng, 0.008, 0.03)
+        depth, fine = rng.uniform(0, (0.2, 0.4))
         return lambda p: mu * (1 + depth * np.tanh(noise(p)) + fine * np.tanh(grain(p)))
 
     def spongy(self, rng: Rng) -> Field:

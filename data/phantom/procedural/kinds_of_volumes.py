@@ -2,7 +2,7 @@
 
 All lengths are shares of the shorter edge of a slice, so that a volume of fewer slices is the middle of one of more, and the same seed on
 smaller voxels shows the same scene more sharply. The sizes of details are drawn too, over more than a factor of ten. Attenuation goes from
-0 (air) to 0.3 1/mm, in the teeth of a skull to 0.38 and of other heads to 0.57.
+0 (air) to 0.3 1/mm, in the teeth of a skull to 0.38 and of other heads to 0.6.
 """
 
 from __future__ import annotations

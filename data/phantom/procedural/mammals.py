@@ -1,4 +1,8 @@
-"""Heads of small mammals from a seed: the bones of `anatomy` in flesh under a skin, and what lies around a head in a scanner."""
+"""Heads of small mammals from a seed: the bones of `anatomy` in flesh under a skin, and what lies around a head in a scanner.
+
+How much bone there is, how dense beside flesh, and how much it differs from voxel to voxel were set by quantiles of four real heads
+(docs/model_cards.md); nothing is copied from them. As those of `heads`, these are for volumes of 96 voxels across and more.
+"""
 
 from __future__ import annotations
 

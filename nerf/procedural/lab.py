@@ -17,7 +17,7 @@ from .scene import FINE, with_means
 
 LAB_VIEWS = 26  # views of such a scan, of which lessons take all or fewer
 WIDE_MM = 41.45  # what the scanner sees of a whole slice; by it the path through flesh and bone is as long as in a mouse
-FAINT = 0.4  # share of the object that is flesh, or less
+FAINT = 0.4  # the quantile of attenuation in the object that is taken for that of flesh
 
 
 def draw_lab_scan(rng: np.random.Generator, slices: int, across: int) -> tuple[Grid, Scan]:

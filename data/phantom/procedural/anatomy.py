@@ -98,7 +98,7 @@ def arc(f: Frame, at: Triple, first: Triple, second: Triple, turn: tuple[float, 
 
 
 def braincase(f: Frame, rng: Rng) -> list[Body]:
-    """The wall around the brain, thick below, and a plate at its front."""
+    """The wall around the brain, thicker below."""
     at, half = rng.uniform((-0.2, 0, 0.03), (-0.05, 0, 0.12)), rng.uniform((0.19, 0.15, 0.13), (0.28, 0.22, 0.19))
     outer = rough(
         f.lump(at, half, 0.0, rng.uniform(-0.2, 0.2, 3) * (0, 1, 0)), f.noise(rng, 0.08, 0.3), f.long_mm * float(rng.uniform(0, 0.02))

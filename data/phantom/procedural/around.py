@@ -53,7 +53,7 @@ def splinters(rng: np.random.Generator, flesh: Body, large: float, size: float, 
 
 
 def piece(rng: np.random.Generator, at: Floats, radius: float, size: float, bone: float, soft: float) -> list[Body]:
-    """A bone or a tooth: round or long, solid or hollow."""
+    """A bone or a tooth ``at`` a place [3] (x, y, z) in mm: round or long, solid or hollow."""
     half = np.maximum(radius * np.array([1.0, rng.uniform(0.6, 1.4), rng.uniform(0.8, 3.5)]), THIN * size)
     mu = bone * float(rng.uniform(0.4, 1.3))
     whole = rough(ellipsoid(at, half, mu, turned(rng)), Noise.seeded(rng, radius), radius * float(rng.uniform(0, 0.15)))
@@ -65,7 +65,7 @@ def piece(rng: np.random.Generator, at: Floats, radius: float, size: float, bone
 
 
 def paw(rng: np.random.Generator, at: Floats, large: float, size: float, bone: float, soft: float) -> list[Body]:
-    """Short rods of bone side by side in a little flesh, which often lies in the air beside the head."""
+    """Short rods of bone in a little flesh, ``at`` a place [3] (x, y, z) in mm, often in the air beside the head."""
     wide, turn = large * log_uniform(rng, 0.03, 0.12), turned(rng).astype(np.float64)
     bodies = [ellipsoid(at, wide * rng.uniform(1, 1.8, 3), soft * float(rng.uniform(0.7, 1)), turned(rng))]
     for _ in range(int(rng.integers(3, 13))):

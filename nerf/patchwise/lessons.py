@@ -54,11 +54,10 @@ class Lesson:
 def lesson_arrays(example: Example, number: int, counts: Sequence[int] = ALIKE["views"]) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
     """What is kept of lesson ``number``: (two volumes, correction, weight) in half precision, dimensionless [4, z, y, x], and the facts.
 
-    Each number has views of its own, drawn as `fewview train tvnet` draws them; how many is one of ``counts``, as
-    far as the scan has so many.
+    Each number has views of its own, drawn as `fewview train tvnet` draws them; how many is one of ``counts``.
     """
     scan = example.projections.scan
-    given = draw_views(scan, [n for n in counts if n <= len(scan)], ALIKE["selections"], step_generator(0, 2**42 + number))
+    given = draw_views(scan, counts, ALIKE["selections"], step_generator(0, 2**42 + number))
     volume, rest, numbers = prepared(example.projections[given], example.grid, given)
     scale = np.float32(numbers[0])
     first = np.asarray(volume / scale, np.float32)

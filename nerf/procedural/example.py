@@ -13,7 +13,7 @@ from .lab import draw_lab_scan, lab_views
 from .scan import draw_scan, views_of
 from .scene import FINE, VOXEL_MM, draw_scene, softened
 
-RECIPE = 11  # of these scans: a bank that was made by an earlier one is not taken for it
+RECIPE = 12  # of these scans: a bank that was made by an earlier one is not taken for it
 VALIDATION = range(100_000, 100_008)  # seeds of the scans that choose the best weights
 LIKE_A_LAB = 0.6  # share of the scans that are as a laboratory makes them of an animal
 SIZES = (64, 96, 128, 128, 128)  # voxels across, each as often as it is here

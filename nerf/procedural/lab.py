@@ -15,7 +15,7 @@ from ...recon.corrections.beam_hardening import linearise
 from .scan import finer, over_pixels
 from .scene import FINE, with_means
 
-LAB_VIEWS = 26  # views of such a scan, of which lessons take all or fewer
+LAB_VIEWS = 52  # views of such a scan: the most that a training asks of one
 WIDE_MM = 41.45  # what the scanner sees of a whole slice; by it the path through flesh and bone is as long as in a mouse
 FAINT = 0.4  # the quantile of attenuation in the object that is taken for that of flesh
 

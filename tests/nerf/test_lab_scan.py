@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fewview.nerf.patchwise.learner import ALIKE
+from fewview.nerf.patchwise.procedural_lessons import FEW
 from fewview.nerf.procedural.lab import LAB_VIEWS, draw_lab_scan, lab_views
+from fewview.nerf.procedural.scan import VIEWS
+from fewview.nerf.spread.__main__ import COUNTS
 from fewview.recon import Operator
 
 
@@ -37,3 +41,7 @@ def test_a_scene_of_air_and_a_scan_that_sees_its_slices_whole() -> None:
     assert np.isfinite(factor)
     assert 2 * scan.field_of_view_mm.radius_mm == pytest.approx(grid.size_mm[0], rel=0.05)
     assert grid.seen_by_all(scan)[:, 12, 12].all()  # on the axis, from the first slice to the last
+
+
+def test_every_scan_has_as_many_views_as_a_training_or_the_intervals_ask_of_it() -> None:
+    assert max(*ALIKE["views"], *FEW, *COUNTS) <= min(LAB_VIEWS, VIEWS)

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from ....base.shapes import Floats, Points, Vector
 from ..smooth_noise import Noise
-from .bodies import Body, Field, Triple, above, ellipsoid, log_uniform, near_zero, rod, rough, sheets, wall, within
+from .bodies import Body, Field, Triple, above, beneath, ellipsoid, log_uniform, near_zero, rod, rough, sheets, wall, within
 
 Rng = np.random.Generator
 
@@ -71,7 +71,7 @@ def tilted(side: int, tilt: Triple) -> Vector:
 def hollow(f: Frame, rng: Rng, whole: Body, thick: float) -> list[Body]:
     """A bone with a cortex of a share of the head's length around spongy bone."""
     cortex = max(f.long_mm * thick, f.thin_mm)
-    return [whole, Body(lambda p: whole.depth(p) - cortex, f.spongy(rng), whole.center_mm, whole.reach_mm)]
+    return [whole, beneath(whole, cortex, f.spongy(rng))]
 
 
 def case(f: Frame, rng: Rng, outer: Body, thick: float, inside: float | Field, mu: Field, below: float = 0.0) -> list[Body]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ....base.shapes import Floats
 from ..smooth_noise import Noise
-from .bodies import Body, Field, above, ellipsoid, log_uniform, rod, rough, sheets, turned, wall, within
+from .bodies import Body, Field, above, beneath, ellipsoid, log_uniform, rod, rough, sheets, turned, wall, within
 
 THIN = 1 / 256  # of the shorter edge of a slice: the thinnest thing that is drawn
 
@@ -30,7 +30,7 @@ def covered(rng: np.random.Generator, body: Body, large: float, size: float, sof
         parts.append(within(body, sheets(Noise.seeded(rng, spacing), THIN * size * log_uniform(rng, 1, 3)), fat))
     if rng.random() < 0.6:
         deep, thick, wavy = *(THIN * size * rng.uniform((1, 1.5), (3, 5))), Noise.seeded(rng, 0.15 * large)
-        inner = Body(lambda p: body.depth(p) - deep, 0.0)
+        inner = beneath(body, deep, 0.0)
         parts.append(Body(wall(inner, lambda p: thick * (1 + 0.8 * wavy(p))), fat, body.center_mm, body.reach_mm))
     return parts
 
@@ -61,7 +61,7 @@ def piece(rng: np.random.Generator, at: Floats, radius: float, size: float, bone
         return [whole]
     cortex = float(np.clip(radius * rng.uniform(0.2, 0.6), THIN * size, None))
     marrow = float(rng.uniform(soft, bone * 0.6))
-    return [whole, Body(lambda p: whole.depth(p) - cortex, marrow, whole.center_mm, whole.reach_mm)]
+    return [whole, beneath(whole, cortex, marrow)]
 
 
 def paw(rng: np.random.Generator, at: Floats, large: float, size: float, bone: float, soft: float) -> list[Body]:

@@ -156,6 +156,11 @@ def within(outer: Body, inner: Field, mu: float | Field, cover_mm: float = 0.0) 
     return Body(lambda p: np.minimum(outer.depth(p) - cover_mm, inner(p)), mu, outer.center_mm, outer.reach_mm)
 
 
+def beneath(outer: Body, deep_mm: float, mu: float | Field) -> Body:
+    """What lies at least ``deep_mm`` below the surface of a body."""
+    return Body(lambda p: outer.depth(p) - deep_mm, mu, outer.center_mm, outer.reach_mm)
+
+
 def wall(outer: Body, thick: Field) -> Field:
     """What lies less than ``thick`` mm below the surface of a body, as a depth below the nearer of its two faces."""
 

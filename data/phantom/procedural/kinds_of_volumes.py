@@ -14,7 +14,7 @@ import numpy as np
 from ....base.shapes import Floats, Points, Volume
 from ..limb import hind_limb
 from ..smooth_noise import Noise
-from .bodies import Body, Depths, Field, above, averaged, ball, disc, ellipsoid, log_uniform, near_zero, rod, rough, turned, within
+from .bodies import Body, Depths, Field, above, averaged, ball, beneath, disc, ellipsoid, log_uniform, near_zero, rod, rough, turned, within
 from .heads import head
 from .mammals import mammal
 from .skulls import skull
@@ -122,7 +122,7 @@ def porous_bone(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volu
     network, windows = Noise.seeded(rng, size * (spacing := log_uniform(rng, 0.025, 0.09))), Noise.seeded(rng, size * spacing)
     sheets, open_at = near_zero(network, log_uniform(rng, 0.2, 0.5)), above(windows, float(rng.uniform(-1.6, -0.5)))
     soft = Body(lambda p: outer.depth(p) + size * 0.06, float(rng.uniform(0.025, 0.045)), outer.center_mm, outer.wider(size * 0.08))
-    marrow = Body(lambda p: outer.depth(p) - cortex, float(rng.uniform(0.025, 0.04)), outer.center_mm, outer.reach_mm)
+    marrow = beneath(outer, cortex, float(rng.uniform(0.025, 0.04)))
     spongy = within(outer, lambda p: np.minimum(sheets(p), open_at(p)), bone * float(rng.uniform(0.75, 1)), cortex)
     return averaged([*([soft] if rng.random() < 0.6 else []), outer, marrow, spongy], shape, voxel_mm, fine)
 
@@ -160,11 +160,8 @@ def limb(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
 
 KINDS = (foam, fibres, blobs, plates, layers, porous_bone, part, grains, limb, skull, head, mammal)
 FAMILIES: Mapping[str, Family] = {f.__name__: f for f in KINDS}
-OFTEN = {
-    "skull": 4,
-    "head": 8,
-    "mammal": 16,
-}  # thin walls around faint matter are the hardest from few views, and what small animals are made of
+# Thin walls around faint matter are the hardest from few views, and what small animals are made of.
+OFTEN = {"skull": 4, "head": 8, "mammal": 16}
 
 
 def family_of(seed: int) -> str:

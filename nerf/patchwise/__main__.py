@@ -1,13 +1,16 @@
 """Make the weights that come with fewview: ``python -m fewview.nerf.patchwise --out tvnet.pt --bank bank --device cuda``.
 
-Scans of procedural volumes are made first, one process a core, and kept in the bank. The training then takes minutes on a graphics card,
-and a day on two cores. ``--begin`` goes on from a checkpoint (``--begin nerf/weights/tvnet.pt`` from the weights that come with fewview).
+Scans of procedural volumes are made by several processes, one core each, and kept in the bank; the training begins with the first of
+them and takes in the others as they come. It takes minutes on a graphics card, and a day on two cores. ``--begin`` goes on from a
+checkpoint (``--begin nerf/weights/tvnet.pt`` from the weights that come with fewview).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +24,21 @@ from ..device import usable_device
 from ..procedural.example import VALIDATION
 from ..training.checkpoint import Checkpoint, module_of, read_checkpoint, save_checkpoint
 from .learner import LEARNER, Network
-from .lessons import LessonSettings, error_left, learned
-from .procedural_lessons import lessons_from, make_lessons
+from .learning import LessonSettings, Pool, learned
+from .lessons import Lesson, error_left
+from .procedural_lessons import lessons_in_turn
 from .scales import Scales
 
 PRESET, ARCHITECTURE = "scales", Scales(20, 40, 60)  # wider than the preset, which suits a processor
 HELD = len(VALIDATION)
 
 
-def _say(done: int, total: int) -> None:
-    if done % 50 == 0 or done == total:
-        print(f"{done} of {total} scans", flush=True)
+def _said(pairs: Iterator[tuple[Lesson, Lesson]], total: int) -> Iterator[tuple[Lesson, Lesson]]:
+    """The same pairs; how many scans there are is printed meanwhile."""
+    for done, pair in enumerate(pairs, start=1):
+        if done % 50 == 0 or done == total:
+            print(f"{done} of {total} scans", flush=True)
+        yield pair
 
 
 def _first(begin: Path | None, seed: int) -> Network:
@@ -80,8 +87,9 @@ def main(
     where, settings = usable_device(device), LessonSettings(steps=steps, batch=batch, rate=rate, seed=seed)
     module = _first(begin, seed).to(where)
     seeds = range(first, first + scans)
-    make_lessons([*VALIDATION[:held], *seeds], bank, workers, _say, size)
-    lessons, judges = (lessons_from(some, bank, where, size) for some in (seeds, VALIDATION[:held]))
+    pairs = lessons_in_turn([*VALIDATION[:held], *seeds], bank, workers, where, size)
+    judges = [x for pair in itertools.islice(pairs, held) for x in pair]
+    pool = Pool(itertools.chain.from_iterable(_said(pairs, scans)), 2 * scans)
     started = time.monotonic()
 
     def tell(step: int, loss: float, mean: Network) -> None:
@@ -97,7 +105,7 @@ def main(
         "settings": {**dataclasses.asdict(settings), "size": size, "begin": begin.name if begin else None},
         "data": {name: {"procedural volumes": f"seeds {of[0]} to {of[-1]}"} for name, of in (("train", seeds), ("val", VALIDATION[:held]))},
     }  # fmt: skip
-    learned(module, lessons, settings, tell)
+    learned(module, pool, settings, tell)
     print(f"wrote {out}")
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -38,33 +38,34 @@ def key_of_lessons(seed: int, size: int | None = None) -> tuple[str, int, int, i
     return "tvnet lessons", RECIPE, LESSONS, size, seed
 
 
-def make_lessons(
-    seeds: Sequence[int], folder: str | Path, workers: int, progress: Callable[[int, int], None], size: int | None = None
-) -> None:
-    """Make the lessons of the procedural volumes that the folder does not hold yet; ``progress(done, total)`` is called after each."""
+def lessons_in_turn(
+    seeds: Sequence[int], folder: str | Path, workers: int, device: torch.device, size: int | None = None
+) -> Iterator[tuple[Lesson, Lesson]]:
+    """The two lessons of each procedural volume on the device, in the order of the seeds.
+
+    Those that the folder does not hold yet are made by ``workers`` processes, which go on while the lessons before them are used.
+    """
     kept = Bank(0, folder)
     missing = [seed for seed in seeds if not kept.holds(key_of_lessons(seed, size))]
-    if not missing:
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        for done, _ in enumerate(pool.map(partial(_make, folder=folder, size=size), missing, chunksize=4), start=1):
-            progress(done, len(missing))
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_core) if missing else None
+    try:
+        made = {seed: pool.submit(_make, seed, folder, size) for seed in missing} if pool else {}
+        for seed in seeds:
+            if seed in made:
+                made.pop(seed).result()
+            found = procedural_lessons(seed, folder, size)
+            yield lesson(found[0], found[1], device), lesson(found[2], found[3], device)
+    finally:
+        if pool:
+            pool.shutdown(cancel_futures=True)
 
 
 def _make(seed: int, folder: str | Path, size: int | None) -> None:
     procedural_lessons(seed, folder, size)
 
 
-def _one_thread() -> None:
-    """The processes share the cores, so that each takes one."""
+def _one_core() -> None:
+    """The processes share the cores, so that each takes one; a card is for the training alone."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     numba.set_num_threads(1)
     torch.set_num_threads(1)
-
-
-def lessons_from(seeds: Iterable[int], folder: str | Path, device: torch.device, size: int | None = None) -> list[Lesson]:
-    """The lessons of these volumes on the device."""
-    found = []
-    for seed in seeds:
-        kept = procedural_lessons(seed, folder, size)
-        found += [lesson(kept[0], kept[1], device), lesson(kept[2], kept[3], device)]
-    return found

@@ -14,7 +14,7 @@ from ...geometry import Grid
 
 VOXEL_MM = 0.25  # the networks are told no lengths, so that any number will do
 LARGE = 0.4  # share of the scenes with one object that fills the slices
-WHOLE = ("head", "mammal", "limb")  # families in which no other takes a part's place
+ANIMALS = ("head", "mammal", "limb")  # families in which no other takes a part's place
 FINE = 2  # the scanned volume and the rays are finer than the grid by this factor
 
 
@@ -41,6 +41,11 @@ def draw_scene(rng: np.random.Generator, seed: int, grid: Grid) -> Volume:
     return np.ascontiguousarray(scene * round_, dtype=np.float32)
 
 
+def is_animal(seed: int) -> bool:
+    """Whether the first object in the scene of a seed is an animal."""
+    return family_of(8 * seed) in ANIMALS
+
+
 def _shares_beside(rng: np.random.Generator) -> list[float]:
     """How wide the objects beside a smaller one are, as shares of the slices."""
     return [float(rng.uniform(0.08, 0.3)) for _ in range(int(rng.integers(0, 6)))]
@@ -51,7 +56,7 @@ def draw_object(rng: np.random.Generator, number: int, shape: tuple[int, int, in
 
     An animal is left whole. It is drawn from the seed ``number`` and the two that follow.
     """
-    if family_of(number) in WHOLE:
+    if family_of(number) in ANIMALS:
         return _volume(number, shape)
     nz, ny, nx = shape
     axis = ((np.arange(nx) + 0.5) / nx - 0.5).astype(np.float32)
@@ -70,9 +75,9 @@ def _volume(number: int, shape: tuple[int, int, int]) -> Volume:
     return random_volume(shape, VOXEL_MM / FINE, number, fine=1)
 
 
-def softened(rng: np.random.Generator, scene: Volume) -> Volume:
-    """The scene with edges as soft as those of tissue, in two of three, by up to 0.8 voxels of the grid (standard deviation)."""
-    if rng.random() < 1 / 3:
+def softened(rng: np.random.Generator, scene: Volume, share: float) -> Volume:
+    """A ``share`` of the scenes gets edges as soft as those of tissue, by up to 0.8 voxels of the grid (standard deviation)."""
+    if rng.random() >= share:
         return scene
     return np.asarray(gaussian_filter(scene, log_uniform(rng, 0.2, 0.8) * FINE, mode="constant"), np.float32)
 

@@ -11,9 +11,10 @@ import pytest
 import torch
 from fewview.geometry import Grid, Scan
 from fewview.nerf.patchwise import __main__ as command
-from fewview.nerf.patchwise import lessons, procedural_lessons, scales
+from fewview.nerf.patchwise import learning, lessons, procedural_lessons, scales
 from fewview.nerf.patchwise.learner import LEARNER, OUTSIDE, Network, correction
-from fewview.nerf.patchwise.lessons import Lesson, LessonSettings, batch_loss, error_left, learned, lesson
+from fewview.nerf.patchwise.learning import LessonSettings, Pool, batch_loss, learned
+from fewview.nerf.patchwise.lessons import Lesson, error_left, lesson
 from fewview.nerf.patchwise.procedural_lessons import key_of_lessons
 from fewview.nerf.procedural import scene as scenes
 from fewview.nerf.procedural.example import VALIDATION
@@ -49,14 +50,14 @@ def test_a_network_that_adds_nothing_has_all_of_the_error_left() -> None:
 
 def test_it_learns_what_it_was_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mean over 27 neighbours is one of the filters of the network. Half of the error is gone long before the training ends."""
-    monkeypatch.setattr(lessons, "WARM", 10)
-    mean = learned(fresh(), [smoothing(k) for k in range(1, 5)], LessonSettings(steps=50, batch=2, edge=20, rate=4e-3))
+    monkeypatch.setattr(learning, "WARM", 10)
+    mean = learned(fresh(), Pool([smoothing(k) for k in range(1, 5)], 4), LessonSettings(steps=50, batch=2, edge=20, rate=4e-3))
     assert error_left(mean, smoothing(0)) < 0.5
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:
     given = [smoothing(1), smoothing(2, (8, 32, 32))]
-    trained = [learned(fresh(), given, LessonSettings(steps=4, batch=2, edge=24, seed=s)) for s in (0, 0, 1)]
+    trained = [learned(fresh(), Pool(given, 2), LessonSettings(steps=4, batch=2, edge=24, seed=s)) for s in (0, 0, 1)]
     a, b, c = (module.state_dict()["net.enter.weight"] for module in trained)
     assert torch.equal(a, b)
     assert not torch.equal(a, c)
@@ -84,14 +85,14 @@ def test_the_middle_of_most_patches_lies_in_the_object() -> None:
     given = lesson(kept, np.zeros(6, np.float32), torch.device("cpu"))
     assert given.columns.shape == (20 * 40, 2)
     assert given.error == pytest.approx(4)  # of the object alone
-    rows = {int(lessons._cut(given, 32, (draw, 0.5, 0.5))[0, 0, 0, 0]) for draw in np.linspace(0, 0.999, 200)}
+    rows = {int(learning._cut(given, 32, (draw, 0.5, 0.5))[0, 0, 0, 0]) for draw in np.linspace(0, 0.999, 200)}
     assert rows == {min(middle - 16, 64) for middle in range(60, 80)}
-    rows = {int(lessons._cut(given, 32, (draw, 0.5, 0.1))[0, 0, 0, 0]) for draw in np.linspace(0, 0.999, 200)}
+    rows = {int(learning._cut(given, 32, (draw, 0.5, 0.1))[0, 0, 0, 0]) for draw in np.linspace(0, 0.999, 200)}
     assert (min(rows), max(rows)) == (0, 64)
     empty = lesson(
         np.where(np.arange(4)[:, None, None, None] == 3, np.float16(lessons.AIR), kept), np.zeros(6, np.float32), torch.device("cpu")
     )
-    assert lessons._cut(empty, 32, (0.5, 0.5, 0.5)).shape == (4, 8, 32, 32)
+    assert learning._cut(empty, 32, (0.5, 0.5, 0.5)).shape == (4, 8, 32, 32)
 
 
 def test_air_and_what_not_all_views_see_count_less() -> None:

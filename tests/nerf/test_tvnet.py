@@ -332,7 +332,7 @@ def test_code_in_a_file_of_weights_is_not_executed(tmp_path: Path, monkeypatch: 
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("seed", [3, 4])
+@pytest.mark.parametrize("seed", [3, 6])
 def test_a_procedural_example_is_a_scan_of_its_reference(tmp_path: Path, seed: int) -> None:
     """Of the first seed as a laboratory scans an animal, of the second in one of many other ways."""
     example = procedural_example(seed, Bank(0, tmp_path), 64)

@@ -14,7 +14,8 @@ from ...geometry import Grid
 
 VOXEL_MM = 0.25  # the networks are told no lengths, so that any number will do
 LARGE = 0.4  # share of the scenes with one object that fills the slices
-ANIMALS = ("head", "mammal", "limb")  # families in which no other takes a part's place
+HEADS = ("head", "mammal")
+ANIMALS = (*HEADS, "limb")  # families in which no other takes a part's place
 FINE = 2  # the scanned volume and the rays are finer than the grid by this factor
 
 
@@ -41,9 +42,9 @@ def draw_scene(rng: np.random.Generator, seed: int, grid: Grid) -> Volume:
     return np.ascontiguousarray(scene * round_, dtype=np.float32)
 
 
-def is_animal(seed: int) -> bool:
-    """Whether the first object in the scene of a seed is an animal."""
-    return family_of(8 * seed) in ANIMALS
+def family_of_first(seed: int) -> str:
+    """The family of the first object in the scene of a seed."""
+    return family_of(8 * seed)
 
 
 def _shares_beside(rng: np.random.Generator) -> list[float]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from fewview.base import InputError
 from fewview.geometry import Grid, Scan
 from fewview.nerf.patchwise import __main__ as command
 from fewview.nerf.patchwise import learning, lessons, procedural_lessons, scales
@@ -18,13 +22,11 @@ from fewview.nerf.patchwise.lessons import Lesson, error_left, lesson
 from fewview.nerf.patchwise.procedural_lessons import key_of_lessons
 from fewview.nerf.procedural import scene as scenes
 from fewview.nerf.procedural.example import VALIDATION
-from fewview.nerf.procedural.scan import line_integrals, many_energies, nearly_straight
 from fewview.nerf.procedural.scene import draw_scene, means_in_voxels, with_means
 from fewview.nerf.training.bank import Bank
 from fewview.nerf.training.checkpoint import module_of, read_checkpoint
 from fewview.nerf.weights import SHA256, shipped_checkpoint
 from fewview.nerf.weights.__main__ import main as to_ship
-from fewview.recon.physics.tables import attenuation
 from scipy.ndimage import uniform_filter
 
 SMALL = scales.Scales(fine=6, middle=8, coarse=8)
@@ -61,6 +63,47 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     a, b, c = (module.state_dict()["net.enter.weight"] for module in trained)
     assert torch.equal(a, b)
     assert not torch.equal(a, c)
+
+
+def test_what_a_step_learns_from_depends_on_the_step_alone() -> None:
+    """Lessons are taken in their order, none before it is needed, and all of them are there for the last fifth of the steps."""
+    taken: list[int] = []
+
+    def source() -> Iterator[Lesson]:
+        for k in range(1, 101):
+            taken.append(k)
+            yield smoothing(k, (2, 4, 4))
+
+    pool = Pool(source(), 100)
+    for share, held in ((0.0, 2), (1e-3, 3), (0.4, 51), (0.8, 100), (1.0, 100)):
+        pool.grow(share)
+        assert taken == list(range(1, held + 1))
+        assert len(pool.facts) == held
+    assert len(pool.draw(torch.Generator().manual_seed(0))) == 100
+
+
+def test_lessons_come_in_the_order_of_their_seeds_while_others_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever lies in the folder already; where one cannot be made the reason is told, and no more are begun."""
+    made: list[int] = []
+
+    def make(seed: int, folder: Path, size: int | None = None) -> tuple[np.ndarray, ...]:
+        def arrays() -> tuple[np.ndarray, ...]:
+            if seed == 9:
+                raise InputError("this one cannot be made")
+            made.append(seed)
+            return (np.full((4, 2, 4, 4), seed, np.float16), np.full(6, seed, np.float32)) * 2
+
+        return Bank(0, folder).get(key_of_lessons(seed), arrays)
+
+    monkeypatch.setattr(procedural_lessons, "procedural_lessons", make)
+    monkeypatch.setattr(procedural_lessons, "ProcessPoolExecutor", lambda n, mp_context, initializer: ThreadPoolExecutor(n))
+    make(4, tmp_path)
+    pairs = procedural_lessons.lessons_in_turn([7, 4, 5, 9, *range(20, 200)], tmp_path, 1, torch.device("cpu"))
+    assert [float(pair[1].facts[0]) for pair in itertools.islice(pairs, 3)] == [7, 4, 5]
+    assert made[:3] == [4, 7, 5]
+    with pytest.raises(InputError, match="cannot be made"):
+        next(pairs)
+    assert len(made) < 180
 
 
 def test_the_loss_of_an_untrained_network_is_one_whatever_the_size_of_the_error() -> None:
@@ -137,31 +180,9 @@ def test_what_is_projected_of_a_scene_has_the_means_of_the_scene() -> None:
     assert kept < 0.25 * smooth
 
 
-def test_views_of_many_energies_are_too_faint_behind_long_paths_until_they_are_straightened() -> None:
-    """Bodies of soft tissue, whose attenuation falls with energy, so that what is left of the light is harder; bone hardens it more."""
-    scan = Scan.circular(dso_mm=80, dsd_mm=80, rows=4, cols=24, pixel_mm=1.0, angles_deg=[0.0, 90.0])
-    grid = Grid((8, 48, 48), 0.5)
-    _, y, x = np.meshgrid(grid.z_mm, grid.y_mm, grid.x_mm, indexing="ij")
-    shares = []
-    for mu in (float(attenuation("soft", 30.0)[0]), float(attenuation("bone", 30.0)[0])):
-        scene = np.float32(mu) * (x**2 + y**2 < 10**2).astype(np.float32)
-        exact = line_integrals(scene, grid, scan)
-        line = -np.log(many_energies(np.random.default_rng(1), scene, grid, scan, exact, 1.0))
-        deep, thin = exact > 0.8 * exact.max(), (exact > 0.02 * exact.max()) & (exact < 0.3 * exact.max())
-        shares.append(float((line[deep] / exact[deep]).mean() / (line[thin] / exact[thin]).mean()))
-    assert 0.9 < shares[0] < 0.99
-    assert shares[1] < shares[0] - 0.1
-    bent = np.float32(0.6) * (exact - np.float32(0.05) * exact**2)  # another grey scale, and beam hardening
-    straight = [nearly_straight(np.random.default_rng(seed), bent, exact) for seed in range(20)]
-    left = [float(np.abs(s - exact).max() / exact.max()) for s in straight]
-    assert min(left) < 0.02
-    assert all((s * exact).sum() == pytest.approx((s**2).sum(), rel=1e-5) for s in straight)  # as bright as the exact ones
-
-
 def test_a_correction_is_the_mean_over_mirror_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network that answers with the voxel one to the right is, averaged over images, the mean of both neighbours."""
     from fewview.data import Projections
-    from fewview.geometry import Scan
     from fewview.nerf.patchwise import learner
 
     grid = Grid((8, 12, 12), 1.0)

@@ -32,10 +32,10 @@ lint: .venv/.dev
 train-small: .venv/.dev
 	$(MAKE) $(NETWORKS:%=$(TRAINED)/%.pt)
 
-# train-shipped: the weights that come with fewview, made anew from procedural volumes alone. The scans in trained/bank, 1.5 hours of two
-# cores, are kept; the training takes minutes on a GPU, and a day on two cores with DEVICE=cpu. docs/model_cards.md says how the files that
-# come with fewview were made. The last lines make the intervals of tvnet and total variation (docs/intervals.md) and the weights of wcrr
-# (docs/wcrr.md), in some minutes.
+# train-shipped: the weights that come with fewview, made anew from procedural volumes alone. The scans take 1.5 hours of two cores and are kept in
+# trained/bank; the training begins with the first of them, and takes minutes on a GPU, and a day on two cores with DEVICE=cpu. On a machine
+# with more cores: make train-shipped TRAIN_ARGS="--workers 15". docs/model_cards.md says how the files that come with fewview were made.
+# The last lines make the intervals of tvnet and total variation (docs/intervals.md) and the weights of wcrr (docs/wcrr.md), in some minutes.
 # train-shipped-smoke: the same commands in trained/smoke, on so little that they teach nothing, to see that they run to their end.
 DEVICE ?= cuda
 SPREAD_ARGS ?=

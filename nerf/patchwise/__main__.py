@@ -10,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,10 @@ from .scales import Scales
 PRESET, ARCHITECTURE = "scales", Scales(20, 40, 60)  # wider than the preset, which suits a processor
 HELD = len(VALIDATION)
 
+Pairs = Generator[tuple[Lesson, Lesson], None, None]
 
-def _said(pairs: Iterator[tuple[Lesson, Lesson]], total: int) -> Iterator[tuple[Lesson, Lesson]]:
+
+def _said(pairs: Pairs, total: int) -> Pairs:
     """The same pairs; how many scans there are is printed meanwhile."""
     for done, pair in enumerate(pairs, start=1):
         if done % 50 == 0 or done == total:
@@ -87,10 +90,7 @@ def main(
     where, settings = usable_device(device), LessonSettings(steps=steps, batch=batch, rate=rate, seed=seed)
     module = _first(begin, seed).to(where)
     seeds = range(first, first + scans)
-    pairs = lessons_in_turn([*VALIDATION[:held], *seeds], bank, workers, where, size)
-    judges = [x for pair in itertools.islice(pairs, held) for x in pair]
-    pool = Pool(itertools.chain.from_iterable(_said(pairs, scans)), 2 * scans)
-    started = time.monotonic()
+    started, judges = time.monotonic(), list[Lesson]()
 
     def tell(step: int, loss: float, mean: Network) -> None:
         left = float(np.mean([error_left(mean, x) for x in judges]))
@@ -105,7 +105,9 @@ def main(
         "settings": {**dataclasses.asdict(settings), "size": size, "begin": begin.name if begin else None},
         "data": {name: {"procedural volumes": f"seeds {of[0]} to {of[-1]}"} for name, of in (("train", seeds), ("val", VALIDATION[:held]))},
     }  # fmt: skip
-    learned(module, pool, settings, tell)
+    with closing(lessons_in_turn([*VALIDATION[:held], *seeds], bank, workers, where, size)) as pairs:
+        judges += [x for pair in itertools.islice(pairs, held) for x in pair]
+        learned(module, Pool(itertools.chain.from_iterable(_said(pairs, scans)), 2 * scans), settings, tell)
     print(f"wrote {out}")
 
 

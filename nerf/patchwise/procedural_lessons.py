@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -40,10 +40,11 @@ def key_of_lessons(seed: int, size: int | None = None) -> tuple[str, int, int, i
 
 def lessons_in_turn(
     seeds: Sequence[int], folder: str | Path, workers: int, device: torch.device, size: int | None = None
-) -> Iterator[tuple[Lesson, Lesson]]:
+) -> Generator[tuple[Lesson, Lesson], None, None]:
     """The two lessons of each procedural volume on the device, in the order of the seeds.
 
-    Those that the folder does not hold yet are made by ``workers`` processes, which go on while the lessons before them are used.
+    Those that the folder does not hold yet are made by ``workers`` processes, which go on while the lessons before them are used. Close the
+    generator where not all are taken, so that no more are begun.
     """
     kept = Bank(0, folder)
     missing = [seed for seed in seeds if not kept.holds(key_of_lessons(seed, size))]

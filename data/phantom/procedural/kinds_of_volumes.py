@@ -160,9 +160,9 @@ def limb(shape: Shape, voxel_mm: float, seed: int, fine: int = 2) -> Volume:
 
 KINDS = (foam, fibres, blobs, plates, layers, porous_bone, part, grains, limb, skull, head, mammal)
 FAMILIES: Mapping[str, Family] = {f.__name__: f for f in KINDS}
-# Thin walls around faint matter are the hardest from few views, and what small animals are made of. With three of four volumes of these
-# kinds a network forgot the others (docs/model_cards.md).
-OFTEN = {"head": 3, "mammal": 10}
+# Thin walls around faint matter are the hardest from few views, and what small animals are made of; where three of four volumes were heads
+# a network forgot bones and parts (docs/model_cards.md).
+OFTEN = {"head": 3, "mammal": 10, "limb": 4, "porous_bone": 3, "part": 2, "grains": 2}
 
 
 def family_of(seed: int) -> str:

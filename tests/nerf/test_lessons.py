@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -90,6 +91,8 @@ def test_lessons_come_in_the_order_of_their_seeds_while_others_are_made(tmp_path
         def arrays() -> tuple[np.ndarray, ...]:
             if seed == 9:
                 raise InputError("this one cannot be made")
+            if seed >= 20:
+                time.sleep(0.02)  # that the error is met long before all of these could be made
             made.append(seed)
             return (np.full((4, 2, 4, 4), seed, np.float16), np.full(6, seed, np.float32)) * 2
 

@@ -40,13 +40,16 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread_where_workers_share_the_cores() -> None:
-    """`make test` runs several workers at once (pytest-xdist): each takes one core, unless a test asks for more."""
+    """`make test` runs several workers at once (pytest-xdist): each takes one core, unless a test asks for more, and so do the processes
+    that it starts.
+    """
     if "PYTEST_XDIST_WORKER" in os.environ:
         import numba
         import torch
 
         numba.set_num_threads(1)
         torch.set_num_threads(1)
+        os.environ.update(OMP_NUM_THREADS="1", NUMBA_NUM_THREADS="1")  # numba reads it when it is imported: here that is done
 
 
 @pytest.fixture(scope="session", autouse=True)

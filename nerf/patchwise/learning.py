@@ -44,6 +44,7 @@ class LessonSettings:
 
 
 Tell = Callable[[int, float, Network], None]  # step, mean loss since the last call, the mean of the weights so far
+Loss = Callable[[Network, Sequence[Lesson], LessonSettings, Generator], Float[Tensor, ""]]  # of random patches of lessons of one height
 
 
 class Pool:
@@ -79,8 +80,11 @@ class Pool:
         return groups[int(torch.multinomial(torch.tensor([float(len(g)) for g in groups]), 1, generator=generator))]
 
 
-def learned(module: Network, pool: Pool, settings: LessonSettings, tell: Tell | None = None, every: int = 500) -> Network:
-    """The network after training: the running mean of its weights over the last steps."""
+def learned(
+    module: Network, pool: Pool, settings: LessonSettings, tell: Tell | None = None, every: int = 500, loss_of: Loss | None = None
+) -> Network:
+    """The network after training: the running mean of its weights over the last steps. The loss is `batch_loss` unless another is given."""
+    loss_of = loss_of or batch_loss
     device = next(module.parameters()).device
     mean, before = copy.deepcopy(module), module.known.clone()
     optimiser = torch.optim.Adam(module.parameters(), lr=settings.rate, betas=(0.9, 0.99))
@@ -90,7 +94,7 @@ def learned(module: Network, pool: Pool, settings: LessonSettings, tell: Tell | 
         pool.grow(step / settings.steps)
         height = min(1.0, step / WARM) * 0.5 * (1 + math.cos(math.pi * (step - 1) / settings.steps))
         optimiser.param_groups[0]["lr"] = settings.rate * height
-        loss = batch_loss(module, pool.draw(generator), settings, generator)
+        loss = loss_of(module, pool.draw(generator), settings, generator)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
@@ -110,21 +114,42 @@ def learned(module: Network, pool: Pool, settings: LessonSettings, tell: Tell | 
 
 
 def batch_loss(module: Network, group: Sequence[Lesson], settings: LessonSettings, generator: Generator) -> Float[Tensor, ""]:
-    """The mean of the losses of random patches of as many scans of one height, all turned and mirrored alike.
+    """The mean of the losses of random patches.
 
-    The loss of a scan is its weighted squared error in units of that of total variation; beyond `MOST` its logarithm counts.
+    The loss of a patch is its weighted squared error in units of that of total variation in its scan; beyond `MOST` its logarithm counts.
+    """
+    chosen, batch = patches(group, settings, generator)
+    losses = shares_left(answers(module, chosen, batch), chosen, batch)
+    return torch.where(losses < MOST, losses, MOST * (1 + torch.log(losses.clamp(min=MOST) / MOST))).mean()
+
+
+def patches(
+    group: Sequence[Lesson], settings: LessonSettings, generator: Generator
+) -> tuple[list[Lesson], Float[Tensor, "patch channel z y x"]]:
+    """Random patches of as many scans of one height, all turned and mirrored alike, and their lessons.
+
+    The channels are two volumes and the correction, in units of the object's grey scale, and the weight (dimensionless).
     """
     draws = torch.rand(settings.batch + 1, 4, generator=generator, dtype=torch.float64).tolist()
     chosen = [group[int(draw[0] * len(group))] for draw in draws[:-1]]
     batch = torch.stack([_cut(x, settings.edge, draw[1:]) for x, draw in zip(chosen, draws[:-1], strict=True)]).float()
     quarters, flips = int(4 * draws[-1][0]), [axis for axis, drawn in ((-3, draws[-1][1]), (-1, draws[-1][2])) if drawn < 0.5]
-    batch = torch.rot90(batch, quarters, (-1, -2)).flip(flips)
+    return chosen, torch.rot90(batch, quarters, (-1, -2)).flip(flips)
+
+
+def answers(module: Network, chosen: Sequence[Lesson], batch: Float[Tensor, "patch channel z y x"]) -> Float[Tensor, "patch z y x"]:
+    """The network's correction of each patch, in units of its object's grey scale (dimensionless), computed in half precision."""
     with torch.autocast(batch.device.type, torch.bfloat16):
-        found = module.net(batch[:, :2], torch.stack([x.facts for x in chosen])).float()
+        return module.net(batch[:, :2], torch.stack([x.facts for x in chosen])).float()
+
+
+def shares_left(
+    found: Float[Tensor, "patch z y x"], chosen: Sequence[Lesson], batch: Float[Tensor, "patch channel z y x"]
+) -> Float[Tensor, "patch"]:
+    """The weighted squared error of corrections, of each patch as a share of that of total variation in its whole scan."""
     weight = batch[:, 3]
     squares = (weight * (found - batch[:, 2]) ** 2).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1.0)
-    losses = squares / torch.tensor([x.error for x in chosen], device=batch.device)
-    return torch.where(losses < MOST, losses, MOST * (1 + torch.log(losses.clamp(min=MOST) / MOST))).mean()
+    return squares / torch.tensor([x.error for x in chosen], device=batch.device)
 
 
 def _cut(given: Lesson, edge: int, place: Sequence[float]) -> Float[Tensor, "channel z y x"]:

@@ -130,7 +130,7 @@ def test_the_grey_scale_and_the_unit_of_length_do_not_matter() -> None:
 
 
 def test_it_learns_what_total_variation_misses(tmp_path: Path) -> None:
-    settings = TrainSettings.of(LEARNER_TINY, "tiny", steps=120, views=(12,), check_every=60, check_views=(12,), seed=1)
+    settings = TrainSettings.of(LEARNER_TINY, "tiny", steps=90, views=(12,), check_every=90, check_views=(12,), seed=1)
     done = train(LEARNER_TINY, [shells(k) for k in (1, 2, 3)], [shells(4)], settings, tmp_path / "tvnet.pt", bank=tmp_path / "bank")
     first, *_, last = done.losses
     assert last["score"] > first["score"] + 0.4  # dB above the total variation that it starts from, on shells it never saw
@@ -148,7 +148,7 @@ def test_it_learns_what_total_variation_misses(tmp_path: Path) -> None:
 
 def test_what_it_learns_in_another_grey_scale_is_judged_and_given_in_that(tmp_path: Path) -> None:
     """Targets 0.7 times as bright as the views, as those of another energy are: held-out views say nothing about that factor."""
-    settings = TrainSettings.of(LEARNER_TINY, "tiny", steps=120, views=(12,), check_every=60, check_views=(12,), seed=1)
+    settings = TrainSettings.of(LEARNER_TINY, "tiny", steps=60, views=(12,), check_every=60, check_views=(12,), seed=1)
     made = [replace(shells(k), reference=np.float32(0.7) * shells(k).reference, name=f"dim {k}") for k in (1, 2, 3, 4)]
     done = train(LEARNER_TINY, made[:3], made[3:], settings, tmp_path / "dim.pt")
     assert done.losses[-1]["score"] > done.losses[0]["score"] + 3  # dB; at the start it is total variation, as bright as the views

@@ -1,0 +1,66 @@
+"""Two networks teach a third: what one of them says of animals, and the other of everything else.
+
+Weights that go on to learn heads forget other objects within a few hundred steps, and learning both from the truth takes a card: most of
+the error is what no network can find in few views, so that the gradients of small batches are nearly all noise. What another network says
+can be learned to the end. (Hinton, Vinyals and Dean 2015, arXiv:1503.02531; Li and Hoiem 2016, arXiv:1606.09282, where the old network
+keeps the new one from forgetting.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Generator
+
+from ...base import InputError
+from ...base.shapes import Float
+from ..patchwise.learner import MOST, Network
+from ..patchwise.learning import LessonSettings, answers, patches, shares_left
+from ..patchwise.lessons import Lesson
+from ..training.checkpoint import Checkpoint
+
+FLOOR = 0.2  # added to the share of the error that a teacher leaves, so that lessons without an error do not outweigh all others
+
+
+@dataclass(frozen=True, eq=False)
+class Teachers:
+    """Who teaches what: ``of_animals`` the lessons in ``animals``, which count ``weight`` times as much, and ``of_others`` all the rest."""
+
+    of_animals: Network
+    of_others: Network
+    animals: set[Lesson]
+    weight: float = 1.0
+
+    def loss(self, module: Network, group: Sequence[Lesson], settings: LessonSettings, generator: Generator) -> Float[torch.Tensor, ""]:
+        """The mean over random patches of how far the network is from their teachers.
+
+        It is the squared difference in units of what the teacher leaves of the truth, so that it counts as it would in decibels. Network
+        and teacher see the same patch, so that its faces do them the same harm.
+        """
+        chosen, batch = patches(group, settings, generator)
+        here = torch.tensor([x in self.animals for x in chosen], device=batch.device)
+        taught = torch.empty_like(batch[:, 2])
+        with torch.no_grad():
+            for teacher, mine in ((self.of_animals, here), (self.of_others, ~here)):
+                if mine.any():
+                    taught[mine] = answers(teacher, [x for x, m in zip(chosen, mine.tolist(), strict=True) if m], batch[mine])
+            left = shares_left(taught, chosen, batch)
+        aim = torch.cat([batch[:, :2], taught[:, None], batch[:, 3:]], dim=1)
+        losses = shares_left(answers(module, chosen, batch), chosen, aim) / (left + FLOOR)
+        return (losses.clamp(max=MOST) * torch.where(here, self.weight, 1.0)).mean()
+
+
+def mean_of(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
+    """The checkpoint whose weights are the means of those of several, which were trained from one another (Wortsman et al. 2022,
+    arXiv:2203.05482). What is known is what any of them knows. Raises `InputError` where their networks differ.
+    """
+    first, states = checkpoints[0], [c.state for c in checkpoints]
+    if any(c.method != first.method or dict(c.architecture) != dict(first.architecture) for c in checkpoints):
+        told = ", ".join(f"{c.method} {dict(c.architecture)}" for c in checkpoints)
+        raise InputError(f"the checkpoints hold different networks: {told}", expected="one architecture")
+    names = [name for name in first.state if all(name in state for state in states)]
+    mean = {name: torch.stack([state[name].float() for state in states]).mean(0) for name in names}
+    known = torch.stack([state["known"].float() for state in states])
+    return replace(first, state={**mean, "known": torch.stack([known[:, 0].min(0).values, known[:, 1].max(0).values])})

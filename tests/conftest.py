@@ -49,7 +49,7 @@ def _one_thread_where_workers_share_the_cores() -> None:
 
         numba.set_num_threads(1)
         torch.set_num_threads(1)
-        os.environ.update(OMP_NUM_THREADS="1", NUMBA_NUM_THREADS="1")  # numba reads it when it is imported: here that is done
+        os.environ["OMP_NUM_THREADS"] = "1"  # not numba's own, which may not change once it has threads
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -54,8 +54,11 @@ class Teachers:
 
 def mean_of(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
     """The checkpoint whose weights are the means of those of several, which were trained from one another (Wortsman et al. 2022,
-    arXiv:2203.05482). What is known is what any of them knows. Raises `InputError` where their networks differ.
+    arXiv:2203.05482). What is known is what any of them knows. Raises `InputError` where their
+    networks differ, or where there are none.
     """
+    if not checkpoints:
+        raise InputError("no checkpoint was given", expected="at least one for each teacher")
     first, states = checkpoints[0], [c.state for c in checkpoints]
     if any(c.method != first.method or dict(c.architecture) != dict(first.architecture) for c in checkpoints):
         told = ", ".join(f"{c.method} {dict(c.architecture)}" for c in checkpoints)

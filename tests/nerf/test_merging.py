@@ -95,6 +95,8 @@ def test_the_mean_of_checkpoints_knows_what_any_of_them_knows() -> None:
     mean = mean_of([checkpoint(a), checkpoint(b)])
     assert mean.state["net.leave.bias"].item() == pytest.approx(0.3)
     assert mean.state["known"].tolist() == [[0.0] * 6, [2.0] * 6]
+    with pytest.raises(InputError, match="no checkpoint"):
+        mean_of([])
     with pytest.raises(InputError, match=r"different networks.*'fine': 8"):
         mean_of([checkpoint(a), checkpoint(b, architecture={"fine": 8, "middle": 4, "coarse": 4})])
 

@@ -54,8 +54,7 @@ class Teachers:
 
 def mean_of(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
     """The checkpoint whose weights are the means of those of several, which were trained from one another (Wortsman et al. 2022,
-    arXiv:2203.05482). What is known is what any of them knows. Raises `InputError` where their
-    networks differ, or where there are none.
+    arXiv:2203.05482). What is known is what any of them knows. Raises `InputError` where their networks differ, or where there are none.
     """
     if not checkpoints:
         raise InputError("no checkpoint was given", expected="at least one for each teacher")

@@ -1,7 +1,8 @@
 """Merge weights of `tvnet`: ``python -m fewview.nerf.merging --animals heads.pt --others tvnet.pt --out merged.pt --bank bank``.
 
-The network begins half way between the two teachers, and learns from procedural scans, each with the teacher of its family. On two cores
-2000 steps of 8 patches take half an hour, and the scans beforehand some hours, unless the bank holds them.
+The network begins half way between the two teachers, and learns from procedural scans, each with the teacher of its family. Without
+``--animals`` heads are learned from the truth, and the network begins with the weights that teach everything else. On two cores 2000 steps
+of 8 patches take half an hour, and the scans beforehand some hours, unless the bank holds them.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ def _network(checkpoint: Checkpoint, device: torch.device) -> Network:
 def main(
     out: Path,
     bank: Path,
-    animals: tuple[Path, ...],
     others: tuple[Path, ...],
+    animals: tuple[Path, ...] = (),
     scans: Count = 1000,
     steps: Count = 2400,
     batch: Count = 8,
@@ -55,8 +56,8 @@ def main(
     Args:
         out: the checkpoint to write, with the mean of the weights so far after every 500 steps.
         bank: folder where the scans are kept; another run takes those that are there.
-        animals: checkpoints whose mean teaches what to make of heads.
-        others: checkpoints whose mean teaches what to make of all other procedural volumes.
+        others: checkpoints whose mean teaches what to make of all procedural volumes but heads.
+        animals: checkpoints whose mean teaches what to make of heads; none: the truth teaches it.
         scans: procedural volumes, each scanned once and reconstructed from two selections of its views.
         steps: steps of Adam.
         batch: patches in a step.
@@ -71,9 +72,10 @@ def main(
     """
     refuse_existing(out, force)
     where, settings = usable_device(device), LessonSettings(steps=steps, batch=batch, rate=rate, seed=seed)
-    taught = [mean_of([read_checkpoint(path) for path in paths]) for paths in (animals, others)]
+    of_animals, of_others = ([read_checkpoint(path) for path in paths] for paths in (animals, others))
+    taught = [mean_of(of_others), *([mean_of(of_animals)] if animals else [])]
     begin = mean_of(taught)
-    teachers = Teachers(_network(taught[0], where), _network(taught[1], where), set(), weight)
+    teachers = Teachers(_network(taught[1], where) if animals else None, _network(taught[0], where), set(), weight)
     seeds, started = range(first, first + scans), time.monotonic()
 
     facts = {

@@ -16,8 +16,8 @@ from torch import Generator
 
 from ...base import InputError
 from ...base.shapes import Float
-from ..patchwise.learner import MOST, Network
-from ..patchwise.learning import LessonSettings, answers, patches, shares_left
+from ..patchwise.learner import Network
+from ..patchwise.learning import LessonSettings, answers, bounded, patches, shares_left
 from ..patchwise.lessons import Lesson
 from ..training.checkpoint import Checkpoint
 
@@ -26,9 +26,11 @@ FLOOR = 0.2  # added to the share of the error that a teacher leaves, so that le
 
 @dataclass(frozen=True, eq=False)
 class Teachers:
-    """Who teaches what: ``of_animals`` the lessons in ``animals``, which count ``weight`` times as much, and ``of_others`` all the rest."""
+    """Who teaches what: ``of_animals`` (None: the truth) the lessons in ``animals``, which count ``weight`` times as much, and
+    ``of_others`` all the rest.
+    """
 
-    of_animals: Network
+    of_animals: Network | None
     of_others: Network
     animals: set[Lesson]
     weight: float = 1.0
@@ -37,19 +39,20 @@ class Teachers:
         """The mean over random patches of how far the network is from their teachers.
 
         It is the squared difference in units of what the teacher leaves of the truth, so that it counts as it would in decibels. Network
-        and teacher see the same patch, so that its faces do them the same harm.
+        and teacher see the same patch, so that its faces do them the same harm. What the truth teaches counts as in `batch_loss`.
         """
         chosen, batch = patches(group, settings, generator)
         here = torch.tensor([x in self.animals for x in chosen], device=batch.device)
-        taught = torch.empty_like(batch[:, 2])
+        taught, left = batch[:, 2].clone(), torch.ones(len(chosen), device=batch.device)
         with torch.no_grad():
             for teacher, mine in ((self.of_animals, here), (self.of_others, ~here)):
-                if mine.any():
-                    taught[mine] = answers(teacher, [x for x, m in zip(chosen, mine.tolist(), strict=True) if m], batch[mine])
-            left = shares_left(taught, chosen, batch)
+                if teacher is not None and mine.any():
+                    pupils = [x for x, m in zip(chosen, mine.tolist(), strict=True) if m]
+                    taught[mine] = answers(teacher, pupils, batch[mine])
+                    left[mine] = shares_left(taught[mine], pupils, batch[mine]) + FLOOR
         aim = torch.cat([batch[:, :2], taught[:, None], batch[:, 3:]], dim=1)
-        losses = shares_left(answers(module, chosen, batch), chosen, aim) / (left + FLOOR)
-        return (losses.clamp(max=MOST) * torch.where(here, self.weight, 1.0)).mean()
+        losses = bounded(shares_left(answers(module, chosen, batch), chosen, aim) / left)
+        return (losses * torch.where(here, self.weight, 1.0)).mean()
 
 
 def mean_of(checkpoints: Sequence[Checkpoint]) -> Checkpoint:

@@ -22,6 +22,7 @@ from ..training.bank import Bank, key_of, original, seen_by_all
 from ..training.examples import moved_along
 from ..training.learner import Example, Given, Group
 from .inputs import as_learned, facts, grey_scale, left_over
+from .members import MEMBER, MemberNetwork, Members
 from .network import FACTS, Architecture, PatchNetwork
 from .scales import ScaleNetwork, Scales
 from .tiles import tiled
@@ -30,7 +31,8 @@ MOST = 20.0  # of a scan's error by total variation: beyond it, a loss counts by
 OUTSIDE = 0.05  # weight of voxels that not all views see
 GREY_SCANS = 500  # scans, about so many, over which the grey scale of the targets is averaged
 RESIDUAL = ("first", "middle", "coarse", "back", "last", "up1", "up2")  # layers that are added to what they are given
-PRESETS: Mapping[str, Architecture | Scales] = {"small": Architecture(), "scales": Scales()}
+AnySize = Architecture | Scales | Members
+PRESETS: Mapping[str, AnySize] = {"small": Architecture(), "scales": Scales(), "members": Members()}
 ALIKE = {
     "pool": 2, "views": (13, 18, 26, 26, 36, 52), "selections": ("evenly", "evenly", "evenly", "random"), "check_scans": 4,
     "check_views": (26,), "clip": 1.0, "betas": (0.9, 0.99),
@@ -38,6 +40,7 @@ ALIKE = {
 TRAINING = {
     "small": {**ALIKE, "steps": 3000, "batch": 16, "check_every": 500},
     "scales": {**ALIKE, "steps": 1500, "batch": 2, "check_every": 250, "learning_rate": 0.7},
+    "members": {**ALIKE, "steps": 1500, "batch": 2, "check_every": 250, "learning_rate": 0.7},
 }
 
 
@@ -50,10 +53,10 @@ class Network(nn.Module):
     grey_seen: Tensor
     precision: torch.dtype | None = None  # in which the layers compute where nothing is learned; None: float32
 
-    def __init__(self, a: Architecture | Scales) -> None:
+    def __init__(self, a: AnySize) -> None:
         super().__init__()
         self.architecture = a
-        self.net = PatchNetwork(a) if isinstance(a, Architecture) else ScaleNetwork(a)
+        self.net = PatchNetwork(a) if isinstance(a, Architecture) else ScaleNetwork(a) if isinstance(a, Scales) else MemberNetwork(a)
         self.bank = Bank()
         self.register_buffer("known", torch.tensor([[math.inf] * FACTS, [-math.inf] * FACTS]))
         self.register_buffer("grey_seen", torch.tensor([1.0, 0.0]))
@@ -92,17 +95,19 @@ def _without_grey(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any
 def correction(module: Network, projections: Projections, grid: Grid, volume: np.ndarray, lambda_: float) -> Float[np.ndarray, "z y x"]:
     """What the network adds to total variation of weight ``lambda_``, in 1/mm as the views have it; zero for a volume that is empty.
 
-    It is the mean of what the network says of the volume and of its mirror images, each turned back: the network has learned from all of
-    them, and what it gets wrong in one way in an image it partly gets wrong in another way in the next.
+    It is the mean of what the network says of the volume and of images of it, mirrored or turned by a quarter, each turned back: the
+    network has learned from all of them, and what it gets wrong in one way in an image it partly gets wrong in another way in the next.
     """
     scale, added = grey_scale(volume), np.zeros(grid.shape, np.float32)
     if scale == 0:
         return added
     rest, told = left_over(projections, grid, volume), as_learned(facts(projections, grid, scale, lambda_), module.known.cpu().numpy())
-    for axes in module.net.mirrored:
+    for quarters, axes in module.net.images:
+        image = [np.flip(np.rot90(v, quarters, (1, 2)), axes) for v in (volume, rest)]
         with torch.autocast(module.known.device.type, module.precision, enabled=module.precision is not None):
-            added += np.flip(tiled(module.net, [np.flip(v, axes) for v in (volume, rest)], told, scale), axes)
-    return added / np.float32(len(module.net.mirrored))
+            found = tiled(module.net, image, told, scale)
+        added += np.rot90(np.flip(found, axes), -quarters, (1, 2))
+    return added / np.float32(len(module.net.images))
 
 
 @dataclass(frozen=True)
@@ -110,14 +115,15 @@ class TvnetLearner:
     """The learner of `tvnet`."""
 
     name: str = "tvnet"
-    presets: Mapping[str, Architecture | Scales] = field(default_factory=lambda: PRESETS)
+    presets: Mapping[str, AnySize] = field(default_factory=lambda: PRESETS)
     training: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: TRAINING)
 
-    def build(self, architecture: Architecture | Scales, generator: Generator) -> Network:
+    def build(self, architecture: AnySize, generator: Generator) -> Network:
         """The network with weights from ``generator`` alone (He et al. 2015); what it adds is zero at the start."""
         module = Network(architecture)
         with torch.no_grad():
-            for name, parameter in module.named_parameters():
+            for named, parameter in module.named_parameters():
+                name = f"net.{named[len(MEMBER) :].partition('.')[2]}" if named.startswith(MEMBER) else named
                 if name.endswith("bias") or name.startswith(("net.leave", "net.linear", "net.told")):
                     parameter.zero_()
                 else:  # each output of a transposed convolution has one voxel of each channel as input

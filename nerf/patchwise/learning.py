@@ -119,8 +119,12 @@ def batch_loss(module: Network, group: Sequence[Lesson], settings: LessonSetting
     The loss of a patch is its weighted squared error in units of that of total variation in its scan; beyond `MOST` its logarithm counts.
     """
     chosen, batch = patches(group, settings, generator)
-    losses = shares_left(answers(module, chosen, batch), chosen, batch)
-    return torch.where(losses < MOST, losses, MOST * (1 + torch.log(losses.clamp(min=MOST) / MOST))).mean()
+    return bounded(shares_left(answers(module, chosen, batch), chosen, batch)).mean()
+
+
+def bounded(losses: Float[Tensor, "patch"]) -> Float[Tensor, "patch"]:
+    """The losses, dimensionless; of those beyond `MOST` the logarithm counts."""
+    return torch.where(losses < MOST, losses, MOST * (1 + torch.log(losses.clamp(min=MOST) / MOST)))
 
 
 def patches(

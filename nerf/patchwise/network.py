@@ -43,7 +43,8 @@ class PatchNetwork(nn.Module):
     """Layers that work on each voxel by itself, and a linear filter beside them."""
 
     tile, patch, margin = TILE, 10, 0  # voxels: of a tile, of a patch to learn from, and at its faces that are not learned from
-    mirrored = ((),)  # axes of the images of which a correction is the mean: of this one, only the volume itself
+    # quarters of a turn, and axes that are mirrored, of the images of which a correction is the mean: the volume itself alone
+    images: tuple[tuple[int, tuple[int, ...]], ...] = ((0, ()),)
 
     def __init__(self, a: Architecture) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ strong ones are. It has three times the weights of `small` and sees further.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -36,11 +37,38 @@ class Scales:
     coarse: Count = 48
 
 
-class ScaleNetwork(nn.Module):
-    """Residual convolutions on three scales, and a linear filter beside them."""
+class Convolutions(nn.Module):
+    """What works on whole boxes of voxels at a time, and sees no further than `REACH`."""
 
     tile, patch, margin = 128, 40, 3  # voxels: of a tile, of a patch to learn from, and at its faces that are not learned from
-    mirrored = ((), (0,), (2,), (0, 2))  # axes of the images of which a correction is the mean
+    # quarters of a turn about the axis, and then the axes that are mirrored: the images of which a correction is the mean
+    images: tuple[tuple[int, tuple[int, ...]], ...] = tuple(itertools.product((0, 1), ((), (0,), (2,), (0, 2))))
+
+    def on(
+        self, volumes: Sequence[Volume], core: tuple[slice, ...], scale: float, facts: Float[Tensor, "facts"]
+    ) -> Float[Tensor, "core_z core_y core_x"]:
+        """The correction of the first of the volumes in a core, in units of ``scale``."""
+        shape = volumes[0].shape
+        z, y, x = (slice(max(s.start - REACH, 0), min(s.stop + REACH, n)) for s, n in zip(core, shape, strict=True))
+        own = tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(core, (z, y, x), strict=True))
+        return self.learns_on(volumes, (z, y, x), scale, facts)[own]
+
+    def learns_on(
+        self, volumes: Sequence[Volume], core: tuple[slice, ...], scale: float, facts: Float[Tensor, "facts"], turned: bool = False
+    ) -> Float[Tensor, "core_z core_y core_x"]:
+        """The same from what lies in the core alone; ``turned``: both upside down."""
+        device = next(self.parameters()).device
+        region = torch.from_numpy(np.stack([v[core] for v in volumes]).astype(np.float32) / np.float32(scale)).to(device)
+        return self(region.flip(1) if turned else region, facts)
+
+    @staticmethod
+    def bytes_for(shape: Sequence[int]) -> int:
+        """The memory that a core of this shape takes, with all that it sees."""
+        return 4 * 80 * math.prod(n + 2 * REACH for n in shape)
+
+
+class ScaleNetwork(Convolutions):
+    """Residual convolutions on three scales, and a linear filter beside them."""
 
     def __init__(self, a: Scales) -> None:
         super().__init__()
@@ -83,28 +111,6 @@ class ScaleNetwork(nn.Module):
         fine = fine + _bent(self.last(fine))
         out = GAIN * (self.leave(fine) + self.linear(x[:, :VOLUMES]))[:, 0]
         return contrast * out[:, : shape[0], : shape[1], : shape[2]]
-
-    def on(
-        self, volumes: Sequence[Volume], core: tuple[slice, ...], scale: float, facts: Float[Tensor, "facts"]
-    ) -> Float[Tensor, "core_z core_y core_x"]:
-        """The correction of the first of the volumes in a core, in units of ``scale``."""
-        shape = volumes[0].shape
-        z, y, x = (slice(max(s.start - REACH, 0), min(s.stop + REACH, n)) for s, n in zip(core, shape, strict=True))
-        own = tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(core, (z, y, x), strict=True))
-        return self.learns_on(volumes, (z, y, x), scale, facts)[own]
-
-    def learns_on(
-        self, volumes: Sequence[Volume], core: tuple[slice, ...], scale: float, facts: Float[Tensor, "facts"], turned: bool = False
-    ) -> Float[Tensor, "core_z core_y core_x"]:
-        """The same from what lies in the core alone; ``turned``: both upside down."""
-        device = next(self.parameters()).device
-        region = torch.from_numpy(np.stack([v[core] for v in volumes]).astype(np.float32) / np.float32(scale)).to(device)
-        return self(region.flip(1) if turned else region, facts)
-
-    @staticmethod
-    def bytes_for(shape: Sequence[int]) -> int:
-        """The memory that a core of this shape takes, with all that it sees."""
-        return 4 * 80 * math.prod(n + 2 * REACH for n in shape)
 
 
 def _bent(x: Tensor) -> Tensor:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from ...base.shapes import Float, Volume
 from ..device import require_memory_on
 from .network import PatchNetwork
-from .scales import ScaleNetwork
+from .scales import Convolutions
 
 
 def tiled(
-    network: PatchNetwork | ScaleNetwork,
+    network: PatchNetwork | Convolutions,
     volumes: Sequence[Volume],
     facts: Float[NDArray[np.float32], "facts"],
     scale: float,
@@ -38,7 +38,7 @@ def tiled(
     return out
 
 
-def tile_of(network: PatchNetwork | ScaleNetwork, shape: Sequence[int], tile: int) -> tuple[int, ...]:
+def tile_of(network: PatchNetwork | Convolutions, shape: Sequence[int], tile: int) -> tuple[int, ...]:
     """The edges of a tile for a volume of this shape: the longest is cut, to a multiple of 4 voxels, until a tile takes no more memory than
     one of ``tile``^3 voxels. What tiles see of one another is computed twice, so that a flat volume is best left in one piece.
     """

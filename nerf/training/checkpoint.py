@@ -19,6 +19,7 @@ from ...base.files import atomic_path
 from ...base.plain import plain
 from ...base.record import git_revision, versions
 from .learner import Learner
+from .packing import unpacked
 
 FORMAT = "fewview checkpoint 1"
 _KEYS = ("method", "preset", "architecture", "settings", "geometry", "data", "code", "losses", "state")
@@ -96,15 +97,15 @@ def read_tensors(path: str | Path, what: str, kind: str) -> dict[str, Any]:
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """The contents of the file, for any method. Raises FileNotFoundError, and InputError for a file that is
-    corrupt or of another format.
+    """The contents of the file, for any method, `packed` weights as numbers again. Raises FileNotFoundError, and InputError for a file that
+    is corrupt or of another format.
     """
     content = read_tensors(path, "checkpoint", FORMAT)
     missing = [key for key in _KEYS if key not in content]
     if missing:
         raise InputError(f"checkpoint {path} lacks {', '.join(missing)}", expected=f"the keys {', '.join(_KEYS)}")
     fields: dict[str, Any] = {key: content[key] for key in _KEYS}
-    return Checkpoint(**{**fields, "losses": tuple(fields["losses"])})
+    return Checkpoint(**{**fields, "losses": tuple(fields["losses"]), "state": unpacked(fields["state"])})
 
 
 def load_checkpoint(path: str | Path, learner: Learner[Any, Any], architecture: Any = None) -> nn.Module:

@@ -7,10 +7,9 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-
 from ...base import InputError, UnknownNameError
 from ..training.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
+from ..training.packing import packed
 
 FOLDER = Path(__file__).parent
 SHA256: Mapping[str, str] = {
@@ -46,7 +45,6 @@ def shipped_checkpoint(name: str, folder: Path = FOLDER) -> Checkpoint:
 
 
 def shrink(checkpoint: Checkpoint, to: str | Path, *, force: bool = False) -> str:
-    """Write a checkpoint with its weights as float16, as they are shipped; returns the file's SHA-256."""
-    half = {key: value.to(torch.float16) for key, value in checkpoint.state.items()}
-    save_checkpoint(to, dataclasses.replace(checkpoint, state=half), force=force)
+    """Write a checkpoint with its weights `packed`, as they are shipped; returns the file's SHA-256."""
+    save_checkpoint(to, dataclasses.replace(checkpoint, state=packed(checkpoint.state)), force=force)
     return hashlib.sha256(Path(to).read_bytes()).hexdigest()

@@ -73,6 +73,17 @@ def test_a_distance_counts_in_what_the_teacher_leaves() -> None:
     assert found == pytest.approx(float(((answer - exact) ** 2).mean()) / right.error / FLOOR, rel=0.05)  # in half precision
 
 
+def test_without_a_teacher_heads_are_learned_from_the_truth() -> None:
+    """As a training from the truth counts them, while everything else has its teacher."""
+    head, other, module, teacher = noise(1), noise(2), network(0.5), network(-0.5)
+    teachers = Teachers(None, teacher, {head})
+    found, truth = (
+        float(loss(module, [head], SETTINGS, torch.Generator().manual_seed(3)).detach()) for loss in (teachers.loss, learning.batch_loss)
+    )
+    assert found == pytest.approx(truth)
+    assert float(teachers.loss(teacher, [other], SETTINGS, torch.Generator().manual_seed(3)).detach()) < 1e-6
+
+
 def test_it_learns_what_both_say(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bright lessons from one teacher and faint ones from the other: the mean of their weights says neither."""
     monkeypatch.setattr(learning, "WARM", 10)
@@ -122,7 +133,7 @@ def test_the_command_teaches_heads_by_one_and_all_else_by_the_other(tmp_path: Pa
     for path, bias in zip(paths, (0.2, 0.4, -0.1), strict=False):
         save_checkpoint(path, checkpoint(network(bias)))
     command.main(
-        paths[3], tmp_path / "bank", (paths[0], paths[1]), (paths[2],), scans=2, steps=2, batch=1, rate=1e-9, first=first, device="cpu"
+        paths[3], tmp_path / "bank", (paths[2],), (paths[0], paths[1]), scans=2, steps=2, batch=1, rate=1e-9, first=first, device="cpu"
     )
     assert set(asked) == {(float(first), True), (float(first + 1), False)}
     made = read_checkpoint(paths[3])
@@ -131,4 +142,4 @@ def test_the_command_teaches_heads_by_one_and_all_else_by_the_other(tmp_path: Pa
     assert made.data["train"] == {"procedural volumes": f"seeds {first} to {first + 1}"}
     paths[3].write_text("mine")
     with pytest.raises(FileExistsError):
-        command.main(paths[3], tmp_path / "bank", (paths[0],), (paths[2],), scans=1, steps=1, device="cpu")
+        command.main(paths[3], tmp_path / "bank", (paths[2],), (paths[0],), scans=1, steps=1, device="cpu")

@@ -14,10 +14,10 @@ import pytest
 import torch
 from fewview.data import Projections
 from fewview.geometry import Grid, InputError, Scan, views
-from fewview.nerf.patchwise import method, network, scales
+from fewview.nerf.patchwise import members, method, network, scales
 from fewview.nerf.patchwise.adapt import adapted
 from fewview.nerf.patchwise.inputs import TvWeight, facts, grey_scale, total_variation
-from fewview.nerf.patchwise.learner import LEARNER, Network, correction
+from fewview.nerf.patchwise.learner import LEARNER, AnySize, Network, correction
 from fewview.nerf.patchwise.method import corrected, memory, tvnet
 from fewview.nerf.patchwise.tiles import tiled
 from fewview.nerf.procedural.example import procedural_example
@@ -34,6 +34,7 @@ from scipy.ndimage import gaussian_filter
 
 TINY = network.Architecture(first=16, second=16, third=8)
 SMALL_SCALES = scales.Scales(fine=6, middle=8, coarse=8)
+SMALL_MEMBERS = members.Members(fine=6, middle=8, coarse=8, members=2)
 LEARNER_TINY = replace(LEARNER, presets={"tiny": TINY}, training={"tiny": {"batch": 4, "pool": 1, "clip": 1.0}})
 SCAN = Scan.circular(dso_mm=80, dsd_mm=80, rows=40, cols=56, pixel_mm=0.78, angles_deg=np.arange(40) * 9.0)
 GRID = Grid((16, 32, 32), 1.1)
@@ -55,7 +56,7 @@ def shells(seed: int) -> Example:
     return Example(f"{seed}", f"{seed}", p, GRID, coarse)
 
 
-def random_module(architecture: network.Architecture | scales.Scales = TINY) -> Network:
+def random_module(architecture: AnySize = TINY) -> Network:
     module = LEARNER.build(architecture, torch.Generator().manual_seed(0)).eval()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -92,7 +93,7 @@ def test_what_the_network_sees_is_divided_by_the_contrast_around_it() -> None:
     assert flat.min() > scales.FAINT
 
 
-@pytest.mark.parametrize(("architecture", "reach"), [(TINY, network.REACH), (SMALL_SCALES, scales.REACH)])
+@pytest.mark.parametrize(("architecture", "reach"), [(TINY, network.REACH), (SMALL_SCALES, scales.REACH), (SMALL_MEMBERS, scales.REACH)])
 def test_tiles_give_the_volume_of_one_piece_and_do_not_see_beyond_their_reach(architecture: Any, reach: int) -> None:
     net, rng = random_module(architecture).net, np.random.default_rng(0)
     volumes = [rng.random((6, 10, 110), dtype=np.float32) for _ in range(2)]

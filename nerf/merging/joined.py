@@ -32,7 +32,8 @@ def joined(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
     beside = {name: value for name, value in checkpoints[0].state.items() if not name.startswith("net.")}
     state |= {**beside, "known": torch.stack([known[:, 0].min(0).values, known[:, 1].max(0).values])}
     architecture = asdict(Members(**sizes[0], members=len(parts)))
-    return replace(checkpoints[0], preset="members", architecture=architecture, state=state)
+    data = {f"{part} of {k}": of for k, c in enumerate(checkpoints) for part, of in c.data.items()}
+    return replace(checkpoints[0], preset="members", architecture=architecture, data=data, state=state)
 
 
 def _parts(checkpoint: Checkpoint) -> list[Mapping[str, Any]]:

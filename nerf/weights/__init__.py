@@ -13,7 +13,7 @@ from ..training.packing import packed
 
 FOLDER = Path(__file__).parent
 SHA256: Mapping[str, str] = {
-    "tvnet": "aaf5c191bfddbed6a58268d96286107a98002d47d1b636e519cd5dd7bfe934e8",
+    "tvnet": "eae14cb454e52afd5198bec22c402d48de008e400328b59bb67c78188e9ad80d",
 }
 
 

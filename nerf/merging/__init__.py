@@ -1,1 +1,1 @@
-"""One set of weights of `tvnet` from two, each of which is better on other objects."""
+"""One network of `tvnet` from several, each of which is better on other objects: taught by them, or with them as members."""

@@ -44,12 +44,13 @@ def _said(pairs: Pairs, total: int) -> Pairs:
         yield pair
 
 
-def _first(begin: Path | None, seed: int) -> Network:
-    """The network to begin with: of a checkpoint, or drawn by chance."""
+def _first(begin: Path | None, seed: int) -> tuple[Network, str]:
+    """The network to begin with, of a checkpoint or drawn by chance, and the name of its preset."""
     if begin is None:
-        return LEARNER.build(ARCHITECTURE, torch.Generator().manual_seed(seed))
-    module: Any = module_of(read_checkpoint(begin), LEARNER, name=str(begin))
-    return module.float()
+        return LEARNER.build(ARCHITECTURE, torch.Generator().manual_seed(seed)), PRESET
+    checkpoint = read_checkpoint(begin)
+    module: Any = module_of(checkpoint, LEARNER, name=str(begin))
+    return module.float(), checkpoint.preset
 
 
 def main(
@@ -88,7 +89,8 @@ def main(
     """
     refuse_existing(out, force)
     where, settings = usable_device(device), LessonSettings(steps=steps, batch=batch, rate=rate, seed=seed)
-    module = _first(begin, seed).to(where)
+    module, preset = _first(begin, seed)
+    module = module.to(where)
     seeds = range(first, first + scans)
     started, judges = time.monotonic(), list[Lesson]()
 
@@ -98,7 +100,7 @@ def main(
         print(f"step {step} of {steps}, {time.monotonic() - started:.0f} s: loss {loss:.4f}, {gain:.2f} dB above TV", flush=True)
         state = {name: tensor.detach().cpu() for name, tensor in mean.state_dict().items()}
         told = ({"step": step, "tvnet": loss, "score": gain},)
-        save_checkpoint(out, Checkpoint(method="tvnet", preset=PRESET, losses=told, state=state, **facts), force=True)
+        save_checkpoint(out, Checkpoint(method="tvnet", preset=preset, losses=told, state=state, **facts), force=True)
 
     facts = {
         "architecture": dataclasses.asdict(module.architecture), "geometry": {},

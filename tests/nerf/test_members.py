@@ -1,4 +1,4 @@
-"""Networks of several members: their mean, images in which they are asked, joined checkpoints, and weights in 8 bits."""
+"""Networks of several members: their mean, joined checkpoints, and weights in 8 bits."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ import numpy as np
 import pytest
 import torch
 from fewview.base import InputError
-from fewview.data import Projections
-from fewview.geometry import Grid, Scan
 from fewview.nerf.merging.joined import joined, main
-from fewview.nerf.patchwise import learner
-from fewview.nerf.patchwise.learner import LEARNER, Network, correction
+from fewview.nerf.patchwise.learner import LEARNER, Network
 from fewview.nerf.patchwise.members import Members
 from fewview.nerf.patchwise.network import FACTS
 from fewview.nerf.patchwise.scales import Scales
@@ -84,22 +81,6 @@ def test_the_members_of_a_new_network_are_drawn_as_one_network_is() -> None:
         sizes = [float(tensor.detach().norm()) for tensor in (own, alone)]
         assert sizes[0] == pytest.approx(sizes[1], rel=0.15), name
         assert sizes[1] == 0 or not torch.equal(own, other), name
-
-
-def test_a_correction_is_the_mean_over_images_that_are_turned_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where "the network" copies the volume that it sees, every image must come back to its place; and all eight images are different."""
-    grid = Grid((4, 6, 9), 1.0)
-    scan = Scan.circular(dso_mm=80, dsd_mm=80, rows=6, cols=12, pixel_mm=1.0, angles_deg=np.arange(6) * 60.0)
-    volume, seen = np.random.default_rng(0).random(grid.shape, dtype=np.float32), []
-
-    def copied(net: object, volumes: list[np.ndarray], told: np.ndarray, scale: float) -> np.ndarray:
-        seen.append(volumes[0].tobytes())
-        return np.array(volumes[0])
-
-    monkeypatch.setattr(learner, "tiled", copied)
-    found = correction(network(0), Projections(np.zeros((6, 6, 12), np.float32), scan), grid, volume, 0.01)
-    assert np.allclose(found, volume, atol=1e-6)
-    assert len(set(seen)) == 8
 
 
 def test_weights_in_8_bits_answer_nearly_as_they_did(tmp_path: Path) -> None:

@@ -105,7 +105,13 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if missing:
         raise InputError(f"checkpoint {path} lacks {', '.join(missing)}", expected=f"the keys {', '.join(_KEYS)}")
     fields: dict[str, Any] = {key: content[key] for key in _KEYS}
-    return Checkpoint(**{**fields, "losses": tuple(fields["losses"]), "state": unpacked(fields["state"])})
+    try:
+        state = unpacked(fields["state"])
+    except (AttributeError, TypeError, RuntimeError, IndexError) as error:
+        raise InputError(
+            f"the weights in {path} cannot be read ({error})", expected="tensors by their names, as fewview train writes them"
+        ) from None
+    return Checkpoint(**{**fields, "losses": tuple(fields["losses"]), "state": state})
 
 
 def load_checkpoint(path: str | Path, learner: Learner[Any, Any], architecture: Any = None) -> nn.Module:

@@ -14,8 +14,8 @@ from fewview.nerf.patchwise.learner import LEARNER, Network
 from fewview.nerf.patchwise.members import Members
 from fewview.nerf.patchwise.network import FACTS
 from fewview.nerf.patchwise.scales import Scales
-from fewview.nerf.training.checkpoint import Checkpoint, module_of, read_checkpoint, save_checkpoint
-from fewview.nerf.training.packing import packed, unpacked
+from fewview.nerf.training.checkpoint import FORMAT, Checkpoint, module_of, read_checkpoint, save_checkpoint
+from fewview.nerf.training.packing import SCALE, packed, unpacked
 from fewview.nerf.weights import shrink
 
 SMALL = Scales(fine=4, middle=4, coarse=4)
@@ -111,3 +111,11 @@ def test_packing_loses_half_a_step_and_leaves_small_tensors_alone() -> None:
     assert torch.allclose(back["row"].float(), state["row"], rtol=1e-3)
     assert unpacked(state).keys() == state.keys()  # what is not packed stays as it is
     assert all(torch.equal(a, b) for a, b in zip(unpacked(state).values(), state.values(), strict=True))
+
+
+@pytest.mark.parametrize("state", [[1, 2], {"a": 1.0, f"a{SCALE}": torch.ones(2)}, {"a": torch.ones(3, 4), f"a{SCALE}": torch.ones(2)}])
+def test_a_file_whose_weights_are_no_tensors_is_refused(state: object, tmp_path: Path) -> None:
+    save = {**{key: {} for key in ("architecture", "settings", "geometry", "data", "code")}, "method": "tvnet", "preset": "x", "losses": []}
+    torch.save({"format": FORMAT, **save, "state": state}, tmp_path / "odd.pt")
+    with pytest.raises(InputError, match=r"the weights in .*odd\.pt cannot be read"):
+        read_checkpoint(tmp_path / "odd.pt")

@@ -60,7 +60,7 @@ def test_a_larger_volume_is_told_as_the_largest_that_the_network_knows_and_named
 
 @pytest.mark.parametrize(
     ("count", "arc_deg", "named"),
-    [(260, 104, ["step between views"]), (2000, 104, ["step between views"]), (4, 208, ["number of views"]), (2000, 360, [])],
+    [(260, 104, ["step between views"]), (2000, 104, ["step between views"]), (3, 208, ["number of views"]), (2000, 360, [])],
 )
 def test_a_wedge_and_too_few_views_stay_unfamiliar(count: int, arc_deg: float, named: list[str]) -> None:
     """The network knows nothing of a wedge of 104 degrees, however many views it has."""

@@ -7,12 +7,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import tyro
 
 from ...base import InputError
 from ..patchwise.members import MEMBER, Members
 from ..training.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
+from .teachers import known_to_any
 
 
 def joined(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
@@ -27,10 +27,9 @@ def joined(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
         told = ", ".join(f"{c.method} {dict(c.architecture)}" for c in checkpoints)
         raise InputError(f"the checkpoints hold different networks: {told}", expected="tvnet of the preset scales, all of one size")
     parts = [part for c in checkpoints for part in _parts(c)]
-    known = torch.stack([c.state["known"].float() for c in checkpoints])
     state = {f"{MEMBER}{k}.{name}": value for k, part in enumerate(parts) for name, value in part.items()}
     beside = {name: value for name, value in checkpoints[0].state.items() if not name.startswith("net.")}
-    state |= {**beside, "known": torch.stack([known[:, 0].min(0).values, known[:, 1].max(0).values])}
+    state |= {**beside, "known": known_to_any(checkpoints)}
     architecture = asdict(Members(**sizes[0], members=len(parts)))
     data = {f"{part} of {k}": of for k, c in enumerate(checkpoints) for part, of in c.data.items()}
     return replace(checkpoints[0], preset="members", architecture=architecture, data=data, state=state)

@@ -67,5 +67,10 @@ def mean_of(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
         raise InputError(f"the checkpoints hold different networks: {told}", expected="one architecture")
     names = [name for name in first.state if all(name in state for state in states)]
     mean = {name: torch.stack([state[name].float() for state in states]).mean(0) for name in names}
-    known = torch.stack([state["known"].float() for state in states])
-    return replace(first, state={**mean, "known": torch.stack([known[:, 0].min(0).values, known[:, 1].max(0).values])})
+    return replace(first, state={**mean, "known": known_to_any(checkpoints)})
+
+
+def known_to_any(checkpoints: Sequence[Checkpoint]) -> Float[torch.Tensor, "2 facts"]:
+    """The least and the greatest of each fact about scans (dimensionless) that any of several networks learned from."""
+    known = torch.stack([checkpoint.state["known"].float() for checkpoint in checkpoints])
+    return torch.stack([known[:, 0].min(0).values, known[:, 1].max(0).values])

@@ -37,11 +37,8 @@ ALIKE = {
     "pool": 2, "views": (13, 18, 26, 26, 36, 52), "selections": ("evenly", "evenly", "evenly", "random"), "check_scans": 4,
     "check_views": (26,), "clip": 1.0, "betas": (0.9, 0.99),
 }  # fmt: skip
-TRAINING = {
-    "small": {**ALIKE, "steps": 3000, "batch": 16, "check_every": 500},
-    "scales": {**ALIKE, "steps": 1500, "batch": 2, "check_every": 250, "learning_rate": 0.7},
-    "members": {**ALIKE, "steps": 1500, "batch": 2, "check_every": 250, "learning_rate": 0.7},
-}
+ON_SCALES = {**ALIKE, "steps": 1500, "batch": 2, "check_every": 250, "learning_rate": 0.7}
+TRAINING = {"small": {**ALIKE, "steps": 3000, "batch": 16, "check_every": 500}, "scales": ON_SCALES, "members": ON_SCALES}
 
 
 class Network(nn.Module):

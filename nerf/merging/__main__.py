@@ -1,8 +1,9 @@
 """Merge weights of `tvnet`: ``python -m fewview.nerf.merging --animals heads.pt --others tvnet.pt --out merged.pt --bank bank``.
 
 The network begins half way between the two teachers, and learns from procedural scans, each with the teacher of its family. Without
-``--animals`` heads are learned from the truth, and the network begins with the weights that teach everything else. On two cores 2000 steps
-of 8 patches take half an hour, and the scans beforehand some hours, unless the bank holds them.
+``--animals`` it becomes a second member beside the weights that are given, to be joined with them (``fewview.nerf.merging.joined``): it
+begins as they are, and learns that the mean of both is the truth of heads, and of everything else what it was before. On two cores 2000
+steps of 8 patches take half an hour, and the scans beforehand some hours, unless the bank holds them.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ..patchwise.lessons import Lesson
 from ..patchwise.procedural_lessons import lessons_in_turn
 from ..procedural.scene import HEADS, family_of_first
 from ..training.checkpoint import Checkpoint, module_of, read_checkpoint, save_checkpoint
-from .teachers import Teachers, mean_of
+from .teachers import Companion, Teachers, mean_of
 
 
 def _network(checkpoint: Checkpoint, device: torch.device) -> Network:
@@ -57,7 +58,7 @@ def main(
         out: the checkpoint to write, with the mean of the weights so far after every 500 steps.
         bank: folder where the scans are kept; another run takes those that are there.
         others: checkpoints whose mean teaches what to make of all procedural volumes but heads.
-        animals: checkpoints whose mean teaches what to make of heads; none: the truth teaches it.
+        animals: checkpoints whose mean teaches what to make of heads; none: a second member is trained, and the truth teaches it.
         scans: procedural volumes, each scanned once and reconstructed from two selections of its views.
         steps: steps of Adam.
         batch: patches in a step.
@@ -75,7 +76,8 @@ def main(
     of_animals, of_others = ([read_checkpoint(path) for path in paths] for paths in (animals, others))
     taught = [mean_of(of_others), *([mean_of(of_animals)] if animals else [])]
     begin = mean_of(taught)
-    teachers = Teachers(_network(taught[1], where) if animals else None, _network(taught[0], where), set(), weight)
+    known = _network(taught[0], where)
+    teachers = Teachers(_network(taught[1], where), known, set(), weight) if animals else Companion(known, set(), weight)
     seeds, started = range(first, first + scans), time.monotonic()
 
     facts = {

@@ -1,4 +1,4 @@
-"""Two networks teach a third: what one of them says of animals, and the other of everything else.
+"""Two networks teach a third: what one of them says of animals, and the other of everything else. Or one has a second member beside it.
 
 Weights that go on to learn heads forget other objects within a few hundred steps, and learning both from the truth takes a card: most of
 the error is what no network can find in few views, so that the gradients of small batches are nearly all noise. What another network says
@@ -26,11 +26,9 @@ FLOOR = 0.2  # added to the share of the error that a teacher leaves, so that le
 
 @dataclass(frozen=True, eq=False)
 class Teachers:
-    """Who teaches what: ``of_animals`` (None: the truth) the lessons in ``animals``, which count ``weight`` times as much, and
-    ``of_others`` all the rest.
-    """
+    """Who teaches what: ``of_animals`` the lessons in ``animals``, which count ``weight`` times as much, and ``of_others`` all the rest."""
 
-    of_animals: Network | None
+    of_animals: Network
     of_others: Network
     animals: set[Lesson]
     weight: float = 1.0
@@ -39,20 +37,49 @@ class Teachers:
         """The mean over random patches of how far the network is from their teachers.
 
         It is the squared difference in units of what the teacher leaves of the truth, so that it counts as it would in decibels. Network
-        and teacher see the same patch, so that its faces do them the same harm. What the truth teaches counts as in `batch_loss`.
+        and teacher see the same patch, so that its faces do them the same harm.
         """
         chosen, batch = patches(group, settings, generator)
         here = torch.tensor([x in self.animals for x in chosen], device=batch.device)
-        taught, left = batch[:, 2].clone(), torch.ones(len(chosen), device=batch.device)
+        taught = torch.empty_like(batch[:, 2])
         with torch.no_grad():
             for teacher, mine in ((self.of_animals, here), (self.of_others, ~here)):
-                if teacher is not None and mine.any():
-                    pupils = [x for x, m in zip(chosen, mine.tolist(), strict=True) if m]
-                    taught[mine] = answers(teacher, pupils, batch[mine])
-                    left[mine] = shares_left(taught[mine], pupils, batch[mine]) + FLOOR
-        aim = torch.cat([batch[:, :2], taught[:, None], batch[:, 3:]], dim=1)
-        losses = bounded(shares_left(answers(module, chosen, batch), chosen, aim) / left)
+                if mine.any():
+                    taught[mine] = answers(teacher, [x for x, m in zip(chosen, mine.tolist(), strict=True) if m], batch[mine])
+        left = shares_left(taught, chosen, batch) + FLOOR
+        losses = bounded(shares_left(answers(module, chosen, batch), chosen, _aiming(batch, taught)) / left)
         return (losses * torch.where(here, self.weight, 1.0)).mean()
+
+
+@dataclass(frozen=True, eq=False)
+class Companion:
+    """What a second member learns beside the ``first``, which stays as it is: that the mean of both is the truth in the lessons in
+    ``animals``, which count ``weight`` times as much, and what the first says in all the rest.
+    """
+
+    first: Network
+    animals: set[Lesson]
+    weight: float = 1.0
+
+    def loss(self, module: Network, group: Sequence[Lesson], settings: LessonSettings, generator: Generator) -> Float[torch.Tensor, ""]:
+        """The mean over random patches of how far the mean of both members is from there.
+
+        What the truth teaches counts as in `batch_loss`, and what the first member says as in `Teachers`.
+        """
+        chosen, batch = patches(group, settings, generator)
+        here = torch.tensor([x in self.animals for x in chosen], device=batch.device)
+        with torch.no_grad():
+            said = answers(self.first, chosen, batch)
+        left = torch.where(here, 1.0, shares_left(said, chosen, batch) + FLOOR)
+        taught = torch.where(here[:, None, None, None], batch[:, 2], said)
+        both = (answers(module, chosen, batch) + said) / 2
+        losses = bounded(shares_left(both, chosen, _aiming(batch, taught)) / left)
+        return (losses * torch.where(here, self.weight, 1.0)).mean()
+
+
+def _aiming(batch: Float[torch.Tensor, "patch channel z y x"], taught: Float[torch.Tensor, "patch z y x"]) -> Float[torch.Tensor, "..."]:
+    """The patches with another correction to find."""
+    return torch.cat([batch[:, :2], taught[:, None], batch[:, 3:]], dim=1)
 
 
 def mean_of(checkpoints: Sequence[Checkpoint]) -> Checkpoint:

@@ -6,15 +6,21 @@ import numpy as np
 import pytest
 from fewview.nerf.patchwise.learner import ALIKE
 from fewview.nerf.patchwise.procedural_lessons import FEW
+from fewview.nerf.procedural import lab
 from fewview.nerf.procedural.lab import LAB_VIEWS, draw_lab_scan, lab_views
 from fewview.nerf.procedural.scan import VIEWS
 from fewview.nerf.spread.__main__ import COUNTS
 from fewview.recon import Operator
 
 
-def test_the_views_are_of_the_scene_in_the_grey_scale_that_is_told_and_bone_hardens_the_beam() -> None:
+@pytest.mark.parametrize("binned", [1.0, 0.0])
+def test_the_views_are_of_the_scene_in_the_grey_scale_that_is_told_and_bone_hardens_the_beam(
+    monkeypatch: pytest.MonkeyPatch, binned: float
+) -> None:
     """A cylinder of flesh around a ball of bone five times as dense: behind the ball more is missing than behind flesh."""
+    monkeypatch.setattr(lab, "BINNED", binned)
     grid, scan = draw_lab_scan(np.random.default_rng(1), 12, 32)
+    assert scan.field_of_view_mm.pixel_mm == pytest.approx(grid.voxel_mm * (1.0 if binned else 0.5), rel=0.03)
     z, y, x = np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in (24, 64, 64)), indexing="ij")
     ball = (x - 6) ** 2 + (y + 4) ** 2 + z**2 < 49
     scene = np.where(ball, 5.0, np.hypot(x, y) < 25).astype(np.float32)

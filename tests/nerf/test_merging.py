@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from fewview.base import InputError
 from fewview.nerf.merging import __main__ as command
-from fewview.nerf.merging.teachers import FLOOR, Teachers, mean_of
+from fewview.nerf.merging import teachers
+from fewview.nerf.merging.teachers import FLOOR, Companion, Teachers, mean_of
 from fewview.nerf.patchwise import learning, procedural_lessons, scales
 from fewview.nerf.patchwise.learner import LEARNER, Network
 from fewview.nerf.patchwise.learning import LessonSettings, Pool, learned
@@ -47,16 +49,16 @@ def checkpoint(module: Network, **changes: object) -> Checkpoint:
 def test_each_lesson_has_its_own_teacher() -> None:
     """A copy of a teacher has nothing to learn from its lessons, and what it has to learn of the others' follows from what both say."""
     head, other, left, right = noise(1), noise(2), network(0.5), network(-0.5)
-    teachers = Teachers(left, right, {head})
+    by_two = Teachers(left, right, {head})
     for lessons, nothing, much in (([head], left, right), ([other], right, left)):
         losses = [
-            float(teachers.loss(copy.deepcopy(m), lessons, SETTINGS, torch.Generator().manual_seed(3)).detach()) for m in (nothing, much)
+            float(by_two.loss(copy.deepcopy(m), lessons, SETTINGS, torch.Generator().manual_seed(3)).detach()) for m in (nothing, much)
         ]
         assert losses[0] < 1e-6
         assert losses[1] > 1e-3
     doubled = Teachers(left, right, {head}, weight=2.0).loss(right, [head], SETTINGS, torch.Generator().manual_seed(3))
     assert float(doubled.detach()) == pytest.approx(
-        2 * float(teachers.loss(right, [head], SETTINGS, torch.Generator().manual_seed(3)).detach())
+        2 * float(by_two.loss(right, [head], SETTINGS, torch.Generator().manual_seed(3)).detach())
     )
 
 
@@ -73,28 +75,66 @@ def test_a_distance_counts_in_what_the_teacher_leaves() -> None:
     assert found == pytest.approx(float(((answer - exact) ** 2).mean()) / right.error / FLOOR, rel=0.05)  # in half precision
 
 
-def test_without_a_teacher_heads_are_learned_from_the_truth() -> None:
-    """As a training from the truth counts them, while everything else has its teacher."""
-    head, other, module, teacher = noise(1), noise(2), network(0.5), network(-0.5)
-    teachers = Teachers(None, teacher, {head})
-    found, truth = (
-        float(loss(module, [head], SETTINGS, torch.Generator().manual_seed(3)).detach()) for loss in (teachers.loss, learning.batch_loss)
-    )
-    assert found == pytest.approx(truth)
-    assert float(teachers.loss(teacher, [other], SETTINGS, torch.Generator().manual_seed(3)).detach()) < 1e-6
+def test_a_companion_makes_the_mean_of_both_right() -> None:
+    """Of a head it has to say what the first leaves twice over, and of everything else what the first says."""
+    head, other, first = noise(1), noise(2), network(0.5)
+    beside = Companion(first, {head})
+    draw = {"settings": LessonSettings(batch=1, edge=24), "generator": torch.Generator()}
+
+    def loss(says: torch.Tensor, given: Lesson) -> float:
+        module = copy.deepcopy(first)
+        module.net.forward = lambda region, facts: says[None]  # type: ignore[method-assign, union-attr, assignment]
+        with mock.patch.object(teachers, "patches", return_value=([given], torch.cat(given_parts(given))[None])):
+            return float(beside.loss(module, [given], **draw).detach())  # type: ignore[arg-type]
+
+    said = {}
+    for given in (head, other):
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            said[given] = first.net(given.volumes.float()[None], given.facts[None])[0].float()
+    assert loss(2 * head.wanted.float() - said[head], head) < 1e-6
+    assert loss(said[head], head) == pytest.approx(float(((said[head] - head.wanted.float()) ** 2).mean()) / head.error, rel=1e-3)
+    assert loss(said[other], other) < 1e-6
+    assert loss(2 * other.wanted.float() - said[other], other) > 1e-2
+    doubled = Companion(first, {head}, weight=2.0)
+    one, two = (float(x.loss(first, [head], SETTINGS, torch.Generator().manual_seed(3)).detach()) for x in (beside, doubled))
+    assert two == pytest.approx(2 * one)
+
+
+def given_parts(given: Lesson) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The channels of a whole lesson as `patches` would give them."""
+    return given.volumes.float(), given.wanted.float()[None], given.weight.float()[None]
+
+
+def test_the_mean_with_a_companion_learns_heads_and_keeps_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bright lessons are heads, which want a constant; of the faint ones the first member knows another constant, which is kept."""
+    monkeypatch.setattr(learning, "WARM", 10)
+    bright, faint = ([noise(k, level) for k in range(k, k + 4)] for k, level in ((1, 1.6), (11, 0.2)))
+    for given in bright:
+        given.wanted.fill_(0.3)
+    first, second = network(0.0), network(0.0)
+    lessons = [x for pair in zip(bright, faint, strict=True) for x in pair]
+    beside = Companion(first, set(bright))
+    trained = learned(second, Pool(lessons, 8), LessonSettings(steps=60, batch=4, edge=16, rate=2e-2), loss_of=beside.loss)
+
+    def left(module: Network, given: list[Lesson]) -> float:
+        with torch.no_grad():
+            return float(beside.loss(module, given, LessonSettings(batch=32, edge=16), torch.Generator().manual_seed(9)))
+
+    assert left(trained, bright) < 0.3 * left(first, bright)
+    assert left(trained, faint) < 0.1 * left(trained, bright) + 0.05
 
 
 def test_it_learns_what_both_say(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bright lessons from one teacher and faint ones from the other: the mean of their weights says neither."""
     monkeypatch.setattr(learning, "WARM", 10)
     bright, faint = ([noise(k, level) for k in range(k, k + 4)] for k, level in ((1, 1.6), (11, 0.2)))
-    teachers = Teachers(network(0.6), network(-0.6), set(bright))
+    by_two = Teachers(network(0.6), network(-0.6), set(bright))
     begin, lessons = network(0.0), [x for pair in zip(bright, faint, strict=True) for x in pair]
-    mean = learned(begin, Pool(lessons, 8), LessonSettings(steps=60, batch=4, edge=16, rate=2e-2), loss_of=teachers.loss)
+    mean = learned(begin, Pool(lessons, 8), LessonSettings(steps=60, batch=4, edge=16, rate=2e-2), loss_of=by_two.loss)
 
     def distance(module: Network) -> float:
         with torch.no_grad():
-            return float(teachers.loss(module, lessons, LessonSettings(batch=32, edge=16), torch.Generator().manual_seed(9)))
+            return float(by_two.loss(module, lessons, LessonSettings(batch=32, edge=16), torch.Generator().manual_seed(9)))
 
     assert distance(mean) < 0.25 * distance(network(0.0))
 

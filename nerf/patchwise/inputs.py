@@ -21,13 +21,14 @@ from ...recon.iterative.pdhg_tv import PdhgTvSettings, minimised, pdhg_tv
 from ...recon.iterative.region.shadow import in_shadow
 from ...recon.iterative.solving.run import Run, whole_around, within_whole
 from ...recon.iterative.solving.setup import data_term
+from ...recon.iterative.tuning.prior_weight import FINER
 from ...recon.method import Callback, Progress
 from ...recon.physics.noise import ripple
 
 FAMILIAR = 1.0  # how far, on a log scale, a fact about a scan may lie outside what training had before it is called unfamiliar
 SIZE = "voxels across the field of view"  # of a larger volume the network sees no other pieces, so that this alone refuses nothing
 NAMED = ("number of views", SIZE, "step between views", "noise", "weight of total variation", "size of a pixel in voxels")
-COUNT, ACROSS, STEP = (NAMED.index(name) for name in ("number of views", SIZE, "step between views"))
+COUNT, ACROSS, STEP, WEIGHT = (NAMED.index(name) for name in ("number of views", SIZE, "step between views", "weight of total variation"))
 
 
 @dataclass(frozen=True)
@@ -114,16 +115,18 @@ def grey_scale(volume: Volume) -> float:
 
 def facts(projections: Projections, grid: Grid, scale: float, lambda_: float) -> Float[NDArray[np.float32], "facts"]:
     """Six numbers about the scan, each about zero in training: logarithms of the number of views, the voxels across the field of view, the
-    step between views, the noise that the views bring into a voxel (in units of ``scale``), the weight of TV, and the pixel in voxels.
+    step between views, the noise that the views bring into a voxel (in units of ``scale``), the weight of TV, and the pixel in voxels. The
+    weight is in the unit that `weight_unit` had when the shipped weights were trained: the mean of A' b times the pixel in voxels.
     """
     scan, count = projections.scan, len(projections)
     view = scan.field_of_view_mm
     step = float(np.median(np.diff(np.sort(scan.angles_deg)))) if count > 1 else 180.0
     noise = max(ripple(projections.values), 1e-5) / (scale * grid.voxel_mm * math.sqrt(count))
+    pixel = view.pixel_mm / grid.voxel_mm
     return np.array(
         [
             math.log(count / 26), math.log(2 * view.radius_mm / grid.voxel_mm / 64), math.log(max(step, 1e-3) / 8), math.log(noise) / 2 + 1,
-            math.log(max(lambda_, 1e-6) / 0.006), math.log(view.pixel_mm / grid.voxel_mm),
+            math.log(max(lambda_, 1e-6) / pixel ** (1 + FINER) / 0.006), math.log(pixel),
         ],
         np.float32,
     )  # fmt: skip
@@ -137,11 +140,13 @@ def as_learned(
     A scan of more views than the network can be told of is told as one of so many views over the same arc, which is a harder scan of the
     same object: the step between views grows as their number falls, so that what is no wider than a wedge stays one. A larger volume than
     any in training is told as the largest of those (and a smaller one as the smallest), because a network sees no other pieces in it: on
-    heads of 128 voxels the correction was 0.2 dB better so, from 26 views, than with a size that it had not learned to answer to.
+    heads of 128 voxels the correction was 0.2 dB better so, from 26 views, than with a size that it had not learned to answer to. The
+    weight of TV, which is no property of the scan, is told as the nearest in training: 0.03 dB on a head with pixels of half a voxel.
     """
     told = numbers.copy()
-    if np.isfinite(known[:, ACROSS]).all():
-        told[ACROSS] = np.clip(told[ACROSS], *known[:, ACROSS])
+    for fact in (ACROSS, WEIGHT):
+        if np.isfinite(known[:, fact]).all():
+            told[fact] = np.clip(told[fact], *known[:, fact])
     most = known[1, COUNT] + FAMILIAR
     if np.isfinite(most) and numbers[COUNT] > most:
         told[COUNT], told[STEP] = most, numbers[STEP] + numbers[COUNT] - most

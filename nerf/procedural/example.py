@@ -13,7 +13,7 @@ from .lab import draw_lab_scan, lab_views
 from .scan import draw_scan, views_of
 from .scene import FINE, HEADS, VOXEL_MM, draw_scene, family_of_first, softened
 
-RECIPE = 16  # of these scans: a bank that was made by an earlier one is not taken for it
+RECIPE = 17  # of these scans: a bank that was made by an earlier one is not taken for it
 VALIDATION = range(100_000, 100_008)  # seeds of the scans that choose the best weights
 LIKE_A_LAB = 0.6  # share of the scans of heads that are as a laboratory makes them
 SOFT, SOFT_OTHERS = 2 / 3, 1 / 4  # share of the scenes of heads, and of other objects, with soft edges

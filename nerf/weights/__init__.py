@@ -13,7 +13,7 @@ from ..training.packing import packed
 
 FOLDER = Path(__file__).parent
 SHA256: Mapping[str, str] = {
-    "tvnet": "eae14cb454e52afd5198bec22c402d48de008e400328b59bb67c78188e9ad80d",
+    "tvnet": "0f1e636596762f64a7bae0338162caf64ffb1e9fa913d9b50fe685c0d97906ba",
 }
 
 

@@ -131,7 +131,7 @@ def test_the_grey_scale_and_the_unit_of_length_do_not_matter() -> None:
 
 
 def test_it_learns_what_total_variation_misses(tmp_path: Path) -> None:
-    settings = TrainSettings.of(LEARNER_TINY, "tiny", steps=90, views=(12,), check_every=90, check_views=(12,), seed=1)
+    settings = TrainSettings.of(LEARNER_TINY, "tiny", steps=120, views=(12,), check_every=120, check_views=(12,), seed=1)
     done = train(LEARNER_TINY, [shells(k) for k in (1, 2, 3)], [shells(4)], settings, tmp_path / "tvnet.pt", bank=tmp_path / "bank")
     first, *_, last = done.losses
     assert last["score"] > first["score"] + 0.4  # dB above the total variation that it starts from, on shells it never saw
@@ -159,7 +159,7 @@ def test_what_it_learns_in_another_grey_scale_is_judged_and_given_in_that(tmp_pa
     assert rec.check
     assert rec.check.scale == pytest.approx(1, abs=0.03)  # the views are asked about the shape
     assert rec.settings["share_gain"] > 0  # with the factor in what is judged it was -0.7, and a share of 0.06 was taken
-    assert rec.settings["share"] > 0.6
+    assert rec.settings["share"] > 0.5
     dim = np.float32(rec.settings["grey"]) * pdhg_tv(given, GRID, lambda_=rec.settings["lambda_"])
     example = replace(shells(5), reference=target)
     assert decibel(rec.volume, example) > decibel(dim, example) + 0.1
@@ -249,7 +249,7 @@ def test_it_learns_from_the_scan_itself_what_weights_for_something_else_lack() -
     some = views.evenly(SCAN, 24)
     given, others = example.projections[some], example.projections[np.setdiff1d(np.arange(len(SCAN)), some)]
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    first = total_variation(given, GRID, lambda_=0.008)
+    first = total_variation(given, GRID, lambda_=0.0053)
     after, told = adapted(module, given, GRID, first.weight, rounds=30)
     assert told["adapt_gain"] > 0.02
     assert 1 <= told["adapt_rounds"] <= 30

@@ -77,7 +77,9 @@ class Companion:
         return (losses * torch.where(here, self.weight, 1.0)).mean()
 
 
-def _aiming(batch: Float[torch.Tensor, "patch channel z y x"], taught: Float[torch.Tensor, "patch z y x"]) -> Float[torch.Tensor, "..."]:
+def _aiming(
+    batch: Float[torch.Tensor, "patch channel z y x"], taught: Float[torch.Tensor, "patch z y x"]
+) -> Float[torch.Tensor, "patch channel z y x"]:
     """The patches with another correction to find."""
     return torch.cat([batch[:, :2], taught[:, None], batch[:, 3:]], dim=1)
 

@@ -106,7 +106,7 @@ def given_parts(given: Lesson) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor
 
 
 def test_the_mean_with_a_companion_learns_heads_and_keeps_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bright lessons are heads, which want a constant; of the faint ones the first member knows another constant, which is kept."""
+    """Bright lessons are heads, which want a constant; of the faint ones the first member says next to nothing, and that is kept."""
     monkeypatch.setattr(learning, "WARM", 10)
     bright, faint = ([noise(k, level) for k in range(k, k + 4)] for k, level in ((1, 1.6), (11, 0.2)))
     for given in bright:

@@ -26,7 +26,7 @@ def joined(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
     if any(c.method != "tvnet" or size != sizes[0] or "fine" not in size for c, size in zip(checkpoints, sizes, strict=True)):
         told = ", ".join(f"{c.method} {dict(c.architecture)}" for c in checkpoints)
         raise InputError(f"the checkpoints hold different networks: {told}", expected="tvnet of the preset scales, all of one size")
-    parts = [part for c in checkpoints for part in _parts(c)]
+    parts = [part for c in checkpoints for part in parts_of(c)]
     state = {f"{MEMBER}{k}.{name}": value for k, part in enumerate(parts) for name, value in part.items()}
     beside = {name: value for name, value in checkpoints[0].state.items() if not name.startswith("net.")}
     state |= {**beside, "known": known_to_any(checkpoints)}
@@ -35,7 +35,7 @@ def joined(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
     return replace(checkpoints[0], preset="members", architecture=architecture, data=data, state=state)
 
 
-def _parts(checkpoint: Checkpoint) -> list[Mapping[str, Any]]:
+def parts_of(checkpoint: Checkpoint) -> list[Mapping[str, Any]]:
     """The weights of each member of a checkpoint, by their names in a `ScaleNetwork`."""
     count = int(checkpoint.architecture.get("members", 0))
     begins = [f"{MEMBER}{k}." for k in range(count)] or ["net."]

@@ -41,7 +41,7 @@ class Teachers:
         """
         chosen, batch = patches(group, settings, generator)
         here = torch.tensor([x in self.animals for x in chosen], device=batch.device)
-        taught = torch.empty_like(batch[:, 2])
+        taught = torch.empty_like(batch[:, -2])
         with torch.no_grad():
             for teacher, mine in ((self.of_animals, here), (self.of_others, ~here)):
                 if mine.any():
@@ -71,7 +71,7 @@ class Companion:
         with torch.no_grad():
             said = answers(self.first, chosen, batch)
         left = torch.where(here, 1.0, shares_left(said, chosen, batch) + FLOOR)
-        taught = torch.where(here[:, None, None, None], batch[:, 2], said)
+        taught = torch.where(here[:, None, None, None], batch[:, -2], said)
         both = (answers(module, chosen, batch) + said) / 2
         losses = bounded(shares_left(both, chosen, _aiming(batch, taught)) / left)
         return (losses * torch.where(here, self.weight, 1.0)).mean()
@@ -81,7 +81,7 @@ def _aiming(
     batch: Float[torch.Tensor, "patch channel z y x"], taught: Float[torch.Tensor, "patch z y x"]
 ) -> Float[torch.Tensor, "patch channel z y x"]:
     """The patches with another correction to find."""
-    return torch.cat([batch[:, :2], taught[:, None], batch[:, 3:]], dim=1)
+    return torch.cat([batch[:, :-2], taught[:, None], batch[:, -1:]], dim=1)
 
 
 def mean_of(checkpoints: Sequence[Checkpoint]) -> Checkpoint:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from ...recon import Operator
 from ...recon.iterative.tuning.held_out import held_out
 from ...recon.iterative.tuning.supported_share import as_voxels_show, ramp_of_voxels
 from .inputs import TvWeight, as_learned, facts, grey_scale, left_over
-from .learner import Network
+from .learner import Network, inputs
 
 PARTS, LEAST_VIEWS = 4, 20  # with 13 views a head became worse: two views are too few to judge by, and what hides three is another scan
 RATE, WARM = 3e-4, 16  # the learning rate, and the steps in which it rises to that: the first steps of Adam are all of full length
@@ -38,11 +39,11 @@ PATIENCE = 4  # rounds through all parts without a better prediction of the view
 
 @dataclass(frozen=True)
 class Hidden:
-    """What the network is given of some views, and views that it is to predict: their cosine coefficients times |f|^(1/2), as the score of
-    volumes asks, up to the frequency `FINEST`.
+    """What the last look of the network is given of some views, and views that it is to predict: their cosine coefficients times
+    |f|^(1/2), as the score of volumes asks, up to the frequency `FINEST`.
     """
 
-    volumes: tuple[Volume, Volume]
+    volumes: tuple[Volume, ...]
     told: Float[Tensor, "facts"]
     scale: float
     operator: Operator
@@ -84,7 +85,7 @@ def adapted(module: Network, projections: Projections, grid: Grid, weight: TvWei
 def _learned(module: Network, lessons: Sequence[Hidden], judge: Hidden, rounds: int) -> tuple[Network, float, int]:
     """The best network on the way, its error of the views kept apart, and after how many rounds it was found (0: the one given)."""
     pupil = copy.deepcopy(module)
-    optimiser = torch.optim.Adam(pupil.parameters(), lr=RATE, betas=(0.9, 0.99))
+    optimiser = torch.optim.Adam([p for p in pupil.parameters() if p.requires_grad], lr=RATE, betas=(0.9, 0.99))
     with torch.no_grad():
         kept, best, found = module, float(judge.error(module)), 0
         usual = [float(lesson.error(module)) for lesson in lessons]
@@ -115,6 +116,7 @@ def hidden(module: Network, views: Projections, grid: Grid, given: np.ndarray, a
     rows, cols = (np.asarray(dct(np.eye(n), norm="ortho", axis=1)) for n in ramp.shape)
     filters = [rows.T[ramp.any(1)], (cols * ramp.max(0))[:, ramp.any(0)]]
     filters = [torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32)).to(device) for x in filters]
-    told = torch.from_numpy(as_learned(facts(some, grid, scale, weight.lambda_), module.known.cpu().numpy())).to(device)
+    told = as_learned(facts(some, grid, scale, weight.lambda_), module.known.cpu().numpy())
+    shown = inputs(module, partial(left_over, some, grid), volume, scale, told)
     seen = torch.from_numpy(as_voxels_show(wanted, grid.voxel_mm)).to(device)
-    return Hidden((volume, left_over(some, grid, volume)), told, scale, Operator(wanted.scan, grid), seen, *filters)
+    return Hidden(shown, torch.from_numpy(told).to(device), scale, Operator(wanted.scan, grid), seen, *filters)

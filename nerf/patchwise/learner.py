@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
-from ...base.shapes import Float
+from ...base.shapes import Float, Volume
 from ...data import Projections
 from ...geometry import Grid
 from ...recon.iterative.pdhg_tv import pdhg_tv
@@ -22,23 +26,28 @@ from ..training.bank import Bank, key_of, original, seen_by_all
 from ..training.examples import moved_along
 from ..training.learner import Example, Given, Group
 from .inputs import as_learned, facts, grey_scale, left_over
-from .members import MEMBER, MemberNetwork, Members
+from .members import LookNetwork, Looks, MemberNetwork, Members
 from .network import FACTS, Architecture, PatchNetwork
-from .scales import ScaleNetwork, Scales
+from .scales import Convolutions, ScaleNetwork, Scales
 from .tiles import tiled
 
 MOST = 20.0  # of a scan's error by total variation: beyond it, a loss counts by its logarithm
 OUTSIDE = 0.05  # weight of voxels that not all views see
 GREY_SCANS = 500  # scans, about so many, over which the grey scale of the targets is averaged
 RESIDUAL = ("first", "middle", "coarse", "back", "last", "up1", "up2")  # layers that are added to what they are given
-AnySize = Architecture | Scales | Members
-PRESETS: Mapping[str, AnySize] = {"small": Architecture(), "scales": Scales(), "members": Members()}
+AnySize = Architecture | Scales | Members | Looks
+PRESETS: Mapping[str, AnySize] = {"small": Architecture(), "scales": Scales(), "members": Members(), "looks": Looks()}
 ALIKE = {
     "pool": 2, "views": (13, 18, 26, 26, 36, 52), "selections": ("evenly", "evenly", "evenly", "random"), "check_scans": 4,
     "check_views": (26,), "clip": 1.0, "betas": (0.9, 0.99),
 }  # fmt: skip
 ON_SCALES = {**ALIKE, "steps": 1500, "batch": 2, "check_every": 250, "learning_rate": 0.7}
-TRAINING = {"small": {**ALIKE, "steps": 3000, "batch": 16, "check_every": 500}, "scales": ON_SCALES, "members": ON_SCALES}
+TRAINING = {
+    "small": {**ALIKE, "steps": 3000, "batch": 16, "check_every": 500},
+    "scales": ON_SCALES,
+    "members": ON_SCALES,
+    "looks": ON_SCALES,
+}
 
 
 class Network(nn.Module):
@@ -53,11 +62,22 @@ class Network(nn.Module):
     def __init__(self, a: AnySize) -> None:
         super().__init__()
         self.architecture = a
-        self.net = PatchNetwork(a) if isinstance(a, Architecture) else ScaleNetwork(a) if isinstance(a, Scales) else MemberNetwork(a)
+        self.net = _network(a)
         self.bank = Bank()
         self.register_buffer("known", torch.tensor([[math.inf] * FACTS, [-math.inf] * FACTS]))
         self.register_buffer("grey_seen", torch.tensor([1.0, 0.0]))
         self.register_load_state_dict_pre_hook(_without_grey)
+
+    @property
+    def fingerprint(self) -> tuple[str, ...]:
+        """By what to know the looks before the last one, which do not learn: nothing where there are none."""
+        digests = []
+        for look in self.net.before:
+            digest = hashlib.sha256()
+            for tensor in look.state_dict().values():
+                digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+            digests.append(digest.hexdigest())
+        return tuple(digests)
 
     @property
     def grey(self) -> float:
@@ -84,27 +104,60 @@ class Network(nn.Module):
             self.grey_seen.copy_(torch.tensor([value * (there / here / value) ** share, count + 1]))
 
 
+def _network(a: AnySize) -> PatchNetwork | Convolutions:
+    if isinstance(a, Architecture):
+        return PatchNetwork(a)
+    return LookNetwork(a) if isinstance(a, Looks) else MemberNetwork(a) if isinstance(a, Members) else ScaleNetwork(a)
+
+
 def _without_grey(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
     """Weights that were written before the grey scale was kept are in that of the views."""
     state.setdefault(f"{prefix}grey_seen", torch.tensor([1.0, 0.0]))
 
 
 def correction(module: Network, projections: Projections, grid: Grid, volume: np.ndarray, lambda_: float) -> Float[np.ndarray, "z y x"]:
-    """What the network adds to total variation of weight ``lambda_``, in 1/mm as the views have it; zero for a volume that is empty.
-
-    It is the mean of what the network says of the volume and of images of it, mirrored or turned by a quarter, each turned back: the
-    network has learned from all of them, and what it gets wrong in one way in an image it partly gets wrong in another way in the next.
-    """
-    scale, added = grey_scale(volume), np.zeros(grid.shape, np.float32)
+    """What the network adds to total variation of weight ``lambda_``, in 1/mm as the views have it; zero for a volume that is empty."""
+    scale = grey_scale(volume)
     if scale == 0:
-        return added
-    rest, told = left_over(projections, grid, volume), as_learned(facts(projections, grid, scale, lambda_), module.known.cpu().numpy())
-    for quarters, axes in module.net.images:
-        image = [np.flip(np.rot90(v, quarters, (1, 2)), axes) for v in (volume, rest)]
-        with torch.autocast(module.known.device.type, module.precision, enabled=module.precision is not None):
-            found = tiled(module.net, image, told, scale)
+        return np.zeros(grid.shape, np.float32)
+    told = as_learned(facts(projections, grid, scale, lambda_), module.known.cpu().numpy())
+    seen = inputs(module, partial(left_over, projections, grid), volume, scale, told)
+    added = in_images(module, module.net, seen, scale, told)
+    return added + (seen[0] - volume) if module.net.before else added
+
+
+def inputs(
+    module: Network, left: Callable[[Volume], Volume], volume: Volume, scale: float, told: Float[NDArray[np.float32], "facts"]
+) -> tuple[Volume, ...]:
+    """What the last look of the network sees, in the unit of ``scale``: a volume, and what it has ``left`` of the views (`left_over`).
+    Where networks look before it: the volume as they correct it, what that leaves, and then the two of before.
+    """
+    seen: tuple[Volume, ...] = (volume, left(volume))
+    for look in module.net.before:
+        better = np.maximum(seen[0] + in_images(module, look, seen, scale, told), 0)
+        seen = (better, left(better), *seen[:2])
+    return seen
+
+
+def in_images(
+    module: Network,
+    look: PatchNetwork | Convolutions,
+    volumes: Sequence[Volume],
+    scale: float,
+    told: Float[NDArray[np.float32], "facts"],
+) -> Float[NDArray[np.float32], "z y x"]:
+    """The correction of the first of the volumes, in their unit and that of ``scale``: the mean of what the network says of it and of
+    images of it, mirrored or turned by a quarter, each turned back. It has learned from all of them, and what it gets wrong in one way in
+    an image it partly gets wrong in another way in the next.
+    """
+    added = np.zeros(volumes[0].shape, np.float32)
+    half = nullcontext() if module.precision is None else torch.autocast(module.known.device.type, module.precision)
+    for quarters, axes in look.images:
+        image = [np.flip(np.rot90(v, quarters, (1, 2)), axes) for v in volumes]
+        with half:
+            found = tiled(look, image, told, scale)
         added += np.rot90(np.flip(found, axes), -quarters, (1, 2))
-    return added / np.float32(len(module.net.images))
+    return added / np.float32(len(look.images))
 
 
 @dataclass(frozen=True)
@@ -120,7 +173,7 @@ class TvnetLearner:
         module = Network(architecture)
         with torch.no_grad():
             for named, parameter in module.named_parameters():
-                name = f"net.{named[len(MEMBER) :].partition('.')[2]}" if named.startswith(MEMBER) else named
+                name = re.sub(r"^net\.((first\.)?members|again)\.\d+\.", "net.", named)  # as in a network of its own
                 if name.endswith("bias") or name.startswith(("net.leave", "net.linear", "net.told")):
                     parameter.zero_()
                 else:  # each output of a transposed convolution has one voxel of each channel as input
@@ -130,28 +183,29 @@ class TvnetLearner:
         return module
 
     def groups(self, module: Network) -> Mapping[str, Group]:
-        """All weights in one group."""
-        return {"tvnet": (list(module.parameters()), 1.5e-3)}
+        """All weights that learn, in one group."""
+        return {"tvnet": ([p for p in module.parameters() if p.requires_grad], 1.5e-3)}
 
     def loss(self, module: Network, example: Example, given: Given, generator: Generator, group: str) -> Float[Tensor, ""]:
-        """The squared error of a random patch, divided by the mean squared error of total variation in the whole scan."""
+        """The squared error of a random patch, divided by the mean squared error in the whole scan of the volume that is corrected."""
         first = original(example)
-        volume, rest, numbers = module.bank.get(
-            ("tvnet inputs", key_of(first), given.tobytes()), lambda: prepared(first.projections[given], first.grid, given)
+        *volumes, numbers = module.bank.get(
+            ("tvnet inputs", key_of(first), given.tobytes(), *module.fingerprint),
+            lambda: prepared(first.projections[given], first.grid, given, module),
         )
         scale = float(numbers[0])
         device = next(module.parameters()).device
-        inputs, seen = moved_along(np.stack([volume, rest]), example), seen_by_all(module.bank, example)
-        module.see_grey(inputs[0][seen], example.reference[seen])
+        shown, seen = moved_along(np.stack(volumes), example), seen_by_all(module.bank, example)
+        module.see_grey(shown[0][seen], example.reference[seen])
         target = example.reference / np.float32(module.grey)
-        error = float(((inputs[0] - target)[seen] ** 2).mean()) if seen.any() else 0.0
-        core = patch(inputs[0] > 0.05 * scale, module.net.patch, generator)
+        error = float(((shown[0] - target)[seen] ** 2).mean()) if seen.any() else 0.0
+        core = patch(shown[0] > 0.05 * scale, module.net.patch, generator)
         turned = bool(torch.rand(1, generator=generator) < 0.5)  # upside down
         told = torch.from_numpy(numbers[1:].astype(np.float32)).to(device)
         module.known.copy_(torch.stack([torch.minimum(module.known[0], told), torch.maximum(module.known[1], told)]))
-        found = module.net.learns_on(list(inputs), core, scale, told, turned).float()
+        found = module.net.learns_on(list(shown), core, scale, told, turned).float()
         turn = -1 if turned else 1
-        wanted = np.ascontiguousarray((target[core] - inputs[0][core])[::turn]) / np.float32(scale)
+        wanted = np.ascontiguousarray((target[core] - shown[0][core])[::turn]) / np.float32(scale)
         weight = np.ascontiguousarray(np.where(seen[core], np.float32(1), np.float32(OUTSIDE))[::turn])
         squares = torch.from_numpy(weight).to(device) * (found - torch.from_numpy(wanted).to(device)) ** 2
         z, y, x = inner(core, seen.shape, module.net.margin)
@@ -169,8 +223,9 @@ class TvnetLearner:
         return torch.from_numpy(volume * np.float32(module.grey))
 
 
-def prepared(projections: Projections, grid: Grid, given: Given) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Total variation, what it leaves, and (scale, facts); the weight is drawn from those that the rule of `pdhg_tv` chooses among.
+def prepared(projections: Projections, grid: Grid, given: Given, module: Network | None = None) -> tuple[np.ndarray, ...]:
+    """What the last look of the network sees (None: a first look), and (scale, facts); the weight of total variation is drawn from those
+    that the rule of `pdhg_tv` chooses among.
 
     The draw depends on the views alone, so that a scan that comes again has the same.
     """
@@ -179,7 +234,10 @@ def prepared(projections: Projections, grid: Grid, given: Given) -> tuple[np.nda
     first = pdhg_tv(projections, grid, lambda_=lambda_)
     scale = max(grey_scale(first), 1e-9)
     numbers = np.array([scale, *facts(projections, grid, scale, lambda_)])
-    return first, left_over(projections, grid, first), numbers
+    if module is None or not module.net.before:
+        return first, left_over(projections, grid, first), numbers
+    told = as_learned(numbers[1:].astype(np.float32), module.known.cpu().numpy())
+    return *inputs(module, partial(left_over, projections, grid), first, scale, told), numbers
 
 
 def patch(inside: np.ndarray, edge: int, generator: Generator) -> tuple[slice, slice, slice]:

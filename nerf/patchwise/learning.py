@@ -87,7 +87,7 @@ def learned(
     loss_of = loss_of or batch_loss
     device = next(module.parameters()).device
     mean, before = copy.deepcopy(module), module.known.clone()
-    optimiser = torch.optim.Adam(module.parameters(), lr=settings.rate, betas=(0.9, 0.99))
+    optimiser = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr=settings.rate, betas=(0.9, 0.99))
     generator = Generator().manual_seed(settings.seed)
     total = torch.zeros((), device=device)
     for step in range(1, settings.steps + 1):
@@ -116,7 +116,7 @@ def learned(
 def batch_loss(module: Network, group: Sequence[Lesson], settings: LessonSettings, generator: Generator) -> Float[Tensor, ""]:
     """The mean of the losses of random patches.
 
-    The loss of a patch is its weighted squared error in units of that of total variation in its scan; beyond `MOST` its logarithm counts.
+    The loss of a patch is its weighted squared error in units of that of the volume that is corrected; beyond `MOST` its logarithm counts.
     """
     chosen, batch = patches(group, settings, generator)
     return bounded(shares_left(answers(module, chosen, batch), chosen, batch)).mean()
@@ -132,7 +132,8 @@ def patches(
 ) -> tuple[list[Lesson], Float[Tensor, "patch channel z y x"]]:
     """Random patches of as many scans of one height, all turned and mirrored alike, and their lessons.
 
-    The channels are two volumes and the correction, in units of the object's grey scale, and the weight (dimensionless).
+    The channels are what the network sees (two volumes, or four) and the correction, in units of the object's grey scale, and the weight
+    (dimensionless).
     """
     draws = torch.rand(settings.batch + 1, 4, generator=generator, dtype=torch.float64).tolist()
     chosen = [group[int(draw[0] * len(group))] for draw in draws[:-1]]
@@ -144,20 +145,20 @@ def patches(
 def answers(module: Network, chosen: Sequence[Lesson], batch: Float[Tensor, "patch channel z y x"]) -> Float[Tensor, "patch z y x"]:
     """The network's correction of each patch, in units of its object's grey scale (dimensionless), computed in half precision."""
     with torch.autocast(batch.device.type, torch.bfloat16):
-        return module.net(batch[:, :2], torch.stack([x.facts for x in chosen])).float()
+        return module.net(batch[:, :-2], torch.stack([x.facts for x in chosen])).float()
 
 
 def shares_left(
     found: Float[Tensor, "patch z y x"], chosen: Sequence[Lesson], batch: Float[Tensor, "patch channel z y x"]
 ) -> Float[Tensor, "patch"]:
-    """The weighted squared error of corrections, of each patch as a share of that of total variation in its whole scan."""
-    weight = batch[:, 3]
-    squares = (weight * (found - batch[:, 2]) ** 2).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1.0)
+    """The weighted squared error of corrections, of each patch as a share of that of the volume that is corrected in its whole scan."""
+    weight = batch[:, -1]
+    squares = (weight * (found - batch[:, -2]) ** 2).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1.0)
     return squares / torch.tensor([x.error for x in chosen], device=batch.device)
 
 
 def _cut(given: Lesson, edge: int, place: Sequence[float]) -> Float[Tensor, "channel z y x"]:
-    """A patch of all slices, (two volumes, correction, weight); its voxels at faces inside the volume have no weight.
+    """A patch of all slices, (volumes, correction, weight); its voxels at faces inside the volume have no weight.
 
     Its middle is a column of the object, if there is one; of one in eight, any column.
     """

@@ -21,9 +21,9 @@ AIR = 0.3  # weight of voxels where total variation sees next to nothing
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """One scan from some of its views: the two volumes that the network sees and the correction that it should find, in units of the
-    object's grey scale, the weight of each voxel, and the facts about the scan. ``error`` is the weighted mean square of the correction in
-    the object, and ``columns`` are the places (y, x) of the columns of voxels that hold some of it.
+    """One scan from some of its views: the volumes that the network sees, the first of which it corrects, and the correction that it should
+    find, in units of the object's grey scale, the weight of each voxel, and the facts about the scan. ``error`` is the weighted mean square
+    of the correction in the object, and ``columns`` are the places (y, x) of the columns of voxels that hold some of it.
     """
 
     volumes: Float[Tensor, "volume z y x"]
@@ -57,16 +57,16 @@ def lesson_weight(volume: Volume, seen: Bool[NDArray[np.bool_], "z y x"]) -> Flo
 
 
 def lesson(kept: NDArray[np.float16], facts: NDArray[np.float32], device: torch.device) -> Lesson:
-    """The lesson on the device; ``kept`` [4, z, y, x] is dimensionless, as `lesson_arrays` gives it."""
+    """The lesson on the device; ``kept`` (the volumes, correction, weight) is dimensionless, as `lesson_arrays` gives it."""
     whole, told = torch.from_numpy(kept).to(device), torch.from_numpy(facts).to(device)
-    inside = kept[3] > AIR
+    inside = kept[-1] > AIR
     counted = inside if inside.any() else ~inside  # of an empty volume, all
-    size = _mean_square(whole[2].float(), whole[3].float() * torch.from_numpy(counted).to(device))
-    return Lesson(whole[:2], whole[2], whole[3], told, max(size, 1e-6), np.argwhere(inside.any(axis=0)))
+    size = _mean_square(whole[-2].float(), whole[-1].float() * torch.from_numpy(counted).to(device))
+    return Lesson(whole[:-2], whole[-2], whole[-1], told, max(size, 1e-6), np.argwhere(inside.any(axis=0)))
 
 
 def error_left(module: Network, given: Lesson) -> float:
-    """The weighted squared error with the network's correction, as a share of that of total variation."""
+    """The weighted squared error with the network's correction, as a share of that of the volume that it corrects."""
     with torch.no_grad():
         found = module.net(given.volumes.float(), given.facts).float()
     weight = given.weight.float()

@@ -28,6 +28,7 @@ from .learner import LEARNER, Network, correction
 from .tiles import tile_of
 
 VOLUMES_HELD = 6  # at a time after total variation: it, what it leaves, its filtered copy, the correction, their sum, the mixture
+A_LOOK_HOLDS = 2  # volumes besides, for each look before the last one: the corrected volume and what it leaves
 
 
 @checked(of="tvnet")
@@ -98,7 +99,8 @@ def tvnet(projections: Projections, grid: Grid, settings: TvnetSettings, callbac
 def memory(module: Network, grid: Grid) -> tuple[int, str]:
     """The bytes that the network's part takes (total variation asks for its own), and for what."""
     tile = module.net.bytes_for(tile_of(module.net, grid.shape, module.net.tile))
-    return 4 * VOLUMES_HELD * math.prod(grid.shape) + tile, f"the volumes and layers of tvnet on {' x '.join(map(str, grid.shape))} voxels"
+    held = VOLUMES_HELD + A_LOOK_HOLDS * len(module.net.before)
+    return 4 * held * math.prod(grid.shape) + tile, f"the volumes and layers of tvnet on {' x '.join(map(str, grid.shape))} voxels"
 
 
 def corrected(module: Network, projections: Projections, grid: Grid, volume: Volume, lambda_: float, consistency: int) -> Volume:

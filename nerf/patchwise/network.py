@@ -45,6 +45,7 @@ class PatchNetwork(nn.Module):
     tile, patch, margin = TILE, 10, 0  # voxels: of a tile, of a patch to learn from, and at its faces that are not learned from
     # quarters of a turn, and axes that are mirrored, of the images of which a correction is the mean: the volume itself alone
     images: tuple[tuple[int, tuple[int, ...]], ...] = ((0, ()),)
+    before: tuple[PatchNetwork, ...] = ()  # no network of this kind looks before another
 
     def __init__(self, a: Architecture) -> None:
         super().__init__()

@@ -20,7 +20,7 @@ from ...base.shapes import Float, Volume
 from .network import FACTS, VOLUMES
 
 AROUND = 9  # voxels across the box in which the contrast around a voxel is measured
-SEEN = 4  # channels of the normalised input
+BESIDE = 2  # channels of the normalised input beside the volumes: the contrast and the mean around a voxel
 REACH = 28  # voxels: no voxel further away has a say; a multiple of COARSE
 COARSE = 4  # fine voxels across one of the coarsest
 GAIN = 0.1  # of the last layers, so that the first steps of training, which are all of full length, change little
@@ -43,6 +43,11 @@ class Convolutions(nn.Module):
     # quarters of a turn about the axis, and then the axes that are mirrored: the images of which a correction is the mean. These four face
     # all four ways in a slice and both ways along the axis, and are within 0.04 dB of all eight (docs/model_cards.md)
     images: tuple[tuple[int, tuple[int, ...]], ...] = ((0, ()), (0, (0, 2)), (1, (0,)), (1, (2,)))
+
+    @property
+    def before(self) -> tuple[Convolutions, ...]:
+        """Networks that correct the volume first, one after the other, so that this one sees what they leave of the views."""
+        return ()
 
     def on(
         self, volumes: Sequence[Volume], core: tuple[slice, ...], scale: float, facts: Float[Tensor, "facts"]
@@ -70,7 +75,7 @@ class Convolutions(nn.Module):
 class ScaleNetwork(Convolutions):
     """Residual convolutions on three scales, and a linear filter beside them."""
 
-    def __init__(self, a: Scales) -> None:
+    def __init__(self, a: Scales, volumes: int = VOLUMES) -> None:
         super().__init__()
         f, m, c = a.fine, a.middle, a.coarse
 
@@ -78,12 +83,12 @@ class ScaleNetwork(Convolutions):
             return nn.Conv3d(n, k, edge, padding=edge // 2, bias=bias)
 
         self.told = nn.Linear(FACTS, f + m + c)
-        self.enter, self.first = conv(SEEN, f), conv(f, f)
+        self.enter, self.first = conv(volumes + BESIDE, f), conv(f, f)
         self.down1, self.middle = nn.Conv3d(f, m, 2, stride=2), nn.ModuleList(conv(m, m) for _ in range(2))
         self.down2, self.coarse = nn.Conv3d(m, c, 2, stride=2), conv(c, c)
         self.up2, self.back = nn.ConvTranspose3d(c, m, 2, stride=2), nn.ModuleList(conv(m, m) for _ in range(2))
         self.up1, self.last = nn.ConvTranspose3d(m, f, 2, stride=2), conv(f, f)
-        self.leave, self.linear = conv(f, 1), conv(VOLUMES, 1, 5, bias=False)
+        self.leave, self.linear = conv(f, 1), conv(volumes, 1, 5, bias=False)
         self.widths = (f, m, c)
         # the channels of a voxel side by side: 1.2 to 1.6 times as fast on a processor
         self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
@@ -109,7 +114,7 @@ class ScaleNetwork(Convolutions):
             middle = middle + _bent(layer(middle))
         fine = fine + _bent(self.up1(middle))
         fine = fine + _bent(self.last(fine))
-        out = GAIN * (self.leave(fine) + self.linear(x[:, :VOLUMES]))[:, 0]
+        out = GAIN * (self.leave(fine) + self.linear(x[:, :-BESIDE]))[:, 0]
         return contrast * out[:, : shape[0], : shape[1], : shape[2]]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...data import Projections
 from ...data.volumes.resample import coarsen
-from ...geometry import Grid
+from ...geometry import Grid, Scan
 from ..training.bank import Bank
 from ..training.learner import Example
 from .lab import draw_lab_scan, lab_views
@@ -28,16 +28,8 @@ def procedural_example(seed: int, bank: Bank, size: int | None = None) -> Exampl
     one energy. Or, most heads, it is scanned as an animal is in a laboratory (`lab_views`): in many energies. A network that learns from
     other objects in many energies makes dense ones denser still where there was one energy, as in enamel (docs/model_cards.md).
     """
-    rng = np.random.default_rng([seed, 40])
-    drawn, slices = int(rng.choice(SIZES)), int(rng.choice([32, 40]))
-    across = drawn if size is None else size
+    rng, grid, scan, lab = _drawn(seed, size)
     first = family_of_first(seed)
-    lab = rng.random() < LIKE_A_LAB and first in HEADS
-    if lab:
-        grid, scan = draw_lab_scan(rng, slices, across)
-    else:
-        grid = Grid((slices, across, across), VOXEL_MM)
-        scan = draw_scan(rng, grid, (0.6, 1.3) if rng.random() < 0.75 else (0.42, 0.8))
 
     def make() -> tuple[np.ndarray, np.ndarray]:
         scene = softened(rng, draw_scene(rng, seed, grid), SOFT if first in HEADS else SOFT_OTHERS)
@@ -49,3 +41,20 @@ def procedural_example(seed: int, bank: Bank, size: int | None = None) -> Exampl
 
     values, reference = bank.get(("procedural", RECIPE, seed) if size is None else ("procedural", RECIPE, seed, size), make)
     return Example(f"procedural_{seed}", f"procedural_{seed}", Projections(values, scan), grid, reference, f"seed {seed}")
+
+
+def procedural_scan(seed: int, size: int | None = None) -> tuple[Grid, Scan]:
+    """The grid and the scan of `procedural_example`, without its views."""
+    _, grid, scan, _ = _drawn(seed, size)
+    return grid, scan
+
+
+def _drawn(seed: int, size: int | None) -> tuple[np.random.Generator, Grid, Scan, bool]:
+    """The generator from which a scene and its views are drawn, after the grid, the scan, and whether it is as in a laboratory."""
+    rng = np.random.default_rng([seed, 40])
+    drawn, slices = int(rng.choice(SIZES)), int(rng.choice([32, 40]))
+    across = drawn if size is None else size
+    if rng.random() < LIKE_A_LAB and family_of_first(seed) in HEADS:
+        return rng, *draw_lab_scan(rng, slices, across), True
+    grid = Grid((slices, across, across), VOXEL_MM)
+    return rng, grid, draw_scan(rng, grid, (0.6, 1.3) if rng.random() < 0.75 else (0.42, 0.8)), False

@@ -1,4 +1,4 @@
-"""Merge weights of `tvnet`: ``python -m fewview.nerf.merging --animals heads.pt --others tvnet.pt --out merged.pt --bank bank``.
+"""Merge weights of `tvnet`: ``python -m fewview.nerf.merging --animals heads.pt --others first.pt --out merged.pt --bank bank``.
 
 The network begins half way between the two teachers, and learns from procedural scans, each with the teacher of its family. Without
 ``--animals`` it becomes a second member beside the weights that are given, to be joined with them (``fewview.nerf.merging.joined``): it
@@ -13,7 +13,6 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 import tyro
@@ -21,18 +20,17 @@ import tyro
 from ...base.files import refuse_existing
 from ...base.settings import Count, Positive, Seed
 from ..device import usable_device
-from ..patchwise.learner import LEARNER, Network
+from ..patchwise.learner import Network, first_look
 from ..patchwise.learning import LessonSettings, Pool, learned
 from ..patchwise.lessons import Lesson
 from ..patchwise.procedural_lessons import lessons_in_turn
 from ..procedural.scene import HEADS, family_of_first
-from ..training.checkpoint import Checkpoint, module_of, read_checkpoint, save_checkpoint
+from ..training.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from .teachers import Companion, Teachers, mean_of
 
 
 def _network(checkpoint: Checkpoint, device: torch.device) -> Network:
-    module: Any = module_of(checkpoint, LEARNER, name=checkpoint.method)
-    return module.float().to(device)
+    return first_look(checkpoint, f"a checkpoint of the preset {checkpoint.preset}").to(device)
 
 
 def main(

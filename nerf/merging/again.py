@@ -1,8 +1,9 @@
-"""Train a second look of `tvnet`: ``python -m fewview.nerf.merging.again tvnet.pt --out again.pt --bank bank``.
+"""Train a second look of `tvnet`: ``python -m fewview.nerf.merging.again both.pt --out again.pt --bank bank``.
 
 The weights that are given are the first look, and stay as they are. The second look sees what they made of each scan, what that leaves of
 the views, and what they had seen; it begins with the layers of their last member, and adds nothing. The truth teaches it, on the same scans
-that taught the others. On two cores a step of 8 patches takes half a second, and what the first look makes of a scan some seconds.
+that taught the others. Given weights that look again already, as those that come with fewview do, it goes on with their last look. On two
+cores a step of 8 patches takes a second, and what the first look makes of a scan some seconds.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from ..procedural.example import procedural_scan
 from ..training.checkpoint import Checkpoint, module_of, read_checkpoint, save_checkpoint
 from ..training.examples import draw_views
 from ..training.state import step_generator
-from .joined import parts_of
+from .joined import parts_of, size_of_member
 
 SILENT = ("leave.weight", "leave.bias", "linear.weight")  # layers of a look that are zero at the start, so that it adds nothing
 
@@ -47,8 +48,8 @@ def with_another_look(checkpoint: Checkpoint) -> Checkpoint:
     """The checkpoint of a network that looks again after those of ``checkpoint`` (of the presets `scales` or `members`), and adds nothing
     yet. Raises `InputError` for other networks.
     """
-    size = {key: value for key, value in checkpoint.architecture.items() if key != "members"}
-    if checkpoint.method != "tvnet" or set(size) != {"fine", "middle", "coarse"}:
+    size = size_of_member(checkpoint)
+    if size is None:
         raise InputError(
             f"the checkpoint holds {checkpoint.method} {dict(checkpoint.architecture)}", expected="tvnet of the presets scales or members"
         )
@@ -108,7 +109,7 @@ def main(
     """Train a network that looks again at what others made of a scan, and write all of them.
 
     Args:
-        checkpoint: weights of `tvnet` that look first, of the presets scales or members.
+        checkpoint: weights of `tvnet` that look first, of the presets scales or members; of the preset looks, the last look goes on.
         out: the checkpoint to write, with the mean of the weights so far after every 500 steps.
         bank: folder where the scans are kept; another run takes those that are there.
         scans: procedural volumes, each scanned once and reconstructed from two selections of its views.
@@ -124,7 +125,8 @@ def main(
     """
     refuse_existing(out, force)
     where, settings = usable_device(device), LessonSettings(steps=steps, batch=batch, rate=rate, seed=seed)
-    begin = with_another_look(read_checkpoint(checkpoint))
+    given = read_checkpoint(checkpoint)
+    begin = given if given.preset == "looks" else with_another_look(given)
     module: Any = module_of(begin, LEARNER, name=str(checkpoint))
     module = module.float().to(where)
     module.precision = torch.bfloat16  # as the steps of training compute

@@ -22,8 +22,8 @@ def joined(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
     """
     if len(checkpoints) < 2:
         raise InputError(f"{len(checkpoints)} checkpoints", expected="two or more to join")
-    sizes = [{key: value for key, value in c.architecture.items() if key != "members"} for c in checkpoints]
-    if any(c.method != "tvnet" or size != sizes[0] or "fine" not in size for c, size in zip(checkpoints, sizes, strict=True)):
+    sizes = [size_of_member(c) for c in checkpoints]
+    if sizes[0] is None or any(size != sizes[0] for size in sizes):
         told = ", ".join(f"{c.method} {dict(c.architecture)}" for c in checkpoints)
         raise InputError(f"the checkpoints hold different networks: {told}", expected="tvnet of the preset scales, all of one size")
     parts = [part for c in checkpoints for part in parts_of(c)]
@@ -33,6 +33,12 @@ def joined(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
     architecture = asdict(Members(**sizes[0], members=len(parts)))
     data = {f"{part} of {k}": of for k, c in enumerate(checkpoints) for part, of in c.data.items()}
     return replace(checkpoints[0], preset="members", architecture=architecture, data=data, state=state)
+
+
+def size_of_member(checkpoint: Checkpoint) -> dict[str, Any] | None:
+    """The size of a network of the preset `scales`, or of the members of one of the preset `members`; None for any other."""
+    size = {key: value for key, value in checkpoint.architecture.items() if key != "members"}
+    return size if checkpoint.method == "tvnet" and set(size) == {"fine", "middle", "coarse"} else None
 
 
 def parts_of(checkpoint: Checkpoint) -> list[Mapping[str, Any]]:

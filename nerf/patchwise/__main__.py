@@ -2,7 +2,7 @@
 
 Scans of procedural volumes are made by several processes, one core each, and kept in the bank; the training begins with the first of
 them and takes in the others as they come. It takes minutes on a graphics card, and a day on two cores. ``--begin`` goes on from a
-checkpoint (``--begin nerf/weights/tvnet.pt`` from the weights that come with fewview).
+checkpoint of such a network; what looks again at its volumes is trained by ``python -m fewview.nerf.merging.again``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import time
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,8 +22,8 @@ from ...base.files import refuse_existing
 from ...base.settings import Count, Positive, Seed
 from ..device import usable_device
 from ..procedural.example import VALIDATION
-from ..training.checkpoint import Checkpoint, module_of, read_checkpoint, save_checkpoint
-from .learner import LEARNER, Network
+from ..training.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
+from .learner import LEARNER, Network, first_look
 from .learning import LessonSettings, Pool, learned
 from .lessons import Lesson, error_left
 from .procedural_lessons import lessons_in_turn
@@ -49,8 +48,7 @@ def _first(begin: Path | None, seed: int) -> tuple[Network, str]:
     if begin is None:
         return LEARNER.build(ARCHITECTURE, torch.Generator().manual_seed(seed)), PRESET
     checkpoint = read_checkpoint(begin)
-    module: Any = module_of(checkpoint, LEARNER, name=str(begin))
-    return module.float(), checkpoint.preset
+    return first_look(checkpoint, str(begin)), checkpoint.preset
 
 
 def main(

@@ -17,12 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
+from ...base import InputError
 from ...base.shapes import Float, Volume
 from ...data import Projections
 from ...geometry import Grid
 from ...recon.iterative.pdhg_tv import pdhg_tv
 from ...recon.iterative.tuning.prior_weight import TYPICAL
 from ..training.bank import Bank, key_of, original, seen_by_all
+from ..training.checkpoint import Checkpoint, module_of
 from ..training.examples import moved_along
 from ..training.learner import Example, Given, Group
 from .inputs import as_learned, facts, grey_scale, left_over
@@ -113,6 +115,20 @@ def _network(a: AnySize) -> PatchNetwork | Convolutions:
 def _without_grey(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
     """Weights that were written before the grey scale was kept are in that of the views."""
     state.setdefault(f"{prefix}grey_seen", torch.tensor([1.0, 0.0]))
+
+
+def first_look(checkpoint: Checkpoint, name: str) -> Network:
+    """The network of a checkpoint, if it looks but once, as one has to that learns from lessons of total variation. Raises InputError for
+    one that looks again, and the errors of `module_of`.
+    """
+    module: Any = module_of(checkpoint, LEARNER, name=name)
+    if module.net.before:
+        raise InputError(
+            f"{name} looks again at what it made of a scan, and is not trained from total variation",
+            expected="weights of the presets scales or members",
+            remedy="go on with its last look: python -m fewview.nerf.merging.again, or fewview train tvnet --begin",
+        )
+    return module.float()
 
 
 def correction(module: Network, projections: Projections, grid: Grid, volume: np.ndarray, lambda_: float) -> Float[np.ndarray, "z y x"]:

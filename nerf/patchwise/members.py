@@ -24,7 +24,6 @@ from .network import VOLUMES
 from .scales import Convolutions, ScaleNetwork, Scales
 
 MEMBER = "net.members."  # and a number: what the names of a member's weights begin with
-FEW_IMAGES = ((0, ()), (1, (0, 2)))  # of `Convolutions.images`, for looks that others follow: those see what is wrong with two
 
 
 @checked(of="tvnet")
@@ -85,7 +84,6 @@ class LookNetwork(Convolutions):
         self.first = MemberNetwork(a)
         self.again = nn.ModuleList(LookAgain(Scales(a.fine, a.middle, a.coarse)) for _ in range(a.looks - 1))
         for look in self.before:
-            look.images = FEW_IMAGES
             look.requires_grad_(False)
 
     @property

@@ -13,7 +13,7 @@ from ..training.packing import packed
 
 FOLDER = Path(__file__).parent
 SHA256: Mapping[str, str] = {
-    "tvnet": "0f1e636596762f64a7bae0338162caf64ffb1e9fa913d9b50fe685c0d97906ba",
+    "tvnet": "09f96b6bfcc9e31b2d42b4fe19d57bc8c394d7bbfc2e3119d8c08ab0bb3708c5",
 }
 
 

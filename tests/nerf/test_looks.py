@@ -17,10 +17,10 @@ from fewview.nerf.merging.again import looked_at, with_another_look
 from fewview.nerf.merging.joined import joined
 from fewview.nerf.patchwise import learning, procedural_lessons
 from fewview.nerf.patchwise.inputs import facts, grey_scale, left_over
-from fewview.nerf.patchwise.learner import LEARNER, Network, correction, in_images, inputs, prepared
+from fewview.nerf.patchwise.learner import LEARNER, Network, correction, first_look, in_images, inputs, prepared
 from fewview.nerf.patchwise.learning import LessonSettings, Pool, learned
 from fewview.nerf.patchwise.lessons import lesson
-from fewview.nerf.patchwise.members import FEW_IMAGES, Looks
+from fewview.nerf.patchwise.members import Looks
 from fewview.nerf.patchwise.procedural_lessons import key_of_lessons
 from fewview.nerf.patchwise.scales import Scales
 from fewview.nerf.procedural.example import procedural_example, procedural_scan
@@ -65,10 +65,9 @@ def scanned() -> tuple[Projections, Grid, np.ndarray]:
 
 
 def test_a_second_look_adds_nothing_before_it_learned(scanned: tuple[Projections, Grid, np.ndarray]) -> None:
-    """It gives what the members give over the same images, cut at zero."""
+    """It gives what the members give, cut at zero."""
     projections, grid, volume = scanned
     alone, both = network(joined([member(1), member(2)])), two_looks()
-    alone.net.images = FEW_IMAGES
     found = correction(both, projections, grid, volume, LAMBDA)
     wanted = np.maximum(volume + correction(alone, projections, grid, volume, LAMBDA), 0) - volume
     assert np.abs(wanted).max() > 0.01
@@ -144,6 +143,10 @@ def test_only_networks_on_scales_are_looked_at_again() -> None:
             with_another_look(refused)
     with pytest.raises(InputError, match="2 or more"):
         Looks(looks=1)
+    with pytest.raises(InputError, match="different networks"):
+        joined([alone, alone])
+    with pytest.raises(InputError, match=r"mine\.pt looks again.*fewview\.nerf\.merging\.again"):
+        first_look(alone, "mine.pt")
 
 
 def test_a_new_network_of_looks_is_drawn_as_one_network_is() -> None:
@@ -190,6 +193,9 @@ def test_the_command_trains_a_second_look(tmp_path: Path, monkeypatch: pytest.Mo
     assert made.settings["begin"] == "both.pt"
     assert made.data["train"] == {"procedural volumes": "seeds 5 to 6"}
     assert torch.equal(made.state["net.first.members.1.enter.weight"], member(2).state["net.enter.weight"])
+    further = partial(again.main, tmp_path / "out.pt", tmp_path / "more.pt", tmp_path / "bank", scans=1, steps=1, batch=1, first=5, size=16)
+    further(device="cpu")  # goes on with the last look
+    assert read_checkpoint(tmp_path / "more.pt").architecture == made.architecture
     (tmp_path / "out.pt").write_text("mine")
     with pytest.raises(FileExistsError):
         run(device="cpu")

@@ -57,7 +57,7 @@ def lesson_weight(volume: Volume, seen: Bool[NDArray[np.bool_], "z y x"]) -> Flo
 
 
 def lesson(kept: NDArray[np.float16], facts: NDArray[np.float32], device: torch.device) -> Lesson:
-    """The lesson on the device; ``kept`` (the volumes, correction, weight) is dimensionless, as `lesson_arrays` gives it."""
+    """The lesson on the device; ``kept`` [channel, z, y, x] (volumes, correction, weight) is dimensionless, as `lesson_arrays` gives it."""
     whole, told = torch.from_numpy(kept).to(device), torch.from_numpy(facts).to(device)
     inside = kept[-1] > AIR
     counted = inside if inside.any() else ~inside  # of an empty volume, all

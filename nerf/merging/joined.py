@@ -25,7 +25,9 @@ def joined(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
     sizes = [size_of_member(c) for c in checkpoints]
     if sizes[0] is None or any(size != sizes[0] for size in sizes):
         told = ", ".join(f"{c.method} {dict(c.architecture)}" for c in checkpoints)
-        raise InputError(f"the checkpoints hold different networks: {told}", expected="tvnet of the preset scales, all of one size")
+        raise InputError(
+            f"these cannot be members of one network: {told}", expected="tvnet of the presets scales or members, all of one size"
+        )
     parts = [part for c in checkpoints for part in parts_of(c)]
     state = {f"{MEMBER}{k}.{name}": value for k, part in enumerate(parts) for name, value in part.items()}
     beside = {name: value for name, value in checkpoints[0].state.items() if not name.startswith("net.")}

@@ -143,7 +143,7 @@ def test_only_networks_on_scales_are_looked_at_again() -> None:
             with_another_look(refused)
     with pytest.raises(InputError, match="2 or more"):
         Looks(looks=1)
-    with pytest.raises(InputError, match="different networks"):
+    with pytest.raises(InputError, match="cannot be members of one network"):
         joined([alone, alone])
     with pytest.raises(InputError, match=r"mine\.pt looks again.*fewview\.nerf\.merging\.again"):
         first_look(alone, "mine.pt")

@@ -62,10 +62,10 @@ def test_what_is_joined_answers_with_the_mean_and_knows_what_any_member_knows(tm
 def test_only_networks_of_one_size_are_joined() -> None:
     with pytest.raises(InputError, match="1 checkpoints"):
         joined([checkpoint(network(0))])
-    with pytest.raises(InputError, match=r"different networks.*'fine': 6"):
+    with pytest.raises(InputError, match=r"cannot be members.*'fine': 6"):
         joined([checkpoint(network(0)), checkpoint(network(1, Scales(6, 4, 4)))])
     small = LEARNER.build(LEARNER.presets["small"], torch.Generator().manual_seed(0))
-    with pytest.raises(InputError, match="preset scales"):
+    with pytest.raises(InputError, match="presets scales or members"):
         joined([checkpoint(small), checkpoint(small)])
 
 

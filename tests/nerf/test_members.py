@@ -16,7 +16,7 @@ from fewview.nerf.patchwise.network import FACTS
 from fewview.nerf.patchwise.scales import Scales
 from fewview.nerf.training.checkpoint import FORMAT, Checkpoint, module_of, read_checkpoint, save_checkpoint
 from fewview.nerf.training.packing import SCALE, packed, unpacked
-from fewview.nerf.weights import shrink
+from fewview.nerf.weights import deflated, shrink
 
 SMALL = Scales(fine=4, middle=4, coarse=4)
 
@@ -119,3 +119,14 @@ def test_a_file_whose_weights_are_no_tensors_is_refused(state: object, tmp_path:
     torch.save({"format": FORMAT, **save, "state": state}, tmp_path / "odd.pt")
     with pytest.raises(InputError, match=r"the weights in .*odd\.pt cannot be read"):
         read_checkpoint(tmp_path / "odd.pt")
+
+
+def test_the_file_is_deflated_and_the_same_each_time(tmp_path: Path) -> None:
+    module = network(1, Members(8, 12, 12, members=2))
+    with torch.no_grad():
+        module.net.members[0].enter.weight.zero_()  # type: ignore[index, union-attr, operator]
+    hashes = [shrink(checkpoint(module, "members"), tmp_path / f"{k}.pt") for k in range(2)]
+    save_checkpoint(tmp_path / "whole.pt", checkpoint(module, "members"))
+    assert hashes[0] == hashes[1]
+    assert (tmp_path / "0.pt").stat().st_size < 0.5 * (tmp_path / "whole.pt").stat().st_size
+    assert deflated((tmp_path / "0.pt").read_bytes()) == (tmp_path / "0.pt").read_bytes()

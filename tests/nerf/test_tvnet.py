@@ -166,8 +166,6 @@ def test_what_it_learns_in_another_grey_scale_is_judged_and_given_in_that(tmp_pa
 
 
 def test_weights_from_before_the_grey_scale_was_kept_have_that_of_the_views() -> None:
-    state = shipped_checkpoint("tvnet").state
-    assert "grey_seen" not in state
     module = random_module()
     module.see_grey(np.float32([1, 2]), np.float32([4, 5]))
     assert module.grey == pytest.approx(3)

@@ -30,15 +30,13 @@ from ...recon import Operator
 from ...recon.analytic.feldkamp import filtered_backprojection
 from ..device import usable_device
 from ..patchwise.inputs import as_learned
-from ..patchwise.learner import ALIKE, LEARNER, Network, inputs
+from ..patchwise.learner import LEARNER, Network, inputs
 from ..patchwise.learning import LessonSettings, Pool, learned
-from ..patchwise.lessons import Lesson, lesson
+from ..patchwise.lessons import Lesson, lesson, views_of_lesson
 from ..patchwise.members import Looks
-from ..patchwise.procedural_lessons import FEW, lessons_in_turn
+from ..patchwise.procedural_lessons import lessons_in_turn, numbered
 from ..procedural.example import procedural_scan
 from ..training.checkpoint import Checkpoint, module_of, read_checkpoint, save_checkpoint
-from ..training.examples import draw_views
-from ..training.state import step_generator
 from .joined import parts_of, size_of_member
 
 SILENT = ("leave.weight", "leave.bias", "linear.weight")  # layers of a look that are zero at the start, so that it adds nothing
@@ -146,9 +144,8 @@ def main(
         with closing(lessons_in_turn(seeds, bank, workers, where, size)) as pairs:
             for number, pair in zip(seeds, pairs, strict=True):
                 grid, scan = procedural_scan(number, size)
-                for which, (given, counts) in enumerate(zip(pair, (FEW, ALIKE["views"]), strict=True)):
-                    views = draw_views(scan, counts, ALIKE["selections"], step_generator(0, 2**42 + 2 * number + which))
-                    yield looked_at(module, given, grid, scan[views])
+                for given, (lesson_number, counts) in zip(pair, numbered(number), strict=True):
+                    yield looked_at(module, given, grid, scan[views_of_lesson(scan, lesson_number, counts)])
 
     with closing(looked()) as lessons:
         learned(module, Pool(lessons, 2 * scans), settings, tell)

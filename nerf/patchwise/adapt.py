@@ -85,7 +85,7 @@ def adapted(module: Network, projections: Projections, grid: Grid, weight: TvWei
 def _learned(module: Network, lessons: Sequence[Hidden], judge: Hidden, rounds: int) -> tuple[Network, float, int]:
     """The best network on the way, its error of the views kept apart, and after how many rounds it was found (0: the one given)."""
     pupil = copy.deepcopy(module)
-    optimiser = torch.optim.Adam([p for p in pupil.parameters() if p.requires_grad], lr=RATE, betas=(0.9, 0.99))
+    optimiser = torch.optim.Adam(pupil.parameters(), lr=RATE, betas=(0.9, 0.99))
     with torch.no_grad():
         kept, best, found = module, float(judge.error(module)), 0
         usual = [float(lesson.error(module)) for lesson in lessons]

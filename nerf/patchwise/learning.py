@@ -87,7 +87,7 @@ def learned(
     loss_of = loss_of or batch_loss
     device = next(module.parameters()).device
     mean, before = copy.deepcopy(module), module.known.clone()
-    optimiser = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr=settings.rate, betas=(0.9, 0.99))
+    optimiser = torch.optim.Adam(module.parameters(), lr=settings.rate, betas=(0.9, 0.99))
     generator = Generator().manual_seed(settings.seed)
     total = torch.zeros((), device=device)
     for step in range(1, settings.steps + 1):

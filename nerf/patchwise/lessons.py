@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...base.shapes import Bool, Float, Int, Volume
+from ...base.shapes import Bool, Float, Int, ViewIndices, Volume
+from ...geometry import Scan
 from ..training.examples import draw_views
 from ..training.learner import Example
 from ..training.state import step_generator
@@ -37,15 +38,20 @@ class Lesson:
 def lesson_arrays(example: Example, number: int, counts: Sequence[int] = ALIKE["views"]) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
     """What is kept of lesson ``number``: (two volumes, correction, weight) in half precision, dimensionless [4, z, y, x], and the facts.
 
-    Each number has views of its own, drawn as `fewview train tvnet` draws them; how many is one of ``counts``.
+    Each number has views of its own (`views_of_lesson`); how many is one of ``counts``.
     """
     scan = example.projections.scan
-    given = draw_views(scan, counts, ALIKE["selections"], step_generator(0, 2**42 + number))
+    given = views_of_lesson(scan, number, counts)
     volume, rest, numbers = prepared(example.projections[given], example.grid, given)
     scale = np.float32(numbers[0])
     first = np.asarray(volume / scale, np.float32)
     kept = np.stack([first, rest / scale, example.reference / scale - first, lesson_weight(first, example.grid.seen_by_all(scan))])
     return kept.clip(-6e4, 6e4).astype(np.float16), numbers[1:].astype(np.float32)
+
+
+def views_of_lesson(scan: Scan, number: int, counts: Sequence[int]) -> ViewIndices:
+    """The views of lesson ``number``, drawn as `fewview train tvnet` draws them; how many is one of ``counts``."""
+    return draw_views(scan, counts, ALIKE["selections"], step_generator(0, 2**42 + number))
 
 
 def lesson_weight(volume: Volume, seen: Bool[NDArray[np.bool_], "z y x"]) -> Float[NDArray[np.float32], "z y x"]:

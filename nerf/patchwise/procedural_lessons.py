@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..procedural.example import RECIPE, procedural_example
 from ..training.bank import Bank
+from .learner import ALIKE
 from .lessons import Lesson, lesson, lesson_arrays
 
 LESSONS = 3  # how they are made of a scan: their views, and total variation of these
@@ -28,9 +29,14 @@ def procedural_lessons(seed: int, folder: str | Path, size: int | None = None) -
 
     def make() -> tuple[NDArray[Any], ...]:
         example = procedural_example(seed, Bank(0), size)
-        return (*lesson_arrays(example, 2 * seed, FEW), *lesson_arrays(example, 2 * seed + 1))
+        return tuple(x for number, counts in numbered(seed) for x in lesson_arrays(example, number, counts))
 
     return Bank(0, folder).get(key_of_lessons(seed, size), make)
+
+
+def numbered(seed: int) -> tuple[tuple[int, Sequence[int]], ...]:
+    """The numbers of the two lessons of a procedural volume, and of how many views each may be."""
+    return (2 * seed, FEW), (2 * seed + 1, ALIKE["views"])
 
 
 def key_of_lessons(seed: int, size: int | None = None) -> tuple[str, int, int, int | None, int]:

@@ -8,6 +8,7 @@ import io
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ...base import InputError, UnknownNameError
 from ...base.files import atomic_path
@@ -49,10 +50,13 @@ def shipped_checkpoint(name: str, folder: Path = FOLDER) -> Checkpoint:
 
 def shrink(checkpoint: Checkpoint, to: str | Path, *, force: bool = False) -> str:
     """Write a checkpoint with its weights `packed` and the file deflated, as they are shipped; returns the file's SHA-256."""
-    save_checkpoint(to, dataclasses.replace(checkpoint, state=packed(checkpoint.state)), force=force)
-    with atomic_path(to, force=True) as temporary:
-        temporary.write_bytes(deflated(Path(to).read_bytes()))
-    return hashlib.sha256(Path(to).read_bytes()).hexdigest()
+    with TemporaryDirectory() as folder:
+        whole = Path(folder) / "whole.pt"
+        save_checkpoint(whole, dataclasses.replace(checkpoint, state=packed(checkpoint.state)))
+        content = deflated(whole.read_bytes())
+    with atomic_path(to, force=force) as temporary:
+        temporary.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
 
 
 def deflated(content: bytes) -> bytes:

@@ -12,9 +12,10 @@ import dataclasses
 import functools
 import inspect
 import math
+import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
@@ -227,6 +228,38 @@ def check_arguments(function: Callable[..., Any], given: Mapping[str, Any], call
         except ValidationError as error:
             bad = error.errors(include_url=False)[0]["input"]
             raise InputError(f"{called(name)} is {_short(bad)}", expected=words_of(_without_none(hint))) from None
+
+
+def arguments_of(function: Callable[..., Any], words: Sequence[str] | None = None, **options: Any) -> inspect.BoundArguments:
+    """The arguments that the words of a command line (None: that of the process) give to a function, checked by `check_arguments`.
+
+    The function's annotations and docstring become options and help. ``options`` are those of ``tyro.cli``, which ends the process
+    (`SystemExit`) where words cannot be read, and after ``--help``.
+    """
+    import tyro
+
+    def parsed(*positional: Any, **named: Any) -> inspect.BoundArguments:
+        return signature.bind(*positional, **named)
+
+    signature = inspect.signature(function, eval_str=True)
+    parsed.__signature__ = signature  # type: ignore[attr-defined]
+    parsed.__annotations__ = inspect.get_annotations(function, eval_str=True)
+    parsed.__doc__ = function.__doc__
+    found: inspect.BoundArguments = tyro.cli(parsed, args=words, **options)
+    check_arguments(function, found.arguments, lambda name: f"--{name.replace('_', '-')}")
+    return found
+
+
+def run_program(function: Callable[..., object]) -> None:
+    """What ``python -m`` of a module does: call the function with the arguments on the command line. Bad input ends the process with one
+    line that says so, and the exit code 2.
+    """
+    try:
+        found = arguments_of(function)
+        function(*found.args, **found.kwargs)
+    except (InputError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _short(value: Any) -> str:

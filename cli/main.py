@@ -175,30 +175,19 @@ def _call(name: str, function: Callable[..., Any], words: list[str]) -> int:
     """Parse the words according to the function's signature and call it; a number that it returns is the exit code."""
     import tyro
 
-    from ..base.settings import check_arguments
+    from ..base.settings import arguments_of
 
     description, _, _ = inspect.cleandoc(function.__doc__ or "").partition("\nArgs:")
-    seen: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-
-    def parsed(*positional: Any, **named: Any) -> None:
-        seen.append((positional, named))
-
-    # tyro reads the signature, the type hints and the docstring; only the parsing is inside the capture of its error box.
-    parsed.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
-    parsed.__annotations__ = inspect.get_annotations(function, eval_str=True)
-    parsed.__doc__ = function.__doc__
+    options = {"prog": f"fewview {name}", "description": description, "config": (tyro.conf.FlagCreatePairsOff,)}
     complaint = io.StringIO()
     try:
-        with redirect_stderr(complaint):
-            tyro.cli(parsed, prog=f"fewview {name}", description=description, args=words, config=(tyro.conf.FlagCreatePairsOff,))
+        with redirect_stderr(complaint):  # only the parsing is inside the capture of tyro's error box
+            given = arguments_of(function, words, **options)
     except SystemExit as stop:
         if stop.code:
             return _fail(_unbox(complaint.getvalue(), f"fewview {name} --help"), 2, False)
         return 0  # --help
-    positional, named = seen[0]
-    given = inspect.signature(function).bind(*positional, **named).arguments
-    check_arguments(function, given, lambda name: f"--{name.replace('_', '-')}")
-    code = function(*positional, **named)
+    code = function(*given.args, **given.kwargs)
     return code if isinstance(code, int) else 0
 
 

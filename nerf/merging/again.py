@@ -1,14 +1,14 @@
 """Train a second look of `tvnet`: ``python -m fewview.nerf.merging.again both.pt --out again.pt --bank bank``.
 
 The weights that are given are the first look, and stay as they are. The second look sees what they made of each scan, what that leaves of
-the views, and what they had seen; it begins with the layers of their last member, and adds nothing. The truth teaches it, on the same scans
-that taught the others. Given weights that look again already, as those that come with fewview do, it goes on with their last look. On two
-cores a step of 8 patches takes a second, and what the first look makes of a scan some seconds.
+the views, and what they had seen; it begins with the layers of their last member, and adds nothing. The truth teaches it, on the scans of
+heads among those that taught the others: the other objects make it worse on bones and teeth (docs/model_cards.md). Given weights that look
+again already, as those that come with fewview do, it goes on with their last look. On two cores a step of 8 patches takes a second, and
+what the first look makes of a scan some seconds.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ...base import InputError
 from ...base.files import refuse_existing
-from ...base.settings import Count, Positive, Seed
+from ...base.settings import run_program
 from ...base.shapes import NewVolume, Volume
 from ...data import Projections
 from ...geometry import Grid, Scan
@@ -34,12 +34,14 @@ from ..patchwise.learner import LEARNER, Network, inputs
 from ..patchwise.learning import LessonSettings, Pool, learned
 from ..patchwise.lessons import Lesson, lesson, views_of_lesson
 from ..patchwise.members import Looks
-from ..patchwise.procedural_lessons import lessons_in_turn, numbered
+from ..patchwise.procedural_lessons import ProceduralVolumes, kept_in, lessons_in_turn, numbered, recorded
 from ..procedural.example import procedural_scan
-from ..training.checkpoint import Checkpoint, module_of, read_checkpoint, save_checkpoint
+from ..training.checkpoint import Checkpoint, module_of, read_checkpoint
 from .joined import parts_of, size_of_member
 
 SILENT = ("leave.weight", "leave.bias", "linear.weight")  # layers of a look that are zero at the start, so that it adds nothing
+
+VOLUMES, TRAINING = ProceduralVolumes(700, heads=True), LessonSettings(steps=4000, batch=8, rate=1e-3)
 
 
 def with_another_look(checkpoint: Checkpoint) -> Checkpoint:
@@ -93,15 +95,9 @@ def main(
     checkpoint: Annotated[Path, tyro.conf.Positional],
     out: Path,
     bank: Path,
-    scans: Count = 1000,
-    steps: Count = 4000,
-    batch: Count = 8,
-    rate: Positive = 1e-3,
-    seed: Seed = 0,
-    first: Seed = 0,
-    size: Count | None = None,
+    volumes: Annotated[ProceduralVolumes, tyro.conf.OmitArgPrefixes] = VOLUMES,
+    training: Annotated[LessonSettings, tyro.conf.OmitArgPrefixes] = TRAINING,
     device: str = "cuda",
-    workers: Count = 2,
     force: bool = False,
 ) -> None:
     """Train a network that looks again at what others made of a scan, and write all of them.
@@ -110,47 +106,31 @@ def main(
         checkpoint: weights of `tvnet` that look first, of the presets scales or members; of the preset looks, the last look goes on.
         out: the checkpoint to write, with the mean of the weights so far after every 500 steps.
         bank: folder where the scans are kept; another run takes those that are there.
-        scans: procedural volumes, each scanned once and reconstructed from two selections of its views.
-        steps: steps of Adam.
-        batch: patches in a step.
-        rate: learning rate of Adam, after the first steps and before it falls.
-        seed: seed of the patches.
-        first: seed of the first procedural volume; the others have those after it.
-        size: voxels across a volume; None: 64, 96 or 128, as the seed says.
+        volumes: what teaches.
+        training: how it is trained.
         device: where to train.
-        workers: processes that make scans.
         force: replace the output if fewview wrote it.
     """
     refuse_existing(out, force)
-    where, settings = usable_device(device), LessonSettings(steps=steps, batch=batch, rate=rate, seed=seed)
-    given = read_checkpoint(checkpoint)
+    where, given = usable_device(device), read_checkpoint(checkpoint)
     begin = given if given.preset == "looks" else with_another_look(given)
     module: Any = module_of(begin, LEARNER, name=str(checkpoint))
     module = module.float().to(where)
     module.precision = torch.bfloat16  # as the steps of training compute
-    seeds, started = range(first, first + scans), time.monotonic()
-    facts = {
-        "geometry": {},
-        "settings": {**asdict(settings), "size": size, "begin": checkpoint.name},
-        "data": {"train": {"procedural volumes": f"seeds {seeds[0]} to {seeds[-1]}"}},
-    }
-
-    def tell(step: int, loss: float, mean: Network) -> None:
-        print(f"step {step} of {steps}, {time.monotonic() - started:.0f} s: {loss:.4f} of what the first look left", flush=True)
-        state = {name: tensor.detach().cpu() for name, tensor in mean.state_dict().items()}
-        save_checkpoint(out, replace(begin, state=state, losses=({"step": step, "tvnet": loss},), **facts), force=True)
+    record = recorded(begin, volumes, training, begin=checkpoint.name)
 
     def looked() -> Generator[Lesson, None, None]:
-        with closing(lessons_in_turn(seeds, bank, workers, where, size)) as pairs:
-            for number, pair in zip(seeds, pairs, strict=True):
-                grid, scan = procedural_scan(number, size)
+        with closing(lessons_in_turn(volumes, bank, where)) as pairs:
+            for number, pair in zip(volumes.seeds, pairs, strict=True):
+                grid, scan = procedural_scan(number, volumes.size)
                 for given, (lesson_number, counts) in zip(pair, numbered(number), strict=True):
                     yield looked_at(module, given, grid, scan[views_of_lesson(scan, lesson_number, counts)])
 
     with closing(looked()) as lessons:
-        learned(module, Pool(lessons, 2 * scans), settings, tell)
+        tell = kept_in(out, record, training.steps, "of what the first look left")
+        learned(module, Pool(lessons, 2 * volumes.scans), training, tell)
     print(f"wrote {out}")
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_program(main)

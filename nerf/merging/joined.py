@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from ...base import InputError
+from ...base.settings import run_program
 from ..patchwise.members import MEMBER, Members
 from ..training.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from .teachers import known_to_any
@@ -63,4 +64,4 @@ def main(checkpoints: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Pa
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_program(main)

@@ -7,30 +7,31 @@ checkpoint of such a network; what looks again at its volumes is trained by ``py
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-import time
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 import tyro
 
 from ...base.files import refuse_existing
-from ...base.settings import Count, Positive, Seed
+from ...base.settings import Count, run_program
 from ..device import usable_device
 from ..procedural.example import VALIDATION
-from ..training.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
+from ..training.checkpoint import Checkpoint, read_checkpoint
 from .learner import LEARNER, Network, first_look
 from .learning import LessonSettings, Pool, learned
 from .lessons import Lesson, error_left
-from .procedural_lessons import lessons_in_turn
+from .procedural_lessons import ProceduralVolumes, kept_in, lessons_in_turn, recorded
 from .scales import Scales
 
 PRESET, ARCHITECTURE = "scales", Scales(20, 40, 60)  # wider than the preset, which suits a processor
 HELD = len(VALIDATION)
+VOLUMES, TRAINING = ProceduralVolumes(scans=1600), LessonSettings()
 
 Pairs = Generator[tuple[Lesson, Lesson], None, None]
 
@@ -54,17 +55,11 @@ def _first(begin: Path | None, seed: int) -> tuple[Network, str]:
 def main(
     out: Path,
     bank: Path,
-    scans: Count = 1600,
+    volumes: Annotated[ProceduralVolumes, tyro.conf.OmitArgPrefixes] = VOLUMES,
+    training: Annotated[LessonSettings, tyro.conf.OmitArgPrefixes] = TRAINING,
     held: Count = HELD,
-    steps: Count = 12_000,
-    batch: Count = 12,
-    rate: Positive = 2e-3,
-    seed: Seed = 0,
-    first: Seed = 0,
-    size: Count | None = None,
     begin: Path | None = None,
     device: str = "cuda",
-    workers: Count = 2,
     force: bool = False,
 ) -> None:
     """Train `tvnet` (a wide `scales`) on procedural volumes, and write its checkpoint.
@@ -72,44 +67,31 @@ def main(
     Args:
         out: the checkpoint to write, with the mean of the weights so far after every 500 steps.
         bank: folder where the scans are kept; another run takes those that are there.
-        scans: procedural volumes, each scanned once and reconstructed from two selections of its views.
-        held: further ones, which are not learned from, but say during training how good the network is; at most 8.
-        steps: steps of Adam.
-        batch: patches in a step.
-        rate: learning rate of Adam, after the first steps and before it falls.
-        seed: seed of the first weights and of the patches.
-        first: seed of the first procedural volume; the others have those after it.
-        size: voxels across a volume; None: 64, 96 or 128, as the seed says.
+        volumes: what teaches.
+        training: how it is trained.
+        held: further volumes, which are not learned from, but say during training how good the network is; at most 8.
         begin: checkpoint of `tvnet` to begin with, in place of weights drawn by chance.
         device: where to train.
-        workers: processes that make scans.
         force: replace the output if fewview wrote it.
     """
     refuse_existing(out, force)
-    where, settings = usable_device(device), LessonSettings(steps=steps, batch=batch, rate=rate, seed=seed)
-    module, preset = _first(begin, seed)
-    module = module.to(where)
-    seeds = range(first, first + scans)
-    started, judges = time.monotonic(), list[Lesson]()
+    where, judging = usable_device(device), VALIDATION[:held]
+    module, preset = _first(begin, training.seed)
+    module, judges = module.to(where), list[Lesson]()
+    made = Checkpoint("tvnet", preset, asdict(module.architecture), settings={}, geometry={}, data={}, losses=(), state={})
+    record = recorded(made, volumes, training, begin=begin.name if begin else None)
+    record = replace(record, data={**record.data, "val": {"procedural volumes": f"seeds {judging[0]} to {judging[-1]}"}})
 
-    def tell(step: int, loss: float, mean: Network) -> None:
-        left = float(np.mean([error_left(mean, x) for x in judges]))
-        gain = -10 * float(np.log10(left))
-        print(f"step {step} of {steps}, {time.monotonic() - started:.0f} s: loss {loss:.4f}, {gain:.2f} dB above TV", flush=True)
-        state = {name: tensor.detach().cpu() for name, tensor in mean.state_dict().items()}
-        told = ({"step": step, "tvnet": loss, "score": gain},)
-        save_checkpoint(out, Checkpoint(method="tvnet", preset=preset, losses=told, state=state, **facts), force=True)
+    def score(mean: Network) -> float:
+        return -10 * float(np.log10(np.mean([error_left(mean, x) for x in judges])))
 
-    facts = {
-        "architecture": dataclasses.asdict(module.architecture), "geometry": {},
-        "settings": {**dataclasses.asdict(settings), "size": size, "begin": begin.name if begin else None},
-        "data": {name: {"procedural volumes": f"seeds {of[0]} to {of[-1]}"} for name, of in (("train", seeds), ("val", VALIDATION[:held]))},
-    }  # fmt: skip
-    with closing(lessons_in_turn([*VALIDATION[:held], *seeds], bank, workers, where, size)) as pairs:
-        judges += [x for pair in itertools.islice(pairs, held) for x in pair]
-        learned(module, Pool(itertools.chain.from_iterable(_said(pairs, scans)), 2 * scans), settings, tell)
+    with closing(lessons_in_turn(volumes, bank, where, judging)) as pairs:
+        judges += [x for pair in itertools.islice(pairs, len(judging)) for x in pair]
+        lessons = itertools.chain.from_iterable(_said(pairs, volumes.scans))
+        tell = kept_in(out, record, training.steps, "of the error of total variation", score)
+        learned(module, Pool(lessons, 2 * volumes.scans), training, tell)
     print(f"wrote {out}")
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_program(main)

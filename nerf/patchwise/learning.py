@@ -34,7 +34,15 @@ FIRST, LAST = 0.02, 0.8  # share of the lessons that are there at the first step
 
 @checked(of="the training of tvnet on many scans at once")
 class LessonSettings:
-    """Settings of `learned`. ``rate`` is the learning rate of Adam after the first steps; ``edge`` the width of a patch in voxels."""
+    """Settings of `learned`.
+
+    Args:
+        steps: steps of Adam.
+        batch: patches in a step.
+        edge: width of a patch in voxels.
+        rate: learning rate of Adam, after the first steps and before it falls.
+        seed: seed of the patches, and of first weights that are drawn.
+    """
 
     steps: Count = 12_000
     batch: Count = 12

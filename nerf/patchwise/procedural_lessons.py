@@ -1,10 +1,13 @@
-"""Lessons of procedural volumes, made by several processes and kept in a folder."""
+"""Lessons of procedural volumes, made by several processes and kept in a folder, and the record of a training on them."""
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Generator, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -13,13 +16,42 @@ import numba
 import torch
 from numpy.typing import NDArray
 
+from ...base.settings import Count, Seed, checked
 from ..procedural.example import RECIPE, procedural_example
+from ..procedural.scene import HEADS, family_of_first
 from ..training.bank import Bank
-from .learner import ALIKE
+from ..training.checkpoint import Checkpoint, code_version, save_checkpoint
+from .learner import ALIKE, Network
+from .learning import LessonSettings, Tell
 from .lessons import Lesson, lesson, lesson_arrays
 
 LESSONS = 3  # how they are made of a scan: their views, and total variation of these
 FEW = (10, 13, 13, 18)  # numbers of views of the first lesson of a scan, where total variation leaves most to learn
+
+
+@checked(of="the procedural volumes")
+class ProceduralVolumes:
+    """Which procedural volumes teach, and how many processes scan them.
+
+    Args:
+        scans: procedural volumes, each scanned once and reconstructed from two selections of its views.
+        first: seed of the first procedural volume; the others have those after it.
+        heads: of these seeds, take only those whose first object is a head.
+        size: voxels across a volume; None: 64, 96 or 128, as the seed says.
+        workers: processes that make scans.
+    """
+
+    scans: Count = 1000
+    first: Seed = 0
+    heads: bool = False
+    size: Count | None = None
+    workers: Count = 2
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of the volumes."""
+        taken = (seed for seed in itertools.count(self.first) if not self.heads or family_of_first(seed) in HEADS)
+        return list(itertools.islice(taken, self.scans))
 
 
 def procedural_lessons(seed: int, folder: str | Path, size: int | None = None) -> tuple[NDArray[Any], ...]:
@@ -45,16 +77,16 @@ def key_of_lessons(seed: int, size: int | None = None) -> tuple[str, int, int, i
 
 
 def lessons_in_turn(
-    seeds: Sequence[int], folder: str | Path, workers: int, device: torch.device, size: int | None = None
+    volumes: ProceduralVolumes, folder: str | Path, device: torch.device, before: Sequence[int] = ()
 ) -> Generator[tuple[Lesson, Lesson], None, None]:
-    """The two lessons of each procedural volume on the device, in the order of the seeds.
+    """The two lessons of each procedural volume on the device, in the order of the seeds, after those of the seeds ``before``.
 
-    Those that the folder does not hold yet are made by ``workers`` processes, which go on while the lessons before them are used. Close the
+    Those that the folder does not hold yet are made by several processes, which go on while the lessons before them are used. Close the
     generator where not all are taken, so that no more are begun.
     """
-    kept = Bank(0, folder)
+    kept, size, seeds = Bank(0, folder), volumes.size, [*before, *volumes.seeds]
     missing = [seed for seed in seeds if not kept.holds(key_of_lessons(seed, size))]
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_core) if missing else None
+    pool = ProcessPoolExecutor(volumes.workers, mp_context=get_context("spawn"), initializer=_one_core) if missing else None
     try:
         made = {seed: pool.submit(_make, seed, folder, size) for seed in missing} if pool else {}
         for seed in seeds:
@@ -76,3 +108,29 @@ def _one_core() -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     numba.set_num_threads(1)
     torch.set_num_threads(1)
+
+
+def recorded(begin: Checkpoint, volumes: ProceduralVolumes, training: LessonSettings, **more: Any) -> Checkpoint:
+    """The checkpoint of a network that is to be trained on procedural volumes: what ``begin`` says of it, and how it is trained.
+
+    ``more`` are further settings to be recorded.
+    """
+    taught = {"train": {"procedural volumes": f"seeds {volumes.seeds[0]} to {volumes.seeds[-1]}{', heads alone' if volumes.heads else ''}"}}
+    settings = {**asdict(training), "size": volumes.size, **more}
+    return replace(begin, geometry={}, settings=settings, data=taught, code=code_version())
+
+
+def kept_in(out: Path, begin: Checkpoint, steps: int, of: str, score: Callable[[Network], float] | None = None) -> Tell:
+    """What is told during a training is printed, and the mean of the weights so far written: a loss as one ``of`` something, and the
+    ``score``, in dB above total variation, where there is one.
+    """
+    started = time.monotonic()
+
+    def tell(step: int, loss: float, mean: Network) -> None:
+        scored = {"score": score(mean)} if score else {}
+        said = "".join(f", {value:.2f} dB above TV" for value in scored.values())
+        print(f"step {step} of {steps}, {time.monotonic() - started:.0f} s: {loss:.4f} {of}{said}", flush=True)
+        state = {name: tensor.detach().cpu() for name, tensor in mean.state_dict().items()}
+        save_checkpoint(out, replace(begin, state=state, losses=({"step": step, "tvnet": loss, **scored},)), force=True)
+
+    return tell

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-import tyro
 
 from ...base.files import refuse_existing
-from ...base.settings import Count, Seed
+from ...base.settings import Count, Seed, run_program
 from ...recon.ridge.weights import write_weights
 from .network import RidgeSize, weights_of
 from .training import Report, RidgeTraining, train_ridge
@@ -35,4 +34,4 @@ def main(out: Path, steps: Count = 900, seed: Seed = 0, volumes: Count = 58, for
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_program(main)

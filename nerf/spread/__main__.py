@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
 
 from ...base.files import atomic_path, refuse_existing
-from ...base.settings import Count
+from ...base.settings import Count, run_program
 from ...geometry import views
 from ...recon import reconstruct
 from ..procedural.example import procedural_example
@@ -59,4 +58,4 @@ def main(out: Path, scans: Count = 34, weights: Path | None = None, bank: Path |
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_program(main)

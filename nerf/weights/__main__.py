@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-import sys
+from typing import Annotated
+
+import tyro
 
 from ...base import InputError
+from ...base.settings import run_program
 from ..training.checkpoint import read_checkpoint
 from . import SHA256, shrink
 
+Word = Annotated[str, tyro.conf.Positional]
 
-def main(name: str, given: str, out: str) -> None:
-    """Write the small file and say whether it is the one that this version ships."""
+
+def main(name: Word, given: Word, out: Word) -> None:
+    """Write the small file and say whether it is the one that this version ships.
+
+    Args:
+        name: the method.
+        given: its checkpoint.
+        out: the file to write.
+    """
     checkpoint = read_checkpoint(given)
     if checkpoint.method != name:
         raise InputError(f"{given} was trained for {checkpoint.method}", expected=f"a checkpoint of {name}")
@@ -19,4 +30,4 @@ def main(name: str, given: str, out: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    run_program(main)

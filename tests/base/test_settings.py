@@ -6,13 +6,14 @@ import copy
 import dataclasses
 import math
 import pickle
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import pytest
 from fewview.base import InputError, UnknownNameError
-from fewview.base.settings import Array, Count, NotNegative, Positive, Several, Unbounded, checked
+from fewview.base.settings import Array, Count, NotNegative, Positive, Several, Unbounded, checked, run_program
 from pydantic import Field
 
 
@@ -135,9 +136,37 @@ def test_the_command_line_shows_settings_with_their_defaults(capsys: pytest.Capt
     assert tyro.cli(Settings, args=["--count", "5", "--no-on"]).count == 5
 
 
+def test_a_module_run_as_a_program_says_in_one_line_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A number out of bounds, a file that is missing, and what the function itself refuses; never a traceback."""
+    called: list[tuple[Path, int]] = []
+
+    def program(file: Path, count: Count = 3) -> None:
+        called.append((file, count))
+        Settings(weight=2.0, upper=float(len(file.read_text())))
+
+    here = tmp_path / "a.txt"
+    here.write_text("a")
+    refused = ["--count", "0"], ["--file", str(tmp_path / "b.txt")], []
+    for words, said in zip(
+        refused, ("--count is 0; expected a whole number of 1 or more", "b.txt", "expected weight <= upper"), strict=True
+    ):
+        monkeypatch.setattr(sys, "argv", ["program", *(words if "--file" in words else ["--file", str(here), *words])])
+        with pytest.raises(SystemExit) as stop:
+            run_program(program)
+        error = capsys.readouterr().err
+        assert stop.value.code == 2
+        assert error.startswith("error: ")
+        assert said in error
+        assert error.count("\n") == 1
+    assert [count for _, count in called] == [3, 3]
+    here.write_text("aaa")
+    run_program(program)
+
+
 def test_numpy_alone_is_needed_for_a_geometry() -> None:
     import subprocess
-    import sys
 
     code = "import sys, fewview.geometry, fewview.base; print([m for m in ('pydantic', 'torch', 'numba', 'scipy') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -20,7 +20,7 @@ from fewview.nerf.patchwise import learning, lessons, procedural_lessons, scales
 from fewview.nerf.patchwise.learner import LEARNER, OUTSIDE, Network, correction
 from fewview.nerf.patchwise.learning import LessonSettings, Pool, batch_loss, learned
 from fewview.nerf.patchwise.lessons import Lesson, error_left, lesson
-from fewview.nerf.patchwise.procedural_lessons import key_of_lessons
+from fewview.nerf.patchwise.procedural_lessons import ProceduralVolumes, key_of_lessons
 from fewview.nerf.procedural import scene as scenes
 from fewview.nerf.procedural.example import VALIDATION
 from fewview.nerf.procedural.scene import draw_scene, means_in_voxels, with_means
@@ -101,12 +101,19 @@ def test_lessons_come_in_the_order_of_their_seeds_while_others_are_made(tmp_path
     monkeypatch.setattr(procedural_lessons, "procedural_lessons", make)
     monkeypatch.setattr(procedural_lessons, "ProcessPoolExecutor", lambda n, mp_context, initializer: ThreadPoolExecutor(n))
     make(4, tmp_path)
-    pairs = procedural_lessons.lessons_in_turn([7, 4, 5, 9, *range(20, 200)], tmp_path, 1, torch.device("cpu"))
+    pairs = procedural_lessons.lessons_in_turn(ProceduralVolumes(180, 20, workers=1), tmp_path, torch.device("cpu"), [7, 4, 5, 9])
     assert [float(pair[1].facts[0]) for pair in itertools.islice(pairs, 3)] == [7, 4, 5]
     assert made[:3] == [4, 7, 5]
     with pytest.raises(InputError, match="cannot be made"):
         next(pairs)
     assert len(made) < 180
+
+
+def test_volumes_of_heads_are_the_heads_among_all() -> None:
+    every, heads = ProceduralVolumes(60, 9).seeds, ProceduralVolumes(20, 9, heads=True).seeds
+    assert list(every) == list(range(9, 69))
+    assert [n for n in every if scenes.family_of_first(n) in scenes.HEADS] == [n for n in heads if n < 69]
+    assert len(heads) == 20
 
 
 def test_the_loss_of_an_untrained_network_is_one_whatever_the_size_of_the_error() -> None:
@@ -209,7 +216,7 @@ def test_the_command_makes_a_file_of_weights_that_can_be_shipped(
     monkeypatch.setattr(procedural_lessons, "ProcessPoolExecutor", lambda *a, **k: pytest.fail("lessons were made"))
     monkeypatch.setattr(command, "ARCHITECTURE", SMALL)
     out, half = tmp_path / "tvnet.pt", tmp_path / "half.pt"
-    command.main(out, tmp_path / "bank", scans=2, held=1, steps=2, batch=2, device="cpu")
+    command.main(out, tmp_path / "bank", ProceduralVolumes(scans=2), LessonSettings(steps=2, batch=2), held=1, device="cpu")
     to_ship("tvnet", str(out), str(half))
     digest = hashlib.sha256(half.read_bytes()).hexdigest()
     assert f"SHA-256 {digest}, not the file that this version ships" in capsys.readouterr().out
@@ -218,7 +225,8 @@ def test_the_command_makes_a_file_of_weights_that_can_be_shipped(
     assert (shipped.step, shipped.data["train"]) == (2, {"procedural volumes": "seeds 0 to 1"})
     module = module_of(shipped, LEARNER)
     assert np.allclose(module.get_buffer("known")[0], np.minimum(rows[0], rows[1]), atol=1e-3)
-    command.main(tmp_path / "on.pt", tmp_path / "bank", scans=1, held=1, steps=1, batch=1, rate=1e-9, first=7, begin=out, device="cpu")
+    seventh, still = ProceduralVolumes(scans=1, first=7), LessonSettings(steps=1, batch=1, rate=1e-9)
+    command.main(tmp_path / "on.pt", tmp_path / "bank", seventh, still, held=1, begin=out, device="cpu")
     before, after = (read_checkpoint(path) for path in (out, tmp_path / "on.pt"))
     assert after.data["train"] == {"procedural volumes": "seeds 7 to 7"}
     assert after.settings["begin"] == "tvnet.pt"
@@ -230,7 +238,7 @@ def test_the_command_refuses_what_would_be_lost_and_a_device_that_is_not_here(tm
     out = tmp_path / "a.pt"
     out.write_text("mine")
     with pytest.raises(FileExistsError):
-        command.main(out, tmp_path / "bank", scans=1, steps=1, device="cpu")
+        command.main(out, tmp_path / "bank", device="cpu")
     if not torch.cuda.is_available():
         with pytest.raises(Exception, match="cuda"):
-            command.main(tmp_path / "b.pt", tmp_path / "bank", scans=1, steps=1, device="cuda")
+            command.main(tmp_path / "b.pt", tmp_path / "bank", device="cuda")

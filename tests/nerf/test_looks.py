@@ -21,7 +21,7 @@ from fewview.nerf.patchwise.learner import LEARNER, Network, correction, first_l
 from fewview.nerf.patchwise.learning import LessonSettings, Pool, learned
 from fewview.nerf.patchwise.lessons import lesson
 from fewview.nerf.patchwise.members import Looks
-from fewview.nerf.patchwise.procedural_lessons import key_of_lessons
+from fewview.nerf.patchwise.procedural_lessons import ProceduralVolumes, key_of_lessons
 from fewview.nerf.patchwise.scales import Scales
 from fewview.nerf.procedural.example import procedural_example, procedural_scan
 from fewview.nerf.training.bank import Bank
@@ -184,8 +184,9 @@ def test_the_command_trains_a_second_look(tmp_path: Path, monkeypatch: pytest.Mo
         return own(module, given, grid, scan)  # type: ignore[arg-type]
 
     monkeypatch.setattr(again, "looked_at", looked)
-    run = partial(again.main, tmp_path / "both.pt", tmp_path / "out.pt", tmp_path / "bank", scans=2, steps=2, batch=1, first=5, size=16)
-    run(device="cpu")
+    of = ProceduralVolumes(scans=2, first=5, size=16), LessonSettings(steps=2, batch=1)
+    run = partial(again.main, tmp_path / "both.pt", tmp_path / "out.pt", tmp_path / "bank", *of, device="cpu")
+    run()
     assert len(asked) == 4
     assert all(len(scan) in procedural_lessons.FEW for scan in asked[::2])
     made = read_checkpoint(tmp_path / "out.pt")
@@ -193,9 +194,8 @@ def test_the_command_trains_a_second_look(tmp_path: Path, monkeypatch: pytest.Mo
     assert made.settings["begin"] == "both.pt"
     assert made.data["train"] == {"procedural volumes": "seeds 5 to 6"}
     assert torch.equal(made.state["net.first.members.1.enter.weight"], member(2).state["net.enter.weight"])
-    further = partial(again.main, tmp_path / "out.pt", tmp_path / "more.pt", tmp_path / "bank", scans=1, steps=1, batch=1, first=5, size=16)
-    further(device="cpu")  # goes on with the last look
+    again.main(tmp_path / "out.pt", tmp_path / "more.pt", tmp_path / "bank", *of, device="cpu")  # goes on with the last look
     assert read_checkpoint(tmp_path / "more.pt").architecture == made.architecture
     (tmp_path / "out.pt").write_text("mine")
     with pytest.raises(FileExistsError):
-        run(device="cpu")
+        run()

@@ -17,7 +17,7 @@ from fewview.nerf.patchwise import learning, procedural_lessons, scales
 from fewview.nerf.patchwise.learner import LEARNER, Network
 from fewview.nerf.patchwise.learning import LessonSettings, Pool, learned
 from fewview.nerf.patchwise.lessons import Lesson, lesson
-from fewview.nerf.patchwise.procedural_lessons import key_of_lessons
+from fewview.nerf.patchwise.procedural_lessons import ProceduralVolumes, key_of_lessons
 from fewview.nerf.procedural.scene import HEADS, family_of_first
 from fewview.nerf.training.bank import Bank
 from fewview.nerf.training.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
@@ -172,9 +172,8 @@ def test_the_command_teaches_heads_by_one_and_all_else_by_the_other(tmp_path: Pa
     paths = [tmp_path / name for name in ("a.pt", "b.pt", "c.pt", "out.pt")]
     for path, bias in zip(paths, (0.2, 0.4, -0.1), strict=False):
         save_checkpoint(path, checkpoint(network(bias)))
-    command.main(
-        paths[3], tmp_path / "bank", (paths[2],), (paths[0], paths[1]), scans=2, steps=2, batch=1, rate=1e-9, first=first, device="cpu"
-    )
+    volumes, training = ProceduralVolumes(scans=2, first=first), LessonSettings(steps=2, batch=1, rate=1e-9)
+    command.main(paths[3], tmp_path / "bank", (paths[2],), (paths[0], paths[1]), volumes, training, device="cpu")
     assert set(asked) == {(float(first), True), (float(first + 1), False)}
     made = read_checkpoint(paths[3])
     assert made.state["net.leave.bias"].item() == pytest.approx((0.3 - 0.1) / 2, abs=1e-6)  # where it begins
@@ -182,4 +181,4 @@ def test_the_command_teaches_heads_by_one_and_all_else_by_the_other(tmp_path: Pa
     assert made.data["train"] == {"procedural volumes": f"seeds {first} to {first + 1}"}
     paths[3].write_text("mine")
     with pytest.raises(FileExistsError):
-        command.main(paths[3], tmp_path / "bank", (paths[2],), (paths[0],), scans=1, steps=1, device="cpu")
+        command.main(paths[3], tmp_path / "bank", (paths[2],), (paths[0],), device="cpu")

@@ -17,7 +17,7 @@ from ..training.packing import packed
 
 FOLDER = Path(__file__).parent
 SHA256: Mapping[str, str] = {
-    "tvnet": "195a3f655d6d7e311f00a884fb288c862b22e19f63b9bdd94c6ec764d2a5c84b",
+    "tvnet": "9dbd7369d122aca2417c78369fcc0595e8b0af94c2be754481e3a1bdd74c5485",
 }
 
 

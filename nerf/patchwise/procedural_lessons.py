@@ -110,7 +110,7 @@ def _one_core() -> None:
     torch.set_num_threads(1)
 
 
-def recorded(begin: Checkpoint, volumes: ProceduralVolumes, training: LessonSettings, **more: Any) -> Checkpoint:
+def recorded(begin: Checkpoint, volumes: ProceduralVolumes, training: LessonSettings, /, **more: Any) -> Checkpoint:
     """The checkpoint of a network that is to be trained on procedural volumes: what ``begin`` says of it, and how it is trained.
 
     ``more`` are further settings to be recorded.

@@ -17,7 +17,7 @@ from ..training.packing import packed
 
 FOLDER = Path(__file__).parent
 SHA256: Mapping[str, str] = {
-    "tvnet": "9dbd7369d122aca2417c78369fcc0595e8b0af94c2be754481e3a1bdd74c5485",
+    "tvnet": "e9620ff26d053ddce682e2335f6ea8c3a7b382e91e806b2555e29259a9f0c652",
 }
 
 

@@ -35,8 +35,8 @@ train-small: .venv/.dev
 # train-shipped: the weights that come with fewview, made anew from procedural volumes alone. The scans take 1.5 hours of two cores and are kept in
 # trained/bank; the training begins with the first of them, and takes minutes on a GPU, and a day on two cores with DEVICE=cpu. On a machine
 # with more cores: make train-shipped TRAIN_ARGS="--workers 15". docs/model_cards.md says how the files that come with fewview were made.
-# The second member of the network goes on from the first, and learns heads, and a third network looks again at what both made of a scan;
-# docs/model_cards.md says why.
+# The second member of the network goes on from the first, and learns heads, and a third network looks again at what both made of a scan, learns
+# heads better, and keeps to what it learned of all else; docs/model_cards.md says why.
 # The last lines make the intervals of tvnet and total variation (docs/intervals.md) and the weights of wcrr (docs/wcrr.md), in some minutes.
 # train-shipped-smoke: the same commands in trained/smoke, on so little that they teach nothing, to see that they run to their end.
 DEVICE ?= cuda
@@ -49,7 +49,8 @@ train-shipped: .venv/.dev
 	$(BIN)/python -m fewview.nerf.merging --others $(TRAINED)/first.pt --bank $(TRAINED)/bank --out $(TRAINED)/second.pt --device $(DEVICE) $(SECOND_ARGS)
 	$(BIN)/python -m fewview.nerf.merging.joined $(TRAINED)/first.pt $(TRAINED)/second.pt --out $(TRAINED)/both.pt
 	$(BIN)/python -m fewview.nerf.merging.again $(TRAINED)/both.pt --bank $(TRAINED)/bank --out $(TRAINED)/again.pt --device $(DEVICE) $(AGAIN_ARGS)
-	$(BIN)/python -m fewview.nerf.weights tvnet $(TRAINED)/again.pt $(TRAINED)/tvnet.pt
+	$(BIN)/python -m fewview.nerf.merging.again $(TRAINED)/again.pt --keep --bank $(TRAINED)/bank --out $(TRAINED)/kept.pt --device $(DEVICE) $(AGAIN_ARGS)
+	$(BIN)/python -m fewview.nerf.weights tvnet $(TRAINED)/kept.pt $(TRAINED)/tvnet.pt
 	$(BIN)/python -m fewview.nerf.spread --weights $(TRAINED)/tvnet.pt --bank $(TRAINED)/bank --out $(TRAINED)/spreads.json $(SPREAD_ARGS)
 	$(BIN)/python -m fewview.nerf.ridge --out $(TRAINED)/wcrr.npz $(RIDGE_ARGS)
 

@@ -1,14 +1,16 @@
 """Train a second look of `tvnet`: ``python -m fewview.nerf.merging.again both.pt --out again.pt --bank bank``.
 
 The weights that are given are the first look, and stay as they are. The second look sees what they made of each scan, what that leaves of
-the views, and what they had seen; it begins with the layers of their last member, and adds nothing. The truth teaches it, on the scans of
-heads among those that taught the others: the other objects make it worse on bones and teeth (docs/model_cards.md). Given weights that look
-again already, as those that come with fewview do, it goes on with their last look. On two cores a step of 8 patches takes a second, and
-what the first look makes of a scan some seconds.
+the views, and what they had seen; it begins with the layers of their last member, and adds nothing. The truth teaches it, on the same scans
+that taught the others. Given weights that look again already, as those that come with fewview do, it goes on with their last look; with
+``--keep`` the truth then teaches heads alone, and of all else the network keeps to what it said before, which is better for bones than the
+truth of drawn objects (docs/model_cards.md). On two cores a step of 8 patches takes a second, and what the first look makes of a scan some
+seconds.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -36,12 +38,14 @@ from ..patchwise.lessons import Lesson, lesson, views_of_lesson
 from ..patchwise.members import Looks
 from ..patchwise.procedural_lessons import ProceduralVolumes, kept_in, lessons_in_turn, numbered, recorded
 from ..procedural.example import procedural_scan
+from ..procedural.scene import HEADS, family_of_first
 from ..training.checkpoint import Checkpoint, module_of, read_checkpoint
 from .joined import parts_of, size_of_member
+from .teachers import Keeper
 
 SILENT = ("leave.weight", "leave.bias", "linear.weight")  # layers of a look that are zero at the start, so that it adds nothing
 
-VOLUMES, TRAINING = ProceduralVolumes(700, heads=True), LessonSettings(steps=4000, batch=8, rate=1e-3)
+VOLUMES, TRAINING = ProceduralVolumes(), LessonSettings(steps=4000, batch=8, rate=1e-3)
 
 
 def with_another_look(checkpoint: Checkpoint) -> Checkpoint:
@@ -97,6 +101,7 @@ def main(
     bank: Path,
     volumes: Annotated[ProceduralVolumes, tyro.conf.OmitArgPrefixes] = VOLUMES,
     training: Annotated[LessonSettings, tyro.conf.OmitArgPrefixes] = TRAINING,
+    keep: bool = False,
     device: str = "cuda",
     force: bool = False,
 ) -> None:
@@ -108,6 +113,7 @@ def main(
         bank: folder where the scans are kept; another run takes those that are there.
         volumes: what teaches.
         training: how it is trained.
+        keep: the truth teaches heads alone, and of everything else the network keeps to what it said before.
         device: where to train.
         force: replace the output if fewview wrote it.
     """
@@ -117,18 +123,22 @@ def main(
     module: Any = module_of(begin, LEARNER, name=str(checkpoint))
     module = module.float().to(where)
     module.precision = torch.bfloat16  # as the steps of training compute
-    record = recorded(begin, volumes, training, begin=checkpoint.name)
+    record = recorded(begin, volumes, training, begin=checkpoint.name, keep=keep)
+    keeper = Keeper(copy.deepcopy(module), set()) if keep else None
 
     def looked() -> Generator[Lesson, None, None]:
         with closing(lessons_in_turn(volumes, bank, where)) as pairs:
             for number, pair in zip(volumes.seeds, pairs, strict=True):
                 grid, scan = procedural_scan(number, volumes.size)
                 for given, (lesson_number, counts) in zip(pair, numbered(number), strict=True):
-                    yield looked_at(module, given, grid, scan[views_of_lesson(scan, lesson_number, counts)])
+                    made = looked_at(module, given, grid, scan[views_of_lesson(scan, lesson_number, counts)])
+                    if keeper and family_of_first(number) in HEADS:
+                        keeper.animals.add(made)
+                    yield made
 
     with closing(looked()) as lessons:
         tell = kept_in(out, record, training.steps, "of what the first look left")
-        learned(module, Pool(lessons, 2 * volumes.scans), training, tell)
+        learned(module, Pool(lessons, 2 * volumes.scans), training, tell, loss_of=keeper.loss if keeper else None)
     print(f"wrote {out}")
 
 

@@ -1,4 +1,5 @@
-"""Two networks teach a third: what one of them says of animals, and the other of everything else. Or one has a second member beside it.
+"""Two networks teach a third: what one of them says of animals, and the other of everything else. Or one learns animals, alone or with a
+second member beside it, and keeps the rest.
 
 Weights that go on to learn heads forget other objects within a few hundred steps, and learning both from the truth takes a card: most of
 the error is what no network can find in few views, so that the gradients of small batches are nearly all noise. What another network says
@@ -52,29 +53,47 @@ class Teachers:
 
 
 @dataclass(frozen=True, eq=False)
-class Companion:
-    """What a second member learns beside the ``first``, which stays as it is: that the mean of both is the truth in the lessons in
-    ``animals``, which count ``weight`` times as much, and what the first says in all the rest.
+class Keeper:
+    """A network learns from the truth in the lessons in ``animals``, which count ``weight`` times as much, and in all the rest keeps to
+    what another said, ``before``: itself, as it began.
     """
 
-    first: Network
+    before: Network
     animals: set[Lesson]
     weight: float = 1.0
 
     def loss(self, module: Network, group: Sequence[Lesson], settings: LessonSettings, generator: Generator) -> Float[torch.Tensor, ""]:
-        """The mean over random patches of how far the mean of both members is from there.
+        """The mean over random patches of how far the answer is from there.
 
-        What the truth teaches counts as in `batch_loss`, and what the first member says as in `Teachers`.
+        What the truth teaches counts as in `batch_loss`, and what was said before as in `Teachers`.
         """
         chosen, batch = patches(group, settings, generator)
         here = torch.tensor([x in self.animals for x in chosen], device=batch.device)
         with torch.no_grad():
-            said = answers(self.first, chosen, batch)
+            said = answers(self.before, chosen, batch)
         left = torch.where(here, 1.0, shares_left(said, chosen, batch) + FLOOR)
         taught = torch.where(here[:, None, None, None], batch[:, -2], said)
-        both = (answers(module, chosen, batch) + said) / 2
-        losses = bounded(shares_left(both, chosen, _aiming(batch, taught)) / left)
+        answer = self.together(answers(module, chosen, batch), said)
+        losses = bounded(shares_left(answer, chosen, _aiming(batch, taught)) / left)
         return (losses * torch.where(here, self.weight, 1.0)).mean()
+
+    def together(
+        self, answer: Float[torch.Tensor, "patch z y x"], said: Float[torch.Tensor, "patch z y x"]
+    ) -> Float[torch.Tensor, "patch z y x"]:
+        """What is compared with the lesson, in units of the object's grey scale (dimensionless): the answer of the one that learns."""
+        return answer
+
+
+class Companion(Keeper):
+    """The same for a second member beside the one ``before``, which stays as it is: it learns that the mean of both is the truth of
+    animals, and of all the rest what the first says.
+    """
+
+    def together(
+        self, answer: Float[torch.Tensor, "patch z y x"], said: Float[torch.Tensor, "patch z y x"]
+    ) -> Float[torch.Tensor, "patch z y x"]:
+        """The mean of what both say, in units of the object's grey scale (dimensionless)."""
+        return (answer + said) / 2
 
 
 def _aiming(

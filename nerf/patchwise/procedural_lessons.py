@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -18,7 +17,6 @@ from numpy.typing import NDArray
 
 from ...base.settings import Count, Seed, checked
 from ..procedural.example import RECIPE, procedural_example
-from ..procedural.scene import HEADS, family_of_first
 from ..training.bank import Bank
 from ..training.checkpoint import Checkpoint, code_version, save_checkpoint
 from .learner import ALIKE, Network
@@ -36,22 +34,19 @@ class ProceduralVolumes:
     Args:
         scans: procedural volumes, each scanned once and reconstructed from two selections of its views.
         first: seed of the first procedural volume; the others have those after it.
-        heads: of these seeds, take only those whose first object is a head.
         size: voxels across a volume; None: 64, 96 or 128, as the seed says.
         workers: processes that make scans.
     """
 
     scans: Count = 1000
     first: Seed = 0
-    heads: bool = False
     size: Count | None = None
     workers: Count = 2
 
     @property
-    def seeds(self) -> list[int]:
+    def seeds(self) -> range:
         """The seeds of the volumes."""
-        taken = (seed for seed in itertools.count(self.first) if not self.heads or family_of_first(seed) in HEADS)
-        return list(itertools.islice(taken, self.scans))
+        return range(self.first, self.first + self.scans)
 
 
 def procedural_lessons(seed: int, folder: str | Path, size: int | None = None) -> tuple[NDArray[Any], ...]:
@@ -115,7 +110,7 @@ def recorded(begin: Checkpoint, volumes: ProceduralVolumes, training: LessonSett
 
     ``more`` are further settings to be recorded.
     """
-    taught = {"train": {"procedural volumes": f"seeds {volumes.seeds[0]} to {volumes.seeds[-1]}{', heads alone' if volumes.heads else ''}"}}
+    taught = {"train": {"procedural volumes": f"seeds {volumes.seeds[0]} to {volumes.seeds[-1]}"}}
     settings = {**asdict(training), "size": volumes.size, **more}
     return replace(begin, geometry={}, settings=settings, data=taught, code=code_version())
 

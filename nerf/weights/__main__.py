@@ -14,18 +14,19 @@ from . import SHA256, shrink
 Word = Annotated[str, tyro.conf.Positional]
 
 
-def main(name: Word, given: Word, out: Word) -> None:
+def main(name: Word, given: Word, out: Word, force: bool = False) -> None:
     """Write the small file and say whether it is the one that this version ships.
 
     Args:
         name: the method.
         given: its checkpoint.
         out: the file to write.
+        force: replace the output if fewview wrote it.
     """
     checkpoint = read_checkpoint(given)
     if checkpoint.method != name:
         raise InputError(f"{given} was trained for {checkpoint.method}", expected=f"a checkpoint of {name}")
-    found = shrink(checkpoint, out)
+    found = shrink(checkpoint, out, force=force)
     print(f"wrote {out}: SHA-256 {found}, {'the same as' if found == SHA256.get(name) else 'not'} the file that this version ships")
 
 

@@ -109,12 +109,6 @@ def test_lessons_come_in_the_order_of_their_seeds_while_others_are_made(tmp_path
     assert len(made) < 180
 
 
-def test_volumes_of_heads_are_the_heads_among_all() -> None:
-    every, heads = ProceduralVolumes(60, 9).seeds, ProceduralVolumes(20, 9, heads=True).seeds
-    assert list(every) == list(range(9, 69))
-    assert [n for n in every if scenes.family_of_first(n) in scenes.HEADS][:20] == heads
-
-
 def test_the_loss_of_an_untrained_network_is_one_whatever_the_size_of_the_error() -> None:
     """The squared error is counted in that of total variation, and faces of a patch inside the volume have no weight."""
     given = smoothing(1)

@@ -15,6 +15,7 @@ from fewview.geometry import Grid, Scan, skyscan_1276, views
 from fewview.nerf.merging import again
 from fewview.nerf.merging.again import looked_at, with_another_look
 from fewview.nerf.merging.joined import joined
+from fewview.nerf.merging.teachers import Keeper
 from fewview.nerf.patchwise import learning, procedural_lessons
 from fewview.nerf.patchwise.inputs import facts, grey_scale, left_over
 from fewview.nerf.patchwise.learner import LEARNER, Network, correction, first_look, in_images, inputs, prepared
@@ -24,6 +25,7 @@ from fewview.nerf.patchwise.members import Looks
 from fewview.nerf.patchwise.procedural_lessons import ProceduralVolumes, key_of_lessons
 from fewview.nerf.patchwise.scales import Scales
 from fewview.nerf.procedural.example import procedural_example, procedural_scan
+from fewview.nerf.procedural.scene import HEADS, family_of_first
 from fewview.nerf.training.bank import Bank
 from fewview.nerf.training.checkpoint import Checkpoint, module_of, read_checkpoint, save_checkpoint
 from fewview.nerf.training.learner import Example
@@ -168,7 +170,7 @@ def test_the_scan_of_a_procedural_volume_is_known_without_its_views() -> None:
 
 def test_the_command_trains_a_second_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From lessons that lie in the bank, so that no process is begun to make any."""
-    bank, seeds = Bank(0, tmp_path / "bank"), (5, 6)
+    bank, seeds = Bank(0, tmp_path / "bank"), (4, 5)
     for seed in seeds:
         shape = procedural_scan(seed, 16)[0].shape
         rng = np.random.default_rng(seed)
@@ -184,7 +186,7 @@ def test_the_command_trains_a_second_look(tmp_path: Path, monkeypatch: pytest.Mo
         return own(module, given, grid, scan)  # type: ignore[arg-type]
 
     monkeypatch.setattr(again, "looked_at", looked)
-    of = ProceduralVolumes(scans=2, first=5, size=16), LessonSettings(steps=2, batch=1)
+    of = ProceduralVolumes(scans=2, first=4, size=16), LessonSettings(steps=2, batch=1)
     run = partial(again.main, tmp_path / "both.pt", tmp_path / "out.pt", tmp_path / "bank", *of, device="cpu")
     run()
     assert len(asked) == 4
@@ -192,9 +194,14 @@ def test_the_command_trains_a_second_look(tmp_path: Path, monkeypatch: pytest.Mo
     made = read_checkpoint(tmp_path / "out.pt")
     assert made.preset == "looks"
     assert made.settings["begin"] == "both.pt"
-    assert made.data["train"] == {"procedural volumes": "seeds 5 to 6"}
+    assert made.data["train"] == {"procedural volumes": "seeds 4 to 5"}
     assert torch.equal(made.state["net.first.members.1.enter.weight"], member(2).state["net.enter.weight"])
-    again.main(tmp_path / "out.pt", tmp_path / "more.pt", tmp_path / "bank", *of, device="cpu")  # goes on with the last look
+    kept: list[Keeper] = []
+    monkeypatch.setattr(again, "Keeper", lambda *given: kept.append(Keeper(*given)) or kept[-1])
+    again.main(tmp_path / "out.pt", tmp_path / "more.pt", tmp_path / "bank", *of, keep=True, device="cpu")  # goes on with the last look
+    assert [family_of_first(seed) in HEADS for seed in seeds] == [True, False]
+    assert len(kept[0].animals) == 2
+    assert torch.equal(kept[0].before.state_dict()["net.again.0.enter.weight"], made.state["net.again.0.enter.weight"])
     assert read_checkpoint(tmp_path / "more.pt").architecture == made.architecture
     (tmp_path / "out.pt").write_text("mine")
     with pytest.raises(FileExistsError):

@@ -12,10 +12,10 @@ import torch
 from fewview.base import InputError
 from fewview.nerf.merging import __main__ as command
 from fewview.nerf.merging import teachers
-from fewview.nerf.merging.teachers import FLOOR, Companion, Teachers, mean_of
+from fewview.nerf.merging.teachers import FLOOR, Companion, Keeper, Teachers, mean_of
 from fewview.nerf.patchwise import learning, procedural_lessons, scales
 from fewview.nerf.patchwise.learner import LEARNER, Network
-from fewview.nerf.patchwise.learning import LessonSettings, Pool, learned
+from fewview.nerf.patchwise.learning import LessonSettings, Pool, batch_loss, learned
 from fewview.nerf.patchwise.lessons import Lesson, lesson
 from fewview.nerf.patchwise.procedural_lessons import ProceduralVolumes, key_of_lessons
 from fewview.nerf.procedural.scene import HEADS, family_of_first
@@ -100,12 +100,27 @@ def test_a_companion_makes_the_mean_of_both_right() -> None:
     assert two == pytest.approx(2 * one)
 
 
+def test_a_keeper_finds_heads_right_and_the_rest_as_it_was() -> None:
+    """A network that says what it said before has nothing to learn but heads, and of these what `batch_loss` says."""
+    head, other, before, now = noise(1), noise(2), network(0.5), network(-0.5)
+    keeper = Keeper(before, {head})
+
+    def loss(module: Network, given: Lesson) -> float:
+        return float(keeper.loss(module, [given], SETTINGS, torch.Generator().manual_seed(3)).detach())
+
+    assert loss(before, other) < 1e-6
+    assert loss(now, other) > 1e-3
+    truth = float(batch_loss(now, [head], SETTINGS, torch.Generator().manual_seed(3)).detach())
+    assert loss(now, head) == pytest.approx(truth, rel=1e-6)
+
+
 def given_parts(given: Lesson) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The channels of a whole lesson as `patches` would give them."""
     return given.volumes.float(), given.wanted.float()[None], given.weight.float()[None]
 
 
-def test_the_mean_with_a_companion_learns_heads_and_keeps_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [Companion, Keeper])
+def test_heads_are_learned_and_the_rest_is_kept(kind: type[Keeper], monkeypatch: pytest.MonkeyPatch) -> None:
     """Bright lessons are heads, which want a constant; of the faint ones the first member says next to nothing, and that is kept."""
     monkeypatch.setattr(learning, "WARM", 10)
     bright, faint = ([noise(k, level) for k in range(k, k + 4)] for k, level in ((1, 1.6), (11, 0.2)))
@@ -113,7 +128,7 @@ def test_the_mean_with_a_companion_learns_heads_and_keeps_the_rest(monkeypatch: 
         given.wanted.fill_(0.3)
     first, second = network(0.0), network(0.0)
     lessons = [x for pair in zip(bright, faint, strict=True) for x in pair]
-    beside = Companion(first, set(bright))
+    beside = kind(first, set(bright))
     trained = learned(second, Pool(lessons, 8), LessonSettings(steps=60, batch=4, edge=16, rate=2e-2), loss_of=beside.loss)
 
     def left(module: Network, given: list[Lesson]) -> float:

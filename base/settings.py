@@ -254,8 +254,9 @@ def run_program(function: Callable[..., object]) -> None:
     """What ``python -m`` of a module does: call the function with the arguments on the command line. Bad input ends the process with one
     line that says so, and the exit code 2.
     """
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
     try:
-        found = arguments_of(function)
+        found = arguments_of(function, prog=f"python -m {spec.name.removesuffix('.__main__')}" if spec else None)
         function(*found.args, **found.kwargs)
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

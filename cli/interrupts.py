@@ -62,6 +62,24 @@ def ended_by_signals(lost: str = "", grace_s: float = GRACE_S) -> Iterator[Heard
             signal.signal(number, handler)
 
 
+@contextmanager
+def as_interruption(heard: Heard) -> Iterator[None]:
+    """After a signal every error is the KeyboardInterrupt that it came from.
+
+    Compiled code can turn that into an error of its own: `ndarray.tofile` of numpy 2 makes it a TypeError, where it comes while numpy asks
+    what kind of file it was given.
+
+    Raises:
+        KeyboardInterrupt: an error came, and a signal before it.
+    """
+    try:
+        yield
+    except Exception as error:
+        if heard.number is None:
+            raise
+        raise KeyboardInterrupt from error
+
+
 def leave(number: int) -> NoReturn:
     """End the process at once when everything is cleaned up; an orderly end of Python, torch and all threads could take seconds."""
     sys.stdout.flush()

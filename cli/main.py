@@ -19,7 +19,7 @@ from typing import Any
 from ..base import UnknownNameError
 from ..base.record import kept_warnings
 from ..benchmarks.studies.study_table import STUDIES
-from .interrupts import Heard, ended_by_signals, leave
+from .interrupts import Heard, as_interruption, ended_by_signals, leave
 from .terminal import any_letter, one_line, printable
 
 _INTERRUPTED = "interrupted; nothing half-written is left under a final name"
@@ -110,21 +110,14 @@ def _outcome(words: list[str], debug: bool, heard: Heard) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
-            try:
-                with kept_warnings():  # each is shown once, however often a command opens the same scan
-                    return _run(words)
-            except Exception:
-                if heard.number is None:
-                    raise
-                raise KeyboardInterrupt from None  # compiled code turned the signal into another error
+            with as_interruption(heard), kept_warnings():  # each is shown once, however often a command opens the same scan
+                return _run(words)
     except KeyboardInterrupt:
         return _fail(_INTERRUPTED, 130, debug, label="")
     except BrokenPipeError:  # `fewview info SCAN | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if heard.number is not None:  # a library turned the interruption into another error
-            return _fail(_INTERRUPTED, 130, debug, label="")
         return _fail(*_explained(error), debug)
 
 

@@ -26,7 +26,7 @@ import tifffile  # noqa: F401
 import torch
 from fewview.base.files import atomic_path
 from fewview.base.outputs.ownership import SIGNATURE
-from fewview.cli.interrupts import ended_by_signals
+from fewview.cli.interrupts import as_interruption, ended_by_signals
 from fewview.data import Projections, RawScan, Reconstruction, write_projections, write_skyscan, write_volume
 from fewview.geometry import Grid, skyscan_1276
 from fewview.nerf.training.checkpoint import write_tensors
@@ -81,7 +81,7 @@ def ended(process: int, out: int) -> tuple[int, str]:
 
 def again_and_again(path: Path) -> int:
     """Write and replace an output until a signal comes."""
-    with ended_by_signals() as heard, contextlib.suppress(KeyboardInterrupt):
+    with ended_by_signals() as heard, contextlib.suppress(KeyboardInterrupt), as_interruption(heard):
         for value in range(1, 10_000):
             write(path, value, force=True)
     return 128 + (heard.number or 0)

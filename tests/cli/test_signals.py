@@ -21,6 +21,7 @@ import pytest
 import torch
 from every_writer import KINDS, write
 from fewview.base.outputs.ownership import foreign
+from fewview.cli.interrupts import Heard, as_interruption, ended_by_signals
 from fewview.data import read, read_volume
 from fewview.data.images.image_files import read_image
 from fewview.data.scans.skyscan import open_skyscan
@@ -174,6 +175,23 @@ def test_the_command_itself(tmp_path: Path, method: str, number: int, says: str)
     if method == "STEPS":
         assert (read_volume(tmp_path / "v.nii")[0] == 3).all()
     assert _hidden(tmp_path) == []
+
+
+def test_an_error_that_a_library_made_of_a_signal_is_an_interruption() -> None:
+    class Stopped:
+        """A file that is told apart, as by numpy's `tofile`, in the moment of the signal."""
+
+        @property
+        def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride]
+            signal.raise_signal(signal.SIGTERM)
+            return object
+
+    with ended_by_signals() as heard, pytest.raises(KeyboardInterrupt) as found, as_interruption(heard):
+        np.zeros(3).tofile(Stopped())  # pyright: ignore[reportArgumentType]
+    assert heard.number == signal.SIGTERM
+    assert isinstance(found.value.__cause__, TypeError)
+    with pytest.raises(TypeError), as_interruption(Heard()):
+        raise TypeError("an error of its own")
 
 
 def test_compiled_loops_let_other_threads_run() -> None:
